@@ -1,0 +1,127 @@
+"""Every option of the graph, once: its unit, its range and what None means.
+
+``GraphSettings`` is the ``args`` of the Serve application: changing it restarts every replica.
+``BatchTunables`` and ``IngressTunables`` are ``user_config``: they change under a running replica.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Frozen(BaseModel):
+    """A settings model: unknown keys are an error, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelKey(StrEnum):
+    """One key per model of the graph; also the key of its row in `config.checkpoints`."""
+
+    LANGUAGE = "language"
+    SPEAKER_VOXCELEB = "speaker_voxceleb"
+    SPEAKER_CNCELEB = "speaker_cnceleb"
+    ACCENT_XLSR = "accent_xlsr"
+    ACCENT_ECAPA = "accent_ecapa"
+    DEEPFAKE = "deepfake"
+    DIARIZATION_31 = "diarization_31"
+    DIARIZATION_COMMUNITY_1 = "diarization_community_1"
+
+
+class Size(StrEnum):
+    """Which of a checkpoint row's architectures the tensors have."""
+
+    FULL = "full"  # the published checkpoint
+    DEMO = "demo"  # the small checkpoints that answer without a hub
+
+
+DEMO = "demo"
+HUB = "hub"
+
+
+class CheckpointSource(_Frozen):
+    """Where one model's checkpoint comes from."""
+
+    source: str = HUB
+    """``hub`` (the pinned revision), ``demo``, or a folder in the hub's layout (an absolute path)."""
+    size: Size | None = None
+    """Architecture of the tensors. None: ``demo`` for the demo checkpoints, ``full`` for all others."""
+
+    @property
+    def architecture(self) -> Size:
+        """The size to build, with None resolved."""
+        return self.size or (Size.DEMO if self.source == DEMO else Size.FULL)
+
+
+class AudioLimits(_Frozen):
+    """What an upload may be. Beyond a limit the request is refused, never cut."""
+
+    max_upload_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
+    """Bytes of one request body, headers of a multipart body included."""
+    max_audio_s: Annotated[float, Field(gt=0)] = 4 * 3600.0
+    """Seconds of decoded audio."""
+    min_audio_s: Annotated[float, Field(gt=0)] = 0.1
+    """Seconds of decoded audio below which no model answers (one ECAPA frame context needs 0.04 s)."""
+    max_channels: Annotated[int, Field(ge=1, le=255)] = 32
+    """Channels of the container's audio stream; they are averaged to one."""
+    min_sample_rate_hz: Annotated[int, Field(ge=1)] = 1_000
+    max_sample_rate_hz: Annotated[int, Field(ge=1)] = 768_000
+
+
+class ChunkOptions(_Frozen):
+    """How a long clip is cut for the deepfake model."""
+
+    chunk_s: Annotated[float, Field(ge=1.0, le=30.0)] = 5.0
+    """Seconds of one chunk."""
+    overlap: Annotated[float, Field(ge=0.0, le=0.9)] = 0.5
+    """Share of a chunk that the next one covers again: the hop is ``chunk_s * (1 - overlap)``."""
+
+
+class SpeakerCount(_Frozen):
+    """What the caller knows about the number of speakers. None: nothing."""
+
+    num_speakers: Annotated[int, Field(ge=1, le=100)] | None = None
+    min_speakers: Annotated[int, Field(ge=1, le=100)] | None = None
+    max_speakers: Annotated[int, Field(ge=1, le=100)] | None = None
+
+
+class BatchTunables(_Frozen):
+    """``user_config`` of every model deployment."""
+
+    max_batch_s: Annotated[float, Field(gt=0)] = 60.0
+    """Cost of one forward pass at most: padded seconds x clips. A clip that is longer runs alone."""
+    max_batch_items: Annotated[int, Field(ge=1)] = 32
+    """Clips in one forward pass at most."""
+
+
+class IngressTunables(_Frozen):
+    """``user_config`` of the ingress."""
+
+    deadline_s: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds a request may take before it is answered 408; diarization has its own."""
+    diarization_deadline_s: Annotated[float, Field(gt=0)] = 1800.0
+    """Seconds a request that asks for diarization may take."""
+    chunk_window: Annotated[int, Field(ge=1)] = 8
+    """Deepfake chunks of one request in flight at a time, so that a long file does not starve short ones."""
+
+
+class GraphSettings(_Frozen):
+    """``args`` of the application: the structure of the graph."""
+
+    checkpoints: dict[ModelKey, CheckpointSource] = {}
+    """Per model; a model that is not named takes `default_checkpoint`."""
+    default_checkpoint: CheckpointSource = CheckpointSource()
+    diarization: Literal[ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1] = (
+        ModelKey.DIARIZATION_COMMUNITY_1
+    )
+    """Which pipeline answers who spoke when."""
+    limits: AudioLimits = AudioLimits()
+    cors_origins: tuple[str, ...] = ()
+    """Origins a browser may call from; ``*`` is all, empty is none."""
+    allow_cpu_fallback: bool = False
+    """Whether a replica that was assigned a GPU may run on the CPU when torch finds none (tests only)."""
+
+    def checkpoint(self, model: ModelKey) -> CheckpointSource:
+        """The source of one model's checkpoint."""
+        return self.checkpoints.get(model, self.default_checkpoint)

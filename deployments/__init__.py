@@ -1,0 +1,1 @@
+"""The Ray Serve graph: one deployment per model, and the ingress that composes them."""

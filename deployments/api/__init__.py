@@ -1,0 +1,1 @@
+"""All of HTTP: an application built from an `Analyzer`. Imports no Ray."""

@@ -1,0 +1,109 @@
+"""The answers of the pipelines: small, frozen, without torch, so that the ingress can import them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Waveform = npt.NDArray[np.float32]
+"""Mono samples at 16 kHz, float32, shape (samples,), full scale +-1. May be read-only."""
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageResult:
+    """Which language is spoken."""
+
+    language: str
+    """ISO 639 code; the retired codes of VoxLingua107 (iw, jw) are answered as he, jv."""
+    name: str
+    """English name of the language."""
+    confidence: float
+    """Posterior probability of `language`, 0..1."""
+    probabilities: dict[str, float]
+    """Posterior of every language by code; they sum to 1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """A voice as a point in one encoder's space."""
+
+    vector: npt.NDArray[np.float32]
+    """Shape (192,), float32, not normalised."""
+    model: str
+    """The encoder: vectors of two encoders cannot be compared."""
+    revision: str
+    """The encoder's checkpoint: a commit of the hub, ``demo`` or ``local``."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccentResult:
+    """How an English speaker sounds."""
+
+    accent: str
+    """The most probable label of the checkpoint, e.g. ``us``, ``england``."""
+    confidence: float
+    """Probability of `accent`, 0..1."""
+    us_confidence: float
+    """Probability of ``us`` where it is the accent found, else 0.0."""
+    probabilities: dict[str, float]
+    """Probability of every accent; they sum to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeepfakeScore:
+    """Whether one chunk is generated speech."""
+
+    ai_generated: float
+    """Probability that the chunk is generated, 0..1."""
+    real: float
+    """Probability that the chunk is a recording of a person; 1 - `ai_generated`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeepfakeChunk:
+    """The score of one span of a recording."""
+
+    index: int
+    start_s: float
+    end_s: float
+    score: DeepfakeScore
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One speaker talks from `start_s` to `end_s` (seconds from the start of the recording)."""
+
+    start_s: float
+    end_s: float
+    speaker: str
+    """``SPEAKER_00``, ``SPEAKER_01``, ... in order of first appearance."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiarizationResult:
+    """Who spoke when."""
+
+    turns: tuple[Turn, ...]
+    """By start; turns of two speakers may overlap."""
+    exclusive_turns: tuple[Turn, ...]
+    """The same without overlap: at each moment at most one speaker, for aligning transcripts."""
+    speakers: tuple[str, ...]
+    """The speakers found, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a replica has loaded and where it runs."""
+
+    key: str
+    """The model's key in `config.settings.ModelKey`."""
+    hub_id: str
+    revision: str
+    source: str
+    """``hub``, ``demo`` or ``local``."""
+    device: str
+    """``cpu`` or ``cuda:0``."""
+    parameters: int
+    """Number of weights."""
+    labels: tuple[str, ...] = ()
+    """Class labels in the checkpoint's own order, where it has classes."""
