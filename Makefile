@@ -1,0 +1,48 @@
+# `make serve` and `make test` are all a newcomer needs: each makes the environment first.
+PYTHON ?= python3
+CONFIG ?= config/demo.yaml
+BIN := .venv/bin
+UV := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test lint format lock clean
+
+help:  ## What can be made.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+.venv/bin/uv: requirements/uv.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements/uv.txt
+
+.venv/.installed: .venv/bin/uv requirements/base.txt requirements/build.txt pyproject.toml
+	$(UV) pip install --compile-bytecode --require-hashes -r requirements/base.txt
+	$(UV) pip install --quiet --no-deps --build-constraints requirements/build.txt -e .
+	touch $@
+
+.venv/.installed-dev: .venv/.installed requirements/dev.txt
+	$(UV) pip install --compile-bytecode --require-hashes -r requirements/dev.txt
+	touch $@
+
+serve: .venv/.installed  ## Install, start Ray and the graph, print its address. CONFIG=serve_config.yaml is production.
+	@$(BIN)/python -m deployments $(CONFIG)
+
+test: lint  ## Install, lint, and run every test.
+	$(BIN)/python -m pytest
+
+lint: .venv/.installed-dev  ## ruff, mypy, import contracts.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.installed-dev  ## Format and sort imports.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: .venv/bin/uv  ## Resolve the dependencies anew into requirements/.
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/build.in -o requirements/build.txt
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/base.txt
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra dev -c requirements/base.txt -o requirements/dev.txt
+
+clean:  ## Remove the environment and every cache.
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

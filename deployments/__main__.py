@@ -1,0 +1,26 @@
+"""``python -m deployments CONFIG``: serve a configuration file on this machine until Ctrl-C."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from deployments.launcher import LaunchFailed, launch
+
+
+def main() -> int:
+    """Parse the command line and serve; 0 after Ctrl-C, 1 when the graph did not come up."""
+    parser = argparse.ArgumentParser(prog="python -m deployments", description=__doc__)
+    parser.add_argument("config", type=Path, help="a Serve configuration file, e.g. config/demo.yaml")
+    parser.add_argument("--port", type=int, help="listen here instead of the port in the file")
+    parser.add_argument("--timeout", type=float, default=600.0, help="seconds to become healthy")
+    options = parser.parse_args()
+    try:
+        launch(options.config, port=options.port, timeout_s=options.timeout)
+    except LaunchFailed as failure:
+        print(f"voxgraph did not start: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""The graph: every deployment, its name and all its options, on one page.
+
+`build` is the ``import_path`` of the configuration files; what a file says under ``deployments`` wins.
+After this comes `deployments.ingress`. (No ``from __future__ import annotations`` here: Serve reads the
+annotation of `build` to parse ``args``.)
+"""
+
+from typing import Any
+
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from config.settings import BatchTunables, GraphSettings, IngressTunables, ModelKey
+from deployments.accent import AccentEcapa, AccentXlsr
+from deployments.deepfake import Deepfake
+from deployments.diarization import Diarization
+from deployments.ingress import Ingress
+from deployments.language import Language
+from deployments.speaker import Speaker
+
+Application = serve.Application
+
+MODEL_OPTIONS: dict[str, Any] = {
+    "num_replicas": 1,
+    "ray_actor_options": {"num_cpus": 1, "num_gpus": 0},
+    # The batcher can only batch what it sees waiting: let far more in than one batch takes.
+    "max_ongoing_requests": 64,
+    "max_queued_requests": 128,
+    "user_config": BatchTunables().model_dump(),
+    "health_check_period_s": 2,
+    "health_check_timeout_s": 30,
+    "graceful_shutdown_timeout_s": 60,
+}
+"""Options of every model deployment."""
+
+DIARIZATION_OPTIONS: dict[str, Any] = MODEL_OPTIONS | {
+    # A conversation fills the model by itself: the next one waits in a router that may find a free replica.
+    "max_ongoing_requests": 2,
+    "max_queued_requests": 16,
+    "user_config": BatchTunables(max_batch_items=1).model_dump(),
+    "graceful_shutdown_timeout_s": 1800,
+}
+
+INGRESS_OPTIONS: dict[str, Any] = {
+    "num_replicas": 1,
+    "ray_actor_options": {"num_cpus": 1, "num_gpus": 0},
+    "max_ongoing_requests": 128,
+    "max_queued_requests": 256,
+    "user_config": IngressTunables().model_dump(),
+    "health_check_period_s": 2,
+    "health_check_timeout_s": 30,
+    "graceful_shutdown_timeout_s": 1800,
+}
+
+CLASSES: dict[ModelKey, type[Any]] = {
+    ModelKey.LANGUAGE: Language,
+    ModelKey.SPEAKER_VOXCELEB: Speaker,
+    ModelKey.SPEAKER_CNCELEB: Speaker,
+    ModelKey.ACCENT_XLSR: AccentXlsr,
+    ModelKey.ACCENT_ECAPA: AccentEcapa,
+    ModelKey.DEEPFAKE: Deepfake,
+    ModelKey.DIARIZATION_31: Diarization,
+    ModelKey.DIARIZATION_COMMUNITY_1: Diarization,
+}
+
+NAMES: dict[ModelKey, str] = {
+    ModelKey.LANGUAGE: "Language",
+    ModelKey.SPEAKER_VOXCELEB: "SpeakerVoxceleb",
+    ModelKey.SPEAKER_CNCELEB: "SpeakerCnceleb",
+    ModelKey.ACCENT_XLSR: "AccentXlsr",
+    ModelKey.ACCENT_ECAPA: "AccentEcapa",
+    ModelKey.DEEPFAKE: "Deepfake",
+    ModelKey.DIARIZATION_31: "Diarization",
+    ModelKey.DIARIZATION_COMMUNITY_1: "Diarization",
+}
+"""Deployment names: what configuration files and metrics call the models."""
+
+
+def build(settings: GraphSettings) -> Application:
+    """Bind every model and the ingress that composes them.
+
+    Args:
+        settings: The ``args`` of the application in the configuration file.
+    """
+    diarizations = {ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1}
+    served = [key for key in ModelKey if key not in diarizations or key == settings.diarization]
+    models: dict[ModelKey, DeploymentHandle] = {key: _model(key, settings) for key in served}
+    ingress = serve.deployment(Ingress).options(name="Ingress", **INGRESS_OPTIONS)
+    return ingress.bind(settings, models)
+
+
+def _model(key: ModelKey, settings: GraphSettings) -> DeploymentHandle:
+    options = DIARIZATION_OPTIONS if CLASSES[key] is Diarization else MODEL_OPTIONS
+    deployment = serve.deployment(CLASSES[key]).options(name=NAMES[key], **options)
+    return deployment.bind(key, settings)

@@ -1,0 +1,264 @@
+"""Bring the graph up on this machine: Ray, Serve, a display that names what is ready, and a clean end."""
+
+import contextlib
+import importlib.util
+import logging
+import os
+import signal
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import psutil
+import ray
+import yaml
+from pydantic import ValidationError
+from ray import serve
+from ray.serve._private.api import serve_start
+from ray.serve.schema import ApplicationStatusOverview, RayActorOptionsSchema, ServeDeploySchema
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+POLL_S = 0.25
+CLEAN_UP_S = 10.0
+
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # A replica without a share of a GPU must not see any.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+}
+"""What every process of the local cluster has in its environment, unless the user set it."""
+
+MEMORY_FOLDER = "/dev/shm"
+"""Where an object store that is full puts recordings: into memory all the same, never on a disk."""
+
+
+class LaunchFailed(Exception):
+    """The graph did not become healthy; the sentence says why and what to do."""
+
+
+def launch(config: Path, *, port: int | None = None, timeout_s: float = 600.0) -> None:
+    """Serve a configuration file on a cluster of this machine alone, until SIGINT or SIGTERM.
+
+    Args:
+        config: A Serve configuration file.
+        port: Listens here instead of the file's port.
+        timeout_s: Seconds that the graph may take to become healthy.
+
+    Raises:
+        LaunchFailed: The file is wrong, the port is taken, the machine is too small, or a deployment
+            failed; everything that was started is stopped.
+    """
+    console = Console()
+    started = time.monotonic()
+    schema = read_config(config, port)
+    check_port(schema)
+    with stop_signals() as stop, local_cluster():
+        check_resources(schema)
+        deploy(schema)
+        wait_until_healthy(schema, console, started + timeout_s, stop)
+        if not stop:
+            announce(schema, console, time.monotonic() - started)
+        while not stop:
+            time.sleep(POLL_S)
+        console.print("Stopping ...")
+
+
+def read_config(path: Path, port: int | None = None) -> ServeDeploySchema:
+    """Parse a Serve configuration file.
+
+    Raises:
+        LaunchFailed: It cannot be read or Serve's schema refuses it.
+    """
+    try:
+        schema = ServeDeploySchema.model_validate(yaml.safe_load(path.read_text()))
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise LaunchFailed(f"{path} is not a Serve configuration file: {error}") from error
+    if port is not None:
+        schema.http_options.port = port
+    return schema
+
+
+def check_port(schema: ServeDeploySchema) -> None:
+    """Refuse a port that something else listens on: Serve itself would only log it."""
+    host, port = schema.http_options.host, schema.http_options.port
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise LaunchFailed(f"cannot listen on {host}:{port}: {error.strerror}; try --port") from error
+
+
+def check_resources(schema: ServeDeploySchema) -> None:
+    """Refuse a graph that this machine cannot hold: Serve would wait for more nodes for ever."""
+    have = ray.cluster_resources()
+    for resource, option in (("CPU", "num_cpus"), ("GPU", "num_gpus")):
+        need = sum(
+            getattr(deployment.ray_actor_options, option) or 0.0
+            for application in schema.applications
+            for deployment in application.deployments
+            if isinstance(deployment.ray_actor_options, RayActorOptionsSchema)
+        )
+        if need > have.get(resource, 0.0) + 1e-6:
+            raise LaunchFailed(
+                f"the graph needs {need:g} {resource}, this machine has {have.get(resource, 0.0):g}; "
+                "config/demo.yaml fits two cores and no GPU"
+            )
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """A list that is empty until SIGINT or SIGTERM comes; a second one ends the process at once."""
+    received: list[int] = []
+
+    def receive(number: int, _frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    previous = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def local_cluster() -> Iterator[None]:
+    """A Ray cluster of this machine alone, with no process left behind at the end."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    os.environ.pop("RAY_ADDRESS", None)
+    # The progress display names what is ready; what Serve logs on top of it stays in its log files.
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.WARNING,
+        object_spilling_directory=MEMORY_FOLDER,
+        _system_config={"automatic_object_spilling_enabled": False},
+    )
+    try:
+        yield
+    finally:
+        started = psutil.Process().children(recursive=True)
+        serve.shutdown()
+        ray.shutdown()
+        end_all(started)
+
+
+def end_all(processes: list[psutil.Process]) -> None:
+    """Wait for processes to end by themselves, then end them."""
+    _, alive = psutil.wait_procs(processes, timeout=CLEAN_UP_S)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=CLEAN_UP_S)
+
+
+def deploy(schema: ServeDeploySchema) -> None:
+    """Hand the file to Serve as ``serve run`` does: the Python API has no public call for a file."""
+    client = serve_start(
+        http_options=schema.http_options.model_dump(),
+        proxy_location=schema.proxy_location,
+        global_logging_config=schema.logging_config,
+    )
+    client.deploy_apps(schema)
+
+
+def wait_until_healthy(schema: ServeDeploySchema, console: Console, deadline: float, stop: list[int]) -> None:
+    """Show each deployment as it becomes ready, until all are and HTTP answers, or a stop signal comes.
+
+    Raises:
+        LaunchFailed: A deployment failed, or `deadline` (of ``time.monotonic``) has passed.
+    """
+    ready_at: dict[str, float] = {}
+    started = time.monotonic()
+    with Live(console=console, refresh_per_second=4) as live:
+        while not stop:
+            overviews = serve.status().applications
+            for overview in overviews.values():
+                for name, deployment in overview.deployments.items():
+                    if deployment.status == "HEALTHY":
+                        ready_at.setdefault(name, time.monotonic() - started)
+            live.update(progress(overviews, ready_at))
+            check_not_failed(overviews)
+            if is_running(schema, overviews) and answers(address(schema) + "/health"):
+                return
+            if time.monotonic() > deadline:
+                waiting = sorted(set(deployment_names(overviews)) - set(ready_at))
+                raise LaunchFailed(f"not healthy in time; still waiting for {', '.join(waiting) or 'HTTP'}")
+            time.sleep(POLL_S)
+
+
+def check_not_failed(overviews: dict[str, ApplicationStatusOverview]) -> None:
+    """Raise with Serve's own reason when an application or a deployment failed."""
+    for overview in overviews.values():
+        if overview.status in ("DEPLOY_FAILED", "UNHEALTHY"):
+            reasons = [
+                d.message for d in overview.deployments.values() if d.status != "HEALTHY" and d.message
+            ]
+            raise LaunchFailed("\n".join([overview.message, *reasons]))
+
+
+def is_running(schema: ServeDeploySchema, overviews: dict[str, ApplicationStatusOverview]) -> bool:
+    """Whether every application of the file runs."""
+    return all(
+        application.name in overviews and overviews[application.name].status == "RUNNING"
+        for application in schema.applications
+    )
+
+
+def deployment_names(overviews: dict[str, ApplicationStatusOverview]) -> list[str]:
+    """The names of all deployments that Serve knows of."""
+    return [name for overview in overviews.values() for name in overview.deployments]
+
+
+def progress(overviews: dict[str, ApplicationStatusOverview], ready_at: dict[str, float]) -> Table:
+    """A line per deployment: ready since when, or starting."""
+    table = Table(box=None, show_header=False)
+    for name in deployment_names(overviews):
+        done = f"[green]ready[/] after {ready_at[name]:.1f} s" if name in ready_at else "[yellow]starting[/]"
+        table.add_row("  " + name, done)
+    return table
+
+
+def address(schema: ServeDeploySchema) -> str:
+    """The address that a client on this machine uses."""
+    host = schema.http_options.host
+    return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{schema.http_options.port}"
+
+
+def answers(url: str) -> bool:
+    """Whether a GET is answered 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def sample_recording() -> str:
+    """Path of a conversation of two people, 30 s: the one inside the pyannote.audio package."""
+    package = importlib.util.find_spec("pyannote.audio")
+    if package is None or package.origin is None:
+        raise LaunchFailed("the package pyannote.audio is not installed")
+    path = Path(package.origin).parent / "sample" / "sample.wav"
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def announce(schema: ServeDeploySchema, console: Console, seconds: float) -> None:
+    """Print the address and a line that answers everything about a real conversation."""
+    console.print(f"\nvoxgraph is healthy after {seconds:.1f} s: {address(schema)} (docs at /docs)\n")
+    console.print("Ask everything about a real conversation:\n")
+    print(f"  curl -F file=@{sample_recording()} {address(schema)}/v1/analyze\n")
+    console.print("From Python, as in examples/handles.py, connect to this cluster:\n")
+    print(f"  ray.init(address={ray.get_runtime_context().gcs_address!r})\n")
+    console.print("Ctrl-C stops.")

@@ -1,0 +1,189 @@
+"""What every model replica shares: its device, its checkpoint, a warm-up, the batcher, its health.
+
+Before this comes the ingress (`deployments.ingress`), after it the model's pipeline (`pipelines`).
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+import ray
+
+from config.settings import BatchTunables, GraphSettings, ModelKey
+from deployments.batching import Batcher, BatcherStats
+from pipelines.audio import SAMPLE_RATE_HZ
+from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable
+from pipelines.results import ModelInfo, Waveform
+
+if TYPE_CHECKING:
+    from pipelines.checkpoints import LocatedCheckpoint
+
+log = logging.getLogger("ray.serve")
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Item_contra = TypeVar("Item_contra", contravariant=True)
+Result_co = TypeVar("Result_co", covariant=True)
+
+
+class Pipeline(Protocol[Item_contra, Result_co]):
+    """A loaded model: a list of clips in, the list of their answers out."""
+
+    info: ModelInfo
+    min_samples: int
+
+    def __call__(self, items: list[Item_contra], /) -> list[Result_co]:
+        """Answer each item; the answer does not depend on its neighbours."""
+        ...
+
+
+def assigned_device(
+    gpu_ids: list[str], cuda_is_available: Callable[[], bool], allow_cpu_fallback: bool
+) -> str:
+    """The torch device of a replica: CPU unless Ray assigned an accelerator.
+
+    Args:
+        gpu_ids: The ids of the GPUs that Ray assigned to this replica.
+        cuda_is_available: Asked only where a GPU was assigned: without one, a replica on a GPU node
+            still sees every device.
+        allow_cpu_fallback: Whether an assigned GPU that torch cannot find means CPU.
+
+    Raises:
+        ModelUnavailable: A GPU was assigned, torch finds none, and falling back is not allowed.
+    """
+    if not gpu_ids:
+        return "cpu"
+    if cuda_is_available():
+        return "cuda:0"
+    if allow_cpu_fallback:
+        return "cpu"
+    raise ModelUnavailable("Ray assigned a GPU to this replica, but torch finds no CUDA device.")
+
+
+class ModelReplica(Generic[Item, Result]):
+    """One model on one device, answering through a batcher.
+
+    A checkpoint that cannot be loaded does not stop the graph: the replica stays up and answers
+    `ModelUnavailable` with the cause, so that every other question is still answered. Any other
+    failure of the constructor, the warm-up included, is a failed start.
+    """
+
+    warm_up_s: ClassVar[float] = 1.0
+
+    def __init__(self, model: ModelKey, settings: GraphSettings) -> None:
+        self._model = model
+        self._failure: str | None = None
+        self._batcher: Batcher[Item, Result] | None = None
+        self._tunables = BatchTunables()
+        try:
+            self._pipeline = self._load(model, settings)
+        except CheckpointError as error:
+            self._failure = f"Model {model} is not loaded: {error.detail}"
+            log.error(self._failure)
+            return
+        self._pipeline([self.warm_up_item()])
+
+    def load_pipeline(self, checkpoint: "LocatedCheckpoint", device: str) -> Pipeline[Item, Result]:
+        """Load the model; the import of its pipeline, and so of torch, belongs in here."""
+        raise NotImplementedError
+
+    def waveform_of(self, item: Item) -> Waveform:
+        """The recording in an item of the batch."""
+        raise NotImplementedError
+
+    def warm_up_item(self) -> Item:
+        """A second of noise, as an item of the batch."""
+        raise NotImplementedError
+
+    async def answer(self, item: Item) -> Result:
+        """Answer one item, together with whatever waits.
+
+        Raises:
+            AudioTooShort: The recording is shorter than the model needs.
+            ModelUnavailable: The checkpoint could not be loaded.
+            InferenceError: The forward pass failed for this item.
+        """
+        self._check_loaded()
+        samples, needed = len(self.waveform_of(item)), self._pipeline.min_samples
+        if samples < needed:
+            raise AudioTooShort(
+                f"{samples / SAMPLE_RATE_HZ:.3f} s of audio; "
+                f"model {self._model} needs {needed / SAMPLE_RATE_HZ:.3f} s."
+            )
+        return await self._running_batcher().submit(item)
+
+    async def info(self) -> ModelInfo:
+        """What is loaded here.
+
+        Raises:
+            ModelUnavailable: The checkpoint could not be loaded.
+        """
+        self._check_loaded()
+        return self._pipeline.info
+
+    async def batches(self) -> BatcherStats | None:
+        """What the batcher has done since the replica started; None where no checkpoint is loaded."""
+        return None if self._failure is not None else self._running_batcher().stats()
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take new tunables from `user_config`; what waits is kept."""
+        self._tunables = BatchTunables.model_validate(user_config)
+        if self._failure is None:
+            self._running_batcher().reconfigure(self._tunables)
+
+    async def check_health(self) -> None:
+        """Fail, so that Serve replaces the replica, when the batcher's loop is dead."""
+        if self._failure is None:
+            self._running_batcher().check_alive()
+
+    def _check_loaded(self) -> None:
+        if self._failure is not None:
+            raise ModelUnavailable(self._failure)
+
+    def _load(self, model: ModelKey, settings: GraphSettings) -> Pipeline[Item, Result]:
+        from pipelines.checkpoints import locate
+        from pipelines.device import cuda_is_available
+
+        gpu_ids = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
+        device = assigned_device(gpu_ids, cuda_is_available, settings.allow_cpu_fallback)
+        source = settings.checkpoint(model)
+        checkpoint = locate(model, source, Path(settings.demo_folder).expanduser())
+        return self.load_pipeline(checkpoint, device)
+
+    def _running_batcher(self) -> Batcher[Item, Result]:
+        """The batcher, started on first use: it belongs to the event loop, which a constructor has not."""
+        if self._batcher is None:
+            from pipelines.device import is_out_of_memory
+
+            self._batcher = Batcher(
+                run=self._pipeline,
+                cost=lambda item: len(self.waveform_of(item)) / SAMPLE_RATE_HZ,
+                tunables=self._tunables,
+                is_out_of_memory=is_out_of_memory,
+            )
+        return self._batcher
+
+    async def __del__(self) -> None:
+        """Let the engine's thread go when Serve stops the replica."""
+        if self._batcher is not None:
+            await self._batcher.close()
+
+
+class WaveformReplica(ModelReplica[Waveform, Result]):
+    """A model whose items are recordings and nothing else."""
+
+    def waveform_of(self, item: Waveform) -> Waveform:
+        """The item itself."""
+        return item
+
+    def warm_up_item(self) -> Waveform:
+        """A second of quiet noise."""
+        return noise(self.warm_up_s)
+
+
+def noise(seconds: float) -> Waveform:
+    """Quiet white noise, always the same: float32, (samples,), 16 kHz."""
+    generator = np.random.default_rng(0)
+    return generator.normal(0.0, 0.01, int(seconds * SAMPLE_RATE_HZ)).astype(np.float32)

@@ -1,0 +1,45 @@
+"""Ask the running graph from Python, without HTTP: ``python examples/handles.py recording.wav [...]``.
+
+Works wherever the code runs in the same Ray cluster: a driver that connects, a task, a ``ray job``.
+`make serve` prints the address to connect to; without RAY_ADDRESS the newest local cluster is taken.
+"""
+
+import sys
+from pathlib import Path
+
+import ray
+from ray import serve
+
+from config.settings import AudioLimits, SpeakerCount
+from pipelines.audio import decode
+
+
+def main(paths: list[str]) -> None:
+    ray.init(address="auto", logging_level="warning", log_to_driver=False)
+    voxgraph = serve.get_app_handle("voxgraph")
+    for path in paths:
+        waveform = ray.put(decode(Path(path).read_bytes(), AudioLimits()))
+
+        language = voxgraph.detect_language.remote(waveform).result(timeout_s=60)
+        print(f"{path}: {language.name} ({language.confidence:.0%})")
+
+        voice = voxgraph.embed.remote(waveform).result(timeout_s=60)
+        print(f"  voice: {len(voice.embedding.vector)} numbers of {voice.embedding.model}")
+
+        accent = voxgraph.identify_accent.remote(waveform, "ecapa").result(timeout_s=60)
+        print(f"  accent: {accent.accent} ({accent.confidence:.0%})")
+
+        chunks = voxgraph.detect_deepfake.remote(waveform).result(timeout_s=60)
+        print(
+            f"  deepfake: {sum(chunk.score.ai_generated > 0.5 for chunk in chunks)} of {len(chunks)} chunks"
+        )
+
+        turns = voxgraph.diarize.remote(waveform, SpeakerCount(max_speakers=2)).result(timeout_s=600)
+        print(f"  diarization: {len(turns.turns)} turns of {len(turns.speakers)} speakers")
+
+        everything = voxgraph.analyze.remote(waveform, ("language", "speaker")).result(timeout_s=60)
+        print(f"  analyze: {everything.language.language}, {everything.speaker.embedding.model}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,44 @@
+"""The table of checkpoints."""
+
+import re
+
+import pytest
+
+from config.checkpoints import CHECKPOINTS, Checkpoint, CheckpointPart
+from config.settings import CheckpointSource, ModelKey, Size
+
+REPOSITORIES: list[Checkpoint | CheckpointPart] = [
+    *CHECKPOINTS.values(),
+    *(part for row in CHECKPOINTS.values() for part in row.parts.values()),
+]
+
+
+def test_every_model_has_a_row() -> None:
+    assert set(CHECKPOINTS) == set(ModelKey)
+
+
+@pytest.mark.parametrize("row", REPOSITORIES, ids=lambda row: row.hub_id)
+def test_a_row_is_pinned_to_a_commit(row: Checkpoint | CheckpointPart) -> None:
+    assert re.fullmatch(r"[0-9a-f]{7,40}", row.revision)
+
+
+@pytest.mark.parametrize("row", REPOSITORIES, ids=lambda row: row.hub_id)
+def test_a_digest_is_a_sha256(row: Checkpoint | CheckpointPart) -> None:
+    for file in row.files:
+        assert file.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", file.sha256)
+
+
+@pytest.mark.parametrize("row", CHECKPOINTS.values(), ids=lambda row: row.key)
+def test_the_demo_answers_what_the_published_model_answers(row: Checkpoint) -> None:
+    full, demo = row.architectures[Size.FULL], row.architectures[Size.DEMO]
+
+    assert type(full) is type(demo)
+    for answer in ("embedding_dim", "n_labels", "n_mels"):
+        assert getattr(full, answer, None) == getattr(demo, answer, None)
+
+
+def test_a_source_builds_the_demo_size_only_for_the_demo() -> None:
+    assert CheckpointSource(source="demo").architecture is Size.DEMO
+    assert CheckpointSource(source="hub").architecture is Size.FULL
+    assert CheckpointSource(source="/models/language").architecture is Size.FULL
+    assert CheckpointSource(source="/models/language", size=Size.DEMO).architecture is Size.DEMO

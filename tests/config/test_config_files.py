@@ -1,0 +1,90 @@
+"""The configuration files in the repository are what Serve, the settings and the graph expect."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ray.serve.schema import (
+    DeploymentSchema,
+    RayActorOptionsSchema,
+    ServeApplicationSchema,
+    ServeDeploySchema,
+)
+
+from config.settings import BatchTunables, GraphSettings, IngressTunables
+from deployments.graph import NAMES, build
+
+ROOT = Path(__file__).parents[2]
+FILES = ["serve_config.yaml", "config/demo.yaml", "config/cpu.yaml"]
+
+
+def application(file: str) -> ServeApplicationSchema:
+    schema = ServeDeploySchema.model_validate(yaml.safe_load((ROOT / file).read_text()))
+    (only,) = schema.applications
+    return only
+
+
+def settings(file: str) -> GraphSettings:
+    return GraphSettings.model_validate(application(file).args)
+
+
+def actor_options(deployment: DeploymentSchema) -> dict[str, Any]:
+    options = deployment.ray_actor_options
+    return options.model_dump() if isinstance(options, RayActorOptionsSchema) else {}
+
+
+def deployments_of(app: Any) -> set[str]:
+    """Every deployment of a bound application, by name."""
+    from ray.serve._private.build_app import build_app
+
+    built = build_app(app, name="voxgraph", default_runtime_env={})
+    return {deployment.name for deployment in built.deployments}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_deployment_that_a_file_names_is_in_the_graph(file: str) -> None:
+    named = {deployment.name for deployment in application(file).deployments}
+
+    assert named <= deployments_of(build(settings(file)))
+
+
+def test_the_graph_holds_a_deployment_per_model_and_the_ingress() -> None:
+    assert deployments_of(build(settings("serve_config.yaml"))) == {*NAMES.values(), "Ingress"}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_user_config_of_a_file_is_valid(file: str) -> None:
+    for deployment in application(file).deployments:
+        if isinstance(deployment.user_config, dict):
+            model = IngressTunables if deployment.name == "Ingress" else BatchTunables
+            model.model_validate(deployment.user_config)
+
+
+def test_production_fits_one_gpu_exactly() -> None:
+    shares = [actor_options(d).get("num_gpus") or 0 for d in application("serve_config.yaml").deployments]
+
+    assert sum(shares) == pytest.approx(1.0)
+    assert sum(share > 0 for share in shares) == 7
+
+
+def test_production_scales_and_bounds_every_deployment() -> None:
+    found = application("serve_config.yaml").deployments
+
+    assert {deployment.name for deployment in found} == {*NAMES.values(), "Ingress"}
+    for deployment in found:
+        assert deployment.autoscaling_config is not None
+        assert deployment.max_queued_requests > 0
+
+
+def test_production_takes_every_checkpoint_from_the_hub() -> None:
+    assert settings("serve_config.yaml").default_checkpoint.source == "hub"
+    assert settings("serve_config.yaml").checkpoints == {}
+
+
+def test_the_demo_fits_two_cores_and_no_gpu() -> None:
+    named = application("config/demo.yaml").deployments
+
+    assert {deployment.name for deployment in named} == {*NAMES.values(), "Ingress"}
+    assert sum(actor_options(d)["num_cpus"] for d in named) <= 2
+    assert not any(actor_options(d).get("num_gpus") for d in named)

@@ -1,0 +1,124 @@
+"""What every model replica shares, without a cluster."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.settings import BatchTunables, GraphSettings, ModelKey
+from deployments.replica import WaveformReplica, assigned_device, noise
+from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable, VoxError
+from pipelines.results import ModelInfo, Waveform
+
+INFO = ModelInfo("language", "some/model", "demo", "demo", "cpu", 1)
+
+
+class Mean:
+    """A pipeline that answers a clip's mean and remembers what it was asked."""
+
+    info = INFO
+    min_samples = 400
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.threads: set[str] = set()
+
+    def __call__(self, items: list[Waveform]) -> list[float]:
+        self.batches.append(len(items))
+        self.threads.add(threading.current_thread().name)
+        return [float(item.mean()) for item in items]
+
+
+class MeanReplica(WaveformReplica[float]):
+    """A replica that loads a pipeline, or fails to, without a cluster or a checkpoint."""
+
+    def __init__(self, pipeline: Mean | VoxError) -> None:
+        self.loads = pipeline
+        super().__init__(ModelKey.LANGUAGE, GraphSettings())
+
+    def _load(self, model: ModelKey, settings: GraphSettings) -> Any:
+        if isinstance(self.loads, VoxError):
+            raise self.loads
+        return self.loads
+
+
+@pytest.fixture
+def pipeline() -> Iterator[Mean]:
+    return Mean()
+
+
+async def test_a_replica_is_warm_before_it_answers(pipeline: Mean) -> None:
+    replica = MeanReplica(pipeline)
+
+    assert pipeline.batches == [1]
+    assert await replica.answer(np.full(500, 0.5, np.float32)) == 0.5
+
+
+async def test_the_model_runs_on_a_thread_of_its_own(pipeline: Mean) -> None:
+    replica = MeanReplica(pipeline)
+    pipeline.threads.clear()
+
+    for _ in range(5):
+        await replica.answer(noise(0.1))
+
+    (name,) = pipeline.threads
+    assert name != threading.current_thread().name
+
+
+async def test_a_clip_below_the_minimum_never_reaches_the_model(pipeline: Mean) -> None:
+    replica = MeanReplica(pipeline)
+
+    with pytest.raises(AudioTooShort, match=r"0\.025 s"):
+        await replica.answer(np.zeros(399, np.float32))
+    assert pipeline.batches == [1]
+
+
+async def test_a_checkpoint_that_does_not_load_is_answered_with_its_cause() -> None:
+    replica = MeanReplica(CheckpointError("model.ckpt is missing"))
+
+    with pytest.raises(ModelUnavailable, match=r"model\.ckpt is missing"):
+        await replica.answer(noise(1))
+    with pytest.raises(ModelUnavailable, match=r"model\.ckpt is missing"):
+        await replica.info()
+    await replica.reconfigure(BatchTunables().model_dump())
+    await replica.check_health()
+
+
+async def test_a_warm_up_that_fails_is_a_failed_start() -> None:
+    class Bad(Mean):
+        def __call__(self, items: list[Waveform]) -> list[float]:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        MeanReplica(Bad())
+
+
+async def test_tunables_change_under_a_running_replica(pipeline: Mean) -> None:
+    replica = MeanReplica(pipeline)
+    await replica.answer(noise(1))
+
+    await replica.reconfigure({"max_batch_items": 2, "max_batch_s": 9.0})
+
+    with pytest.raises(ValueError, match="extra_forbidden"):
+        await replica.reconfigure({"max_batch_itmes": 2})
+    assert await replica.info() == INFO
+
+
+@given(st.lists(st.text("0123", min_size=1)), st.booleans(), st.booleans())
+def test_the_device_follows_rays_assignment(gpu_ids: list[str], cuda: bool, fallback: bool) -> None:
+    def device() -> str:
+        return assigned_device(gpu_ids, lambda: cuda, fallback)
+
+    if not gpu_ids:
+        assert device() == "cpu"
+    elif cuda:
+        assert device() == "cuda:0"
+    elif fallback:
+        assert device() == "cpu"
+    else:
+        with pytest.raises(ModelUnavailable):
+            device()

@@ -1,0 +1,136 @@
+"""Every endpoint of the demo graph over HTTP, through Serve's proxy, on a real conversation."""
+
+import math
+from typing import Any
+
+import httpx2
+import pytest
+
+from pipelines.routing import encoder_for
+
+DURATION_S = 30.0
+ENCODERS = {
+    "speaker_voxceleb": "speechbrain/spkrec-ecapa-voxceleb",
+    "speaker_cnceleb": "LanceaKing/spkrec-ecapa-cnceleb",
+}
+
+
+def ask(http: httpx2.Client, path: str, audio: bytes, **options: Any) -> dict[str, Any]:
+    response = http.post(path, files={"file": ("conversation.wav", audio, "audio/wav")}, **options)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def test_health_names_every_model_and_says_that_they_are_demos(http: httpx2.Client) -> None:
+    answer = http.get("/health").json()
+
+    assert answer["status"] == "ok"
+    assert len(answer["models"]) == 7
+    assert answer["failed"] == {}
+    assert {model["source"] for model in answer["models"].values()} == {"demo"}
+    assert answer["demo"] is True
+
+
+def test_detect_language(http: httpx2.Client, conversation: bytes) -> None:
+    answer = ask(http, "/detect-language", conversation)
+
+    assert answer["success"] is True
+    assert 2 <= len(answer["language"]) <= 3
+    assert 1 / 107 <= answer["confidence"] <= 1
+
+
+def test_the_language_decides_the_encoder(http: httpx2.Client, conversation: bytes) -> None:
+    language = ask(http, "/detect-language", conversation)["language"]
+    answer = ask(http, "/extract-embedding", conversation)
+
+    assert answer["language"] == language
+    assert answer["model"] == ENCODERS[encoder_for(language)]
+    assert answer["embedding_size"] == len(answer["embedding"]) == 192
+
+
+def test_embedding_is_normalised_unless_told_otherwise(http: httpx2.Client, conversation: bytes) -> None:
+    unit = ask(http, "/embedding", conversation)
+    raw = ask(http, "/embedding", conversation, params={"normalize": "false"})
+
+    assert math.hypot(*unit["embedding"]) == pytest.approx(1, abs=1e-4)
+    norm = math.hypot(*raw["embedding"])
+    assert [x / norm for x in raw["embedding"]] == pytest.approx(unit["embedding"], abs=1e-5)
+
+
+def test_identify_answers_a_percentage_and_nothing_else(http: httpx2.Client, conversation: bytes) -> None:
+    answer = ask(http, "/identify", conversation)
+
+    assert set(answer) == {"us_confidence"}
+    assert 0 <= answer["us_confidence"] <= 100
+
+
+def test_identify_in_detail_sums_to_one(http: httpx2.Client, conversation: bytes) -> None:
+    answer = ask(http, "/identify", conversation, params={"detail": "true"})
+
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+    assert len(answer["probabilities"]) == 16
+    assert (answer["us_confidence"] > 0) == (answer["accent"] == "us")
+
+
+def test_classify_us_accent(http: httpx2.Client, conversation: bytes) -> None:
+    answer = ask(http, "/classify-us-accent", conversation)
+
+    assert set(answer) == {"us_confidence"}
+    assert round(answer["us_confidence"], 1) == answer["us_confidence"]
+
+
+def test_diarize_finds_at_most_the_speakers_that_are_allowed(
+    http: httpx2.Client, conversation: bytes
+) -> None:
+    answer = ask(http, "/diarize", conversation, data={"max_speakers": "2"})
+
+    assert answer["audio_duration"] == pytest.approx(DURATION_S, abs=0.1)
+    assert answer["segments_count"] == len(answer["diarization_results"])
+    assert {turn["speaker"] for turn in answer["diarization_results"]} <= {"SPEAKER_00", "SPEAKER_01"}
+    for turn in answer["diarization_results"]:
+        assert 0 <= turn["start"] < turn["end"] <= DURATION_S + 0.1
+
+
+def test_a_minute_of_chunks_covers_the_recording(http: httpx2.Client, conversation: bytes) -> None:
+    answer = ask(http, "/audio/analyze-audio", conversation, params={"chunk_duration": 5, "overlap": 0.5})
+
+    chunks = answer["chunks"]
+    assert answer["total_chunks"] == len(chunks) == answer["summary"]["total_chunks"] == 11
+    assert [chunk["chunk_index"] for chunk in chunks] == list(range(11))
+    assert chunks[0]["start_time"] == 0
+    assert chunks[-1]["end_time"] == pytest.approx(DURATION_S, abs=0.1)
+    for chunk in chunks:
+        assert sum(chunk["class_probabilities"].values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_analyze_answers_all_questions_as_each_endpoint_does(
+    http: httpx2.Client, conversation: bytes
+) -> None:
+    answer = ask(http, "/v1/analyze", conversation)
+
+    assert set(answer) >= {"language", "speaker", "accent", "diarization", "deepfake"}
+    alone = ask(http, "/extract-embedding", conversation)
+    assert answer["speaker"]["embedding"] == pytest.approx(alone["embedding"], rel=1e-4, abs=1e-4)
+    assert answer["language"]["language"] == alone["language"]
+
+
+def test_analyze_answers_only_the_tasks_asked_for(http: httpx2.Client, conversation: bytes) -> None:
+    answer = ask(http, "/v1/analyze", conversation, params={"tasks": "language,deepfake"})
+
+    assert {"language", "deepfake"} <= set(answer)
+    assert not {"speaker", "accent", "diarization"} & set(answer)
+
+
+def test_a_raw_body_is_answered_as_a_form_is(http: httpx2.Client, conversation: bytes) -> None:
+    raw = http.post("/detect-language", content=conversation, headers={"content-type": "audio/wav"})
+
+    assert raw.json()["language"] == ask(http, "/detect-language", conversation)["language"]
+
+
+def test_openapi_is_served(http: httpx2.Client) -> None:
+    paths = http.get("/openapi.json").json()["paths"]
+
+    assert {"/health", "/detect-language", "/extract-embedding", "/embedding", "/identify"} <= set(paths)
+    assert {"/classify-us-accent", "/diarize", "/audio/analyze-audio", "/v1/analyze"} <= set(paths)
+    assert http.get("/docs").status_code == 200

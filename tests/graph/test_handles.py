@@ -1,0 +1,88 @@
+"""Python callers: the example runs as printed, answers equal HTTP's, and no-waveforms are refused."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+import ray
+from launched import ROOT, Launched, sample_path
+from ray import serve
+
+from config.settings import AudioLimits, ChunkOptions, SpeakerCount
+from pipelines.audio import decode
+from pipelines.errors import AudioTooShort, InvalidAudio, InvalidOptions, NonFiniteAudio, VoxError
+from pipelines.results import Waveform
+
+
+@pytest.fixture(scope="module")
+def voxgraph(service: Launched) -> Iterator[Any]:
+    ray.init(address=service.ray_address, log_to_driver=False, logging_level="error")
+    yield serve.get_app_handle("voxgraph")
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def waveform() -> Waveform:
+    return decode(sample_path().read_bytes(), AudioLimits())
+
+
+def test_the_example_runs_as_written(service: Launched) -> None:
+    ran = subprocess.run(
+        [sys.executable, "examples/handles.py", str(sample_path())],
+        cwd=ROOT, env=os.environ | {"RAY_ADDRESS": service.ray_address},
+        capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+
+    assert ran.returncode == 0, ran.stderr
+    assert "192 numbers of" in ran.stdout
+    assert "of 11 chunks" in ran.stdout
+
+
+def test_a_handle_answers_as_http_does(
+    voxgraph: Any, waveform: Waveform, http: httpx2.Client, conversation: bytes
+) -> None:
+    by_handle = voxgraph.embed.remote(waveform).result(timeout_s=60)
+    by_http = http.post("/extract-embedding", files={"file": conversation}).json()
+
+    assert by_handle.embedding.model == by_http["model"]
+    assert by_handle.embedding.vector == pytest.approx(by_http["embedding"], rel=1e-4, abs=1e-4)
+
+
+def test_every_question_is_a_method(voxgraph: Any, waveform: Waveform) -> None:
+    clip = waveform[: 6 * 16_000]
+    language = voxgraph.detect_language.remote(clip).result(timeout_s=60)
+    accent = voxgraph.identify_accent.remote(clip, "ecapa").result(timeout_s=60)
+    turns = voxgraph.diarize.remote(clip, SpeakerCount(num_speakers=1)).result(timeout_s=60)
+    chunks = voxgraph.detect_deepfake.remote(clip, ChunkOptions(chunk_s=2, overlap=0)).result(timeout_s=60)
+    analysis = voxgraph.analyze.remote(clip, ("language",)).result(timeout_s=60)
+
+    assert sum(language.probabilities.values()) == pytest.approx(1, abs=1e-3)
+    assert accent.accent in accent.probabilities
+    assert len(turns.speakers) <= 1
+    assert [(chunk.start_s, chunk.end_s) for chunk in chunks] == [(0, 2), (2, 4), (4, 6)]
+    assert analysis.language == language
+    assert analysis.deepfake is None
+
+
+@pytest.mark.parametrize(
+    ("array", "error"),
+    [
+        (np.zeros(16_000, np.float64), InvalidAudio),
+        (np.zeros((1, 16_000), np.float32), InvalidAudio),
+        (np.full(16_000, np.nan, np.float32), NonFiniteAudio),
+        (np.zeros(100, np.float32), AudioTooShort),
+    ],
+)
+def test_what_is_no_waveform_is_refused(voxgraph: Any, array: np.ndarray, error: type[VoxError]) -> None:
+    with pytest.raises(error):
+        voxgraph.detect_language.remote(array).result(timeout_s=60)
+
+
+def test_an_unknown_task_is_refused(voxgraph: Any, waveform: Waveform) -> None:
+    with pytest.raises(InvalidOptions, match="karaoke"):
+        voxgraph.analyze.remote(waveform, ("karaoke",)).result(timeout_s=60)

@@ -1,0 +1,101 @@
+"""`make serve`: what it prints, that its curl line works as printed, and that it ends clean."""
+
+import json
+import shlex
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from launched import ROOT, Launched, launch
+
+from config.settings import ModelKey
+from deployments.graph import NAMES
+
+TINY = {
+    "http_options": {"host": "127.0.0.1"},
+    "applications": [
+        {
+            "name": "tiny", "route_prefix": "/", "import_path": "tiny_graph:build", "args": {},
+            "runtime_env": {"env_vars": {"PYTHONPATH": str(ROOT / "tests" / "support")}},
+        }
+    ],
+}  # fmt: skip
+
+
+def tiny(folder: Path, args: dict[str, str], **deployment: object) -> Path:
+    application = TINY["applications"][0] | {"args": args}
+    if deployment:
+        application["deployments"] = [deployment]
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(TINY | {"applications": [application]}))
+    return path
+
+
+def test_it_names_each_deployment_and_the_time_to_healthy(service: Launched) -> None:
+    for name in NAMES.values():
+        assert name in service.output
+    assert "voxgraph is healthy after" in service.output
+
+
+def test_its_curl_line_works_as_printed(service: Launched) -> None:
+    (line,) = [line.strip() for line in service.lines if line.strip().startswith("curl ")]
+
+    ran = subprocess.run(shlex.split(line), cwd=ROOT, capture_output=True, text=True, timeout=240, check=True)
+
+    answer = json.loads(ran.stdout)
+    assert set(answer) >= {"language", "speaker", "accent", "diarization", "deepfake"}
+    assert answer["audio_duration"] == pytest.approx(30, abs=0.1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
+    launched = launch(tiny(tmp_path, {}))
+    launched.wait_for("Ctrl-C stops.")
+    processes = launched.processes()
+    assert len(processes) > 5
+
+    assert launched.stop(number) == 0, launched.output
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert not alive
+
+
+def test_a_deployment_that_fails_is_named_with_its_reason(tmp_path: Path) -> None:
+    launched = launch(tiny(tmp_path, {"broken": "yes"}))
+
+    assert launched.process.wait(timeout=200) == 1
+    assert "no such model" in launched.output
+
+
+def test_a_graph_too_big_for_this_machine_is_refused(tmp_path: Path) -> None:
+    launched = launch(tiny(tmp_path, {}, name="Echo", ray_actor_options={"num_gpus": 100}))
+
+    assert launched.process.wait(timeout=100) == 1
+    assert "needs 100 GPU" in launched.output
+
+
+def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        launched = launch(tiny(tmp_path, {}), "--port", str(taken.getsockname()[1]))
+
+        assert launched.process.wait(timeout=60) == 1
+    assert "cannot listen on" in launched.output
+
+
+def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text("applications: 5\n")
+
+    launched = launch(path)
+
+    assert launched.process.wait(timeout=60) == 1
+    assert "not a Serve configuration file" in launched.output
+
+
+def test_every_model_key_has_a_deployment_name() -> None:
+    assert set(NAMES) == set(ModelKey)

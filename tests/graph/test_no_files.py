@@ -1,0 +1,69 @@
+"""Audio never touches a disk: nothing is written while uploads are answered."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import psutil
+import pytest
+import soundfile
+from launched import Launched
+
+LOG_BYTES = 512 * 1024
+"""What a few requests may log: access lines of the proxy, the replicas and Ray, in pages of 4 KiB."""
+
+
+def written(processes: list[psutil.Process]) -> dict[int, int]:
+    """Bytes that each process has caused to be written to a disk, files deleted since included."""
+    return {process.pid: process.io_counters().write_bytes for process in processes}
+
+
+def upload(size: int) -> bytes:
+    """A 44.1 kHz stereo WAV of noise of about `size` bytes."""
+    samples = np.random.default_rng(0).normal(0, 0.05, (size // 4, 2)).astype(np.float32)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, 44_100, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def files_under(*folders: Path) -> set[Path]:
+    return {path for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+def watched_folders() -> list[Path]:
+    """Where temporary files, spilled objects and a store that is full would go."""
+    return [Path("/tmp/ray"), Path("/var/tmp")]
+
+
+@pytest.mark.parametrize("size", [200_000, 40_000_000])
+@pytest.mark.parametrize("raw", [False, True], ids=["form", "raw"])
+def test_no_file_is_written_while_an_upload_is_answered(
+    service: Launched, http: httpx2.Client, size: int, raw: bool
+) -> None:
+    body = upload(size)
+    http.post("/v1/analyze", params={"tasks": "language,deepfake"}, files={"file": upload(100_000)})
+    files, before = files_under(*watched_folders()), written(service.processes())
+
+    kwargs = {"content": body, "headers": {"content-type": "audio/wav"}} if raw else {"files": {"file": body}}
+    response = http.post("/v1/analyze", params={"tasks": "language,speaker,deepfake"}, **kwargs)
+
+    assert response.status_code == 200, response.text
+    after = written(service.processes())
+    assert sum(after[pid] - before.get(pid, 0) for pid in after) < min(LOG_BYTES, size)
+    new = files_under(*watched_folders()) - files
+    assert not [path for path in new if "logs" not in path.parts and "__pycache__" not in path.parts]
+
+
+def test_the_count_sees_a_temporary_file_that_is_already_deleted(tmp_path: Path) -> None:
+    code = (
+        "import tempfile, psutil, os\n"
+        f"with tempfile.TemporaryFile(dir={str(tmp_path)!r}) as file:\n"
+        "    file.write(os.urandom(2_000_000)); file.flush()\n"
+        "print(psutil.Process().io_counters().write_bytes)\n"
+    )
+    counted = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert int(counted.stdout) >= 2_000_000

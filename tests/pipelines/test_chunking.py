@@ -1,0 +1,30 @@
+"""Spans of a long clip."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.chunking import spans
+
+
+def test_a_clip_of_at_most_one_chunk_is_one_span() -> None:
+    assert spans(7, chunk=10, hop=5) == [(0, 7)]
+    assert spans(10, chunk=10, hop=5) == [(0, 10)]
+
+
+def test_the_last_chunk_is_aligned_to_the_end() -> None:
+    assert spans(22, chunk=10, hop=5) == [(0, 10), (5, 15), (10, 20), (12, 22)]
+
+
+def test_a_minute_in_five_second_chunks_with_half_overlap_is_23_chunks() -> None:
+    assert len(spans(60 * 16_000, chunk=5 * 16_000, hop=40_000)) == 23
+
+
+@given(st.integers(1, 500), st.integers(1, 60), st.data())
+def test_spans_have_one_length_and_drop_nothing(samples: int, chunk: int, data: st.DataObject) -> None:
+    hop = data.draw(st.integers(1, chunk))
+
+    found = spans(samples, chunk, hop)
+
+    assert {end - start for start, end in found} == {min(samples, chunk)}
+    assert set().union(*(range(start, end) for start, end in found)) == set(range(samples))
+    assert all(a[0] < b[0] <= a[0] + hop for a, b in zip(found, found[1:], strict=False))

@@ -1,0 +1,100 @@
+"""Start what `make serve` starts, on a free port, and watch it."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+START_LIMIT_S = 280
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Launched:
+    """A running ``python -m deployments CONFIG`` and what it has printed."""
+
+    process: "subprocess.Popen[str]"
+    port: int
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    @property
+    def ray_address(self) -> str:
+        found = re.search(r"ray\.init\(address='([^']+)'\)", self.output)
+        assert found, self.output
+        return found.group(1)
+
+    def wait_for(self, text: str, limit_s: float = START_LIMIT_S) -> None:
+        deadline = time.monotonic() + limit_s
+        while text not in self.output:
+            assert self.process.poll() is None, self.output
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.1)
+
+    def processes(self) -> list[psutil.Process]:
+        parent = psutil.Process(self.process.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def stop(self, signal_number: int = signal.SIGINT) -> int:
+        self.process.send_signal(signal_number)
+        return self.process.wait(timeout=90)
+
+
+def launch(config: Path, *arguments: str) -> Launched:
+    port = free_port()
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deployments", str(config), "--port", str(port), *arguments],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    launched = Launched(process, port)
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            launched.lines.append(line)
+
+    threading.Thread(target=read, daemon=True).start()
+    return launched
+
+
+@contextlib.contextmanager
+def running(config: Path) -> Iterator[Launched]:
+    launched = launch(config)
+    try:
+        launched.wait_for("Ctrl-C stops.")
+        yield launched
+    finally:
+        if launched.process.poll() is None:
+            launched.stop()
+
+
+def sample_path() -> Path:
+    package = find_spec("pyannote.audio")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "sample" / "sample.wav"
