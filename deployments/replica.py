@@ -24,17 +24,15 @@ log = logging.getLogger("ray.serve")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Item_contra = TypeVar("Item_contra", contravariant=True)
-Result_co = TypeVar("Result_co", covariant=True)
 
 
-class Pipeline(Protocol[Item_contra, Result_co]):
+class Pipeline(Protocol[Item, Result]):
     """A loaded model: a list of clips in, the list of their answers out."""
 
     info: ModelInfo
     min_samples: int
 
-    def __call__(self, items: list[Item_contra], /) -> list[Result_co]:
+    def __call__(self, items: list[Item], /) -> list[Result]:
         """Answer each item; the answer does not depend on its neighbours."""
         ...
 

@@ -1,0 +1,192 @@
+"""Recordings become waveforms: any container, codec, rate and channel count to 16 kHz mono, in memory.
+
+The only place that decodes. Before it comes the upload, after it everything speaks `Waveform`.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+
+import av
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from config.settings import AudioLimits
+from pipelines.containers import Container, check_whole, sniff, without_tags
+from pipelines.errors import (
+    AudioTooLong,
+    AudioTooShort,
+    CorruptAudio,
+    EmptyAudio,
+    NonFiniteAudio,
+    UnsupportedAudio,
+)
+from pipelines.results import Waveform
+
+SAMPLE_RATE_HZ = 16_000
+"""The rate of every `Waveform` and every model."""
+
+Block = npt.NDArray[np.float32]
+"""Some consecutive samples of one channel."""
+
+_BLOCK_S = 4.0
+_SOUNDFILE = {Container.WAV, Container.W64, Container.AIFF, Container.FLAC}
+"""Containers that libsndfile decodes faster than ffmpeg does through Python."""
+
+
+def decode(data: bytes, limits: AudioLimits) -> Waveform:
+    """Decode a recording.
+
+    Reads WAV (PCM of 8 to 32 bits, float, A-law, mu-law), AIFF, FLAC, MP3, AAC, M4A and other MP4, OGG and
+    WebM (Vorbis, Opus), known by their content. Channels are averaged; the level stays as it is, float
+    samples beyond full scale included. Decodes block by block, so memory is the result and a few seconds.
+
+    Args:
+        data: The file.
+        limits: Beyond one of them the recording is refused.
+
+    Returns:
+        Float32, shape (samples,), mono, 16 kHz, finite.
+
+    Raises:
+        EmptyAudio: No bytes or no samples.
+        UnsupportedAudio: No known container or codec, no audio in it, too many channels, or a sample rate
+            out of range.
+        CorruptAudio: Cut short or damaged; see `pipelines.containers.check_whole` for what cannot be seen.
+        AudioTooShort: Less than `AudioLimits.min_audio_s`.
+        AudioTooLong: More than `AudioLimits.max_audio_s`.
+        NonFiniteAudio: NaN or infinite samples.
+    """
+    if not data:
+        raise EmptyAudio("The recording is empty: 0 bytes.")
+    container = sniff(data)
+    if container is None:
+        raise UnsupportedAudio("This is not a recording: WAV, AIFF, FLAC, MP3, AAC, M4A, OGG and WebM are read.")
+    check_whole(container, data)
+    read = _read_soundfile if container in _SOUNDFILE else _read_ffmpeg
+    waveform = _collect(read(container, data, limits))
+    if len(waveform) == 0:
+        raise EmptyAudio("The recording has no samples.")
+    seconds = len(waveform) / SAMPLE_RATE_HZ
+    if seconds < limits.min_audio_s:
+        raise AudioTooShort(f"{seconds:.3f} s of audio; at least {limits.min_audio_s:g} s are needed.")
+    return waveform
+
+
+def _collect(blocks: Iterable[Block]) -> Waveform:
+    """One array of all blocks, each let go as soon as it is copied, so that they never lie there twice."""
+    kept = list(blocks)
+    waveform = np.empty(sum(map(len, kept)), np.float32)
+    position = 0
+    kept.reverse()
+    while kept:
+        block = kept.pop()
+        waveform[position : position + len(block)] = block
+        position += len(block)
+    return waveform
+
+
+def _read_soundfile(container: Container, data: bytes, limits: AudioLimits) -> Iterator[Block]:
+    """Decode with libsndfile."""
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            _check_stream(file.channels, file.samplerate, limits)
+            _check_duration(file.frames / file.samplerate, limits)
+            resample = _resampler(file.samplerate)
+            frames, left = int(_BLOCK_S * file.samplerate), file.frames
+            while left > 0:
+                samples = file.read(min(frames, left), dtype="float32", always_2d=True)
+                if len(samples) == 0:
+                    raise CorruptAudio(f"The recording breaks off {left} samples before its end.")
+                left -= len(samples)
+                yield resample(_mono(samples, axis=1), left == 0)
+    except soundfile.LibsndfileError as error:
+        raise CorruptAudio(f"The {container.name} file is damaged or of a rare kind: {error}") from error
+
+
+def _read_ffmpeg(container: Container, data: bytes, limits: AudioLimits) -> Iterator[Block]:
+    """Decode with the ffmpeg inside PyAV, by a demuxer of our choice: no playlist, no other file, no network."""
+    if container in (Container.MP3, Container.ADTS):
+        data = without_tags(data)
+    options = {"protocol_whitelist": "", "format_whitelist": container.value}
+    try:
+        with av.open(
+            io.BytesIO(data), format=container.value, container_options=options, metadata_errors="ignore"
+        ) as file:
+            if not file.streams.audio:
+                raise UnsupportedAudio("There is no audio in the file.")
+            if file.duration is not None:
+                _check_duration(file.duration / av.time_base, limits)
+            yield from _resampled(_frames(file), limits)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise CorruptAudio(f"The {container.name} recording is damaged: {error}") from error
+
+
+def _frames(file: av.container.InputContainer) -> Iterator[av.AudioFrame]:
+    """The frames of the first audio stream as planar float32."""
+    stream = file.streams.audio[0]
+    to_float = av.AudioResampler(format="fltp")
+    for packet in file.demux(stream):
+        for frame in packet.decode():
+            if frame.format.name == "fltp":
+                yield frame
+            else:
+                yield from to_float.resample(frame)
+
+
+def _resampled(frames: Iterator[av.AudioFrame], limits: AudioLimits) -> Iterator[Block]:
+    """Gather small frames into blocks and bring them to 16 kHz mono."""
+    rate, seconds, waiting = 0, 0.0, list[Block]()
+    waiting_s = 0.0
+    resample: Callable[[Block, bool], Block] | None = None
+    for frame in frames:
+        if resample is None:
+            rate = frame.sample_rate
+            _check_stream(frame.layout.nb_channels, rate, limits)
+            resample = _resampler(rate)
+        if frame.sample_rate != rate:
+            raise CorruptAudio(f"The sample rate changes from {rate} to {frame.sample_rate} Hz on the way.")
+        waiting.append(_mono(frame.to_ndarray(), axis=0))
+        seconds += frame.samples / rate
+        waiting_s += frame.samples / rate
+        _check_duration(seconds, limits)
+        if waiting_s >= _BLOCK_S:
+            yield resample(np.concatenate(waiting), False)
+            waiting, waiting_s = [], 0.0
+    if resample is not None:
+        yield resample(np.concatenate([*waiting, np.empty(0, np.float32)]), True)
+
+
+def _resampler(rate: int) -> Callable[[Block, bool], Block]:
+    """A function from (block, is it the last?) to the block at 16 kHz."""
+    if rate == SAMPLE_RATE_HZ:
+        return lambda block, _: block
+    stream = soxr.ResampleStream(rate, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+    return lambda block, last: stream.resample_chunk(block, last=last)
+
+
+def _mono(samples: npt.NDArray[np.float32], axis: int) -> Block:
+    """The mean over the channel axis.
+
+    Raises:
+        NonFiniteAudio: NaN or infinite samples.
+    """
+    block: Block = samples.mean(axis=axis, dtype=np.float32)
+    if not np.isfinite(block).all():
+        raise NonFiniteAudio("The samples contain NaN or infinite values.")
+    return block
+
+
+def _check_stream(channels: int, rate: int, limits: AudioLimits) -> None:
+    if not 1 <= channels <= limits.max_channels:
+        raise UnsupportedAudio(f"{channels} channels; at most {limits.max_channels} are taken.")
+    if not limits.min_sample_rate_hz <= rate <= limits.max_sample_rate_hz:
+        raise UnsupportedAudio(
+            f"{rate} Hz; {limits.min_sample_rate_hz} to {limits.max_sample_rate_hz} Hz are taken."
+        )
+
+
+def _check_duration(seconds: float, limits: AudioLimits) -> None:
+    if seconds > limits.max_audio_s:
+        raise AudioTooLong(f"More than {limits.max_audio_s:g} s of audio, the longest that is taken.")

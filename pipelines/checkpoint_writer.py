@@ -1,0 +1,222 @@
+"""Write checkpoints with seeded random weights in the exact layouts of the hub.
+
+The demo is written with it on first start; full-size ones measure speed without a hub. Their answers
+mean nothing: every service that runs on them says so.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from config.checkpoints import CHECKPOINTS, Checkpoint, DiarizationArchitecture, EcapaArchitecture
+from config.settings import ModelKey, Size
+from pipelines.checkpoints import LABEL_FOOTER, LABEL_SEPARATOR
+from pipelines.errors import CheckpointError
+from pipelines.labels import COMMON_ACCENT_ECAPA, VOXLINGUA107
+
+WRITER_VERSION = 1
+"""Raised when what is written changes, so that demo checkpoints on disk are written anew."""
+STAMP = "voxgraph-demo.json"
+SPEAKERS = {ModelKey.SPEAKER_VOXCELEB: 7205, ModelKey.SPEAKER_CNCELEB: 2793}
+"""Speakers that the published encoders were trained on: classes of a classifier that only loaders see."""
+
+
+def write_checkpoint(model: ModelKey, size: Size, folder: Path, seed: int = 0) -> None:
+    """Write one checkpoint; the same seed writes the same weights.
+
+    Args:
+        model: The row of the table whose layout is written.
+        size: The architecture: ``full`` as published, or ``demo``.
+        folder: Made where it does not exist.
+        seed: Of torch's generator, whose state outside is left as it was.
+    """
+    row = CHECKPOINTS[model]
+    architecture = row.architectures[size]
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        # Two encoders of one architecture must not be one encoder.
+        torch.manual_seed(seed * len(ModelKey) + list(ModelKey).index(model))
+        if isinstance(architecture, EcapaArchitecture):
+            _write_ecapa(row, architecture, folder)
+        elif isinstance(architecture, DiarizationArchitecture):
+            from pipelines.diarization_writer import write_diarization
+
+            write_diarization(row, architecture, folder)
+        else:
+            from pipelines.wav2vec2_writer import write_deepfake, write_xlsr
+
+            (write_deepfake if model is ModelKey.DEEPFAKE else write_xlsr)(row, architecture, folder)
+
+
+def write_demo_once(model: ModelKey, demo_folder: Path) -> Path:
+    """The folder of a demo checkpoint, written where it is not there or was written by another version.
+
+    Safe when several processes ask at once: each writes beside the place, one of them takes it.
+
+    Raises:
+        CheckpointError: The folder cannot be written.
+    """
+    folder = demo_folder / model
+    stamp = _stamp(model)
+    try:
+        if _has_stamp(folder, stamp):
+            return folder
+        demo_folder.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{model}-", dir=demo_folder))
+        try:
+            write_checkpoint(model, Size.DEMO, fresh)
+            (fresh / STAMP).write_text(json.dumps(stamp))
+            _take_place(fresh, folder, stamp)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as error:
+        raise CheckpointError(f"demo checkpoints cannot be written to {demo_folder}: {error}") from error
+    return folder
+
+
+def randomise_batch_norm(module: nn.Module) -> None:
+    """Give batch norms the statistics of a trained network: means near 0, variances near 1."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            if layer.running_mean is not None and layer.running_var is not None:
+                layer.running_mean.normal_(0.0, 0.1)
+                layer.running_var.uniform_(0.5, 1.5)
+
+
+def write_labels(path: Path, labels: list[str]) -> None:
+    """Write labels as SpeechBrain's CategoricalEncoder does; `pipelines.checkpoints.load_labels` reads them."""
+    lines = [f"{label!r}{LABEL_SEPARATOR}{index}" for index, label in enumerate(labels)]
+    footer = [LABEL_FOOTER, f"'starting_index'{LABEL_SEPARATOR}0"]
+    path.write_text("\n".join([*lines, *footer]) + "\n", encoding="utf-8")
+
+
+def _stamp(model: ModelKey) -> dict[str, str]:
+    architecture = repr(CHECKPOINTS[model].architectures[Size.DEMO])
+    return {"writer": str(WRITER_VERSION), "architecture": sha256(architecture.encode()).hexdigest()}
+
+
+def _has_stamp(folder: Path, stamp: dict[str, str]) -> bool:
+    path = folder / STAMP
+    return path.is_file() and json.loads(path.read_text()) == stamp
+
+
+def _take_place(fresh: Path, folder: Path, stamp: dict[str, str]) -> None:
+    """Rename `fresh` to `folder`, unless another process has just done so."""
+    while not _has_stamp(folder, stamp):
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+            os.replace(folder, old / folder.name)
+            shutil.rmtree(old)
+        try:
+            os.rename(fresh, folder)
+        except OSError:
+            if not folder.exists():
+                raise
+
+
+def _write_ecapa(row: Checkpoint, architecture: EcapaArchitecture, folder: Path) -> None:
+    from pipelines.ecapa import build_encoder, build_head
+
+    encoder = build_encoder(architecture)
+    randomise_batch_norm(encoder)
+    torch.save(encoder.state_dict(), folder / "embedding_model.ckpt")
+    head = build_head(architecture) or _speaker_head(row.key, architecture)
+    randomise_batch_norm(head)
+    torch.save(head.state_dict(), folder / "classifier.ckpt")
+    _ECAPA_EXTRAS[row.key](architecture, folder)
+    interface = "SpeakerRecognition" if row.key in SPEAKERS else "EncoderClassifier"
+    (folder / "config.json").write_text(json.dumps({"speechbrain_interface": interface}))
+    (folder / "hyperparams.yaml").write_text(_hyperparams(row, architecture))
+
+
+def _speaker_head(model: ModelKey, architecture: EcapaArchitecture) -> nn.Module:
+    from speechbrain.lobes.models.ECAPA_TDNN import Classifier
+
+    head: nn.Module = Classifier(architecture.embedding_dim, out_neurons=SPEAKERS[model])
+    return head
+
+
+def _voxceleb_extras(architecture: EcapaArchitecture, folder: Path) -> None:
+    dim = architecture.embedding_dim
+    statistics = {"count": 1, "glob_mean": torch.zeros(dim), "glob_std": torch.ones(1), "spk_dict_mean": {},
+                  "spk_dict_std": {}, "spk_dict_count": {}}  # fmt: skip
+    torch.save(statistics, folder / "mean_var_norm_emb.ckpt")
+    _speaker_labels(ModelKey.SPEAKER_VOXCELEB, folder)
+
+
+def _speaker_labels(model: ModelKey, folder: Path) -> None:
+    write_labels(folder / "label_encoder.txt", [f"id{number:05d}" for number in range(SPEAKERS[model])])
+
+
+_ECAPA_EXTRAS: dict[ModelKey, Callable[[EcapaArchitecture, Path], None]] = {
+    ModelKey.LANGUAGE: lambda _, folder: write_labels(folder / "label_encoder.txt", list(VOXLINGUA107)),
+    ModelKey.ACCENT_ECAPA: lambda _, folder: write_labels(folder / "accent_encoder.txt", COMMON_ACCENT_ECAPA),
+    ModelKey.SPEAKER_VOXCELEB: _voxceleb_extras,
+    ModelKey.SPEAKER_CNCELEB: lambda _, folder: _speaker_labels(ModelKey.SPEAKER_CNCELEB, folder),
+}
+"""What a layout has beside the networks."""
+
+
+def _hyperparams(row: Checkpoint, architecture: EcapaArchitecture) -> str:
+    """The file that SpeechBrain executes and this project never reads."""
+    has_statistics = row.key is ModelKey.SPEAKER_VOXCELEB
+    label_file = "accent_encoder.txt" if row.key is ModelKey.ACCENT_ECAPA else "label_encoder.txt"
+    activation = "    activation: !name:torch.nn.LeakyReLU\n" if architecture.leaky_relu else ""
+    if architecture.head == "xvector":
+        classifier = f"""classifier: !new:speechbrain.lobes.models.Xvector.Classifier
+    input_shape: [null, null, {architecture.embedding_dim}]
+    activation: !name:torch.nn.LeakyReLU
+    lin_blocks: 1
+    lin_neurons: {architecture.head_hidden}
+    out_neurons: {architecture.n_labels}
+"""
+    else:
+        classifier = f"""classifier: !new:speechbrain.lobes.models.ECAPA_TDNN.Classifier
+    input_size: {architecture.embedding_dim}
+    out_neurons: {SPEAKERS.get(row.key, architecture.n_labels)}
+"""
+    statistics = """mean_var_norm_emb: !new:speechbrain.processing.features.InputNormalization
+    norm_type: global
+    std_norm: False
+""" if has_statistics else ""  # fmt: skip
+    module = "    mean_var_norm_emb: !ref <mean_var_norm_emb>\n" if has_statistics else ""
+    path = "        mean_var_norm_emb: !ref <pretrained_path>/mean_var_norm_emb.ckpt\n" if has_statistics else ""
+    return f"""pretrained_path: {row.hub_id}
+n_mels: {architecture.n_mels}
+compute_features: !new:speechbrain.lobes.features.Fbank
+    n_mels: !ref <n_mels>
+mean_var_norm: !new:speechbrain.processing.features.InputNormalization
+    norm_type: sentence
+    std_norm: False
+embedding_model: !new:speechbrain.lobes.models.ECAPA_TDNN.ECAPA_TDNN
+    input_size: !ref <n_mels>
+    channels: {list(architecture.channels)}
+    kernel_sizes: {list(architecture.kernel_sizes)}
+    dilations: {list(architecture.dilations)}
+    attention_channels: {architecture.attention_channels}
+    res2net_scale: {architecture.res2net_scale}
+    se_channels: {architecture.se_channels}
+    lin_neurons: {architecture.embedding_dim}
+{activation}{classifier}{statistics}label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder
+modules:
+    compute_features: !ref <compute_features>
+    mean_var_norm: !ref <mean_var_norm>
+    embedding_model: !ref <embedding_model>
+{module}    classifier: !ref <classifier>
+pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
+    loadables:
+        embedding_model: !ref <embedding_model>
+{module.replace("    ", "        ", 1)}        classifier: !ref <classifier>
+        label_encoder: !ref <label_encoder>
+    paths:
+        embedding_model: !ref <pretrained_path>/embedding_model.ckpt
+{path}        classifier: !ref <pretrained_path>/classifier.ckpt
+        label_encoder: !ref <pretrained_path>/{label_file}
+"""

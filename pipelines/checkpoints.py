@@ -1,0 +1,205 @@
+"""Find a checkpoint and read it as data: tensors and labels, never code.
+
+Three sources: the hub at a pinned revision, a folder in the hub's layout, and the demo checkpoints.
+After this comes a model's pipeline, which builds its network from `config.checkpoints` and fills it.
+"""
+
+import ast
+import hashlib
+import pickle
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from config.checkpoints import CHECKPOINTS, Architecture, Checkpoint, CheckpointFile, CheckpointPart
+from config.settings import DEMO, HUB, CheckpointSource, ModelKey
+from pipelines.errors import CheckpointError
+from pipelines.results import ModelInfo
+
+LABEL_SEPARATOR = " => "
+LABEL_FOOTER = "================"
+"""The text format of SpeechBrain's CategoricalEncoder (speechbrain/dataio/encoder.py, 1.1.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedCheckpoint:
+    """A checkpoint whose files are on this machine."""
+
+    row: Checkpoint
+    folder: Path
+    architecture: Architecture
+    source: str
+    """``hub``, ``demo`` or ``local``."""
+    parts: Mapping[str, Path] = field(default_factory=dict)
+    """Where the folders of the layout lie that repositories of their own fill."""
+
+    @property
+    def revision(self) -> str:
+        """The commit of the hub, or ``demo``, or ``local``."""
+        return self.row.revision if self.source == HUB else self.source
+
+    def file(self, name: str) -> Path:
+        """The path of a file of the layout.
+
+        Raises:
+            CheckpointError: It is not there.
+        """
+        part, _, rest = name.partition("/")
+        path = self.parts[part] / rest if part in self.parts else self.folder / name
+        if not path.is_file():
+            raise CheckpointError(f"{self.row.hub_id}: {name} is missing in {path.parent}.")
+        return path
+
+    def info(self, device: str, parameters: int, labels: Iterable[str] = ()) -> ModelInfo:
+        """What a replica says it has loaded."""
+        return ModelInfo(
+            self.row.key, self.row.hub_id, self.revision, self.source, device, parameters, tuple(labels)
+        )
+
+
+def locate(model: ModelKey, source: CheckpointSource, demo_folder: Path) -> LocatedCheckpoint:
+    """Bring a checkpoint onto this machine and check that all its files are there.
+
+    Args:
+        model: The row of the table.
+        source: ``hub``, ``demo`` or a folder in the hub's layout.
+        demo_folder: Where demo checkpoints are written on first use, a folder per model.
+
+    Raises:
+        CheckpointError: It cannot be downloaded, a file is missing, or a digest differs.
+    """
+    row = CHECKPOINTS[model]
+    architecture = row.architectures[source.architecture]
+    if source.source == HUB:
+        parts = {name: _download(part) for name, part in row.parts.items()}
+        return LocatedCheckpoint(row, _download(row), architecture, HUB, parts)
+    if source.source == DEMO:
+        from pipelines.checkpoint_writer import write_demo_once
+
+        folder, kind = write_demo_once(model, demo_folder), DEMO
+    else:
+        folder, kind = Path(source.source).expanduser(), "local"
+        if not folder.is_dir():
+            raise CheckpointError(f"{row.hub_id}: there is no folder {folder}.")
+    located = LocatedCheckpoint(row, folder, architecture, kind)
+    for name in _layout(row):
+        located.file(name)
+    return located
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a state dict on the CPU: safetensors, or a pickle that may hold tensors and nothing else.
+
+    Raises:
+        CheckpointError: The file is no such thing.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
+        raise CheckpointError(f"{path.name} is not a file of tensors and nothing else: {error}") from error
+    if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise CheckpointError(f"{path.name} is not a mapping of names to tensors.")
+    return dict(loaded)
+
+
+def load_state(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Fill a network; every key and shape must fit.
+
+    Args:
+        module: The network, built from the typed architecture.
+        tensors: Its state dict.
+        what: Named in the error, e.g. ``speechbrain/... embedding_model.ckpt``.
+
+    Raises:
+        CheckpointError: Keys are missing or unexpected, or shapes differ: another architecture.
+    """
+    expected = module.state_dict()
+    problems = [f"missing {key}" for key in sorted(expected.keys() - tensors.keys())]
+    problems += [f"unexpected {key}" for key in sorted(tensors.keys() - expected.keys())]
+    problems += [
+        f"{key} is {tuple(tensors[key].shape)}, not {tuple(expected[key].shape)}"
+        for key in sorted(expected.keys() & tensors.keys())
+        if tensors[key].shape != expected[key].shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise CheckpointError(f"{what} is of another architecture: {'; '.join(problems[:3])}{more}.")
+    module.load_state_dict(tensors)
+
+
+def load_labels(path: Path, expected: int) -> tuple[str, ...]:
+    """Read the labels of a SpeechBrain CategoricalEncoder, in the order of their indices.
+
+    Args:
+        path: Lines of ``'label' => index`` up to a footer; only literals are read.
+        expected: How many labels the classifier has.
+
+    Raises:
+        CheckpointError: A line is not of this form, or the indices are not 0 .. expected - 1.
+    """
+    by_index: dict[int, str] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line == LABEL_FOOTER:
+            break
+        literal, _, index = line.partition(LABEL_SEPARATOR)
+        try:
+            by_index[int(index)] = str(ast.literal_eval(literal))
+        except (ValueError, SyntaxError) as error:
+            raise CheckpointError(f"{path.name}: {line!r} is no line of a label file.") from error
+    if sorted(by_index) != list(range(expected)):
+        raise CheckpointError(f"{path.name} has {len(by_index)} labels; the model has {expected}.")
+    return tuple(by_index[index] for index in range(expected))
+
+
+def _layout(row: Checkpoint) -> list[str]:
+    """Every file of a layout in one folder, the parts' included."""
+    return [file.name for file in row.files] + [
+        f"{part}/{file.name}" for part, repository in row.parts.items() for file in repository.files
+    ]
+
+
+def _download(repository: Checkpoint | CheckpointPart) -> Path:
+    """The snapshot of a repository at its revision, downloaded where it is not yet in the hub's cache."""
+    name, revision = repository.hub_id, repository.revision
+    try:
+        folder = Path(
+            snapshot_download(name, revision=revision, allow_patterns=[file.name for file in repository.files])
+        )
+    except GatedRepoError as error:
+        raise CheckpointError(
+            f"{name} is gated: accept its terms on the hub and set HF_TOKEN in the environment of every node."
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise CheckpointError(
+            f"{name} is not in the cache and the hub cannot be reached; name a local folder or use the demo."
+        ) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise CheckpointError(f"{name} at {revision} cannot be downloaded: {error}") from error
+    for file in repository.files:
+        check_digest(folder / file.name, file)
+    return folder
+
+
+def check_digest(path: Path, file: CheckpointFile) -> None:
+    """Check that a downloaded file is there and is the one of the table.
+
+    Raises:
+        CheckpointError: It is missing, or its SHA-256 is another one.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{file.name} is missing in {path.parent}.")
+    if file.sha256 is None:
+        return
+    with path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    if digest != file.sha256:
+        raise CheckpointError(f"{path} has SHA-256 {digest}, not {file.sha256}.")

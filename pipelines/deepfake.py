@@ -1,0 +1,117 @@
+"""Whether a chunk of speech is generated: a wav2vec 2.0 sequence classifier."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Wav2Vec2ForSequenceClassification
+
+from config.checkpoints import Wav2Vec2Architecture
+from pipelines.checkpoints import LocatedCheckpoint, load_state, load_tensors
+from pipelines.errors import CheckpointError
+from pipelines.results import DeepfakeScore, Waveform
+from pipelines.wav2vec2 import (
+    MIN_SAMPLES,
+    in_equal_lengths,
+    modern_names,
+    normalised,
+    to_config,
+    wav2vec2_architecture,
+)
+
+NORM_EPSILON = 1e-7
+"""As transformers' Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm."""
+CLASSES = {"fake", "real"}
+
+
+class DeepfakeDetector:
+    """Answers chunks with the probability that they are generated.
+
+    Which output means fake is read from the checkpoint's ``config.json``.
+
+    Args:
+        checkpoint: Of `ModelKey.DEEPFAKE`.
+        device: ``cpu`` or ``cuda:0``.
+
+    Raises:
+        CheckpointError: The tensors, labels or configuration do not fit the architecture.
+    """
+
+    min_samples = MIN_SAMPLES
+
+    def __init__(self, checkpoint: LocatedCheckpoint, device: str) -> None:
+        architecture = wav2vec2_architecture(checkpoint)
+        config = read_config(checkpoint.file("config.json"))
+        check_architecture(config, architecture)
+        labels = read_labels(config)
+        self._fake, self._real = labels.index("fake"), labels.index("real")
+        self._device = torch.device(device)
+        self._network = Wav2Vec2ForSequenceClassification(to_config(architecture))
+        tensors = load_tensors(checkpoint.file("model.safetensors"))
+        load_state(self._network, modern_names(tensors), f"{checkpoint.row.hub_id} model.safetensors")
+        self._network.eval().requires_grad_(False).to(self._device)
+        parameters = sum(tensor.numel() for tensor in self._network.parameters())
+        self.info = checkpoint.info(device, parameters, labels)
+
+    @torch.inference_mode()
+    def __call__(self, waveforms: Sequence[Waveform]) -> list[DeepfakeScore]:
+        """Score each chunk, whatever the others are.
+
+        Raises:
+            AudioTooShort: A chunk has fewer than `min_samples` samples.
+        """
+        clips = [normalised(waveform, NORM_EPSILON, self._device) for waveform in waveforms]
+        rows = [row.cpu().tolist() for row in in_equal_lengths(self._probabilities, clips)]
+        return [DeepfakeScore(ai_generated=row[self._fake], real=row[self._real]) for row in rows]
+
+    def _probabilities(self, batch: Tensor) -> Tensor:
+        """From (batch, samples) to (batch, 2)."""
+        logits: Tensor = self._network(batch).logits
+        return logits.softmax(dim=-1)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read ``config.json``.
+
+    Raises:
+        CheckpointError: It is no JSON object.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path.name} is no JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path.name} is no JSON object.")
+    return config
+
+
+def check_architecture(config: dict[str, Any], architecture: Wav2Vec2Architecture) -> None:
+    """Compare what ``config.json`` says with the typed architecture.
+
+    Raises:
+        CheckpointError: A field that both have differs.
+    """
+    for name, ours in asdict(architecture).items():
+        theirs = config.get(name, ours)
+        if (tuple(theirs) if isinstance(theirs, list) else theirs) != ours:
+            raise CheckpointError(f"config.json says {name} is {theirs!r}; this build has {ours!r}.")
+
+
+def read_labels(config: dict[str, Any]) -> tuple[str, ...]:
+    """The classes by index, in lower case.
+
+    Raises:
+        CheckpointError: They are not ``fake`` and ``real``.
+    """
+    names = config.get("id2label")
+    try:
+        by_index = {int(index): str(label).lower() for index, label in names.items()}  # type: ignore[union-attr]
+    except (AttributeError, ValueError) as error:
+        raise CheckpointError("config.json has no id2label with numbered classes.") from error
+    if sorted(by_index) != [0, 1] or set(by_index.values()) != CLASSES:
+        raise CheckpointError(f"the classes are {sorted(by_index.values())}; expected fake and real.")
+    return by_index[0], by_index[1]

@@ -1,0 +1,46 @@
+"""Which language is spoken: VoxLingua107 ECAPA."""
+
+from collections.abc import Sequence
+
+from pipelines.checkpoints import LocatedCheckpoint, load_labels
+from pipelines.ecapa import MIN_SAMPLES, Ecapa
+from pipelines.results import LanguageResult, Waveform
+
+RETIRED_CODES = {"iw": "he", "jw": "jv"}
+"""Codes of VoxLingua107 that ISO 639 has replaced (https://github.com/speechbrain/speechbrain/issues/2396)."""
+
+
+class LanguageIdentifier:
+    """Answers clips with languages.
+
+    Args:
+        checkpoint: Of `ModelKey.LANGUAGE`.
+        device: ``cpu`` or ``cuda:0``.
+
+    Raises:
+        CheckpointError: The tensors or labels do not fit the architecture.
+    """
+
+    min_samples = MIN_SAMPLES
+
+    def __init__(self, checkpoint: LocatedCheckpoint, device: str) -> None:
+        self._network = Ecapa(checkpoint, device)
+        labels = load_labels(checkpoint.file("label_encoder.txt"), self._network.n_labels)
+        pairs = [label.partition(": ")[::2] for label in labels]
+        self._codes = [RETIRED_CODES.get(code, code) for code, _ in pairs]
+        self._names = [name or code for code, name in pairs]
+        self.info = checkpoint.info(device, self._network.parameter_count, labels)
+
+    def __call__(self, waveforms: Sequence[Waveform]) -> list[LanguageResult]:
+        """Identify the language of each clip, whatever the others are.
+
+        Raises:
+            AudioTooShort: A clip has fewer than `min_samples` samples.
+        """
+        # The head answers log-posteriors.
+        return [self._result(row) for row in self._network.classify(waveforms).exp().cpu().tolist()]
+
+    def _result(self, posteriors: list[float]) -> LanguageResult:
+        best = max(range(len(posteriors)), key=posteriors.__getitem__)
+        by_code = dict(zip(self._codes, posteriors, strict=True))
+        return LanguageResult(self._codes[best], self._names[best], posteriors[best], by_code)
