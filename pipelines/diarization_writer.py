@@ -1,0 +1,99 @@
+"""Write the layouts of the two diarization checkpoints, with weights from torch's generator."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+import yaml
+
+from config.checkpoints import Checkpoint, DiarizationArchitecture
+from config.settings import ModelKey
+from pipelines.checkpoint_writer import randomise_batch_norm
+from pipelines.diarization import build_embedding, build_segmentation
+
+CLASS_BIAS = [0.2, 0.3, 0.2, 0.0, -0.5, -1.0, -1.0]
+"""Of the powerset {}, 1, 2, 3, 12, 13, 23: with random weights, mostly one speaker or none."""
+CLASS_GAIN = 20.0
+"""Random networks hardly vary over time: louder logits make turns."""
+
+
+def write_diarization(row: Checkpoint, architecture: DiarizationArchitecture, folder: Path) -> None:
+    """Write ``config.yaml``, ``segmentation/``, ``embedding/`` and, for community-1, ``plda/``."""
+    segmentation = build_segmentation(architecture)
+    segmentation.classifier.weight.mul_(CLASS_GAIN)
+    segmentation.classifier.bias.copy_(torch.tensor(CLASS_BIAS))
+    _save(segmentation, folder / "segmentation")
+    embedding = build_embedding(architecture)
+    randomise_batch_norm(embedding)
+    _save(embedding, folder / "embedding")
+    if row.key is ModelKey.DIARIZATION_COMMUNITY_1:
+        _save_plda(architecture, folder / "plda")
+        config = _COMMUNITY_1
+    else:
+        config = _VERSION_31
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def _save(model: Any, folder: Path) -> None:
+    """Save as Lightning and pyannote do, so that pyannote itself loads it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = {
+        "state_dict": model.state_dict(),
+        model.CHECKPOINT_HYPER_PARAMS_KEY: dict(model.hparams),
+        "pytorch-lightning_version": lightning.__version__,
+    }
+    model.on_save_checkpoint(checkpoint)
+    torch.save(checkpoint, folder / "pytorch_model.bin")
+
+
+def _save_plda(architecture: DiarizationArchitecture, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    wide, narrow = architecture.embedding_dim, architecture.plda_dim
+    orthonormal = torch.linalg.qr(torch.randn(wide, wide))[0][:, :narrow]
+    zeros = np.zeros(narrow, np.float32)
+    np.savez(
+        folder / "xvec_transform.npz", mean1=np.zeros(wide, np.float32), mean2=zeros, lda=orthonormal.numpy()
+    )
+    psi = np.linspace(2.0, 0.1, narrow, dtype=np.float32)
+    np.savez(folder / "plda.npz", mu=zeros, tr=np.eye(narrow, dtype=np.float32), psi=psi)
+
+
+_VERSION_31: dict[str, Any] = {
+    "version": "3.1.0",
+    "pipeline": {
+        "name": "pyannote.audio.pipelines.SpeakerDiarization",
+        "params": {
+            "clustering": "AgglomerativeClustering",
+            "embedding": "pyannote/wespeaker-voxceleb-resnet34-LM",
+            "embedding_batch_size": 32,
+            "embedding_exclude_overlap": True,
+            "segmentation": "pyannote/segmentation-3.0",
+            "segmentation_batch_size": 32,
+        },
+    },
+    "params": {
+        "clustering": {"method": "centroid", "min_cluster_size": 12, "threshold": 0.7045654963945799},
+        "segmentation": {"min_duration_off": 0.0},
+    },
+}
+_COMMUNITY_1: dict[str, Any] = {
+    "dependencies": {"pyannote.audio": "4.0.0"},
+    "pipeline": {
+        "name": "pyannote.audio.pipelines.SpeakerDiarization",
+        "params": {
+            "clustering": "VBxClustering",
+            "segmentation": "$model/segmentation",
+            "segmentation_batch_size": 32,
+            "embedding": "$model/embedding",
+            "embedding_batch_size": 32,
+            "embedding_exclude_overlap": True,
+            "plda": "$model/plda",
+        },
+    },
+    "params": {
+        "clustering": {"threshold": 0.6, "Fa": 0.07, "Fb": 0.8},
+        "segmentation": {"min_duration_off": 0.0},
+    },
+}
