@@ -18,8 +18,6 @@ from deployments.ingress import Ingress
 from deployments.language import Language
 from deployments.speaker import Speaker
 
-Application = serve.Application
-
 MODEL_OPTIONS: dict[str, Any] = {
     "num_replicas": 1,
     "ray_actor_options": {"num_cpus": 1, "num_gpus": 0},
@@ -76,7 +74,7 @@ NAMES: dict[ModelKey, str] = {
 """Deployment names: what configuration files and metrics call the models."""
 
 
-def build(settings: GraphSettings) -> Application:
+def build(settings: GraphSettings) -> serve.Application:
     """Bind every model and the ingress that composes them.
 
     Args:

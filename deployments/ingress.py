@@ -147,7 +147,8 @@ class Ingress:
         return health
 
     async def _language(self, clip: "ray.ObjectRef[Waveform]", deadline: Deadline) -> LanguageResult:
-        return await self._ask(ModelKey.LANGUAGE, clip, deadline)
+        result: LanguageResult = await self._ask(ModelKey.LANGUAGE, clip, deadline)
+        return result
 
     async def _voice(
         self, clip: "ray.ObjectRef[Waveform]", language: LanguageResult, deadline: Deadline
@@ -158,13 +159,15 @@ class Ingress:
     async def _accent(
         self, clip: "ray.ObjectRef[Waveform]", model: AccentModel, deadline: Deadline
     ) -> AccentResult:
-        return await self._ask(ACCENT_MODELS[model], clip, deadline)
+        result: AccentResult = await self._ask(ACCENT_MODELS[model], clip, deadline)
+        return result
 
     async def _turns(
         self, clip: "ray.ObjectRef[Waveform]", speakers: SpeakerCount, deadline: Deadline
     ) -> DiarizationResult:
         handle = self._models[self._settings.diarization]
-        return await call(lambda: handle.diarize.remote(clip, speakers), deadline)
+        result: DiarizationResult = await call(lambda: handle.diarize.remote(clip, speakers), deadline)
+        return result
 
     async def _chunks(
         self, waveform: Waveform, options: ChunkOptions, deadline: Deadline

@@ -50,7 +50,13 @@ class XlsrAccentClassifier:
         tensors = load_tensors(checkpoint.file("wav2vec2.ckpt"))
         backbone = {key.removeprefix(BACKBONE_PREFIX): tensor for key, tensor in tensors.items()}
         load_state(self._backbone, modern_names(backbone), f"{name} wav2vec2.ckpt")
-        head = nn.ModuleDict({"0": nn.ModuleDict({"w": nn.Linear(architecture.hidden_size, architecture.n_labels, bias=False)})})
+        head = nn.ModuleDict(
+            {
+                "0": nn.ModuleDict(
+                    {"w": nn.Linear(architecture.hidden_size, architecture.n_labels, bias=False)}
+                )
+            }
+        )
         load_state(head, load_tensors(checkpoint.file("model.ckpt")), f"{name} model.ckpt")
         self._head = head.get_parameter(HEAD_KEY).detach().to(self._device)
         self._backbone.eval().requires_grad_(False).to(self._device)

@@ -62,7 +62,9 @@ def decode(data: bytes, limits: AudioLimits) -> Waveform:
         raise EmptyAudio("The recording is empty: 0 bytes.")
     container = sniff(data)
     if container is None:
-        raise UnsupportedAudio("This is not a recording: WAV, AIFF, FLAC, MP3, AAC, M4A, OGG and WebM are read.")
+        raise UnsupportedAudio(
+            "This is not a recording: WAV, AIFF, FLAC, MP3, AAC, M4A, OGG and WebM are read."
+        )
     check_whole(container, data)
     read = _read_soundfile if container in _SOUNDFILE else _read_ffmpeg
     waveform = _collect(read(container, data, limits))

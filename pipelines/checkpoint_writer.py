@@ -187,7 +187,9 @@ def _hyperparams(row: Checkpoint, architecture: EcapaArchitecture) -> str:
     std_norm: False
 """ if has_statistics else ""  # fmt: skip
     module = "    mean_var_norm_emb: !ref <mean_var_norm_emb>\n" if has_statistics else ""
-    path = "        mean_var_norm_emb: !ref <pretrained_path>/mean_var_norm_emb.ckpt\n" if has_statistics else ""
+    path = (
+        "        mean_var_norm_emb: !ref <pretrained_path>/mean_var_norm_emb.ckpt\n" if has_statistics else ""
+    )
     return f"""pretrained_path: {row.hub_id}
 n_mels: {architecture.n_mels}
 compute_features: !new:speechbrain.lobes.features.Fbank

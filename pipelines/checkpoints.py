@@ -172,7 +172,9 @@ def _download(repository: Checkpoint | CheckpointPart) -> Path:
     name, revision = repository.hub_id, repository.revision
     try:
         folder = Path(
-            snapshot_download(name, revision=revision, allow_patterns=[file.name for file in repository.files])
+            snapshot_download(
+                name, revision=revision, allow_patterns=[file.name for file in repository.files]
+            )
         )
     except GatedRepoError as error:
         raise CheckpointError(

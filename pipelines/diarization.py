@@ -141,7 +141,9 @@ class SharedFramesDiarization(SpeakerDiarization):  # type: ignore[misc]
         A window where nobody speaks is not run: its embeddings are those of an empty mask, whatever
         its audio.
         """
-        masks = _used_masks(binary_segmentations.data, self._minimum_frames(binary_segmentations, exclude_overlap))
+        masks = _used_masks(
+            binary_segmentations.data, self._minimum_frames(binary_segmentations, exclude_overlap)
+        )
         windows = [window for window, _ in binary_segmentations]
         voiced = np.flatnonzero(masks.any(axis=(1, 2)))
         embeddings = np.broadcast_to(

@@ -52,4 +52,6 @@ def read_pipeline_config(path: Path) -> PipelineConfig:
         file = _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         return PipelineConfig.model_validate(file.pipeline.params | {"params": file.params})
     except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path.name} is no configuration of a diarization pipeline: {error}") from error
+        raise CheckpointError(
+            f"{path.name} is no configuration of a diarization pipeline: {error}"
+        ) from error

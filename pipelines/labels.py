@@ -18,14 +18,42 @@ uk: Ukrainian|ur: Urdu|uz: Uzbek|vi: Vietnamese|war: Waray|yi: Yiddish|yo: Yorub
 )
 """Labels of speechbrain/lang-id-voxlingua107-ecapa by index: ``code: Name``."""
 
-COMMON_ACCENT_ECAPA = (
-    "england us canada australia indian scotland ireland african malaysia newzealand southatlandtic bermuda "
-    "philippines hongkong wales singapore"
-).split()
+COMMON_ACCENT_ECAPA = [
+    "england",
+    "us",
+    "canada",
+    "australia",
+    "indian",
+    "scotland",
+    "ireland",
+    "african",
+    "malaysia",
+    "newzealand",
+    "southatlandtic",
+    "bermuda",
+    "philippines",
+    "hongkong",
+    "wales",
+    "singapore",
+]
 """Labels of Jzuluaga/accent-id-commonaccent_ecapa by index (the misspelling is theirs)."""
 
-COMMON_ACCENT_XLSR = (
-    "us england australia indian canada bermuda scotland african ireland newzealand wales malaysia "
-    "philippines singapore hongkong southatlandtic"
-).split()
+COMMON_ACCENT_XLSR = [
+    "us",
+    "england",
+    "australia",
+    "indian",
+    "canada",
+    "bermuda",
+    "scotland",
+    "african",
+    "ireland",
+    "newzealand",
+    "wales",
+    "malaysia",
+    "philippines",
+    "singapore",
+    "hongkong",
+    "southatlandtic",
+]
 """Labels of Jzuluaga/accent-id-commonaccent_xlsr-en-english by index: another order."""

@@ -1,0 +1,43 @@
+"""The HTTP application: a function of an `Analyzer` and the settings.
+
+Before this comes the ingress (or a test's fake), after it `routes` and `upload`.
+"""
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from config.settings import GraphSettings
+from deployments.api import errors
+from deployments.api.analyzer import Analyzer
+from deployments.api.documentation import RESPONSES
+from deployments.api.middleware import RequestContext
+from deployments.api.routes import accent, analyze, deepfake, diarization, language, service, speaker
+
+DESCRIPTION = """Questions people ask of a voice recording: language, voice, accent, who spoke when,
+which parts are AI-generated. Every endpoint takes a recording as the whole body or as `file` of a form:
+WAV, AIFF, FLAC, MP3, AAC, M4A, OGG or WebM, of any rate."""
+
+
+def create_app(analyzer: Analyzer, settings: GraphSettings) -> FastAPI:
+    """Build the application.
+
+    Args:
+        analyzer: Answers the questions.
+        settings: Limits of uploads, and the origins that browsers may call from.
+    """
+    app = FastAPI(title="voxgraph", version=service.VERSION, description=DESCRIPTION)
+    app.state.analyzer = analyzer
+    app.state.settings = settings
+    app.include_router(service.router)
+    for module in (language, speaker, accent, diarization, deepfake, analyze):
+        app.include_router(module.router, responses=RESPONSES)
+    errors.install(app)
+    app.add_middleware(RequestContext)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+        )
+    return app

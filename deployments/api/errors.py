@@ -1,0 +1,112 @@
+"""Errors become answers: one table from error to status, one body for all of them.
+
+``{"detail", "error_type", "code", "timestamp", "request_id"}`` stands under every 4xx and 5xx, the ones
+of the framework included.
+"""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Literal
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from pipelines import errors
+
+ErrorType = Literal["ValidationError", "ProcessingError", "ModelError"]
+
+STATUS: dict[type[errors.VoxError], HTTPStatus] = {
+    errors.VoxError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.InvalidAudio: HTTPStatus.BAD_REQUEST,
+    errors.EmptyAudio: HTTPStatus.BAD_REQUEST,
+    errors.UnsupportedAudio: HTTPStatus.BAD_REQUEST,
+    errors.CorruptAudio: HTTPStatus.BAD_REQUEST,
+    errors.AudioTooShort: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.AudioTooLong: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.NonFiniteAudio: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
+    errors.UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.UploadMissing: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.InvalidOptions: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.InvalidEmbedding: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.SpaceMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.ModelError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.CheckpointError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ModelUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.InferenceError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.DeadlineExceeded: HTTPStatus.REQUEST_TIMEOUT,
+    errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""Every error that is raised on purpose, and its status."""
+
+RETRY_AFTER_S = 1
+CLIENT_CLOSED_REQUEST = 499
+
+
+class ErrorAnswer(BaseModel):
+    """The body of every 4xx and 5xx."""
+
+    detail: str
+    error_type: ErrorType
+    code: str
+    timestamp: datetime
+    request_id: str
+
+
+def answer(request: Request, status: int, detail: str, kind: ErrorType, code: str) -> Response:
+    """The error body as a response; a 503 says when to try again."""
+    body = ErrorAnswer(
+        detail=detail,
+        error_type=kind,
+        code=code,
+        timestamp=datetime.now(UTC),
+        request_id=getattr(request.state, "request_id", ""),
+    )
+    headers = {"retry-after": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return JSONResponse(body.model_dump(mode="json"), status, headers)
+
+
+def error_type(error: errors.VoxError) -> ErrorType:
+    """Whose fault an error is: the caller's, a model's, or that of the processing."""
+    if isinstance(error, errors.InvalidAudio | errors.InvalidRequest):
+        return "ValidationError"
+    return "ModelError" if isinstance(error, errors.ModelError) else "ProcessingError"
+
+
+async def _on_vox_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.VoxError)
+    # A handle call raises a class of Ray's own that derives from ours.
+    known = next(base for base in type(error).__mro__ if base in STATUS)
+    return answer(request, STATUS[known], error.detail, error_type(error), known.code)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kind: ErrorType = (
+        "ValidationError" if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else "ProcessingError"
+    )
+    response = answer(request, error.status_code, str(error.detail), kind, "http")
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _on_invalid_parameters(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    sentences = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+    return answer(request, 422, "; ".join(sentences), "ValidationError", errors.InvalidOptions.code)
+
+
+async def _on_disconnect(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every kind of error of an application with the one body."""
+    app.add_exception_handler(errors.VoxError, _on_vox_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_invalid_parameters)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)

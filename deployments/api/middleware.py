@@ -1,0 +1,76 @@
+"""What happens to every request: an id, a line in the log, its time in a header, and the last resort."""
+
+import logging
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deployments.api.errors import answer
+
+log = logging.getLogger("ray.serve")
+
+REQUEST_ID_HEADER = "x-request-id"
+MAX_REQUEST_ID = 128
+
+
+class RequestContext:
+    """Pure ASGI, so that uploads stream through and disconnects are seen.
+
+    Sets ``request.state.request_id`` (the caller's, or a new one) and ``request.state.timings`` (seconds by
+    name, answered as ``Server-Timing``). An error that nothing else answered is logged once and answered
+    500 without its details.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = _request_id(Headers(scope=scope))
+        timings: dict[str, float] = {}
+        scope.setdefault("state", {}).update(request_id=request_id, timings=timings)
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                timings["total"] = time.perf_counter() - started
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID_HEADER] = request_id
+                headers["server-timing"] = ", ".join(
+                    f"{name};dur={seconds * 1000:.1f}" for name, seconds in timings.items()
+                )
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception:
+            log.exception("Request %s failed", request_id)
+            if status:
+                raise
+            response = answer(
+                Request(scope),
+                500,
+                "The service failed; its log has the cause.",
+                "ProcessingError",
+                "internal",
+            )
+            await response(scope, receive, send_with_headers)
+        log.info(
+            "%s %s %s %d %.1f ms", request_id, scope["method"], scope["path"], status,
+            1000 * (time.perf_counter() - started),
+        )  # fmt: skip
+
+
+def _request_id(headers: Headers) -> str:
+    """The caller's id where it is short and printable, else a new one."""
+    given = headers.get(REQUEST_ID_HEADER, "")
+    return given if given.isprintable() and 0 < len(given) <= MAX_REQUEST_ID else uuid.uuid4().hex

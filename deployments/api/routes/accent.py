@@ -1,0 +1,25 @@
+"""How American the English sounds."""
+
+from fastapi import APIRouter
+
+from deployments.api.documentation import takes_recording
+from deployments.api.options import AccentOptions
+from deployments.api.routes import Asked
+from deployments.api.schemas import AccentAnswer, UsConfidenceAnswer
+from deployments.api.upload import Sent
+
+router = APIRouter(tags=["accent"])
+
+
+@router.post("/identify", openapi_extra=takes_recording(AccentOptions))
+async def identify(upload: Sent, analyzer: Asked) -> AccentAnswer | UsConfidenceAnswer:
+    """Percent of confidence that the accent is American (XLSR model); nothing else unless asked."""
+    options = upload.options(AccentOptions)
+    result = await analyzer.identify_accent(await upload.decode(), "xlsr")
+    return AccentAnswer.of(result, 2) if options.detail else UsConfidenceAnswer.of(result, 2)
+
+
+@router.post("/classify-us-accent", openapi_extra=takes_recording())
+async def classify_us_accent(upload: Sent, analyzer: Asked) -> UsConfidenceAnswer:
+    """Percent of confidence that the accent is American (ECAPA model)."""
+    return UsConfidenceAnswer.of(await analyzer.identify_accent(await upload.decode(), "ecapa"), 1)

@@ -1,0 +1,228 @@
+"""The adaptive batcher: reserve the engine first, form the batch then, from whatever waits.
+
+asyncio only. Ray's own ``serve.batch`` forms batches by waiting time alone and lets them queue formed;
+here a busy engine makes the next batch grow, and an idle one takes a lone item at once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from config.settings import BatchTunables
+from pipelines.errors import InferenceError, ModelUnavailable, Overloaded, VoxError
+
+log = logging.getLogger("ray.serve")
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class BatcherStats:
+    """What a batcher has done since it was made."""
+
+    batches: int = 0
+    """Forward passes."""
+    items: int = 0
+    """Items in them."""
+    cost_s: float = 0.0
+    """Seconds of the items."""
+    padded_s: float = 0.0
+    """Seconds that were computed: the longest of each batch times its items."""
+    largest: int = 0
+    """Items of the largest batch."""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting(Generic[Item, Result]):
+    """An item, its cost in seconds and its caller's future."""
+
+    item: Item
+    cost: float
+    future: "asyncio.Future[Result]"
+
+
+class Batcher(Generic[Item, Result]):
+    """Queues items before one engine thread and runs them in batches.
+
+    The oldest waiting item is always in the next batch, so none starves; it is joined by the waiting items
+    that are nearest to it in cost, as long as the padded cost stays within the budget. An item over the
+    budget runs alone. A batch that fails is run again item by item, so that only the guilty fail; one that
+    runs out of memory is halved. Callers that have gone are skipped. Make it inside a running event loop.
+
+    Args:
+        run: From a list of items to the list of their results; called on the engine thread, one at a time.
+        cost: Seconds of an item.
+        tunables: The budget of a batch.
+        is_out_of_memory: Whether an error of `run` means that the batch was too large for the device.
+        max_queued: Items that may wait; None is no bound of its own.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[list[Item]], Sequence[Result]],
+        cost: Callable[[Item], float],
+        tunables: BatchTunables,
+        *,
+        is_out_of_memory: Callable[[BaseException], bool] = lambda _: False,
+        max_queued: int | None = None,
+    ) -> None:
+        self._run = run
+        self._cost = cost
+        self._tunables = tunables
+        self._is_out_of_memory = is_out_of_memory
+        self._max_queued = max_queued
+        self._budget_s = tunables.max_batch_s
+        self._waiting: list[_Waiting[Item, Result]] = []
+        self._arrived = asyncio.Event()
+        self._running: list[_Waiting[Item, Result]] = []
+        self._stats = BatcherStats()
+        self._engine = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._loop_task = asyncio.create_task(self._serve())
+
+    @property
+    def queued(self) -> int:
+        """Items that wait."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """Items in the batch that runs."""
+        return len(self._running)
+
+    def stats(self) -> BatcherStats:
+        """What has been done so far."""
+        return self._stats
+
+    def reconfigure(self, tunables: BatchTunables) -> None:
+        """Take a new budget from the next batch on."""
+        self._tunables = tunables
+        self._budget_s = tunables.max_batch_s
+
+    def check_alive(self) -> None:
+        """Raise when nothing will ever be answered again.
+
+        Raises:
+            ModelUnavailable: The batcher is closed or its loop has died.
+        """
+        if self._loop_task.done():
+            raise ModelUnavailable("The replica's batcher has stopped.")
+
+    async def submit(self, item: Item) -> Result:
+        """Answer one item.
+
+        Raises:
+            Overloaded: `max_queued` items wait.
+            ModelUnavailable: The batcher is closed.
+            InferenceError: `run` failed for this item with something else than a `VoxError`.
+        """
+        self.check_alive()
+        if self._max_queued is not None and self.queued >= self._max_queued:
+            raise Overloaded(f"{self.queued} recordings wait already.")
+        waiting = _Waiting[Item, Result](item, self._cost(item), asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._arrived.set()
+        return await waiting.future
+
+    async def close(self) -> None:
+        """Stop after the batch that runs; what waits fails with `ModelUnavailable`."""
+        self._loop_task.cancel()
+        await asyncio.gather(self._loop_task, return_exceptions=True)
+        for waiting in [*self._running, *self._waiting]:
+            _fail(waiting, ModelUnavailable("The replica is being stopped."))
+        self._waiting.clear()
+        self._engine.shutdown(wait=False)
+
+    async def _serve(self) -> None:
+        """Run batches for ever; nothing that an item does ends this loop."""
+        while True:
+            await self._arrived.wait()
+            self._running = self._take()
+            if self._running:
+                try:
+                    await self._answer(self._running)
+                except Exception as error:
+                    log.exception("A batch failed outside the model")
+                    for waiting in self._running:
+                        _fail(waiting, _as_vox(error))
+            self._running = []
+            if not self._waiting:
+                self._arrived.clear()
+
+    def _take(self) -> list[_Waiting[Item, Result]]:
+        """Form a batch: the oldest item and those nearest to it in cost, within the budget."""
+        self._waiting = [waiting for waiting in self._waiting if not waiting.future.done()]
+        if not self._waiting:
+            return []
+        oldest, *others = self._waiting
+        batch, high = [oldest], oldest.cost
+        for waiting in sorted(others, key=lambda other: abs(other.cost - oldest.cost)):
+            longest = max(high, waiting.cost)
+            full = len(batch) >= self._tunables.max_batch_items
+            if full or longest * (len(batch) + 1) > self._budget_s:
+                break
+            batch.append(waiting)
+            high = longest
+        taken = set(map(id, batch))
+        self._waiting = [waiting for waiting in self._waiting if id(waiting) not in taken]
+        return batch
+
+    async def _answer(self, batch: list[_Waiting[Item, Result]]) -> None:
+        """Run a batch and deliver; what fails together is run apart."""
+        try:
+            results = await self._compute(batch)
+        except Exception as error:
+            await self._isolate(batch, error)
+            return
+        for waiting, result in zip(batch, results, strict=True):
+            if not waiting.future.done():
+                waiting.future.set_result(result)
+
+    async def _compute(self, batch: list[_Waiting[Item, Result]]) -> Sequence[Result]:
+        """One forward pass on the engine thread."""
+        items = [waiting.item for waiting in batch]
+        results = await asyncio.get_running_loop().run_in_executor(self._engine, self._run, items)
+        if len(results) != len(items):
+            raise InferenceError(f"The model answered {len(results)} of {len(items)} recordings.")
+        longest = max(waiting.cost for waiting in batch)
+        self._stats = BatcherStats(
+            batches=self._stats.batches + 1,
+            items=self._stats.items + len(batch),
+            cost_s=self._stats.cost_s + sum(waiting.cost for waiting in batch),
+            padded_s=self._stats.padded_s + longest * len(batch),
+            largest=max(self._stats.largest, len(batch)),
+        )
+        return results
+
+    async def _isolate(self, batch: list[_Waiting[Item, Result]], error: Exception) -> None:
+        """Answer a batch that failed: in halves when memory ran out, else each item alone."""
+        if len(batch) == 1:
+            if not isinstance(error, VoxError):
+                log.error("A recording failed in the model", exc_info=error)
+            _fail(batch[0], _as_vox(error))
+            return
+        if self._is_out_of_memory(error):
+            longest = max(waiting.cost for waiting in batch)
+            self._budget_s = max(longest, longest * len(batch) / 2)
+            log.warning("Out of device memory; batches are now at most %.1f s", self._budget_s)
+            middle = len(batch) // 2
+            parts = [batch[:middle], batch[middle:]]
+        else:
+            parts = [[waiting] for waiting in batch]
+        for part in parts:
+            wanted = [waiting for waiting in part if not waiting.future.done()]
+            if wanted:
+                await self._answer(wanted)
+
+
+def _fail(waiting: _Waiting[Item, Result], error: VoxError) -> None:
+    if not waiting.future.done():
+        waiting.future.set_exception(error)
+
+
+def _as_vox(error: Exception) -> VoxError:
+    """The error as callers see it: ours as it is, any other without its details."""
+    return error if isinstance(error, VoxError) else InferenceError("The model failed on this recording.")

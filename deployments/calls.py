@@ -1,0 +1,137 @@
+"""Handle calls with a deadline: cancelled in the replica when the caller stops waiting, retried once when
+the replica dies. A bare handle waits for ever, and asyncio's own cancellation does not reach the child.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RequestCancelledError
+
+from pipelines.errors import DeadlineExceeded, ModelUnavailable, Overloaded, VoxError
+
+T = TypeVar("T")
+
+REPLICA_GONE = (ActorDiedError, ActorUnavailableError)
+
+
+class Response(Awaitable[Any], Protocol):
+    """What ``handle.method.remote(...)`` returns."""
+
+    def cancel(self) -> None:
+        """Cancel the call in the replica."""
+
+
+Start = Callable[[], Any]
+"""Makes a `Response`; called again for a retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment that several calls share."""
+
+    at: float
+    """In the time of the running event loop."""
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """The moment `seconds` from now."""
+        return cls(asyncio.get_running_loop().time() + seconds)
+
+    def left(self) -> float:
+        """Seconds until then.
+
+        Raises:
+            DeadlineExceeded: It has passed.
+        """
+        seconds = self.at - asyncio.get_running_loop().time()
+        if seconds <= 0:
+            raise DeadlineExceeded("The answer was not ready in time.")
+        return seconds
+
+
+async def call(start: Start, deadline: Deadline) -> Any:
+    """Make one handle call and wait for its answer.
+
+    Args:
+        start: Makes the call, e.g. ``lambda: handle.answer.remote(clip)``.
+        deadline: When to give up.
+
+    Raises:
+        DeadlineExceeded: The deadline passed; the call is cancelled in the replica.
+        Overloaded: Every queue of the deployment is full.
+        ModelUnavailable: The replica died, and so did the one that the call was made to again.
+        VoxError: What the replica raised.
+    """
+    try:
+        return await _once(start, deadline)
+    except REPLICA_GONE:
+        pass
+    try:
+        return await _once(start, deadline)
+    except REPLICA_GONE as error:
+        raise ModelUnavailable("The model's replica died; it is being replaced.") from error
+
+
+async def call_all(starts: Iterable[Start], deadline: Deadline, window: int) -> list[Any]:
+    """Make many calls, at most `window` of them at a time.
+
+    Returns:
+        The answers in the order of `starts`.
+
+    Raises:
+        VoxError: The first failure; the calls that are under way are cancelled and no more are made.
+    """
+    places = asyncio.Semaphore(window)
+
+    async def one(start: Start) -> Any:
+        async with places:
+            return await call(start, deadline)
+
+    return await side_by_side(*(one(start) for start in starts))
+
+
+async def side_by_side(*coroutines: Coroutine[Any, Any, T]) -> list[T]:
+    """Run coroutines at once and return their results in order; the first failure ends the others.
+
+    Raises:
+        BaseException: The first failure, as it is; every other coroutine has ended by then.
+    """
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _once(start: Start, deadline: Deadline) -> Any:
+    """One attempt, cancelled in the replica whenever it is left early."""
+    seconds = deadline.left()
+    response = start()
+    try:
+        async with asyncio.timeout(seconds):
+            return await response
+    except TimeoutError as error:
+        response.cancel()
+        raise DeadlineExceeded("The answer was not ready in time.") from error
+    except REPLICA_GONE:
+        raise
+    except BaseException as error:
+        response.cancel()
+        raise _translated(error) from error
+
+
+def _translated(error: BaseException) -> BaseException:
+    """The error without Ray's wrapping: ours by class and detail, Ray's refusals as ours."""
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    if isinstance(cause, VoxError):
+        return type(cause)(cause.detail)
+    if isinstance(cause, BackPressureError):
+        return Overloaded("Every queue of the model is full; try again in a moment.")
+    if isinstance(cause, DeploymentUnavailableError | RequestCancelledError):
+        return ModelUnavailable("The model has no replica that could answer.")
+    return error
