@@ -1,0 +1,1 @@
+"""Scripts that measure and print tables; nothing imports them."""

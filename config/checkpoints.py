@@ -142,6 +142,10 @@ def _ecapa_sizes(
     )
 
 
+_DIARIZATION_SIZES = _sizes(
+    DiarizationArchitecture(),
+    DiarizationArchitecture(lstm_hidden_size=16, lstm_layers=2, linear_hidden_size=16, resnet_m_channels=4),
+)
 _SEGMENTATION_SHA256 = "da85c29829d4002daedd676e012936488234d9255e65e86dfab9bec6b1729298"
 _WESPEAKER_SHA256 = "366edf44f4c80889a3eb7a9d7bdf02c4aede3127f7dd15e274dcdb826b143c56"
 _VOXCELEB_SHA256 = "0575cb64845e6b9a10db9bcb74d5ac32b326b8dc90352671d345e2ee3d0126a2"
@@ -214,10 +218,7 @@ _ROWS = (
         files=_files("config.yaml"),
         licence="mit",
         gated=True,
-        architectures=_sizes(
-            DiarizationArchitecture(),
-            DiarizationArchitecture(lstm_hidden_size=16, lstm_layers=2, linear_hidden_size=16, resnet_m_channels=4),
-        ),
+        architectures=_DIARIZATION_SIZES,
         parts=MappingProxyType(
             {
                 "segmentation": CheckpointPart(
@@ -241,10 +242,7 @@ _ROWS = (
         ),
         licence="cc-by-4.0",
         gated=True,
-        architectures=_sizes(
-            DiarizationArchitecture(),
-            DiarizationArchitecture(lstm_hidden_size=16, lstm_layers=2, linear_hidden_size=16, resnet_m_channels=4),
-        ),
+        architectures=_DIARIZATION_SIZES,
     ),
 )  # fmt: skip
 

@@ -3,7 +3,7 @@
 HTTP comes in through `deployments.api.app`; each question goes on to `deployments.replica` by handle.
 """
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import numpy as np
@@ -106,29 +106,16 @@ class Ingress:
             raise InvalidOptions(f"tasks are {', '.join(TASKS)}; got {sorted(unknown) if tasks else 'none'}.")
         clip = self._shared(waveform)
         deadline = self._diarization_deadline() if "diarization" in tasks else self._deadline()
-        answers: dict[str, Any] = {}
-
-        async def answer(task: Task, question: Coroutine[Any, Any, Any]) -> None:
-            answers[task] = await question
-
-        async def language_and_voice() -> None:
-            language = await self._language(clip, deadline)
-            if "language" in tasks:
-                answers["language"] = language
-            if "speaker" in tasks:
-                answers["speaker"] = await self._voice(clip, language, deadline)
-
-        questions: list[Coroutine[Any, Any, None]] = []
-        if "language" in tasks or "speaker" in tasks:
-            questions.append(language_and_voice())
-        if "accent" in tasks:
-            questions.append(answer("accent", self._accent(clip, "xlsr", deadline)))
-        if "diarization" in tasks:
-            questions.append(answer("diarization", self._turns(clip, speakers, deadline)))
-        if "deepfake" in tasks:
-            questions.append(answer("deepfake", self._chunks(waveform, options, deadline)))
-        await side_by_side(*questions)
-        return Analysis(**answers)
+        questions: dict[Task, Callable[[], Coroutine[Any, Any, Any]]] = {
+            "accent": lambda: self._accent(clip, "xlsr", deadline),
+            "diarization": lambda: self._turns(clip, speakers, deadline),
+            "deepfake": lambda: self._chunks(waveform, options, deadline),
+        }
+        asked: list[Task] = [task for task in questions if task in tasks]
+        voice, *answers = await side_by_side(
+            self._language_and_voice(clip, tasks, deadline), *(questions[task]() for task in asked)
+        )
+        return Analysis(**voice, **dict(zip(asked, answers, strict=True)))
 
     async def health(self) -> GraphHealth:
         """Which models answer, where they run and which checkpoints they have."""
@@ -155,6 +142,18 @@ class Ingress:
     ) -> SpeakerResult:
         embedding = await self._ask(encoder_for(language.language), clip, deadline)
         return SpeakerResult(embedding, language)
+
+    async def _language_and_voice(
+        self, clip: "ray.ObjectRef[Waveform]", tasks: tuple[Task, ...], deadline: Deadline
+    ) -> dict[str, Any]:
+        """The answers to language and speaker, as far as they are asked for; the second needs the first."""
+        if not {"language", "speaker"} & set(tasks):
+            return {}
+        language = await self._language(clip, deadline)
+        answers: dict[str, Any] = {"language": language} if "language" in tasks else {}
+        if "speaker" in tasks:
+            answers["speaker"] = await self._voice(clip, language, deadline)
+        return answers
 
     async def _accent(
         self, clip: "ray.ObjectRef[Waveform]", model: AccentModel, deadline: Deadline

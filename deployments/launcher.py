@@ -23,7 +23,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-POLL_S = 0.25
+POLL_S = 1.0
+"""Asking more often takes the cores from the models that start."""
 CLEAN_UP_S = 10.0
 
 ENVIRONMENT = {
@@ -181,14 +182,14 @@ def wait_until_healthy(schema: ServeDeploySchema, console: Console, deadline: fl
     """
     ready_at: dict[str, float] = {}
     started = time.monotonic()
-    with Live(console=console, refresh_per_second=4) as live:
+    with Live(console=console, auto_refresh=False) as live:
         while not stop:
             overviews = serve.status().applications
             for overview in overviews.values():
                 for name, deployment in overview.deployments.items():
                     if deployment.status == "HEALTHY":
                         ready_at.setdefault(name, time.monotonic() - started)
-            live.update(progress(overviews, ready_at))
+            live.update(progress(overviews, ready_at), refresh=True)
             check_not_failed(overviews)
             if is_running(schema, overviews) and answers(address(schema) + "/health"):
                 return

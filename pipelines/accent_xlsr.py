@@ -5,24 +5,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import Wav2Vec2Model
 
 from pipelines.accent_result import accent_result
 from pipelines.checkpoints import LocatedCheckpoint, load_labels, load_state, load_tensors
 from pipelines.results import AccentResult, Waveform
 from pipelines.wav2vec2 import (
     MIN_SAMPLES,
+    build_backbone,
+    from_published,
     in_equal_lengths,
-    modern_names,
     normalised,
-    to_config,
     wav2vec2_architecture,
 )
 
 LAYER_NORM_EPSILON = 1e-5
 """SpeechBrain normalises the waveform with torch's layer_norm (integrations/huggingface/wav2vec2.py)."""
 BACKBONE_PREFIX = "model."
-HEAD_KEY = "0.w.weight"
+HEAD_PREFIX = "0.w."
 
 
 class XlsrAccentClassifier:
@@ -46,22 +45,22 @@ class XlsrAccentClassifier:
         architecture = wav2vec2_architecture(checkpoint)
         name = checkpoint.row.hub_id
         self._device = torch.device(device)
-        self._backbone = Wav2Vec2Model(to_config(architecture))
+        self._backbone = build_backbone(architecture)
         tensors = load_tensors(checkpoint.file("wav2vec2.ckpt"))
         backbone = {key.removeprefix(BACKBONE_PREFIX): tensor for key, tensor in tensors.items()}
-        load_state(self._backbone, modern_names(backbone), f"{name} wav2vec2.ckpt")
-        head = nn.ModuleDict(
-            {
-                "0": nn.ModuleDict(
-                    {"w": nn.Linear(architecture.hidden_size, architecture.n_labels, bias=False)}
-                )
-            }
-        )
-        load_state(head, load_tensors(checkpoint.file("model.ckpt")), f"{name} model.ckpt")
-        self._head = head.get_parameter(HEAD_KEY).detach().to(self._device)
-        self._backbone.eval().requires_grad_(False).to(self._device)
+        load_state(self._backbone, from_published(backbone), f"{name} wav2vec2.ckpt")
+        self._head = nn.Linear(architecture.hidden_size, architecture.n_labels, bias=False)
+        head = {
+            key.removeprefix(HEAD_PREFIX): tensor
+            for key, tensor in load_tensors(checkpoint.file("model.ckpt")).items()
+        }
+        load_state(self._head, head, f"{name} model.ckpt")
+        self._head.eval().requires_grad_(False).to(self._device)
+        self._backbone.to(self._device)
         self._labels = load_labels(checkpoint.file("label_encoder.txt"), architecture.n_labels)
-        parameters = sum(tensor.numel() for tensor in self._backbone.parameters()) + self._head.numel()
+        parameters = sum(
+            tensor.numel() for part in (self._backbone, self._head) for tensor in part.parameters()
+        )
         self.info = checkpoint.info(device, parameters, self._labels)
 
     @torch.inference_mode()
@@ -77,6 +76,7 @@ class XlsrAccentClassifier:
 
     def _probabilities(self, batch: Tensor) -> Tensor:
         """From (batch, samples) to (batch, n_labels)."""
-        frames = self._backbone(batch).last_hidden_state  # (batch, frames, hidden)
+        frames, _ = self._backbone(batch)  # (batch, frames, hidden)
         frames = functional.layer_norm(frames, frames.shape[1:])
-        return functional.linear(frames.mean(dim=1), self._head).softmax(dim=-1)
+        probabilities: Tensor = self._head(frames.mean(dim=1)).softmax(dim=-1)
+        return probabilities

@@ -108,7 +108,7 @@ def _read_soundfile(container: Container, data: bytes, limits: AudioLimits) -> I
 
 
 def _read_ffmpeg(container: Container, data: bytes, limits: AudioLimits) -> Iterator[Block]:
-    """Decode with the ffmpeg inside PyAV, by a demuxer of our choice: no playlist, no other file, no network."""
+    """Decode with the ffmpeg inside PyAV, by a demuxer of our choice: it opens no other file."""
     if container in (Container.MP3, Container.ADTS):
         data = without_tags(data)
     options = {"protocol_whitelist": "", "format_whitelist": container.value}

@@ -1,14 +1,13 @@
 """Whether a chunk of speech is generated: a wav2vec 2.0 sequence classifier."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import Wav2Vec2ForSequenceClassification
+from torch import Tensor, nn
 
 from config.checkpoints import Wav2Vec2Architecture
 from pipelines.checkpoints import LocatedCheckpoint, load_state, load_tensors
@@ -16,16 +15,17 @@ from pipelines.errors import CheckpointError
 from pipelines.results import DeepfakeScore, Waveform
 from pipelines.wav2vec2 import (
     MIN_SAMPLES,
+    build_backbone,
+    from_published,
     in_equal_lengths,
-    modern_names,
     normalised,
-    to_config,
     wav2vec2_architecture,
 )
 
 NORM_EPSILON = 1e-7
 """As transformers' Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm."""
 CLASSES = {"fake", "real"}
+BACKBONE_PREFIX = "wav2vec2."
 
 
 class DeepfakeDetector:
@@ -50,9 +50,9 @@ class DeepfakeDetector:
         labels = read_labels(config)
         self._fake, self._real = labels.index("fake"), labels.index("real")
         self._device = torch.device(device)
-        self._network = Wav2Vec2ForSequenceClassification(to_config(architecture))
+        self._network = SequenceClassifier(architecture)
         tensors = load_tensors(checkpoint.file("model.safetensors"))
-        load_state(self._network, modern_names(tensors), f"{checkpoint.row.hub_id} model.safetensors")
+        load_state(self._network, named_as_ours(tensors), f"{checkpoint.row.hub_id} model.safetensors")
         self._network.eval().requires_grad_(False).to(self._device)
         parameters = sum(tensor.numel() for tensor in self._network.parameters())
         self.info = checkpoint.info(device, parameters, labels)
@@ -70,8 +70,32 @@ class DeepfakeDetector:
 
     def _probabilities(self, batch: Tensor) -> Tensor:
         """From (batch, samples) to (batch, 2)."""
-        logits: Tensor = self._network(batch).logits
+        logits: Tensor = self._network(batch)
         return logits.softmax(dim=-1)
+
+
+class SequenceClassifier(nn.Module):
+    """transformers' Wav2Vec2ForSequenceClassification: project, mean over time, classify."""
+
+    def __init__(self, architecture: Wav2Vec2Architecture) -> None:
+        super().__init__()
+        self.wav2vec2 = build_backbone(architecture)
+        self.projector = nn.Linear(architecture.hidden_size, architecture.classifier_proj_size)
+        self.classifier = nn.Linear(architecture.classifier_proj_size, architecture.n_labels)
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """From (batch, samples) to logits (batch, n_labels)."""
+        frames, _ = self.wav2vec2(waveforms)  # (batch, frames, hidden)
+        logits: Tensor = self.classifier(self.projector(frames).mean(dim=1))
+        return logits
+
+
+def named_as_ours(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A published classifier under the names of `SequenceClassifier`."""
+    inside = {key: tensor for key, tensor in tensors.items() if key.startswith(BACKBONE_PREFIX)}
+    backbone = from_published({key.removeprefix(BACKBONE_PREFIX): inside[key] for key in inside})
+    heads = {key: tensor for key, tensor in tensors.items() if key not in inside}
+    return heads | {BACKBONE_PREFIX + key: tensor for key, tensor in backbone.items()}
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -100,7 +100,8 @@ class Diarizer:
             # Fewer speakers than asked for, and too few frames for a deviation: both are answered.
             warnings.simplefilter("ignore")
             output = self._pipeline(file, **_bounds(speakers))
-        return _result(output.speaker_diarization, output.exclusive_speaker_diarization)
+        seconds = len(waveform) / SAMPLE_RATE_HZ
+        return _result(output.speaker_diarization, output.exclusive_speaker_diarization, seconds)
 
 
 class SharedFramesDiarization(SpeakerDiarization):  # type: ignore[misc]
@@ -313,15 +314,17 @@ def _used_masks(segmentations: np.ndarray, minimum_frames: int | None) -> np.nda
     return np.ascontiguousarray(np.where(enough, clean, masks))
 
 
-def _result(diarization: Annotation, exclusive: Annotation) -> DiarizationResult:
-    """Name the speakers in order of first appearance, the same in both."""
+def _result(diarization: Annotation, exclusive: Annotation, seconds: float) -> DiarizationResult:
+    """Name the speakers in order of first appearance, the same in both; the padding has no turns."""
     order = dict.fromkeys(label for _, _, label in diarization.itertracks(yield_label=True))
     names = {label: f"SPEAKER_{index:02d}" for index, label in enumerate(order)}
 
     def turns(annotation: Annotation) -> tuple[Turn, ...]:
         return tuple(
-            Turn(float(segment.start), float(segment.end), names[label])
+            Turn(float(segment.start), min(float(segment.end), seconds), names[label])
             for segment, _, label in annotation.itertracks(yield_label=True)
+            if segment.start < seconds
         )
 
-    return DiarizationResult(turns(diarization), turns(exclusive), tuple(names.values()))
+    found = turns(diarization)
+    return DiarizationResult(found, turns(exclusive), tuple(sorted({turn.speaker for turn in found})))

@@ -44,10 +44,10 @@ def build_encoder(architecture: EcapaArchitecture) -> ECAPA_TDNN:
 
 def build_head(architecture: EcapaArchitecture) -> nn.Module | None:
     """The classifier of a checkpoint, with random weights; None where it has none."""
+    head: nn.Module | None = None
     if architecture.head == "cosine":
-        head: nn.Module = CosineClassifier(architecture.embedding_dim, out_neurons=architecture.n_labels)
-        return head
-    if architecture.head == "xvector":
+        head = CosineClassifier(architecture.embedding_dim, out_neurons=architecture.n_labels)
+    elif architecture.head == "xvector":
         head = XvectorClassifier(
             input_shape=[None, None, architecture.embedding_dim],
             activation=nn.LeakyReLU,
@@ -55,8 +55,7 @@ def build_head(architecture: EcapaArchitecture) -> nn.Module | None:
             lin_neurons=architecture.head_hidden,
             out_neurons=architecture.n_labels,
         )
-        return head
-    return None
+    return head
 
 
 class EndReflection:

@@ -1,11 +1,15 @@
-"""wav2vec 2.0 from transformers, built from the typed architecture; XLSR accent and deepfake share it."""
+"""wav2vec 2.0 from torchaudio, built from the typed architecture; XLSR accent and deepfake share it.
+
+The checkpoints have the names of transformers. torchaudio's network is the same one, answers the same
+numbers, and its import costs a replica a third of the time.
+"""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
-from transformers import Wav2Vec2Config
+from torchaudio.models import Wav2Vec2Model, wav2vec2_model
 
 from config.checkpoints import Wav2Vec2Architecture
 from pipelines.checkpoints import LocatedCheckpoint
@@ -15,10 +19,20 @@ from pipelines.results import Waveform
 MIN_SAMPLES = 400
 """The receptive field of the convolutions."""
 
-OLD_WEIGHT_NORM = {
-    "conv.weight_g": "conv.parametrizations.weight.original0",
-    "conv.weight_v": "conv.parametrizations.weight.original1",
-}
+TRAINING_ONLY = "masked_spec_embed"
+"""What masks spectrograms while training; no part of the network that answers."""
+
+_PUBLISHED_TO_OURS = (
+    ("encoder.", "encoder.transformer."),
+    ("feature_projection.", "encoder.feature_projection."),
+    ("feature_extractor.", "feature_extractor."),
+)
+"""Prefixes of transformers and of torchaudio."""
+
+_OLD_WEIGHT_NORM = (
+    ("conv.weight_g", "conv.parametrizations.weight.original0"),
+    ("conv.weight_v", "conv.parametrizations.weight.original1"),
+)
 """Names that torch gave the weight norm of the positional convolution before its parametrizations."""
 
 
@@ -33,45 +47,55 @@ def wav2vec2_architecture(checkpoint: LocatedCheckpoint) -> Wav2Vec2Architecture
     return checkpoint.architecture
 
 
-def to_config(architecture: Wav2Vec2Architecture, **more: object) -> Wav2Vec2Config:
-    """The configuration that transformers builds a network from; `more` are further fields of it."""
-    return Wav2Vec2Config(
-        hidden_size=architecture.hidden_size,
-        num_hidden_layers=architecture.num_hidden_layers,
-        num_attention_heads=architecture.num_attention_heads,
-        intermediate_size=architecture.intermediate_size,
-        feat_extract_norm=architecture.feat_extract_norm,
-        conv_bias=architecture.conv_bias,
-        do_stable_layer_norm=architecture.do_stable_layer_norm,
-        conv_dim=list(architecture.conv_dim),
-        conv_kernel=list(architecture.conv_kernel),
-        conv_stride=list(architecture.conv_stride),
-        num_conv_pos_embeddings=architecture.num_conv_pos_embeddings,
-        num_conv_pos_embedding_groups=architecture.num_conv_pos_embedding_groups,
-        classifier_proj_size=architecture.classifier_proj_size,
-        num_labels=architecture.n_labels,
-        **more,
+def build_backbone(architecture: Wav2Vec2Architecture) -> Wav2Vec2Model:
+    """The network up to its last hidden state, with random weights, for answering only."""
+    convolutions = zip(architecture.conv_dim, architecture.conv_kernel, architecture.conv_stride, strict=True)
+    backbone = wav2vec2_model(
+        extractor_mode=f"{architecture.feat_extract_norm}_norm",
+        extractor_conv_layer_config=list(convolutions),
+        extractor_conv_bias=architecture.conv_bias,
+        encoder_embed_dim=architecture.hidden_size,
+        encoder_projection_dropout=0.0,
+        encoder_pos_conv_kernel=architecture.num_conv_pos_embeddings,
+        encoder_pos_conv_groups=architecture.num_conv_pos_embedding_groups,
+        encoder_num_layers=architecture.num_hidden_layers,
+        encoder_num_heads=architecture.num_attention_heads,
+        encoder_attention_dropout=0.0,
+        encoder_ff_interm_features=architecture.intermediate_size,
+        encoder_ff_interm_dropout=0.0,
+        encoder_dropout=0.0,
+        encoder_layer_norm_first=architecture.do_stable_layer_norm,
+        encoder_layer_drop=0.0,
+        aux_num_out=None,
     )
+    return backbone.eval().requires_grad_(False)
 
 
-def modern_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors under the names of today's parametrizations."""
-    renamed = {}
-    for key, tensor in tensors.items():
-        for old, new in OLD_WEIGHT_NORM.items():
-            key = key.replace(old, new)
-        renamed[key] = tensor
-    return renamed
+def from_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A published backbone under the names of `build_backbone`; unknown names stay, to be refused."""
+    kept = {key: tensor for key, tensor in tensors.items() if key != TRAINING_ONLY}
+    return {_renamed(key, _PUBLISHED_TO_OURS, _OLD_WEIGHT_NORM): tensor for key, tensor in kept.items()}
 
 
-def old_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors under the names that published checkpoints have."""
-    renamed = {}
-    for key, tensor in tensors.items():
-        for old, new in OLD_WEIGHT_NORM.items():
-            key = key.replace(new, old)
-        renamed[key] = tensor.contiguous()
-    return renamed
+def to_published(backbone: Wav2Vec2Model, hidden_size: int) -> dict[str, Tensor]:
+    """A backbone's tensors under the names that published checkpoints have, the training-only one added."""
+    prefixes = [(ours, published) for published, ours in _PUBLISHED_TO_OURS]
+    inner = [(new, old) for old, new in _OLD_WEIGHT_NORM]
+    named = {
+        _renamed(key, prefixes, inner): tensor.contiguous() for key, tensor in backbone.state_dict().items()
+    }
+    return named | {TRAINING_ONLY: torch.rand(hidden_size)}
+
+
+def _renamed(key: str, prefixes: Sequence[tuple[str, str]], inner: Sequence[tuple[str, str]]) -> str:
+    """The key with the first prefix that it has replaced, and every inner name."""
+    for old, new in prefixes:
+        if key.startswith(old):
+            key = new + key.removeprefix(old)
+            break
+    for old, new in inner:
+        key = key.replace(old, new)
+    return key
 
 
 def normalised(waveform: Waveform, epsilon: float, device: torch.device) -> Tensor:

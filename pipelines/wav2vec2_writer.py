@@ -1,38 +1,53 @@
 """Write the layouts of the two wav2vec 2.0 checkpoints, with weights from torch's generator."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from transformers import Wav2Vec2ForSequenceClassification, Wav2Vec2Model
 
 from config.checkpoints import Checkpoint, Wav2Vec2Architecture
-from pipelines.accent_xlsr import BACKBONE_PREFIX, HEAD_KEY
+from pipelines import accent_xlsr, deepfake
 from pipelines.checkpoint_writer import write_labels
 from pipelines.labels import COMMON_ACCENT_XLSR
-from pipelines.wav2vec2 import old_names, to_config
+from pipelines.wav2vec2 import build_backbone, to_published
 
 
 def write_xlsr(row: Checkpoint, architecture: Wav2Vec2Architecture, folder: Path) -> None:
     """Write ``wav2vec2.ckpt``, ``model.ckpt``, ``label_encoder.txt`` and the file SpeechBrain executes."""
-    backbone = old_names(Wav2Vec2Model(to_config(architecture)).state_dict())
-    torch.save({BACKBONE_PREFIX + key: tensor for key, tensor in backbone.items()}, folder / "wav2vec2.ckpt")
+    backbone = to_published(build_backbone(architecture), architecture.hidden_size)
+    prefix = accent_xlsr.BACKBONE_PREFIX
+    torch.save({prefix + key: tensor for key, tensor in backbone.items()}, folder / "wav2vec2.ckpt")
     head = nn.Linear(architecture.hidden_size, architecture.n_labels, bias=False)
-    torch.save({HEAD_KEY: head.weight.detach()}, folder / "model.ckpt")
+    torch.save({f"{accent_xlsr.HEAD_PREFIX}weight": head.weight.detach()}, folder / "model.ckpt")
     write_labels(folder / "label_encoder.txt", COMMON_ACCENT_XLSR)
     (folder / "hyperparams.yaml").write_text(_XLSR_HYPERPARAMS.format(row=row, architecture=architecture))
 
 
 def write_deepfake(row: Checkpoint, architecture: Wav2Vec2Architecture, folder: Path) -> None:
     """Write ``config.json``, ``model.safetensors`` and ``preprocessor_config.json``."""
-    names = {"id2label": {0: "fake", 1: "real"}, "label2id": {"fake": "0", "real": "1"}}
-    config = to_config(architecture, architectures=["Wav2Vec2ForSequenceClassification"], **names)
-    network = Wav2Vec2ForSequenceClassification(config)
-    save_file(old_names(network.state_dict()), folder / "model.safetensors", metadata={"format": "pt"})
-    fields = config.to_dict() | {"label2id": names["label2id"], "_name_or_path": row.hub_id}
-    (folder / "config.json").write_text(json.dumps(fields, indent=2, default=str))
+    network = deepfake.SequenceClassifier(architecture)
+    backbone = to_published(network.wav2vec2, architecture.hidden_size)
+    prefix = deepfake.BACKBONE_PREFIX
+    tensors = {key: tensor for key, tensor in network.state_dict().items() if not key.startswith(prefix)}
+    tensors |= {prefix + key: tensor for key, tensor in backbone.items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    fields = asdict(architecture)
+    del fields["n_labels"]
+    config = {
+        "_name_or_path": row.hub_id,
+        "architectures": ["Wav2Vec2ForSequenceClassification"],
+        "model_type": "wav2vec2",
+        "id2label": {"0": "fake", "1": "real"},
+        "label2id": {"fake": "0", "real": "1"},
+        "num_feat_extract_layers": len(architecture.conv_dim),
+        "apply_spec_augment": True,
+        "hidden_dropout": 0.1,
+        **fields,
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=2))
     preprocessor = {
         "do_normalize": True,
         "feature_extractor_type": "Wav2Vec2FeatureExtractor",

@@ -148,8 +148,8 @@ class EmbeddingAnswer(Timed):
     """A voice as a vector."""
 
     model_config = _example(
-        embedding=[0.013, -0.042], normalized=True, model="speechbrain/spkrec-ecapa-voxceleb", revision="demo",
-        language="en", processing_time=0.05, audio_duration=3.2,
+        embedding=[0.013, -0.042], normalized=True, revision="demo",
+        model="speechbrain/spkrec-ecapa-voxceleb", language="en", processing_time=0.05, audio_duration=3.2,
     )  # fmt: skip
 
     embedding: list[float]

@@ -1,0 +1,31 @@
+"""Write checkpoints with random weights: ``python -m benchmarks.checkpoints --size full --to DIR``.
+
+Speed does not depend on the weights, so full-size random checkpoints measure it on a machine without a hub.
+"""
+
+import argparse
+from pathlib import Path
+
+from config.settings import ModelKey, Size
+from pipelines.checkpoint_writer import write_checkpoint
+
+
+def main() -> None:
+    """Write the checkpoints that the command line asks for, a folder per model."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.checkpoints", description=__doc__)
+    parser.add_argument("--size", type=Size, choices=list(Size), default=Size.FULL)
+    parser.add_argument(
+        "--to", type=Path, required=True, metavar="DIR", help="a folder per model is made here"
+    )
+    parser.add_argument("--model", type=ModelKey, choices=list(ModelKey), nargs="+", default=list(ModelKey))
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    for model in options.model:
+        folder = options.to / model
+        write_checkpoint(model, options.size, folder, options.seed)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        print(f"{model:25} {size / 1e6:8.1f} MB  {folder}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

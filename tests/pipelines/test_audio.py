@@ -1,0 +1,188 @@
+"""Decoding: every format, exact resampling, and a typed refusal for everything else."""
+
+import io
+import struct
+import time
+import tracemalloc
+import wave
+
+import clips
+import librosa
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from launched import sample_path
+
+from config.settings import AudioLimits
+from pipelines.audio import SAMPLE_RATE_HZ, decode
+from pipelines.errors import (
+    AudioTooLong,
+    AudioTooShort,
+    CorruptAudio,
+    EmptyAudio,
+    NonFiniteAudio,
+    UnsupportedAudio,
+    VoxError,
+)
+
+LIMITS = AudioLimits()
+FORMATS = clips.formats()
+REFUSAL_LIMIT_S = 1.0
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_tone_comes_out_of_every_format_as_it_went_in(name: str) -> None:
+    waveform = decode(FORMATS[name], LIMITS)
+
+    assert waveform.dtype == np.float32
+    assert waveform.ndim == 1
+    assert len(waveform) / SAMPLE_RATE_HZ == pytest.approx(3.0, abs=0.06)
+    middle = waveform[SAMPLE_RATE_HZ : 2 * SAMPLE_RATE_HZ]
+    spectrum = np.abs(np.fft.rfft(middle))
+    assert abs(int(spectrum.argmax()) - 440) <= 1
+    # A lossy codec folds channels to its liking: 5.1 AAC low-passes one of the six.
+    assert np.sqrt((middle**2).mean()) == pytest.approx(0.3 / np.sqrt(2), rel=0.2 if "5.1" in name else 0.05)
+
+
+def test_the_sample_conversation_is_decoded_bit_for_bit() -> None:
+    with wave.open(str(sample_path())) as file:
+        expected = np.frombuffer(file.readframes(file.getnframes()), np.int16) / np.float32(32_768)
+
+    assert np.array_equal(decode(sample_path().read_bytes(), LIMITS), expected)
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
+def test_resampling_block_by_block_is_resampling_at_once(rate: int) -> None:
+    samples = np.random.default_rng(rate).uniform(-0.5, 0.5, (9 * rate + 123, 2)).astype(np.float32)
+    expected = librosa.resample(
+        samples.mean(axis=1), orig_sr=rate, target_sr=SAMPLE_RATE_HZ, res_type="soxr_hq"
+    )
+
+    waveform = decode(clips.soundfile_bytes(samples, rate, "WAV", "FLOAT"), LIMITS)
+
+    assert abs(len(waveform) - len(expected)) <= 1
+    shared = min(len(waveform), len(expected))
+    np.testing.assert_allclose(waveform[:shared], expected[:shared], atol=2e-5)
+
+
+def test_samples_beyond_full_scale_are_kept() -> None:
+    assert decode(clips.soundfile_bytes(10 * clips.tone(), 16_000, "WAV", "FLOAT"), LIMITS).max() > 2.9
+
+
+def wav(samples: np.ndarray, subtype: str = "FLOAT", rate: int = 16_000) -> bytes:
+    return clips.soundfile_bytes(samples, rate, "WAV", subtype)
+
+
+def spoilt(value: float, subtype: str = "FLOAT") -> bytes:
+    samples = clips.tone(1.0).astype(np.float64)
+    samples[5_000] = value
+    return wav(samples, subtype)
+
+
+def with_sizes(data: bytes, size: int) -> bytes:
+    """A WAV whose header claims another length."""
+    lie, position = bytearray(data), data.index(b"data")
+    lie[4:8] = lie[position + 4 : position + 8] = struct.pack("<I", size)
+    return bytes(lie)
+
+
+REFUSED: dict[str, tuple[bytes, type[VoxError]]] = {
+    "no bytes": (b"", EmptyAudio),
+    "no samples": (wav(clips.tone(0)), EmptyAudio),
+    "text": (b"This is no recording.\n" * 100, UnsupportedAudio),
+    "PNG": (b"\x89PNG\r\n\x1a\n" + bytes(1000), UnsupportedAudio),
+    "PDF": (b"%PDF-1.7\n" + bytes(1000), UnsupportedAudio),
+    "playlist": (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", UnsupportedAudio),
+    "60 channels": (wav(clips.tone(1.0, channels=60)), UnsupportedAudio),
+    "absurd rate": (wav(clips.tone(1.0), rate=900_000), UnsupportedAudio),
+    "10 ms": (wav(clips.tone(0.01)), AudioTooShort),
+    "NaN": (spoilt(np.nan), NonFiniteAudio),
+    "infinity": (spoilt(-np.inf), NonFiniteAudio),
+    "beyond float32": (spoilt(1e300, "DOUBLE"), NonFiniteAudio),
+    "4 GB header lie": (with_sizes(wav(clips.tone(0.5), "PCM_16"), 0xFFFF_FFF0), CorruptAudio),
+    "endless header": (with_sizes(wav(clips.tone(0.5), "PCM_16"), 0xFFFF_FFFF), CorruptAudio),
+    "WAV without data": (wav(clips.tone(1.0))[:40], CorruptAudio),
+    "RIFF alone": (b"RIFF\0\0\0\0WAVE", CorruptAudio),
+    "FLAC magic alone": (b"fLaC", CorruptAudio),
+    "OGG magic alone": (b"OggS", CorruptAudio),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_input_is_refused_at_once_by_its_own_error(name: str) -> None:
+    data, error = REFUSED[name]
+    started = time.monotonic()
+
+    with pytest.raises(error) as caught:
+        decode(data, LIMITS)
+
+    assert type(caught.value) is error
+    assert time.monotonic() - started < REFUSAL_LIMIT_S
+
+
+@pytest.mark.parametrize("share", [0.35, 0.62, 0.97])
+@pytest.mark.parametrize(
+    "name", [name for name in FORMATS if not name.startswith("W64") and "ID3v1" not in name]
+)
+def test_a_recording_that_breaks_off_is_corrupt(name: str, share: float) -> None:
+    whole = FORMATS[name]
+
+    with pytest.raises((CorruptAudio, EmptyAudio)):
+        decode(whole[: int(share * len(whole)) | 1], LIMITS)
+
+
+@pytest.mark.parametrize("kind", ["FLAC", "WAV", "OGG"])
+def test_a_bomb_is_refused_before_it_fills_the_memory(kind: str) -> None:
+    hours = np.zeros((2 * 3600 * 8_000, 1), np.int16)
+    data = clips.soundfile_bytes(hours, 8_000, kind)
+    del hours
+    tracemalloc.start()
+
+    with pytest.raises(AudioTooLong):
+        decode(data, AudioLimits(max_audio_s=60))
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 30e6
+
+
+def test_a_video_without_sound_is_unsupported() -> None:
+    import av
+
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as file:
+        stream = file.add_stream("mpeg4", rate=24)
+        stream.width = stream.height = 64
+        file.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        file.mux(stream.encode(None))
+
+    with pytest.raises(UnsupportedAudio, match="no audio"):
+        decode(buffer.getvalue(), LIMITS)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(FORMATS)), st.data())
+def test_whatever_the_bytes_the_answer_is_a_waveform_or_a_typed_error(name: str, data: st.DataObject) -> None:
+    content = bytearray(FORMATS[name])
+    for _ in range(data.draw(st.integers(1, 8))):
+        position = data.draw(st.integers(0, min(len(content) - 1, 4_000)))
+        content[position] = data.draw(st.integers(0, 255))
+    end = data.draw(st.integers(1, len(content)))
+
+    try:
+        waveform = decode(bytes(content[:end]), AudioLimits(max_audio_s=30))
+    except VoxError:
+        return
+    assert waveform.ndim == 1
+    assert np.isfinite(waveform).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.binary(max_size=2_000),
+    st.sampled_from([b"", b"RIFF\0\0\0\0WAVE", b"OggS", b"\x1aE\xdf\xa3", b"\0\0\0\x18ftyp"]),
+)
+def test_random_bytes_are_a_typed_error(content: bytes, start: bytes) -> None:
+    with pytest.raises(VoxError):
+        decode(start + content, LIMITS)

@@ -1,0 +1,17 @@
+"""How far two arrays are apart."""
+
+from typing import Any
+
+import numpy as np
+
+
+def relative_difference(found: Any, expected: Any) -> float:
+    """The largest difference, relative to the largest value expected."""
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    assert found.shape == expected.shape
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def cosine(a: Any, b: Any) -> float:
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
