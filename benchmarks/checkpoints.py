@@ -20,11 +20,14 @@ def main() -> None:
     parser.add_argument("--model", type=ModelKey, choices=list(ModelKey), nargs="+", default=list(ModelKey))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    total = 0
     for model in options.model:
         folder = options.to / model
         write_checkpoint(model, options.size, folder, options.seed)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        total += size
         print(f"{model:25} {size / 1e6:8.1f} MB  {folder}", flush=True)
+    print(f"{'total':25} {total / 1e6:8.1f} MB")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ The demo is written with it on first start; full-size ones measure speed without
 mean nothing: every service that runs on them says so.
 """
 
+import fcntl
 import json
-import os
-import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -58,24 +58,19 @@ def write_checkpoint(model: ModelKey, size: Size, folder: Path, seed: int = 0) -
 def write_demo_once(model: ModelKey, demo_folder: Path) -> Path:
     """The folder of a demo checkpoint, written where it is not there or was written by another version.
 
-    Safe when several processes ask at once: each writes beside the place, one of them takes it.
+    Safe when several processes ask at once: one writes, the others wait for it.
 
     Raises:
         CheckpointError: The folder cannot be written.
     """
     folder = demo_folder / model
-    stamp = _stamp(model)
     try:
-        if _has_stamp(folder, stamp):
-            return folder
-        demo_folder.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{model}-", dir=demo_folder))
-        try:
-            write_checkpoint(model, Size.DEMO, fresh)
-            (fresh / STAMP).write_text(json.dumps(stamp))
-            _take_place(fresh, folder, stamp)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+        # Without the lock first: a folder that is complete may be on a disk that cannot be written.
+        if not _is_current(folder, model):
+            demo_folder.mkdir(parents=True, exist_ok=True)
+            with _locked(demo_folder / f".{model}.lock"):
+                if not _is_current(folder, model):
+                    _write_demo(model, folder)
     except OSError as error:
         raise CheckpointError(f"demo checkpoints cannot be written to {demo_folder}: {error}") from error
     return folder
@@ -98,28 +93,35 @@ def write_labels(path: Path, labels: list[str]) -> None:
     path.write_text("\n".join([*lines, *footer]) + "\n", encoding="utf-8")
 
 
-def _stamp(model: ModelKey) -> dict[str, str]:
-    architecture = repr(CHECKPOINTS[model].architectures[Size.DEMO])
-    return {"writer": str(WRITER_VERSION), "architecture": sha256(architecture.encode()).hexdigest()}
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock between processes; it ends with the process that holds it."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
-def _has_stamp(folder: Path, stamp: dict[str, str]) -> bool:
-    path = folder / STAMP
-    return path.is_file() and json.loads(path.read_text()) == stamp
-
-
-def _take_place(fresh: Path, folder: Path, stamp: dict[str, str]) -> None:
-    """Rename `fresh` to `folder`, unless another process has just done so."""
-    while not _has_stamp(folder, stamp):
+def _write_demo(model: ModelKey, folder: Path) -> None:
+    """Write beside the place and rename, so that nobody finds half a checkpoint."""
+    with tempfile.TemporaryDirectory(prefix=f".{model}-", dir=folder.parent) as scratch:
+        fresh = Path(scratch) / model
+        write_checkpoint(model, Size.DEMO, fresh)
+        (fresh / STAMP).write_text(_stamp(model))
         if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-            os.replace(folder, old / folder.name)
-            shutil.rmtree(old)
-        try:
-            os.rename(fresh, folder)
-        except OSError:
-            if not folder.exists():
-                raise
+            folder.rename(Path(scratch) / "old")
+        fresh.rename(folder)
+
+
+def _stamp(model: ModelKey) -> str:
+    """What a demo checkpoint was written by and with."""
+    architecture = repr(CHECKPOINTS[model].architectures[Size.DEMO])
+    digest = sha256(architecture.encode()).hexdigest()
+    return json.dumps({"writer": WRITER_VERSION, "architecture": digest})
+
+
+def _is_current(folder: Path, model: ModelKey) -> bool:
+    path = folder / STAMP
+    return path.is_file() and path.read_text(encoding="utf-8", errors="replace") == _stamp(model)
 
 
 def _write_ecapa(row: Checkpoint, architecture: EcapaArchitecture, folder: Path) -> None:

@@ -6,7 +6,10 @@ After this comes a model's pipeline, which builds its network from `config.check
 
 import ast
 import hashlib
+import itertools
 import pickle
+import struct
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +27,12 @@ from pipelines.results import ModelInfo
 LABEL_SEPARATOR = " => "
 LABEL_FOOTER = "================"
 """The text format of SpeechBrain's CategoricalEncoder (speechbrain/dataio/encoder.py, 1.1.2)."""
+
+_UNREADABLE = (
+    SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, struct.error, OSError, EOFError, MemoryError,
+    RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError,
+)  # fmt: skip
+"""What torch, safetensors and the literal parser raise on files that are damaged or of another kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +110,16 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is not a file of tensors and nothing else: {error}") from error
-    if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        # Mapped, so that a gigabyte is not held twice while it is copied; the format before zip cannot be.
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except _UNREADABLE as error:
+        raise CheckpointError(
+            f"{path.name} is not a file of tensors and nothing else: {_one_line(error)}"
+        ) from error
+    if not isinstance(loaded, Mapping):
         raise CheckpointError(f"{path.name} is not a mapping of names to tensors.")
+    if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()):
+        raise CheckpointError(f"{path.name} holds more than names and tensors.")
     return dict(loaded)
 
 
@@ -142,20 +156,33 @@ def load_labels(path: Path, expected: int) -> tuple[str, ...]:
         expected: How many labels the classifier has.
 
     Raises:
-        CheckpointError: A line is not of this form, or the indices are not 0 .. expected - 1.
+        CheckpointError: A line is not of this form, a label comes twice, or the indices are not
+            0 .. expected - 1, each once.
     """
-    by_index: dict[int, str] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line == LABEL_FOOTER:
-            break
-        literal, _, index = line.partition(LABEL_SEPARATOR)
-        try:
-            by_index[int(index)] = str(ast.literal_eval(literal))
-        except (ValueError, SyntaxError) as error:
-            raise CheckpointError(f"{path.name}: {line!r} is no line of a label file.") from error
-    if sorted(by_index) != list(range(expected)):
-        raise CheckpointError(f"{path.name} has {len(by_index)} labels; the model has {expected}.")
-    return tuple(by_index[index] for index in range(expected))
+    try:
+        lines: Iterable[str] = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path.name} is not a label file: {_one_line(error)}") from error
+    lines = itertools.takewhile(lambda line: line != LABEL_FOOTER, lines)
+    labels = [_label(line, path.name) for line in lines]
+    if sorted(index for index, _ in labels) != list(range(expected)):
+        raise CheckpointError(f"{path.name} has {len(labels)} labels; the model has {expected}, 0 and up.")
+    if len({label for _, label in labels}) != expected:
+        raise CheckpointError(f"{path.name} names two classes alike.")
+    return tuple(label for _, label in sorted(labels))
+
+
+def _label(line: str, file: str) -> tuple[int, str]:
+    """Index and label of one line."""
+    literal, _, index = line.partition(LABEL_SEPARATOR)
+    problem = f"{file}: {line[:80]!r} is no line of a label file."
+    try:
+        label, number = ast.literal_eval(literal), int(index)
+    except (SyntaxError, *_UNREADABLE) as error:
+        raise CheckpointError(problem) from error
+    if not isinstance(label, str):
+        raise CheckpointError(problem)
+    return number, label
 
 
 def _layout(row: Checkpoint) -> list[str]:
@@ -169,7 +196,10 @@ def _download(repository: Checkpoint | CheckpointPart) -> Path:
     """The snapshot of a repository at its revision, downloaded where it is not yet in the hub's cache."""
     # Only here: a replica of a local or demo checkpoint starts a second sooner without it.
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
+
+    # httpx's or httpx2's, by the version of the hub's library.
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # isort: skip
 
     name, revision = repository.hub_id, repository.revision
     try:
@@ -186,11 +216,16 @@ def _download(repository: Checkpoint | CheckpointPart) -> Path:
         raise CheckpointError(
             f"{name} is not in the cache and the hub cannot be reached; name a local folder or use the demo."
         ) from error
-    except (HfHubHTTPError, OSError) as error:
-        raise CheckpointError(f"{name} at {revision} cannot be downloaded: {error}") from error
+    except (HTTPError, OSError) as error:
+        raise CheckpointError(f"{name} at {revision} cannot be downloaded: {_one_line(error)}") from error
     for file in repository.files:
         check_digest(folder / file.name, file)
     return folder
+
+
+def _one_line(error: BaseException) -> str:
+    """What went wrong, in a sentence that fits into another."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def check_digest(path: Path, file: CheckpointFile) -> None:

@@ -10,20 +10,21 @@ import yaml
 
 from config.checkpoints import Checkpoint, DiarizationArchitecture
 from config.settings import ModelKey
+from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.checkpoint_writer import randomise_batch_norm
 from pipelines.diarization import build_embedding, build_segmentation
 
-CLASS_BIAS = [0.2, 0.3, 0.2, 0.0, -0.5, -1.0, -1.0]
-"""Of the powerset {}, 1, 2, 3, 12, 13, 23: with random weights, mostly one speaker or none."""
-CLASS_GAIN = 20.0
-"""Random networks hardly vary over time: louder logits make turns."""
+CLASS_BIAS = [0.5, 1.0, 1.0, 0.5, -1.0, -2.0, -2.0]
+"""Of the powerset {}, 1, 2, 3, 12, 13, 23: mostly one speaker or none."""
+LOGIT_DEVIATION = 2.0
+LSTM_GAIN = 2.0
+"""Freshly initialised recurrent layers forget their input: louder ones pass it on."""
 
 
 def write_diarization(row: Checkpoint, architecture: DiarizationArchitecture, folder: Path) -> None:
     """Write ``config.yaml``, ``segmentation/``, ``embedding/`` and, for community-1, ``plda/``."""
     segmentation = build_segmentation(architecture)
-    segmentation.classifier.weight.mul_(CLASS_GAIN)
-    segmentation.classifier.bias.copy_(torch.tensor(CLASS_BIAS))
+    _make_turns(segmentation, architecture)
     _save(segmentation, folder / "segmentation")
     embedding = build_embedding(architecture)
     randomise_batch_norm(embedding)
@@ -34,6 +35,21 @@ def write_diarization(row: Checkpoint, architecture: DiarizationArchitecture, fo
     else:
         config = _VERSION_31
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def _make_turns(segmentation: Any, architecture: DiarizationArchitecture) -> None:
+    """Spread the logits of a random network, so that classes change over time as they do in speech."""
+    for name, parameter in segmentation.named_parameters():
+        if name.startswith("lstm.weight"):
+            parameter.mul_(LSTM_GAIN)
+    logits: list[torch.Tensor] = []
+    classifier = segmentation.classifier
+    with classifier.register_forward_hook(lambda _module, _input, output: logits.append(output)):
+        segmentation(0.05 * torch.randn(2, 1, round(architecture.chunk_s * SAMPLE_RATE_HZ)))
+    gain = LOGIT_DEVIATION / logits[0].std(dim=(0, 1)).mean()
+    mean = (logits[0] - classifier.bias).mean(dim=(0, 1))
+    classifier.weight.mul_(gain)
+    classifier.bias.copy_(torch.tensor(CLASS_BIAS) - gain * mean)
 
 
 def _save(model: Any, folder: Path) -> None:

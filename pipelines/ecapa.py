@@ -6,7 +6,8 @@ where SpeechBrain reflects at the end of the longest clip's padding
 (https://github.com/speechbrain/speechbrain/issues/1374).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from speechbrain.lobes.features import Fbank
@@ -56,6 +57,22 @@ def build_head(architecture: EcapaArchitecture) -> nn.Module | None:
             out_neurons=architecture.n_labels,
         )
     return head
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Compute float32 as float32 on CUDA, whatever the process has set.
+
+    cuDNN rounds to TF32 (10 bits of mantissa) by default, and importing SpeechBrain sets it for products
+    too (speechbrain/utils/quirks.py): a clip would then answer differently in different batches.
+    """
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+    products.allow_tf32 = convolutions.allow_tf32 = False
+    try:
+        yield
+    finally:
+        products.allow_tf32, convolutions.allow_tf32 = before
 
 
 class EndReflection:
@@ -120,6 +137,7 @@ class Ecapa(nn.Module):
         """Number of weights of encoder and head."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    @full_float32()
     @torch.inference_mode()
     def embed(self, waveforms: Sequence[Waveform]) -> Tensor:
         """Embed clips of any lengths.
@@ -142,6 +160,7 @@ class Ecapa(nn.Module):
         embeddings: Tensor = self.encoder(batch, lengths)  # (batch, 1, embedding_dim)
         return embeddings[:, 0]
 
+    @full_float32()
     @torch.inference_mode()
     def classify(self, waveforms: Sequence[Waveform]) -> Tensor:
         """Scores of the head, shape (batch, n_labels): cosines or log-posteriors by its kind."""

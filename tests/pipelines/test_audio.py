@@ -10,6 +10,7 @@ import clips
 import librosa
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from launched import sample_path
@@ -42,7 +43,7 @@ def test_a_tone_comes_out_of_every_format_as_it_went_in(name: str) -> None:
     spectrum = np.abs(np.fft.rfft(middle))
     assert abs(int(spectrum.argmax()) - 440) <= 1
     # A lossy codec folds channels to its liking: 5.1 AAC low-passes one of the six.
-    assert np.sqrt((middle**2).mean()) == pytest.approx(0.3 / np.sqrt(2), rel=0.2 if "5.1" in name else 0.05)
+    assert np.sqrt((middle**2).mean()) == pytest.approx(0.3 / np.sqrt(2), rel=0.2 if "5.1" in name else 0.07)
 
 
 def test_the_sample_conversation_is_decoded_bit_for_bit() -> None:
@@ -134,9 +135,11 @@ def test_a_recording_that_breaks_off_is_corrupt(name: str, share: float) -> None
 
 @pytest.mark.parametrize("kind", ["FLAC", "WAV", "OGG"])
 def test_a_bomb_is_refused_before_it_fills_the_memory(kind: str) -> None:
-    hours = np.zeros((2 * 3600 * 8_000, 1), np.int16)
-    data = clips.soundfile_bytes(hours, 8_000, kind)
-    del hours
+    buffer = io.BytesIO()
+    with soundfile.SoundFile(buffer, "w", 8_000, 1, format=kind) as file:
+        for _ in range(20):
+            file.write(np.zeros(60 * 8_000, np.int16))
+    data = buffer.getvalue()
     tracemalloc.start()
 
     with pytest.raises(AudioTooLong):

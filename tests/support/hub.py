@@ -1,0 +1,57 @@
+"""A model hub on this machine that speaks what huggingface_hub asks for: a tree of files, and the files."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha1
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.parse import urlsplit
+
+REFUSALS = {"GatedRepo": 403, "RevisionNotFound": 404, "RepoNotFound": 404}
+"""The hub's error codes and their statuses."""
+
+
+@contextmanager
+def serving(files: Mapping[str, bytes], commit: str, refusal: str | None = None) -> Iterator[str]:
+    """The endpoint of a hub whose every repository has these files, or refuses with this code."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = urlsplit(self.path).path
+            if refusal is not None:
+                self._answer(REFUSALS[refusal], {"X-Error-Code": refusal, "X-Error-Message": refusal}, b"{}")
+            elif path.startswith("/api/models/"):
+                tree = [
+                    {"type": "file", "path": name, "size": len(data), "oid": sha1(data).hexdigest()}
+                    for name, data in files.items()
+                ]
+                self._answer(200, {"Content-Type": "application/json"}, json.dumps(tree).encode())
+            else:
+                data = files[path.split(f"/resolve/{commit}/")[1]]
+                headers = {"X-Repo-Commit": commit, "ETag": f'"{sha1(data).hexdigest()}"'}
+                self._answer(200, headers, data)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
