@@ -154,7 +154,7 @@ _ROWS = (
     Checkpoint(
         key=ModelKey.LANGUAGE,
         hub_id="speechbrain/lang-id-voxlingua107-ecapa",
-        revision="",
+        revision="0253049ae131d6a4be1c4f0d8b0ff483a0f8c8e9",
         files=_files("embedding_model.ckpt", "classifier.ckpt", "label_encoder.txt"),
         licence="apache-2.0",
         architectures=_ecapa_sizes(60, embedding_dim=256, head="xvector", n_labels=107),
@@ -162,7 +162,7 @@ _ROWS = (
     Checkpoint(
         key=ModelKey.SPEAKER_VOXCELEB,
         hub_id="speechbrain/spkrec-ecapa-voxceleb",
-        revision="",
+        revision="eac27266f68caa806381260bd44ace38b136c76a",
         files=(CheckpointFile("embedding_model.ckpt", _VOXCELEB_SHA256),),
         licence="apache-2.0",
         architectures=_ecapa_sizes(80),
@@ -170,7 +170,7 @@ _ROWS = (
     Checkpoint(
         key=ModelKey.SPEAKER_CNCELEB,
         hub_id="LanceaKing/spkrec-ecapa-cnceleb",
-        revision="",
+        revision="d0bf33a2055d90994b7591870e59153cf35a128e",
         files=_files("embedding_model.ckpt"),
         licence="apache-2.0",
         architectures=_ecapa_sizes(80),
@@ -178,7 +178,7 @@ _ROWS = (
     Checkpoint(
         key=ModelKey.ACCENT_XLSR,
         hub_id="Jzuluaga/accent-id-commonaccent_xlsr-en-english",
-        revision="",
+        revision="a62775175c86dd52546a67172181b757b7fe995b",
         files=_files("wav2vec2.ckpt", "model.ckpt", "label_encoder.txt"),
         licence="mit",
         architectures=_sizes(
@@ -192,7 +192,7 @@ _ROWS = (
     Checkpoint(
         key=ModelKey.ACCENT_ECAPA,
         hub_id="Jzuluaga/accent-id-commonaccent_ecapa",
-        revision="",
+        revision="b9cf7cb1a694be9021486806129c3b59d5c590cb",
         files=_files("embedding_model.ckpt", "classifier.ckpt", "accent_encoder.txt"),
         licence="mit",
         architectures=_ecapa_sizes(80, leaky_relu=True, head="cosine", n_labels=16),
@@ -200,7 +200,7 @@ _ROWS = (
     Checkpoint(
         key=ModelKey.DEEPFAKE,
         hub_id="mo-thecreator/Deepfake-audio-detection",
-        revision="",
+        revision="a2ad1e2bc38ffb8239a2d720a337c7cfbd29a291",
         files=_files("config.json", "model.safetensors", "preprocessor_config.json"),
         licence="apache-2.0",
         architectures=_sizes(
@@ -214,7 +214,7 @@ _ROWS = (
     Checkpoint(
         key=ModelKey.DIARIZATION_31,
         hub_id="pyannote/speaker-diarization-3.1",
-        revision="",
+        revision="84fd25912480287da0247647c3d2b4853cb3ee5d",
         files=_files("config.yaml"),
         licence="mit",
         gated=True,
@@ -222,11 +222,11 @@ _ROWS = (
         parts=MappingProxyType(
             {
                 "segmentation": CheckpointPart(
-                    "pyannote/segmentation-3.0", "",
+                    "pyannote/segmentation-3.0", "e66f3d3b9eb0873085418a7b813d3b369bf160bb",
                     (CheckpointFile("pytorch_model.bin", _SEGMENTATION_SHA256),), "mit", gated=True,
                 ),
                 "embedding": CheckpointPart(
-                    "pyannote/wespeaker-voxceleb-resnet34-LM", "",
+                    "pyannote/wespeaker-voxceleb-resnet34-LM", "837717ddb9ff5507820346191109dc79c958d614",
                     (CheckpointFile("pytorch_model.bin", _WESPEAKER_SHA256),), "cc-by-4.0",
                 ),
             }

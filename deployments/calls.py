@@ -85,10 +85,19 @@ async def call_all(starts: Iterable[Start], deadline: Deadline, window: int) -> 
         VoxError: The first failure; the calls that are under way are cancelled and no more are made.
     """
     places = asyncio.Semaphore(window)
+    failed = False
 
     async def one(start: Start) -> Any:
+        nonlocal failed
         async with places:
-            return await call(start, deadline)
+            # The place of a call that failed is free before its neighbours are cancelled.
+            if failed:
+                raise asyncio.CancelledError
+            try:
+                return await call(start, deadline)
+            except BaseException:
+                failed = True
+                raise
 
     return await side_by_side(*(one(start) for start in starts))
 

@@ -19,7 +19,7 @@ def test_every_model_has_a_row() -> None:
 
 @pytest.mark.parametrize("row", REPOSITORIES, ids=lambda row: row.hub_id)
 def test_a_row_is_pinned_to_a_commit(row: Checkpoint | CheckpointPart) -> None:
-    assert re.fullmatch(r"[0-9a-f]{7,40}", row.revision)
+    assert re.fullmatch(r"[0-9a-f]{40}", row.revision)
 
 
 @pytest.mark.parametrize("row", REPOSITORIES, ids=lambda row: row.hub_id)

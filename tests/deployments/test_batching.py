@@ -50,14 +50,20 @@ async def waiting(batcher: Batcher[float, float], count: int) -> None:
         await asyncio.sleep(0.001)
 
 
-async def behind_a_held_engine(
-    batcher: Batcher[float, float], engine: Engine, items: list[float]
-) -> list["asyncio.Task[float]"]:
-    """Submit items while the engine is busy with a first one of cost 1, then let it go."""
+async def hold(batcher: Batcher[float, float], engine: Engine) -> "asyncio.Task[float]":
+    """Keep the engine busy with an item of cost 1 until `engine.free` is set."""
     engine.free.clear()
     first = asyncio.create_task(batcher.submit(1.0))
     while not batcher.running:
         await asyncio.sleep(0.001)
+    return first
+
+
+async def behind_a_held_engine(
+    batcher: Batcher[float, float], engine: Engine, items: list[float]
+) -> list["asyncio.Task[float]"]:
+    """Submit items while the engine is busy with a first one of cost 1, then let it go."""
+    first = await hold(batcher, engine)
     tasks = [asyncio.create_task(batcher.submit(item)) for item in items]
     await waiting(batcher, len(items))
     engine.free.set()
@@ -145,9 +151,8 @@ async def test_an_item_that_never_fits_the_device_fails_alone() -> None:
 
 async def test_a_caller_who_has_gone_is_not_computed() -> None:
     engine = Engine()
-    engine.free.clear()
     batch = batcher(engine)
-    first = asyncio.create_task(batch.submit(1.0))
+    first = await hold(batch, engine)
     gone, stays = asyncio.create_task(batch.submit(2.0)), asyncio.create_task(batch.submit(3.0))
     await waiting(batch, 2)
     gone.cancel()
@@ -180,9 +185,8 @@ async def test_a_model_that_answers_too_few_fails_the_batch_and_lives_on() -> No
 
 async def test_a_full_queue_refuses_at_once() -> None:
     engine = Engine()
-    engine.free.clear()
     batch = batcher(engine, max_queued=2)
-    tasks = [asyncio.create_task(batch.submit(1.0)) for _ in range(3)]
+    tasks = [await hold(batch, engine), *(asyncio.create_task(batch.submit(1.0)) for _ in range(2))]
     await waiting(batch, 2)
 
     with pytest.raises(Overloaded):
@@ -193,9 +197,8 @@ async def test_a_full_queue_refuses_at_once() -> None:
 
 async def test_closing_fails_what_waits_and_everything_after() -> None:
     engine = Engine()
-    engine.free.clear()
     batch = batcher(engine)
-    tasks = [asyncio.create_task(batch.submit(1.0)) for _ in range(3)]
+    tasks = [await hold(batch, engine), *(asyncio.create_task(batch.submit(1.0)) for _ in range(2))]
     await waiting(batch, 2)
 
     await batch.close()
@@ -212,8 +215,7 @@ async def test_closing_fails_what_waits_and_everything_after() -> None:
 async def test_new_tunables_lose_nothing_that_waits() -> None:
     engine = Engine()
     batch = batcher(engine)
-    engine.free.clear()
-    tasks = [asyncio.create_task(batch.submit(1.0)) for _ in range(7)]
+    tasks = [await hold(batch, engine), *(asyncio.create_task(batch.submit(1.0)) for _ in range(6))]
     await waiting(batch, 6)
 
     batch.reconfigure(BatchTunables(max_batch_items=2))
