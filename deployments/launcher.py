@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -251,8 +252,12 @@ def sample_recording() -> str:
     package = importlib.util.find_spec("pyannote.audio")
     if package is None or package.origin is None:
         raise LaunchFailed("the package pyannote.audio is not installed")
-    path = Path(package.origin).parent / "sample" / "sample.wav"
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return shortest(Path(package.origin).parent / "sample" / "sample.wav")
+
+
+def shortest(path: Path) -> str:
+    """A path as one would type it here."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def announce(schema: ServeDeploySchema, console: Console, seconds: float) -> None:
@@ -260,6 +265,7 @@ def announce(schema: ServeDeploySchema, console: Console, seconds: float) -> Non
     console.print(f"\nvoxgraph is healthy after {seconds:.1f} s: {address(schema)} (docs at /docs)\n")
     console.print("Ask everything about a real conversation:\n")
     print(f"  curl -F file=@{sample_recording()} {address(schema)}/v1/analyze\n")
-    console.print("From Python, as in examples/handles.py, connect to this cluster:\n")
-    print(f"  ray.init(address={ray.get_runtime_context().gcs_address!r})\n")
+    console.print("Ask from Python, without HTTP:\n")
+    cluster = f"RAY_AUTH_MODE=token RAY_ADDRESS={ray.get_runtime_context().gcs_address}"
+    print(f"  {cluster} {shortest(Path(sys.executable))} examples/handles.py {sample_recording()}\n")
     console.print("Ctrl-C stops.")

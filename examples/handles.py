@@ -1,7 +1,7 @@
 """Ask the running graph from Python, without HTTP: ``python examples/handles.py recording.wav [...]``.
 
 Works wherever the code runs in the same Ray cluster: a driver that connects, a task, a ``ray job``.
-`make serve` prints the address to connect to; without RAY_ADDRESS the newest local cluster is taken.
+`make serve` prints the line that runs it, with the address of the cluster and its kind of login.
 """
 
 import sys

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parents[2]
-START_LIMIT_S = 280
+START_LIMIT_S = 500
 
 
 def free_port() -> int:
@@ -44,7 +44,7 @@ class Launched:
 
     @property
     def ray_address(self) -> str:
-        found = re.search(r"ray\.init\(address='([^']+)'\)", self.output)
+        found = re.search(r"RAY_ADDRESS=(\S+)", self.output)
         assert found, self.output
         return found.group(1)
 
