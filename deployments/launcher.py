@@ -139,6 +139,7 @@ def local_cluster() -> Iterator[None]:
     os.environ.pop("RAY_ADDRESS", None)
     # The progress display names what is ready; what Serve logs on top of it stays in its log files.
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     ray.init(
         address="local",
         include_dashboard=False,
@@ -147,6 +148,9 @@ def local_cluster() -> Iterator[None]:
         object_spilling_directory=MEMORY_FOLDER,
         _system_config={"automatic_object_spilling_enabled": False},
     )
+    # Ray's native handler of SIGTERM took the place of ours, and aborts the process.
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     try:
         yield
     finally:

@@ -1,0 +1,122 @@
+"""The HTTP application over ASGI, with an analyzer that answers without models."""
+
+from collections.abc import AsyncIterator, Callable
+
+import httpx2
+import numpy as np
+import pytest
+
+from config.settings import AudioLimits, ChunkOptions, GraphSettings, SpeakerCount
+from deployments.api.analyzer import TASKS, AccentModel, Analysis, GraphHealth, SpeakerResult, Task
+from deployments.api.app import create_app
+from pipelines.results import (
+    AccentResult,
+    DeepfakeChunk,
+    DeepfakeScore,
+    DiarizationResult,
+    Embedding,
+    LanguageResult,
+    ModelInfo,
+    Turn,
+    Waveform,
+)
+
+LANGUAGE = LanguageResult(
+    "ja", "Japanese", 0.75, {"ja": 0.75, "ko": 0.15, "zh": 0.04, "th": 0.03, "vi": 0.02, "en": 0.01}
+)
+VECTOR = np.linspace(-1, 1, 192).astype(np.float32)
+TURNS = (Turn(0.5, 2.0, "SPEAKER_00"), Turn(1.75, 1.9, "SPEAKER_01"), Turn(2.5, 3.25, "SPEAKER_01"))
+
+
+class FakeAnalyzer:
+    """Gives fixed answers, keeps what it was asked, and raises `error` instead when it has one."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self.waveform: Waveform | None = None
+        self.speakers: SpeakerCount | None = None
+        self.options: ChunkOptions | None = None
+        self.tasks: tuple[Task, ...] | None = None
+        self.accent = AccentResult("us", 0.85671, 0.85671, {"us": 0.85671, "canada": 0.14329})
+        self.scores = (0.9, 0.2, 0.7)
+        self.answered = GraphHealth(
+            models={"language": ModelInfo("language", "a/b", "demo", "demo", "cpu", 7)}
+        )
+
+    def _heard(self, waveform: Waveform) -> None:
+        if self.error is not None:
+            raise self.error
+        self.waveform = waveform
+
+    async def detect_language(self, waveform: Waveform) -> LanguageResult:
+        self._heard(waveform)
+        return LANGUAGE
+
+    async def embed(self, waveform: Waveform) -> SpeakerResult:
+        self._heard(waveform)
+        return SpeakerResult(Embedding(VECTOR, "LanceaKing/spkrec-ecapa-cnceleb", "demo"), LANGUAGE)
+
+    async def identify_accent(self, waveform: Waveform, model: AccentModel) -> AccentResult:
+        self._heard(waveform)
+        return self.accent
+
+    async def diarize(self, waveform: Waveform, speakers: SpeakerCount) -> DiarizationResult:
+        self._heard(waveform)
+        self.speakers = speakers
+        return DiarizationResult(TURNS, TURNS, ("SPEAKER_00", "SPEAKER_01"))
+
+    async def detect_deepfake(self, waveform: Waveform, options: ChunkOptions) -> tuple[DeepfakeChunk, ...]:
+        self._heard(waveform)
+        self.options = options
+        return tuple(
+            DeepfakeChunk(index, 2.5 * index, 2.5 * index + 5, DeepfakeScore(score, 1 - score))
+            for index, score in enumerate(self.scores)
+        )
+
+    async def analyze(
+        self,
+        waveform: Waveform,
+        tasks: tuple[Task, ...] = TASKS,
+        speakers: SpeakerCount = SpeakerCount(),
+        options: ChunkOptions = ChunkOptions(),
+    ) -> Analysis:
+        self.tasks = tasks
+        return Analysis(
+            language=await self.detect_language(waveform) if "language" in tasks else None,
+            speaker=await self.embed(waveform) if "speaker" in tasks else None,
+            accent=await self.identify_accent(waveform, "xlsr") if "accent" in tasks else None,
+            diarization=await self.diarize(waveform, speakers) if "diarization" in tasks else None,
+            deepfake=await self.detect_deepfake(waveform, options) if "deepfake" in tasks else None,
+        )
+
+    async def health(self) -> GraphHealth:
+        return self.answered
+
+
+Client = Callable[..., httpx2.AsyncClient]
+
+
+@pytest.fixture
+def analyzer() -> FakeAnalyzer:
+    return FakeAnalyzer()
+
+
+@pytest.fixture
+async def client_of(analyzer: FakeAnalyzer) -> AsyncIterator[Client]:
+    """A client of an application with settings of the test's choice."""
+    clients: list[httpx2.AsyncClient] = []
+
+    def make(**settings: object) -> httpx2.AsyncClient:
+        app = create_app(analyzer, GraphSettings.model_validate(settings))
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        clients.append(httpx2.AsyncClient(transport=transport, base_url="http://voxgraph"))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.fixture
+def client(client_of: Client) -> httpx2.AsyncClient:
+    return client_of(limits=AudioLimits(max_upload_bytes=8_000_000))

@@ -1,0 +1,188 @@
+"""What each endpoint answers, field by field."""
+
+from typing import Any
+
+import clips
+import httpx2
+import numpy as np
+import pytest
+
+from config.settings import ChunkOptions, SpeakerCount
+from deployments.api.analyzer import GraphHealth
+from pipelines.results import AccentResult
+
+WAV = clips.soundfile_bytes(clips.tone(3.5, 8_000, 2), 8_000, "WAV", "PCM_16")
+ENDPOINTS = [
+    "/detect-language", "/extract-embedding", "/embedding", "/identify", "/classify-us-accent", "/diarize",
+    "/audio/analyze-audio", "/v1/analyze",
+]  # fmt: skip
+
+
+async def ask(client: httpx2.AsyncClient, path: str, **options: Any) -> dict[str, Any]:
+    response = await client.post(path, files={"file": ("a.wav", WAV, "audio/wav")}, **options)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def test_the_analyzer_hears_one_decoded_waveform(client: httpx2.AsyncClient, analyzer: Any) -> None:
+    await ask(client, "/detect-language")
+
+    assert analyzer.waveform.dtype == np.float32
+    assert len(analyzer.waveform) == 3.5 * 16_000
+
+
+async def test_language_with_the_most_probable_five(client: httpx2.AsyncClient) -> None:
+    answer = await ask(client, "/detect-language")
+
+    assert answer == {
+        "success": True, "language": "ja", "name": "Japanese", "confidence": 0.75,
+        "probabilities": {"ja": 0.75, "ko": 0.15, "zh": 0.04, "th": 0.03, "vi": 0.02},
+    }  # fmt: skip
+
+
+async def test_a_voice_names_its_encoder_and_language(client: httpx2.AsyncClient) -> None:
+    answer = await ask(client, "/extract-embedding")
+
+    embedding = answer.pop("embedding")
+    assert answer == {
+        "success": True, "embedding_size": 192, "language": "ja", "confidence": 0.75,
+        "model": "LanceaKing/spkrec-ecapa-cnceleb", "revision": "demo",
+    }  # fmt: skip
+    assert embedding == pytest.approx(np.linspace(-1, 1, 192).tolist())
+
+
+@pytest.mark.parametrize("where", ["params", "data"])
+async def test_an_option_is_taken_from_the_query_and_from_the_form(
+    client: httpx2.AsyncClient, where: str
+) -> None:
+    unit = await ask(client, "/embedding")
+    raw = await ask(client, "/embedding", **{where: {"normalize": "false"}})
+
+    assert (unit["normalized"], raw["normalized"]) == (True, False)
+    assert np.linalg.norm(unit["embedding"]) == pytest.approx(1, abs=1e-6)
+    assert raw["embedding"][0] == -1
+    assert raw["audio_duration"] == 3.5
+
+
+async def test_identify_is_percent_with_two_decimals_and_nothing_else(client: httpx2.AsyncClient) -> None:
+    assert await ask(client, "/identify") == {"us_confidence": 85.67}
+    assert await ask(client, "/classify-us-accent") == {"us_confidence": 85.7}
+
+
+async def test_another_accent_is_no_us_confidence(client: httpx2.AsyncClient, analyzer: Any) -> None:
+    analyzer.accent = AccentResult("wales", 0.6, 0.0, {"wales": 0.6, "us": 0.4})
+
+    answer = await ask(client, "/identify", params={"detail": "true"})
+
+    assert answer == {
+        "us_confidence": 0.0, "accent": "wales", "confidence": 0.6, "probabilities": {"wales": 0.6, "us": 0.4}
+    }  # fmt: skip
+
+
+async def test_turns_shorter_than_asked_are_left_out(client: httpx2.AsyncClient, analyzer: Any) -> None:
+    answer = await ask(client, "/diarize", data={"min_speakers": "2", "min_duration": "0.5"})
+
+    assert answer["diarization_results"] == [
+        {"start": 0.5, "end": 2.0, "speaker": "SPEAKER_00"},
+        {"start": 2.5, "end": 3.25, "speaker": "SPEAKER_01"},
+    ]
+    assert answer["segments_count"] == 2
+    assert analyzer.speakers == SpeakerCount(min_speakers=2)
+
+
+async def test_more_than_half_of_the_chunks_make_a_deepfake(
+    client: httpx2.AsyncClient, analyzer: Any
+) -> None:
+    answer = await ask(client, "/audio/analyze-audio", params={"chunk_duration": "4", "overlap": "0.25"})
+
+    assert answer["is_deepfake"] is True
+    assert answer["overall_confidence"] == pytest.approx(0.6)
+    assert answer["chunks"][1] == {
+        "chunk_index": 1, "start_time": 2.5, "end_time": 7.5, "is_ai_generated": False,
+        "confidence": pytest.approx(0.8),
+        "class_probabilities": {"ai_generated": pytest.approx(0.2), "real": pytest.approx(0.8)},
+    }  # fmt: skip
+    assert answer["summary"] == {
+        "total_chunks": 3, "ai_generated_chunks": 2, "real_chunks": 1,
+        "ai_generated_ratio": pytest.approx(2 / 3), "average_confidence": pytest.approx(0.8),
+        "chunk_duration_seconds": 4.0, "overlap_ratio": 0.25,
+    }  # fmt: skip
+    assert analyzer.options == ChunkOptions(chunk_s=4, overlap=0.25)
+
+
+async def test_half_of_the_chunks_make_none(client: httpx2.AsyncClient, analyzer: Any) -> None:
+    analyzer.scores = (0.9, 0.2)
+
+    answer = await ask(client, "/audio/analyze-audio")
+
+    assert answer["is_deepfake"] is False
+    assert answer["overall_confidence"] == pytest.approx(0.45)
+
+
+async def test_analyze_leaves_out_what_was_not_asked(client: httpx2.AsyncClient, analyzer: Any) -> None:
+    answer = await ask(client, "/v1/analyze", params={"tasks": "accent, language"})
+
+    assert set(answer) == {"audio_duration", "processing_time", "accent", "language"}
+    assert analyzer.tasks == ("accent", "language")
+    assert set(await ask(client, "/v1/analyze")) >= {"speaker", "diarization", "deepfake"}
+
+
+async def test_the_recording_may_be_the_body_or_under_either_name(client: httpx2.AsyncClient) -> None:
+    raw = await client.post("/detect-language", content=WAV, headers={"content-type": "audio/wav"})
+    bare = await client.post("/detect-language", content=WAV)
+    audio = await client.post("/detect-language", files={"audio": WAV})
+
+    assert raw.json() == bare.json() == audio.json() == await ask(client, "/detect-language")
+
+
+async def test_health_is_degraded_by_one_model_and_503_without_any(
+    client: httpx2.AsyncClient, analyzer: Any
+) -> None:
+    well = await client.get("/health")
+    assert (well.status_code, well.json()["status"], well.json()["demo"]) == (200, "ok", True)
+
+    analyzer.answered.failed["deepfake"] = "its file is missing"
+    degraded = await client.get("/health")
+    assert (degraded.status_code, degraded.json()["status"]) == (200, "degraded")
+    assert degraded.json()["failed"] == {"deepfake": "its file is missing"}
+
+    analyzer.answered = GraphHealth(failed={"deepfake": "its file is missing"})
+    assert (await client.get("/health")).status_code == 503
+
+
+async def test_the_index_lists_the_endpoints_and_sends_browsers_to_the_documentation(
+    client: httpx2.AsyncClient,
+) -> None:
+    answer = (await client.get("/")).json()
+    browser = await client.get("/", headers={"accept": "text/html,application/xhtml+xml"})
+
+    assert {f"POST {path}" for path in ENDPOINTS} <= set(answer["endpoints"])
+    assert (browser.status_code, browser.headers["location"]) == (307, "/docs")
+
+
+async def test_every_endpoint_is_documented_with_an_example_its_errors_and_its_file(
+    client: httpx2.AsyncClient,
+) -> None:
+    document = (await client.get("/openapi.json")).json()
+
+    for path in ENDPOINTS:
+        operation = document["paths"][path]["post"]
+        answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        for schema in answer.get("anyOf", [answer]):
+            assert document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]["examples"]
+        assert {"400", "408", "413", "422", "500", "503"} <= set(operation["responses"])
+        form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
+        assert form["properties"]["file"]["format"] == "binary"
+        named = {parameter["name"] for parameter in operation.get("parameters", [])}
+        assert named == set(form["properties"]) - {"file"}
+
+
+async def test_browsers_may_call_from_the_origins_of_the_settings_only(client_of: Any) -> None:
+    ours = {"origin": "https://ours.example"}
+
+    allowed = await client_of(cors_origins=["https://ours.example"]).get("/health", headers=ours)
+    others = await client_of().get("/health", headers=ours)
+
+    assert allowed.headers["access-control-allow-origin"] == "https://ours.example"
+    assert "access-control-allow-origin" not in others.headers
