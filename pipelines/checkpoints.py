@@ -10,9 +10,10 @@ import itertools
 import pickle
 import struct
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -24,11 +25,12 @@ from config.settings import DEMO, HUB, CheckpointSource, ModelKey
 from pipelines.errors import CheckpointError
 from pipelines.results import ModelInfo
 
+LOCAL = "local"
 LABEL_SEPARATOR = " => "
 LABEL_FOOTER = "================"
 """The text format of SpeechBrain's CategoricalEncoder (speechbrain/dataio/encoder.py, 1.1.2)."""
 
-_UNREADABLE = (
+UNREADABLE = (
     SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, struct.error, OSError, EOFError, MemoryError,
     RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError,
 )  # fmt: skip
@@ -44,13 +46,10 @@ class LocatedCheckpoint:
     architecture: Architecture
     source: str
     """``hub``, ``demo`` or ``local``."""
+    revision: str
+    """The commit of the hub, ``demo``, or ``local-`` and a digest of the folder's files."""
     parts: Mapping[str, Path] = field(default_factory=dict)
     """Where the folders of the layout lie that repositories of their own fill."""
-
-    @property
-    def revision(self) -> str:
-        """The commit of the hub, or ``demo``, or ``local``."""
-        return self.row.revision if self.source == HUB else self.source
 
     def file(self, name: str) -> Path:
         """The path of a file of the layout.
@@ -86,19 +85,16 @@ def locate(model: ModelKey, source: CheckpointSource, demo_folder: Path) -> Loca
     architecture = row.architectures[source.architecture]
     if source.source == HUB:
         parts = {name: _download(part) for name, part in row.parts.items()}
-        return LocatedCheckpoint(row, _download(row), architecture, HUB, parts)
+        return LocatedCheckpoint(row, _download(row), architecture, HUB, row.revision, parts)
     if source.source == DEMO:
         from pipelines.checkpoint_writer import write_demo_once
 
-        folder, kind = write_demo_once(model, demo_folder), DEMO
-    else:
-        folder, kind = Path(source.source).expanduser(), "local"
-        if not folder.is_dir():
-            raise CheckpointError(f"{row.hub_id}: there is no folder {folder}.")
-    located = LocatedCheckpoint(row, folder, architecture, kind)
-    for name in _layout(row):
-        located.file(name)
-    return located
+        folder = write_demo_once(model, demo_folder)
+        return LocatedCheckpoint(row, folder, architecture, DEMO, DEMO)
+    folder = Path(source.source).expanduser()
+    if not folder.is_dir():
+        raise CheckpointError(f"{row.hub_id}: there is no folder {folder}.")
+    return LocatedCheckpoint(row, folder, architecture, LOCAL, _digest_of_layout(row, folder))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -107,20 +103,34 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: The file is no such thing.
     """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        # Mapped, so that a gigabyte is not held twice while it is copied; the format before zip cannot be.
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except _UNREADABLE as error:
-        raise CheckpointError(
-            f"{path.name} is not a file of tensors and nothing else: {_one_line(error)}"
-        ) from error
+    loaded = load_data(path)
     if not isinstance(loaded, Mapping):
         raise CheckpointError(f"{path.name} is not a mapping of names to tensors.")
     if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()):
         raise CheckpointError(f"{path.name} holds more than names and tensors.")
     return dict(loaded)
+
+
+def load_data(path: Path, classes: Sequence[type] = ()) -> Any:
+    """Read a file of tensors and plain containers on the CPU, without running what it may hold.
+
+    Args:
+        path: Safetensors, or what torch.save wrote.
+        classes: Instances of these may be in it too.
+
+    Raises:
+        CheckpointError: The file is damaged or holds anything else.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with torch.serialization.safe_globals(list(classes)):
+            # Mapped, so that a gigabyte is not held twice while it is copied; not so the format before zip.
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except UNREADABLE as error:
+        raise CheckpointError(
+            f"{path.name} is not a file of tensors and nothing else: {_one_line(error)}"
+        ) from error
 
 
 def load_state(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
@@ -178,18 +188,33 @@ def _label(line: str, file: str) -> tuple[int, str]:
     problem = f"{file}: {line[:80]!r} is no line of a label file."
     try:
         label, number = ast.literal_eval(literal), int(index)
-    except (SyntaxError, *_UNREADABLE) as error:
+    except (SyntaxError, *UNREADABLE) as error:
         raise CheckpointError(problem) from error
     if not isinstance(label, str):
         raise CheckpointError(problem)
     return number, label
 
 
-def _layout(row: Checkpoint) -> list[str]:
-    """Every file of a layout in one folder, the parts' included."""
-    return [file.name for file in row.files] + [
-        f"{part}/{file.name}" for part, repository in row.parts.items() for file in repository.files
-    ]
+def _digest_of_layout(row: Checkpoint, folder: Path) -> str:
+    """``local-`` and twelve hex digits that any change of any file changes.
+
+    Raises:
+        CheckpointError: A file of the layout is missing.
+    """
+    names = [file.name for file in row.files]
+    names += [f"{part}/{file.name}" for part, repository in row.parts.items() for file in repository.files]
+    whole = hashlib.sha256()
+    for name in names:
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{row.hub_id}: {name} is missing in {folder}.")
+        whole.update(_digest(folder / name).encode())
+    return f"{LOCAL}-{whole.hexdigest()[:12]}"
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _download(repository: Checkpoint | CheckpointPart) -> Path:
@@ -238,7 +263,5 @@ def check_digest(path: Path, file: CheckpointFile) -> None:
         raise CheckpointError(f"{file.name} is missing in {path.parent}.")
     if file.sha256 is None:
         return
-    with path.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    if digest != file.sha256:
-        raise CheckpointError(f"{path} has SHA-256 {digest}, not {file.sha256}.")
+    if _digest(path) != file.sha256:
+        raise CheckpointError(f"{path} has SHA-256 {_digest(path)}, not {file.sha256}.")

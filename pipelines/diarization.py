@@ -10,7 +10,6 @@ import os
 # pyannote.audio starts an exporter to its makers' server at import: it must find this before.
 os.environ["PYANNOTE_METRICS_ENABLED"] = "false"
 
-import pickle
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +31,7 @@ from torch.torch_version import TorchVersion
 from config.checkpoints import DiarizationArchitecture
 from config.settings import SpeakerCount
 from pipelines.audio import SAMPLE_RATE_HZ
-from pipelines.checkpoints import LocatedCheckpoint, load_state
+from pipelines.checkpoints import UNREADABLE, LocatedCheckpoint, load_data, load_state
 from pipelines.diarization_config import PipelineConfig, read_pipeline_config
 from pipelines.errors import CheckpointError, InvalidOptions
 from pipelines.results import DiarizationResult, Turn, Waveform
@@ -112,6 +111,9 @@ class SharedFramesDiarization(SpeakerDiarization):  # type: ignore[misc]
         embedding: A loaded WeSpeaker ResNet.
         plda: For VBx; agglomerative clustering has none.
         config: Hyper-parameters of the checkpoint.
+
+    Raises:
+        CheckpointError: Hyper-parameters are missing, or are of another pipeline.
     """
 
     def __init__(
@@ -128,7 +130,12 @@ class SharedFramesDiarization(SpeakerDiarization):  # type: ignore[misc]
         )
         if plda is not None:
             self.clustering = BoundedVBx(plda, metric=self._embedding.metric)
-        self.instantiate(config.params)
+        try:
+            self.instantiate(config.params)
+        except ValueError as error:
+            raise CheckpointError(f"config.yaml does not fit the pipeline: {error}") from error
+        if not self.instantiated:
+            raise CheckpointError("config.yaml lacks parameters of the pipeline.")
 
     def get_embeddings(
         self,
@@ -260,14 +267,10 @@ def load_lightning(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: The file holds anything else, or no state dict.
     """
-    try:
-        with torch.serialization.safe_globals(SAFE_CLASSES):
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise CheckpointError(f"{path.parent.name}/{path.name} holds more than tensors: {error}") from error
+    checkpoint = load_data(path, SAFE_CLASSES)
     tensors = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
-    if not isinstance(tensors, dict):
-        raise CheckpointError(f"{path.parent.name}/{path.name} has no state_dict.")
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise CheckpointError(f"{path.parent.name}/{path.name} has no state_dict of tensors.")
     return tensors
 
 
@@ -277,7 +280,7 @@ def _load_plda(checkpoint: LocatedCheckpoint, config: PipelineConfig) -> PLDA | 
     transform, plda = checkpoint.file("plda/xvec_transform.npz"), checkpoint.file("plda/plda.npz")
     try:
         return PLDA(transform, plda)
-    except (ValueError, KeyError, OSError) as error:
+    except UNREADABLE as error:
         raise CheckpointError(f"{checkpoint.row.hub_id}: the PLDA is damaged: {error}") from error
 
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
@@ -22,6 +23,7 @@ from torch import nn
 
 from config.checkpoints import CHECKPOINTS, CheckpointFile, CheckpointPart
 from config.settings import CheckpointSource, ModelKey, Size
+from pipelines.checkpoint_writer import write_checkpoint
 from pipelines.checkpoints import LocatedCheckpoint, load_labels, load_state, load_tensors, locate
 from pipelines.errors import CheckpointError
 from pipelines.results import Waveform
@@ -177,7 +179,7 @@ def test_a_folder_in_the_hubs_layout_is_found(demo: Demo, tmp_path: Path) -> Non
 
     found = locate(ModelKey.SPEAKER_VOXCELEB, source, tmp_path)
 
-    assert (found.source, found.revision, found.folder) == ("local", "local", written.folder)
+    assert (found.source, found.folder) == ("local", written.folder)
     assert (written.source, written.revision) == ("demo", "demo")
     assert found.architecture == written.architecture
     assert not any(tmp_path.iterdir())
@@ -193,7 +195,17 @@ def test_a_folder_may_hold_other_weights_than_the_published_ones(
     encoder = SpeakerEncoder(locate(ModelKey.SPEAKER_VOXCELEB, source, Path()), "cpu")
 
     assert encoder.info.source == "local"
-    assert encoder([clip(1_000)])[0].revision == "local"
+    assert re.fullmatch("local-[0-9a-f]{12}", encoder([clip(1_000)])[0].revision)
+
+
+def test_folders_with_other_weights_are_other_revisions(tmp_path: Path) -> None:
+    revisions = []
+    for name, seed in (("a", 1), ("same", 1), ("other", 2)):
+        write_checkpoint(ModelKey.SPEAKER_VOXCELEB, Size.DEMO, tmp_path / name, seed)
+        source = CheckpointSource(source=str(tmp_path / name), size=Size.DEMO)
+        revisions.append(locate(ModelKey.SPEAKER_VOXCELEB, source, tmp_path).revision)
+
+    assert revisions[0] == revisions[1] != revisions[2]
 
 
 def test_files_of_parts_lie_in_folders_of_the_layout(tmp_path: Path) -> None:

@@ -1,0 +1,186 @@
+"""The two wav2vec 2.0 pipelines: a batch changes no answer, whatever the norm; wrong files are refused."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from closeness import relative_difference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from config.settings import CheckpointSource, ModelKey, Size
+from pipelines.accent_xlsr import XlsrAccentClassifier
+from pipelines.checkpoints import LocatedCheckpoint, locate
+from pipelines.deepfake import DeepfakeDetector
+from pipelines.errors import AudioTooShort, CheckpointError
+from pipelines.results import AccentResult, DeepfakeScore, Waveform
+from pipelines.wav2vec2 import MIN_SAMPLES
+
+Demo = Callable[[ModelKey], LocatedCheckpoint]
+Clip = Callable[..., Waveform]
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def classifier(demo: Demo) -> XlsrAccentClassifier:
+    return XlsrAccentClassifier(demo(ModelKey.ACCENT_XLSR), "cpu")
+
+
+@pytest.fixture(scope="module")
+def detector(demo: Demo) -> DeepfakeDetector:
+    return DeepfakeDetector(demo(ModelKey.DEEPFAKE), "cpu")
+
+
+@pytest.fixture(params=["classifier", "detector"])
+def pipeline(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue(request.param)
+
+
+def numbers(result: AccentResult | DeepfakeScore) -> list[float]:
+    if isinstance(result, DeepfakeScore):
+        return [result.ai_generated, result.real]
+    return list(result.probabilities.values())
+
+
+def bursts(samples: int, seed: int) -> Waveform:
+    generator = np.random.default_rng(seed)
+    envelope = 0.1 + np.abs(np.sin(np.arange(samples) / 2_500 + seed))
+    waveform: Waveform = (0.1 * envelope * generator.normal(size=samples)).astype(np.float32)
+    return waveform
+
+
+ONE_LENGTH = st.sampled_from([MIN_SAMPLES, 1_600, 8_000]) | st.integers(MIN_SAMPLES, 48_000)
+LENGTHS = st.lists(ONE_LENGTH, min_size=2, max_size=6)
+
+
+@pytest.mark.parametrize("name", ["classifier", "detector"])
+def test_a_clip_in_any_batch_answers_as_it_does_alone(name: str, request: pytest.FixtureRequest) -> None:
+    pipeline = request.getfixturevalue(name)
+
+    @settings(max_examples=15, deadline=None)
+    @given(LENGTHS)
+    def check(lengths: list[int]) -> None:
+        clips = [bursts(samples, seed) for seed, samples in enumerate(lengths)]
+        for waveform, found in zip(clips, pipeline(clips), strict=True):
+            (alone,) = pipeline([waveform])
+            assert relative_difference(numbers(found), numbers(alone)) < TOLERANCE
+
+    check()
+
+
+def test_the_answers_of_two_clips_differ(pipeline: Any, clip: Clip) -> None:
+    first, second = pipeline([clip(16_000, seed=1), clip(16_000, seed=2)])
+
+    assert numbers(first) != numbers(second)
+
+
+def test_loudness_and_offset_change_nothing(pipeline: Any, clip: Clip) -> None:
+    waveform = clip(16_000)
+
+    plain, changed = pipeline([waveform, 0.5 * waveform + 0.1])
+
+    assert relative_difference(numbers(changed), numbers(plain)) < 1e-3
+
+
+def test_silence_has_an_answer(pipeline: Any) -> None:
+    (found,) = pipeline([np.zeros(16_000, np.float32)])
+
+    assert math.isclose(sum(numbers(found)), 1.0, rel_tol=1e-5)
+
+
+def test_a_clip_shorter_than_the_receptive_field_is_refused(pipeline: Any, clip: Clip) -> None:
+    assert len(pipeline([clip(MIN_SAMPLES)])) == 1
+    with pytest.raises(AudioTooShort, match="400"):
+        pipeline([clip(16_000), clip(MIN_SAMPLES - 1)])
+
+
+def test_the_accent_is_the_most_probable_label(classifier: XlsrAccentClassifier, clip: Clip) -> None:
+    (found,) = classifier([clip(16_000)])
+
+    assert len(found.probabilities) == 16
+    assert "us" in found.probabilities
+    assert found.probabilities[found.accent] == max(found.probabilities.values())
+
+
+def altered(demo: Demo, folder: Path, **changes: Any) -> LocatedCheckpoint:
+    """The deepfake checkpoint with other fields in its config.json; None takes a field away."""
+    shutil.copytree(demo(ModelKey.DEEPFAKE).folder, folder, dirs_exist_ok=True)
+    config = json.loads((folder / "config.json").read_text()) | changes
+    kept = {name: value for name, value in config.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(kept))
+    source = CheckpointSource(source=str(folder), size=Size.DEMO)
+    return locate(ModelKey.DEEPFAKE, source, folder)
+
+
+def test_the_classes_are_those_of_the_configuration(
+    demo: Demo, detector: DeepfakeDetector, clip: Clip, tmp_path: Path
+) -> None:
+    swapped = DeepfakeDetector(altered(demo, tmp_path, id2label={"0": "Real", "1": "Fake"}), "cpu")
+
+    (found,), (expected,) = swapped([clip(16_000)]), detector([clip(16_000)])
+
+    assert swapped.info.labels == ("real", "fake")
+    assert (found.ai_generated, found.real) == (expected.real, expected.ai_generated)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"id2label": None}, "no id2label"),
+        ({"id2label": ["fake", "real"]}, "no id2label"),
+        ({"id2label": {"zero": "fake"}}, "no id2label"),
+        ({"id2label": {"0": "cat", "1": "dog"}}, "expected fake and real"),
+        ({"id2label": {"0": "fake", "1": "real", "2": "both"}}, "expected fake and real"),
+        ({"feat_extract_norm": "layer"}, "feat_extract_norm is 'layer'"),
+        ({"conv_stride": [5, 2, 2, 2, 2, 2, 4]}, "conv_stride"),
+        ({"num_attention_heads": 8}, "num_attention_heads is 8"),
+    ],
+)
+def test_a_configuration_of_another_model_is_refused(
+    changes: dict[str, Any], message: str, demo: Demo, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        DeepfakeDetector(altered(demo, tmp_path, **changes), "cpu")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "5"])
+def test_a_configuration_that_is_no_object_is_refused(text: str, demo: Demo, tmp_path: Path) -> None:
+    checkpoint = altered(demo, tmp_path)
+    checkpoint.file("config.json").write_text(text)
+
+    with pytest.raises(CheckpointError, match=r"config\.json is no JSON"):
+        DeepfakeDetector(checkpoint, "cpu")
+
+
+def test_tensors_of_another_architecture_are_refused(demo: Demo, tmp_path: Path) -> None:
+    checkpoint = altered(demo, tmp_path)
+    tensors = load_file(checkpoint.file("model.safetensors"))
+    del tensors["projector.bias"]
+    save_file(tensors | {"extra.weight": torch.ones(1)}, checkpoint.file("model.safetensors"))
+
+    with pytest.raises(CheckpointError, match=r"missing projector\.bias; unexpected extra\.weight"):
+        DeepfakeDetector(checkpoint, "cpu")
+
+
+def test_names_of_weight_norm_before_and_after_torch_2_are_one(
+    demo: Demo, detector: DeepfakeDetector, clip: Clip, tmp_path: Path
+) -> None:
+    checkpoint = altered(demo, tmp_path)
+    tensors = load_file(checkpoint.file("model.safetensors"))
+    assert any("conv.weight_g" in key for key in tensors)
+    names = {"conv.weight_g": "conv.parametrizations.weight.original0",
+             "conv.weight_v": "conv.parametrizations.weight.original1"}  # fmt: skip
+    for old, new in names.items():
+        tensors = {key.replace(old, new): tensor for key, tensor in tensors.items()}
+    save_file(tensors, checkpoint.file("model.safetensors"))
+
+    (found,), (expected,) = DeepfakeDetector(checkpoint, "cpu")([clip(16_000)]), detector([clip(16_000)])
+
+    assert found == expected
