@@ -144,7 +144,7 @@ def _ecapa_sizes(
 
 _DIARIZATION_SIZES = _sizes(
     DiarizationArchitecture(),
-    DiarizationArchitecture(lstm_hidden_size=16, lstm_layers=2, linear_hidden_size=16, resnet_m_channels=4),
+    DiarizationArchitecture(lstm_hidden_size=32, lstm_layers=2, linear_hidden_size=32, resnet_m_channels=8),
 )
 _SEGMENTATION_SHA256 = "da85c29829d4002daedd676e012936488234d9255e65e86dfab9bec6b1729298"
 _WESPEAKER_SHA256 = "366edf44f4c80889a3eb7a9d7bdf02c4aede3127f7dd15e274dcdb826b143c56"

@@ -25,12 +25,12 @@ def write_diarization(row: Checkpoint, architecture: DiarizationArchitecture, fo
     """Write ``config.yaml``, ``segmentation/``, ``embedding/`` and, for community-1, ``plda/``."""
     segmentation = build_segmentation(architecture)
     _make_turns(segmentation, architecture)
-    _save(segmentation, folder / "segmentation")
+    save_network(segmentation, folder / "segmentation")
     embedding = build_embedding(architecture)
     randomise_batch_norm(embedding)
-    _save(embedding, folder / "embedding")
+    save_network(embedding, folder / "embedding")
     if row.key is ModelKey.DIARIZATION_COMMUNITY_1:
-        _save_plda(architecture, folder / "plda")
+        save_plda(folder / "plda", **_random_plda(architecture))
         config = _COMMUNITY_1
     else:
         config = _VERSION_31
@@ -52,7 +52,7 @@ def _make_turns(segmentation: Any, architecture: DiarizationArchitecture) -> Non
     classifier.bias.copy_(torch.tensor(CLASS_BIAS) - gain * mean)
 
 
-def _save(model: Any, folder: Path) -> None:
+def save_network(model: Any, folder: Path) -> None:
     """Save as Lightning and pyannote do, so that pyannote itself loads it."""
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = {
@@ -64,16 +64,20 @@ def _save(model: Any, folder: Path) -> None:
     torch.save(checkpoint, folder / "pytorch_model.bin")
 
 
-def _save_plda(architecture: DiarizationArchitecture, folder: Path) -> None:
+def save_plda(folder: Path, **arrays: np.ndarray) -> None:
+    """Save what VBx needs: ``mean1``, ``mean2`` and ``lda`` reduce an embedding, ``mu``, ``tr`` and ``psi`` score it."""
     folder.mkdir(parents=True, exist_ok=True)
+    for name, fields in (("xvec_transform", ("mean1", "mean2", "lda")), ("plda", ("mu", "tr", "psi"))):
+        np.savez(folder / f"{name}.npz", **{field: arrays[field].astype(np.float32) for field in fields})
+
+
+def _random_plda(architecture: DiarizationArchitecture) -> dict[str, np.ndarray]:
     wide, narrow = architecture.embedding_dim, architecture.plda_dim
     orthonormal = torch.linalg.qr(torch.randn(wide, wide))[0][:, :narrow]
-    zeros = np.zeros(narrow, np.float32)
-    np.savez(
-        folder / "xvec_transform.npz", mean1=np.zeros(wide, np.float32), mean2=zeros, lda=orthonormal.numpy()
-    )
-    psi = np.linspace(2.0, 0.1, narrow, dtype=np.float32)
-    np.savez(folder / "plda.npz", mu=zeros, tr=np.eye(narrow, dtype=np.float32), psi=psi)
+    return {
+        "mean1": np.zeros(wide), "mean2": np.zeros(narrow), "lda": orthonormal.numpy(),
+        "mu": np.zeros(narrow), "tr": np.eye(narrow), "psi": np.linspace(2.0, 0.1, narrow),
+    }  # fmt: skip
 
 
 _VERSION_31: dict[str, Any] = {

@@ -1,0 +1,1 @@
+"""Recipes that make the demo checkpoints from free synthesizers; no part of the service."""

@@ -1,0 +1,95 @@
+"""Simulated conversations: who spoke when is known because it was made so."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.audio import SAMPLE_RATE_HZ
+from pipelines.results import Turn, Waveform
+from training.augmentation import augmented
+from training.corpus import Clip
+
+MAX_SPEAKERS = 4
+OVERLAP_CHANCE = 0.25
+OVERLAP_S = (0.2, 1.5)
+PAUSE_S = (0.05, 1.5)
+LONG_PAUSE_CHANCE, LONG_PAUSE_S = 0.1, (2.0, 5.0)
+UTTERANCE_S = (0.8, 5.5)
+LOUDNESS_DB = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A recording and its turns, by start."""
+
+    waveform: Waveform
+    turns: tuple[Turn, ...]
+
+
+def by_speaker(clips: Sequence[Clip]) -> dict[str, list[Clip]]:
+    """The clips of each voice."""
+    found: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        found[clip.speaker].append(clip)
+    return dict(found)
+
+
+def converse(
+    voices: dict[str, list[Clip]], seconds: float, generator: np.random.Generator, *, augment: bool = True
+) -> Conversation:
+    """Two to four voices take turns, pause, and talk at once.
+
+    Args:
+        voices: The clips of each.
+        seconds: Length of the recording.
+        generator: Decides everything.
+        augment: Whether room, noise, band and codec are put on the whole.
+    """
+    names = sorted(voices)
+    speakers = [names[index] for index in generator.choice(len(names), generator.integers(2, MAX_SPEAKERS + 1), replace=False)]  # fmt: skip
+    loudness = {name: 10 ** (generator.uniform(-LOUDNESS_DB, LOUDNESS_DB) / 20) for name in speakers}
+    samples = np.zeros(int(seconds * SAMPLE_RATE_HZ), np.float32)
+    turns: list[Turn] = []
+    ends = dict.fromkeys(speakers, 0.0)
+    order = list(generator.permutation(speakers))
+    time = generator.uniform(0, 1)
+    while time < seconds - 1:
+        # Each is heard once before any is heard again.
+        speaker = order.pop() if order else speakers[generator.integers(len(speakers))]
+        start = max(time, ends[speaker] + 0.1)
+        clip = voices[speaker][generator.integers(len(voices[speaker]))].waveform
+        length = min(int(generator.uniform(*UTTERANCE_S) * SAMPLE_RATE_HZ), len(clip))
+        offset = int(generator.integers(len(clip) - length + 1))
+        first = int(start * SAMPLE_RATE_HZ)
+        if first > len(samples) - SAMPLE_RATE_HZ // 4:
+            break
+        part = clip[offset : offset + length][: len(samples) - first]
+        samples[first : first + len(part)] += loudness[speaker] * part
+        end = start + len(part) / SAMPLE_RATE_HZ
+        turns.append(Turn(start, end, speaker))
+        ends[speaker] = end
+        time = max(0.0, max(ends.values()) + _gap(generator))
+    whole = augmented(samples, generator) if augment else samples
+    return Conversation(whole, tuple(sorted(turns, key=lambda turn: turn.start_s)))
+
+
+def _gap(generator: np.random.Generator) -> float:
+    """Seconds from the last end to the next start; below zero they overlap."""
+    chance = generator.random()
+    if chance < OVERLAP_CHANCE:
+        return -float(generator.uniform(*OVERLAP_S))
+    if chance < OVERLAP_CHANCE + LONG_PAUSE_CHANCE:
+        return float(generator.uniform(*LONG_PAUSE_S))
+    return float(generator.uniform(*PAUSE_S))
+
+
+def activity(turns: Sequence[Turn], speakers: Sequence[str], centres_s: np.ndarray) -> np.ndarray:
+    """Which of the speakers talk at each instant: float32 (instants, speakers), 0 or 1."""
+    talks = np.zeros((len(centres_s), len(speakers)), np.float32)
+    for turn in turns:
+        if turn.speaker in speakers:
+            inside = (centres_s >= turn.start_s) & (centres_s < turn.end_s)
+            talks[inside, speakers.index(turn.speaker)] = 1.0
+    return talks

@@ -1,0 +1,137 @@
+"""The four ECAPA-TDNN checkpoints: language, two speaker encoders, accent."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from speechbrain.lobes.features import Fbank
+from speechbrain.lobes.models.ECAPA_TDNN import Classifier
+from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
+from torch import Tensor, nn
+from torch.nn import functional
+
+from config.checkpoints import CHECKPOINTS, EcapaArchitecture
+from config.settings import ModelKey, Size
+from pipelines.checkpoint_writer import write_checkpoint
+from pipelines.ecapa import build_encoder, build_head
+from pipelines.labels import COMMON_ACCENT_ECAPA, VOXLINGUA107
+from training.augmentation import augmented
+from training.corpus import Clip
+from training.fit import Progress, fit
+
+VERSIONS = 1
+"""Augmented ones of each clip, beside the clean one."""
+BATCH = 32
+SHORTEST, LONGEST = 120, 240
+"""Frames of 10 ms in a batch."""
+MARGIN, SCALE = 0.2, 30.0
+MASKED_MELS = 10
+
+Features = list[Tensor]
+"""A clip's versions, each half precision of shape (frames, n_mels)."""
+
+
+def train_language(clips: Sequence[Clip], folder: Path, steps: int, seed: int, progress: Progress) -> float:
+    """Write the language checkpoint; languages that were not heard get no probability."""
+    codes = [label.split(":")[0] for label in VOXLINGUA107]
+    targets = [codes.index(clip.language) for clip in clips]
+    architecture = _architecture(ModelKey.LANGUAGE)
+    torch.manual_seed(seed)
+    encoder, head = build_encoder(architecture), build_head(architecture)
+    assert head is not None
+
+    def loss(batch: Tensor, labels: Tensor) -> Tensor:
+        return functional.nll_loss(head(encoder(batch))[:, 0], labels)
+
+    return _train(ModelKey.LANGUAGE, encoder, head, loss, clips, targets, folder, steps, seed, progress)
+
+
+def train_accent(clips: Sequence[Clip], folder: Path, steps: int, seed: int, progress: Progress) -> float:
+    """Write the ECAPA accent checkpoint; its scores are cosines, as the published one's are."""
+    targets = [COMMON_ACCENT_ECAPA.index(clip.accent) for clip in clips]
+    architecture = _architecture(ModelKey.ACCENT_ECAPA)
+    torch.manual_seed(seed)
+    encoder, head = build_encoder(architecture), build_head(architecture)
+    assert head is not None
+    margin_loss = LogSoftmaxWrapper(AdditiveAngularMargin(MARGIN, SCALE))
+
+    def loss(batch: Tensor, labels: Tensor) -> Tensor:
+        value: Tensor = margin_loss(head(encoder(batch)), labels[:, None])
+        return value
+
+    return _train(ModelKey.ACCENT_ECAPA, encoder, head, loss, clips, targets, folder, steps, seed, progress)
+
+
+def train_speaker(
+    model: ModelKey, clips: Sequence[Clip], folder: Path, steps: int, seed: int, progress: Progress
+) -> float:
+    """Write a speaker encoder; the classifier of its training voices is not kept."""
+    speakers = sorted({clip.speaker for clip in clips})
+    targets = [speakers.index(clip.speaker) for clip in clips]
+    architecture = _architecture(model)
+    torch.manual_seed(seed)
+    encoder = build_encoder(architecture)
+    head = Classifier(architecture.embedding_dim, out_neurons=len(speakers))
+    margin_loss = LogSoftmaxWrapper(AdditiveAngularMargin(MARGIN, SCALE))
+
+    def loss(batch: Tensor, labels: Tensor) -> Tensor:
+        value: Tensor = margin_loss(head(encoder(batch)), labels[:, None])
+        return value
+
+    return _train(model, encoder, head, loss, clips, targets, folder, steps, seed, progress)
+
+
+def _train(  # noqa: PLR0913 (one call each, all by position)
+    model: ModelKey, encoder: nn.Module, head: nn.Module, loss, clips, targets, folder, steps, seed, progress,
+) -> float:  # fmt: skip
+    generator = np.random.default_rng(seed)
+    features = _features(clips, _architecture(model).n_mels, generator)
+    labels = torch.tensor(targets)
+
+    def loss_of_batch() -> Tensor:
+        chosen = generator.integers(len(features), size=BATCH)
+        frames = int(generator.integers(SHORTEST, LONGEST))
+        batch = torch.stack([_crop(features[index], frames, generator) for index in chosen])
+        value: Tensor = loss(batch, labels[chosen])
+        return value
+
+    networks = nn.ModuleList([encoder, head])
+    networks.train()
+    last = fit(networks.parameters(), loss_of_batch, steps, 2e-3, progress)
+    networks.eval()
+    write_checkpoint(model, Size.DEMO, folder)
+    torch.save(encoder.state_dict(), folder / "embedding_model.ckpt")
+    if model in (ModelKey.LANGUAGE, ModelKey.ACCENT_ECAPA):
+        torch.save(head.state_dict(), folder / "classifier.ckpt")
+    return last
+
+
+def _features(clips: Sequence[Clip], n_mels: int, generator: np.random.Generator) -> list[Features]:
+    """Log-mel energies of every version of every clip."""
+    fbank = Fbank(n_mels=n_mels)
+    found = []
+    with torch.inference_mode():
+        for clip in clips:
+            versions = [clip.waveform, *(augmented(clip.waveform, generator) for _ in range(VERSIONS))]
+            found.append([fbank(torch.tensor(version)[None])[0].half() for version in versions])
+    return found
+
+
+def _crop(versions: Features, frames: int, generator: np.random.Generator) -> Tensor:
+    """Some frames of one version, less their mean, a band of mels silenced; shape (frames, n_mels)."""
+    features = versions[generator.integers(len(versions))]
+    start = int(generator.integers(max(1, len(features) - frames)))
+    crop = features[start : start + frames].float()
+    if len(crop) < frames:
+        crop = crop.repeat(-(-frames // len(crop)), 1)[:frames]
+    crop = crop - crop.mean(dim=0)
+    low = int(generator.integers(crop.shape[1]))
+    crop[:, low : low + int(generator.integers(MASKED_MELS))] = 0.0
+    return crop
+
+
+def _architecture(model: ModelKey) -> EcapaArchitecture:
+    architecture = CHECKPOINTS[model].architectures[Size.DEMO]
+    assert isinstance(architecture, EcapaArchitecture)
+    return architecture

@@ -1,0 +1,78 @@
+"""Every recipe with its data, its length and its seed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from config.settings import ModelKey
+from training import diarization, ecapa, wav2vec2
+from training.corpus import Clip, Utterance, accented, is_asian, multilingual
+from training.fit import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Clips that several recipes share."""
+
+    size: int
+    seed: int
+    make: Callable[..., list[Utterance]]
+    held_out: bool
+
+
+CORPORA = {
+    "multilingual-train": Corpus(9_600, 1, multilingual, False),
+    "multilingual-test": Corpus(1_200, 2, multilingual, True),
+    "accented-train": Corpus(2_600, 3, accented, False),
+    "accented-test": Corpus(500, 4, accented, True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One network of a demo checkpoint."""
+
+    corpus: str
+    clips: int
+    """How many of the corpus, drawn with the seed."""
+    steps: int
+    seed: int
+    train: Callable[[Sequence[Clip], Path, int, int, Progress], float]
+    """Takes clips, what to write, steps, seed and progress; answers the last loss."""
+    keep: Callable[[Clip], bool] = lambda clip: True
+
+
+def _speaker(model: ModelKey) -> Callable[[Sequence[Clip], Path, int, int, Progress], float]:
+    def train(clips: Sequence[Clip], folder: Path, steps: int, seed: int, progress: Progress) -> float:
+        return ecapa.train_speaker(model, clips, folder, steps, seed, progress)
+
+    return train
+
+
+RECIPES = {
+    "segmentation": Recipe("multilingual-train", 4_000, 700, 11, diarization.train_segmentation),
+    "deepfake": Recipe("multilingual-train", 400, 1_000, 12, wav2vec2.train_deepfake),
+    "embedding": Recipe("multilingual-train", 4_000, 800, 13, diarization.train_embedding),
+    "speaker_voxceleb": Recipe(
+        "multilingual-train", 4_500, 1_400, 14, _speaker(ModelKey.SPEAKER_VOXCELEB), lambda c: not is_asian(c)
+    ),
+    "speaker_cnceleb": Recipe(
+        "multilingual-train", 3_200, 1_200, 15, _speaker(ModelKey.SPEAKER_CNCELEB), is_asian
+    ),
+    "language": Recipe("multilingual-train", 4_800, 1_000, 16, ecapa.train_language),
+    "accent_xlsr": Recipe("accented-train", 2_600, 1_000, 17, wav2vec2.train_accent),
+    "accent_ecapa": Recipe("accented-train", 2_600, 600, 18, ecapa.train_accent),
+}
+"""The longest first, so that two processes end together."""
+
+NETWORKS = ("segmentation", "embedding")
+"""Recipes whose result is a part of both diarization checkpoints."""
+
+
+def chosen(recipe: Recipe, clips: Sequence[Clip]) -> list[Clip]:
+    """The clips of a recipe."""
+    kept = [clip for clip in clips if recipe.keep(clip)]
+    order = np.random.default_rng(recipe.seed).permutation(len(kept))
+    return [kept[index] for index in order[: recipe.clips]]

@@ -1,0 +1,94 @@
+"""Voices of espeak-ng and flite, and how they speak; Debian's packages of these names."""
+
+import io
+import subprocess
+from dataclasses import dataclass
+from typing import Literal
+from zlib import crc32
+
+import librosa
+import numpy as np
+import soundfile
+import soxr
+
+from pipelines.audio import SAMPLE_RATE_HZ
+from pipelines.results import Waveform
+
+TRAINED = (
+    "Alex Alicia Andrea Andy Annie Denis Diogo Gene Henrique Hugo Jacky Lee Mario Michael Nguyen Storm Tweaky "
+    "adam anika antonio aunty belinda benjamin boris croak david edward f1 f2 f4 f5 gustave iven iven3 "
+    "john kaukovalta klatt klatt3 linda m1 m2 m4 m5 m7 m8 marcelo max miguel norbert pablo pedro quincy "
+    "sandro shelby steph travis victor zac"
+).split()
+HELD_OUT = "Marco Mike Gene2 ed f3 grandma grandpa m3 m6 michel paul rob robert klatt4 RicishayMax anikaRobot".split()
+"""Variants of espeak-ng; those of evaluation are in no training set."""
+
+TRACTS = ((50, 1.0), (32, 1.1), (68, 0.91))
+"""Pitch (espeak-ng's 0 to 99) and relative length of the vocal tract: each variant is three voices."""
+
+TRAINED_RATES = (130, 150, 170, 190)
+HELD_OUT_RATES = (140, 160, 180)
+"""Words a minute."""
+
+FLITE_RATE = 170
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One speaker."""
+
+    engine: Literal["espeak-ng", "flite"]
+    name: str
+    pitch: int
+    tract: float
+    """Above 1 is longer: formants and pitch are divided by it."""
+
+
+def espeak_voices(variants: list[str]) -> list[Voice]:
+    """Three voices of each variant, none of them quite like those of another."""
+    voices = []
+    for name in variants:
+        for number, (pitch, tract) in enumerate(TRACTS):
+            shade = crc32(f"{name}{number}".encode()) % 1_000 / 1_000 - 0.5
+            voices.append(
+                Voice("espeak-ng", name, round(pitch + 12 * shade), round(tract * (1 + 0.05 * shade), 4))
+            )
+    return voices
+
+
+def flite_voices(names: list[str]) -> list[Voice]:
+    """Three voices of each of flite's recordings."""
+    return [Voice("flite", name, 50, tract) for name in names for _, tract in TRACTS]
+
+
+def speak(voice: Voice, spoken: str, text: str, rate: int) -> Waveform:
+    """Synthesize in memory.
+
+    Args:
+        voice: Who speaks.
+        spoken: espeak-ng's name of the language or accent; flite has none but its own.
+        text: What is said.
+        rate: Words a minute.
+
+    Returns:
+        Float32, (samples,), 16 kHz, without the silence at both ends, its root mean square 0.05.
+    """
+    # The tract is lengthened by playing slower.
+    pace = rate * voice.tract
+    if voice.engine == "espeak-ng":
+        command = ["espeak-ng", "--stdout", "-v", f"{spoken}+{voice.name}", "-p", str(voice.pitch),
+                   "-s", str(round(pace)), text]  # fmt: skip
+    else:
+        command = ["flite", "-voice", voice.name, "--setf", f"duration_stretch={FLITE_RATE / pace:.3f}",
+                   "-t", text, "-o", "/dev/stdout"]  # fmt: skip
+    wav = subprocess.run(command, capture_output=True, check=True).stdout
+    # Written to a pipe, the length in the header is a guess.
+    samples, sample_rate = soundfile.read(io.BytesIO(wav), dtype="float32")
+    return levelled(soxr.resample(samples, sample_rate / voice.tract, SAMPLE_RATE_HZ))
+
+
+def levelled(samples: Waveform) -> Waveform:
+    """Without silence at both ends, and of root mean square 0.05."""
+    trimmed, _ = librosa.effects.trim(samples, top_db=40, frame_length=512, hop_length=128)
+    waveform: Waveform = (0.05 * trimmed / max(np.sqrt(np.mean(trimmed**2)), 1e-6)).astype(np.float32)
+    return waveform
