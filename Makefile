@@ -5,10 +5,10 @@ BIN := .venv/bin
 UV := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format lock clean
+.PHONY: help serve test lint format demo-checkpoints demo-eval lock clean
 
 help:  ## What can be made.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 .venv/bin/uv: requirements/uv.txt
 	$(PYTHON) -m venv .venv
@@ -39,10 +39,22 @@ format: .venv/.installed-dev  ## Format and sort imports.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.venv/.installed-training: .venv/.installed requirements/training.txt
+	$(UV) pip install --quiet --require-hashes -r requirements/training.txt
+	touch $@
+
+demo-checkpoints: .venv/.installed-training  ## Train checkpoints/demo anew (needs espeak-ng and flite), 2 cores, 2 hours.
+	$(BIN)/python -W ignore -m training
+	$(BIN)/python -W ignore -m training.evaluate
+
+demo-eval: .venv/.installed-training  ## Measure checkpoints/demo on held-out voices and write their cards.
+	$(BIN)/python -W ignore -m training.evaluate
+
 lock: .venv/bin/uv  ## Resolve the dependencies anew into requirements/.
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/build.in -o requirements/build.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/base.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra dev -c requirements/base.txt -o requirements/dev.txt
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra training -c requirements/base.txt -o requirements/training.txt
 
 clean:  ## Remove the environment and every cache.
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -116,8 +116,6 @@ class GraphSettings(_Frozen):
         ModelKey.DIARIZATION_COMMUNITY_1
     )
     """Which pipeline answers who spoke when."""
-    demo_folder: str = "~/.cache/voxgraph/demo"
-    """Where the demo checkpoints are written on first start; ``~`` is the home folder."""
     limits: AudioLimits = AudioLimits()
     cors_origins: tuple[str, ...] = ()
     """Origins a browser may call from; ``*`` is all, empty is none."""

@@ -6,13 +6,12 @@ Before this comes the ingress (`deployments.ingress`), after it the model's pipe
 import gc
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import ray
 
-from config.settings import BatchTunables, GraphSettings, ModelKey
+from config.settings import DEMO, BatchTunables, GraphSettings, ModelKey
 from deployments.batching import Batcher, BatcherStats
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable
@@ -87,6 +86,8 @@ class ModelReplica(Generic[Item, Result]):
         finally:
             gc.enable()
         self._pipeline([self.warm_up_item()])
+        if self._pipeline.info.source == DEMO:
+            log.warning(f"Model {model} is a small demo checkpoint: decide nothing by its answers.")
 
     def load_pipeline(self, checkpoint: "LocatedCheckpoint", device: str) -> Pipeline[Item, Result]:
         """Load the model; the import of its pipeline, and so of torch, belongs in here."""
@@ -151,9 +152,7 @@ class ModelReplica(Generic[Item, Result]):
 
         gpu_ids = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
         device = assigned_device(gpu_ids, cuda_is_available, settings.allow_cpu_fallback)
-        source = settings.checkpoint(model)
-        checkpoint = locate(model, source, Path(settings.demo_folder).expanduser())
-        return self.load_pipeline(checkpoint, device)
+        return self.load_pipeline(locate(model, settings.checkpoint(model)), device)
 
     def _running_batcher(self) -> Batcher[Item, Result]:
         """The batcher, started on first use: it belongs to the event loop, which a constructor has not."""

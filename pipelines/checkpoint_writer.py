@@ -1,15 +1,10 @@
 """Write checkpoints with seeded random weights in the exact layouts of the hub.
 
-The demo is written with it on first start; full-size ones measure speed without a hub. Their answers
-mean nothing: every service that runs on them says so.
+Full-size ones measure speed without a hub; small ones are filled by the recipes of the demo checkpoints.
 """
 
-import fcntl
 import json
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from hashlib import sha256
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -18,12 +13,8 @@ from torch import nn
 from config.checkpoints import CHECKPOINTS, Checkpoint, DiarizationArchitecture, EcapaArchitecture
 from config.settings import ModelKey, Size
 from pipelines.checkpoints import LABEL_FOOTER, LABEL_SEPARATOR
-from pipelines.errors import CheckpointError
 from pipelines.labels import COMMON_ACCENT_ECAPA, VOXLINGUA107
 
-WRITER_VERSION = 1
-"""Raised when what is written changes, so that demo checkpoints on disk are written anew."""
-STAMP = "voxgraph-demo.json"
 SPEAKERS = {ModelKey.SPEAKER_VOXCELEB: 7205, ModelKey.SPEAKER_CNCELEB: 2793}
 """Speakers that the published encoders were trained on: classes of a classifier that only loaders see."""
 
@@ -55,27 +46,6 @@ def write_checkpoint(model: ModelKey, size: Size, folder: Path, seed: int = 0) -
             (write_deepfake if model is ModelKey.DEEPFAKE else write_xlsr)(row, architecture, folder)
 
 
-def write_demo_once(model: ModelKey, demo_folder: Path) -> Path:
-    """The folder of a demo checkpoint, written where it is not there or was written by another version.
-
-    Safe when several processes ask at once: one writes, the others wait for it.
-
-    Raises:
-        CheckpointError: The folder cannot be written.
-    """
-    folder = demo_folder / model
-    try:
-        # Without the lock first: a folder that is complete may be on a disk that cannot be written.
-        if not _is_current(folder, model):
-            demo_folder.mkdir(parents=True, exist_ok=True)
-            with _locked(demo_folder / f".{model}.lock"):
-                if not _is_current(folder, model):
-                    _write_demo(model, folder)
-    except OSError as error:
-        raise CheckpointError(f"demo checkpoints cannot be written to {demo_folder}: {error}") from error
-    return folder
-
-
 def randomise_batch_norm(module: nn.Module) -> None:
     """Give batch norms the statistics of a trained network: means near 0, variances near 1."""
     for layer in module.modules():
@@ -91,37 +61,6 @@ def write_labels(path: Path, labels: list[str]) -> None:
     lines = [f"{label!r}{LABEL_SEPARATOR}{index}" for index, label in enumerate(labels)]
     footer = [LABEL_FOOTER, f"'starting_index'{LABEL_SEPARATOR}0"]
     path.write_text("\n".join([*lines, *footer]) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock between processes; it ends with the process that holds it."""
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _write_demo(model: ModelKey, folder: Path) -> None:
-    """Write beside the place and rename, so that nobody finds half a checkpoint."""
-    with tempfile.TemporaryDirectory(prefix=f".{model}-", dir=folder.parent) as scratch:
-        fresh = Path(scratch) / model
-        write_checkpoint(model, Size.DEMO, fresh)
-        (fresh / STAMP).write_text(_stamp(model))
-        if folder.exists():
-            folder.rename(Path(scratch) / "old")
-        fresh.rename(folder)
-
-
-def _stamp(model: ModelKey) -> str:
-    """What a demo checkpoint was written by and with."""
-    architecture = repr(CHECKPOINTS[model].architectures[Size.DEMO])
-    digest = sha256(architecture.encode()).hexdigest()
-    return json.dumps({"writer": WRITER_VERSION, "architecture": digest})
-
-
-def _is_current(folder: Path, model: ModelKey) -> bool:
-    path = folder / STAMP
-    return path.is_file() and path.read_text(encoding="utf-8", errors="replace") == _stamp(model)
 
 
 def _write_ecapa(row: Checkpoint, architecture: EcapaArchitecture, folder: Path) -> None:

@@ -26,6 +26,8 @@ from pipelines.errors import CheckpointError
 from pipelines.results import ModelInfo
 
 LOCAL = "local"
+DEMO_FOLDER = Path(__file__).parents[1] / "checkpoints" / "demo"
+"""The trained demo checkpoints, a folder per model."""
 LABEL_SEPARATOR = " => "
 LABEL_FOOTER = "================"
 """The text format of SpeechBrain's CategoricalEncoder (speechbrain/dataio/encoder.py, 1.1.2)."""
@@ -47,7 +49,7 @@ class LocatedCheckpoint:
     source: str
     """``hub``, ``demo`` or ``local``."""
     revision: str
-    """The commit of the hub, ``demo``, or ``local-`` and a digest of the folder's files."""
+    """The commit of the hub, or ``demo-`` or ``local-`` and a digest of the folder's files."""
     parts: Mapping[str, Path] = field(default_factory=dict)
     """Where the folders of the layout lie that repositories of their own fill."""
 
@@ -70,13 +72,12 @@ class LocatedCheckpoint:
         )
 
 
-def locate(model: ModelKey, source: CheckpointSource, demo_folder: Path) -> LocatedCheckpoint:
+def locate(model: ModelKey, source: CheckpointSource) -> LocatedCheckpoint:
     """Bring a checkpoint onto this machine and check that all its files are there.
 
     Args:
         model: The row of the table.
         source: ``hub``, ``demo`` or a folder in the hub's layout.
-        demo_folder: Where demo checkpoints are written on first use, a folder per model.
 
     Raises:
         CheckpointError: It cannot be downloaded, a file is missing, or a digest differs.
@@ -86,15 +87,11 @@ def locate(model: ModelKey, source: CheckpointSource, demo_folder: Path) -> Loca
     if source.source == HUB:
         parts = {name: _download(part) for name, part in row.parts.items()}
         return LocatedCheckpoint(row, _download(row), architecture, HUB, row.revision, parts)
-    if source.source == DEMO:
-        from pipelines.checkpoint_writer import write_demo_once
-
-        folder = write_demo_once(model, demo_folder)
-        return LocatedCheckpoint(row, folder, architecture, DEMO, DEMO)
-    folder = Path(source.source).expanduser()
+    kind = DEMO if source.source == DEMO else LOCAL
+    folder = DEMO_FOLDER / model if kind == DEMO else Path(source.source).expanduser()
     if not folder.is_dir():
         raise CheckpointError(f"{row.hub_id}: there is no folder {folder}.")
-    return LocatedCheckpoint(row, folder, architecture, LOCAL, _digest_of_layout(row, folder))
+    return LocatedCheckpoint(row, folder, architecture, kind, f"{kind}-{_digest_of_layout(row, folder)}")
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -196,7 +193,7 @@ def _label(line: str, file: str) -> tuple[int, str]:
 
 
 def _digest_of_layout(row: Checkpoint, folder: Path) -> str:
-    """``local-`` and twelve hex digits that any change of any file changes.
+    """Twelve hex digits that any change of any file changes.
 
     Raises:
         CheckpointError: A file of the layout is missing.
@@ -208,7 +205,7 @@ def _digest_of_layout(row: Checkpoint, folder: Path) -> str:
         if not (folder / name).is_file():
             raise CheckpointError(f"{row.hub_id}: {name} is missing in {folder}.")
         whole.update(_digest(folder / name).encode())
-    return f"{LOCAL}-{whole.hexdigest()[:12]}"
+    return whole.hexdigest()[:12]
 
 
 def _digest(path: Path) -> str:

@@ -65,10 +65,16 @@ def save_network(model: Any, folder: Path) -> None:
 
 
 def save_plda(folder: Path, **arrays: np.ndarray) -> None:
-    """Save what VBx needs: ``mean1``, ``mean2`` and ``lda`` reduce an embedding, ``mu``, ``tr`` and ``psi`` score it."""
+    """Save what VBx needs.
+
+    Args:
+        folder: Made where it does not exist.
+        arrays: ``mean1``, ``mean2`` and ``lda`` reduce an embedding; ``mu``, ``tr`` and ``psi`` score it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, fields in (("xvec_transform", ("mean1", "mean2", "lda")), ("plda", ("mu", "tr", "psi"))):
-        np.savez(folder / f"{name}.npz", **{field: arrays[field].astype(np.float32) for field in fields})
+    single = {name: array.astype(np.float32) for name, array in arrays.items()}
+    np.savez(folder / "xvec_transform.npz", mean1=single["mean1"], mean2=single["mean2"], lda=single["lda"])
+    np.savez(folder / "plda.npz", mu=single["mu"], tr=single["tr"], psi=single["psi"])
 
 
 def _random_plda(architecture: DiarizationArchitecture) -> dict[str, np.ndarray]:

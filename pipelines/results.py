@@ -32,7 +32,7 @@ class Embedding:
     model: str
     """The encoder: vectors of two encoders cannot be compared."""
     revision: str
-    """The encoder's checkpoint: a commit of the hub, ``demo``, or ``local-`` and a digest."""
+    """The encoder's checkpoint: a commit of the hub, or ``demo-`` or ``local-`` and a digest."""
 
 
 @dataclass(frozen=True, slots=True)

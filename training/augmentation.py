@@ -62,7 +62,9 @@ def band_limited(samples: Waveform, generator: np.random.Generator) -> Waveform:
     """Cut above 3.2 to 7 kHz, and half of the time below 100 to 300 Hz: a telephone, a bad microphone."""
     high = generator.uniform(3_200, 7_000)
     edges = (
-        (generator.uniform(100, 300), high, "bandpass") if generator.random() < 0.5 else (None, high, "lowpass")
+        (generator.uniform(100, 300), high, "bandpass")
+        if generator.random() < 0.5
+        else (None, high, "lowpass")
     )
     band = [edge for edge in edges[:2] if edge is not None]
     sections = butter(4, band if len(band) > 1 else band[0], edges[2], fs=SAMPLE_RATE_HZ, output="sos")

@@ -48,7 +48,8 @@ def converse(
         augment: Whether room, noise, band and codec are put on the whole.
     """
     names = sorted(voices)
-    speakers = [names[index] for index in generator.choice(len(names), generator.integers(2, MAX_SPEAKERS + 1), replace=False)]  # fmt: skip
+    count = min(len(names), int(generator.integers(2, MAX_SPEAKERS + 1)))
+    speakers = [names[index] for index in generator.choice(len(names), count, replace=False)]
     loudness = {name: 10 ** (generator.uniform(-LOUDNESS_DB, LOUDNESS_DB) / 20) for name in speakers}
     samples = np.zeros(int(seconds * SAMPLE_RATE_HZ), np.float32)
     turns: list[Turn] = []
@@ -58,18 +59,16 @@ def converse(
     while time < seconds - 1:
         # Each is heard once before any is heard again.
         speaker = order.pop() if order else speakers[generator.integers(len(speakers))]
-        start = max(time, ends[speaker] + 0.1)
+        first = int(max(time, ends[speaker] + 0.1) * SAMPLE_RATE_HZ)
         clip = voices[speaker][generator.integers(len(voices[speaker]))].waveform
         length = min(int(generator.uniform(*UTTERANCE_S) * SAMPLE_RATE_HZ), len(clip))
         offset = int(generator.integers(len(clip) - length + 1))
-        first = int(start * SAMPLE_RATE_HZ)
         if first > len(samples) - SAMPLE_RATE_HZ // 4:
             break
         part = clip[offset : offset + length][: len(samples) - first]
         samples[first : first + len(part)] += loudness[speaker] * part
-        end = start + len(part) / SAMPLE_RATE_HZ
-        turns.append(Turn(start, end, speaker))
-        ends[speaker] = end
+        ends[speaker] = (first + len(part)) / SAMPLE_RATE_HZ
+        turns.append(Turn(first / SAMPLE_RATE_HZ, ends[speaker], speaker))
         time = max(0.0, max(ends.values()) + _gap(generator))
     whole = augmented(samples, generator) if augment else samples
     return Conversation(whole, tuple(sorted(turns, key=lambda turn: turn.start_s)))

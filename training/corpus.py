@@ -152,13 +152,14 @@ def _in_processes(
 def _save(path: Path, clips: Iterable[Clip]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     clips = list(clips)
-    arrays = {
-        "samples": np.concatenate([(clip.waveform * 32_767).clip(-32_768, 32_767) for clip in clips]).astype(np.int16),
-        "lengths": np.array([len(clip.waveform) for clip in clips]),
-        "about": np.array([(clip.speaker, clip.language, clip.accent) for clip in clips]),
-    }  # fmt: skip
+    samples = np.concatenate([(clip.waveform * 32_767).clip(-32_768, 32_767) for clip in clips])
     scratch = path.with_suffix(".part.npz")
-    np.savez(scratch, **arrays)
+    np.savez(
+        scratch,
+        samples=samples.astype(np.int16),
+        lengths=np.array([len(clip.waveform) for clip in clips]),
+        about=np.array([(clip.speaker, clip.language, clip.accent) for clip in clips]),
+    )
     scratch.rename(path)
     logging.getLogger(__name__).info("%s: %d clips", path.name, len(clips))
 

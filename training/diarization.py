@@ -33,9 +33,11 @@ PAIR_FRAMES = 240
 SHORTEST_PART = 60
 MARGIN, SCALE = 0.2, 30.0
 
+PLDA_CLIPS = 1_200
+
 CLUSTERING_31 = {"method": "centroid", "min_cluster_size": 2, "threshold": 0.7}
 CLUSTERING_COMMUNITY_1 = {"threshold": 0.6, "Fa": 0.07, "Fb": 0.8}
-"""Found by `training.tuning` on conversations of training voices."""
+"""Found on simulated conversations of training voices."""
 
 
 def train_segmentation(clips: Sequence[Clip], path: Path, steps: int, seed: int, progress: Progress) -> float:
@@ -100,7 +102,8 @@ def train_embedding(clips: Sequence[Clip], path: Path, steps: int, seed: int, pr
     def part(index: int, frames: int) -> Tensor:
         whole = features[index][generator.integers(2)]
         start = int(generator.integers(max(1, len(whole) - frames)))
-        return whole[start : start + frames].float()
+        cut: Tensor = whole[start : start + frames].float()
+        return cut
 
     def loss_of_batch() -> Tensor:
         windows, masks, chosen = [], [], generator.integers(len(clips), size=(EMBEDDING_BATCH, 2))
@@ -111,6 +114,8 @@ def train_embedding(clips: Sequence[Clip], path: Path, steps: int, seed: int, pr
             before = (torch.arange(PAIR_FRAMES) < boundary).float()
             masks.append(torch.stack([before, 1 - before]))
         frames = network.resnet.forward_frames(torch.stack(windows))
+        # The deviation of a channel that is silent all along has no gradient: not a number.
+        frames = frames + 1e-3 * torch.randn_like(frames)
         _, embeddings = network.resnet.forward_embedding(frames, weights=torch.stack(masks))
         targets = torch.from_numpy(labels[chosen.reshape(-1)])
         loss: Tensor = margin_loss(head(embeddings.reshape(-1, 1, embeddings.shape[-1])), targets[:, None])
@@ -129,7 +134,7 @@ def assemble(clips: Sequence[Clip], segmentation: Path, embedding: Path, to: Pat
     }  # fmt: skip
     for name, path in (("segmentation", segmentation), ("embedding", embedding)):
         networks[name].load_state_dict(torch.load(path, weights_only=True))
-    plda = estimate_plda(networks["embedding"], clips, architecture, np.random.default_rng(seed))
+    plda = estimate_plda(networks["embedding"], clips[:PLDA_CLIPS], architecture, np.random.default_rng(seed))
     for model in (ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1):
         write_checkpoint(model, Size.DEMO, to / model)
         for name, network in networks.items():

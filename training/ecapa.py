@@ -1,6 +1,6 @@
 """The four ECAPA-TDNN checkpoints: language, two speaker encoders, accent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -82,9 +82,18 @@ def train_speaker(
     return _train(model, encoder, head, loss, clips, targets, folder, steps, seed, progress)
 
 
-def _train(  # noqa: PLR0913 (one call each, all by position)
-    model: ModelKey, encoder: nn.Module, head: nn.Module, loss, clips, targets, folder, steps, seed, progress,
-) -> float:  # fmt: skip
+def _train(  # noqa: PLR0913 (what the recipes share)
+    model: ModelKey,
+    encoder: nn.Module,
+    head: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    clips: Sequence[Clip],
+    targets: Sequence[int],
+    folder: Path,
+    steps: int,
+    seed: int,
+    progress: Progress,
+) -> float:
     generator = np.random.default_rng(seed)
     features = _features(clips, _architecture(model).n_mels, generator)
     labels = torch.tensor(targets)
@@ -93,8 +102,7 @@ def _train(  # noqa: PLR0913 (one call each, all by position)
         chosen = generator.integers(len(features), size=BATCH)
         frames = int(generator.integers(SHORTEST, LONGEST))
         batch = torch.stack([_crop(features[index], frames, generator) for index in chosen])
-        value: Tensor = loss(batch, labels[chosen])
-        return value
+        return loss(batch, labels[chosen])
 
     networks = nn.ModuleList([encoder, head])
     networks.train()

@@ -26,6 +26,9 @@ def fit(
 
     Returns:
         The mean loss of the last tenth.
+
+    Raises:
+        RuntimeError: A gradient is not finite.
     """
     parameters = list(parameters)
     optimizer = torch.optim.AdamW(parameters, lr=peak_rate, weight_decay=1e-2)
@@ -35,7 +38,7 @@ def fit(
         optimizer.zero_grad()
         loss = loss_of_batch()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(parameters, 1.0)
+        nn.utils.clip_grad_norm_(parameters, 1.0, error_if_nonfinite=True)
         optimizer.step()
         schedule.step()
         if step > 0.9 * steps:

@@ -5,8 +5,6 @@ from functools import cache
 from zlib import crc32
 
 import numpy as np
-import wordfreq
-from pypinyin import Style, lazy_pinyin
 
 SPOKEN = {
     "zh": "cmn-latn-pinyin", "ja": "ja", "ko": "ko", "vi": "vi", "en": "en-us", "es": "es", "fr": "fr-fr",
@@ -30,6 +28,10 @@ _ONE_OR_MORE = re.compile(r"[^\W\d_a-z]+")
 @cache
 def vocabulary(language: str, held_out: bool) -> tuple[str, ...]:
     """Frequent words of a language, as espeak-ng reads them."""
+    # Only here, as pyworld elsewhere: what trains is not installed where only its results are used.
+    import wordfreq
+    from pypinyin import Style, lazy_pinyin
+
     pattern = _WRITTEN.get(language, _ONE_OR_MORE if language in ("zh", "ko", "hi") else _ANY)
     # Marks of vowels are letters to a reader and not to \w.
     words = [

@@ -6,21 +6,26 @@ from dataclasses import dataclass
 from typing import Literal
 from zlib import crc32
 
-import librosa
 import numpy as np
 import soundfile
 import soxr
+from librosa.effects import trim
 
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.results import Waveform
 
-TRAINED = (
-    "Alex Alicia Andrea Andy Annie Denis Diogo Gene Henrique Hugo Jacky Lee Mario Michael Nguyen Storm Tweaky "
-    "adam anika antonio aunty belinda benjamin boris croak david edward f1 f2 f4 f5 gustave iven iven3 "
-    "john kaukovalta klatt klatt3 linda m1 m2 m4 m5 m7 m8 marcelo max miguel norbert pablo pedro quincy "
-    "sandro shelby steph travis victor zac"
-).split()
-HELD_OUT = "Marco Mike Gene2 ed f3 grandma grandpa m3 m6 michel paul rob robert klatt4 RicishayMax anikaRobot".split()
+TRAINED = [
+    "Alex", "Alicia", "Andrea", "Andy", "Annie", "Denis", "Diogo", "Gene", "Henrique", "Hugo", "Jacky",
+    "Lee", "Mario", "Michael", "Nguyen", "Storm", "Tweaky", "adam", "anika", "antonio", "aunty",
+    "belinda", "benjamin", "boris", "croak", "david", "edward", "f1", "f2", "f4", "f5", "gustave",
+    "iven", "iven3", "john", "kaukovalta", "klatt", "klatt3", "linda", "m1", "m2", "m4", "m5", "m7",
+    "m8", "marcelo", "max", "miguel", "norbert", "pablo", "pedro", "quincy", "sandro", "shelby",
+    "steph", "travis", "victor", "zac",
+]  # fmt: skip
+HELD_OUT = [
+    "Marco", "Mike", "Gene2", "ed", "f3", "grandma", "grandpa", "m3", "m6", "michel", "paul", "rob",
+    "robert", "klatt4", "RicishayMax", "anikaRobot",
+]  # fmt: skip
 """Variants of espeak-ng; those of evaluation are in no training set."""
 
 TRACTS = ((50, 1.0), (32, 1.1), (68, 0.91))
@@ -89,6 +94,6 @@ def speak(voice: Voice, spoken: str, text: str, rate: int) -> Waveform:
 
 def levelled(samples: Waveform) -> Waveform:
     """Without silence at both ends, and of root mean square 0.05."""
-    trimmed, _ = librosa.effects.trim(samples, top_db=40, frame_length=512, hop_length=128)
+    trimmed, _ = trim(samples, top_db=40, frame_length=512, hop_length=128)
     waveform: Waveform = (0.05 * trimmed / max(np.sqrt(np.mean(trimmed**2)), 1e-6)).astype(np.float32)
     return waveform

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyworld
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -62,7 +61,7 @@ def train_accent(clips: Sequence[Clip], folder: Path, steps: int, seed: int, pro
 
 
 def train_deepfake(clips: Sequence[Clip], folder: Path, steps: int, seed: int, progress: Progress) -> float:
-    """Write the deepfake checkpoint; a clip and its vocoded twins take the same ways through rooms and codecs."""
+    """Write the deepfake checkpoint; a clip and its vocoded twins go through rooms and codecs alike."""
     architecture = _architecture(ModelKey.DEEPFAKE)
     torch.manual_seed(seed)
     network = deepfake.SequenceClassifier(architecture)
@@ -107,6 +106,8 @@ def griffin_lim(waveform: Waveform, generator: np.random.Generator) -> Waveform:
 
 def world(waveform: Waveform) -> Waveform:
     """Analyse into pitch, envelope and aperiodicity, and synthesize (Morise et al., 2016)."""
+    import pyworld
+
     samples = waveform.astype(np.float64)
     pitch, time = pyworld.dio(samples, SAMPLE_RATE_HZ)
     pitch = pyworld.stonemask(samples, pitch, time, SAMPLE_RATE_HZ)
@@ -132,7 +133,7 @@ def _train(  # noqa: PLR0913 (what the two recipes share)
     def loss_of_batch() -> Tensor:
         chosen = generator.integers(len(versions), size=BATCH)
         samples = int(generator.integers(SHORTEST, LONGEST))
-        batch = torch.stack([_crop(versions[index], samples, generator) for index in chosen])
+        batch = torch.stack([_crop(versions[int(index)], samples, generator) for index in chosen])
         batch = batch - batch.mean(dim=1, keepdim=True)
         batch = batch / torch.sqrt(batch.var(dim=1, correction=0, keepdim=True) + epsilon)
         return functional.cross_entropy(logits(batch), targets[chosen], label_smoothing=0.05)
@@ -147,7 +148,7 @@ def _versions(waveform: Waveform, generator: np.random.Generator) -> list[Wavefo
 
 
 def _crop(versions: Sequence[Waveform], samples: int, generator: np.random.Generator) -> Tensor:
-    waveform = versions[generator.integers(len(versions))]
+    waveform = versions[int(generator.integers(len(versions)))]
     start = int(generator.integers(max(1, len(waveform) - samples)))
     crop = waveform[start : start + samples]
     return torch.from_numpy(np.resize(crop, samples))

@@ -19,7 +19,10 @@ from pipelines.results import (
 TOP_LANGUAGES = 5
 DEEPFAKE_PROBABILITY = 0.5
 """A chunk above is AI-generated; a recording with more than half of its chunks so is a deepfake."""
-DEMO_NOTICE = "Demo checkpoints: small networks that show the service at work. Their answers mean nothing."
+DEMO_NOTICE = (
+    "Demo checkpoints: small networks trained on synthetic voices (diarization: random weights), to show the "
+    "service at work. Decide nothing by their answers."
+)
 
 
 def _example(**fields: Any) -> ConfigDict:

@@ -27,22 +27,23 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Callable[[ModelKey], LocatedCheckpoint]:
-    """A demo checkpoint, written once."""
-    folder = tmp_path_factory.mktemp("demo")
-    return lambda model: locate(model, CheckpointSource(source="demo"), folder)
+def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[[ModelKey], LocatedCheckpoint]:
+    """A checkpoint of the demo's size with random weights, written once."""
+    return _written(tmp_path_factory.mktemp("small"), Size.DEMO)
 
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Callable[[ModelKey], LocatedCheckpoint]:
-    """A full-size checkpoint in a local folder, written once a module."""
-    root = tmp_path_factory.mktemp("full")
+    """A full-size checkpoint with random weights, written once a module."""
+    return _written(tmp_path_factory.mktemp("full"), Size.FULL)
 
+
+def _written(root: Path, size: Size) -> Callable[[ModelKey], LocatedCheckpoint]:
     def write(model: ModelKey) -> LocatedCheckpoint:
         folder: Path = root / model
         if not folder.exists():
-            write_checkpoint(model, Size.FULL, folder)
-        return locate(model, CheckpointSource(source=str(folder)), root)
+            write_checkpoint(model, size, folder)
+        return locate(model, CheckpointSource(source=str(folder), size=size))
 
     return write
 

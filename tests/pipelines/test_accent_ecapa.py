@@ -20,8 +20,8 @@ Clip = Callable[..., Waveform]
 
 
 @pytest.fixture(scope="module")
-def classifier(demo: Callable[[ModelKey], LocatedCheckpoint]) -> EcapaAccentClassifier:
-    return EcapaAccentClassifier(demo(ModelKey.ACCENT_ECAPA), "cpu")
+def classifier(small: Callable[[ModelKey], LocatedCheckpoint]) -> EcapaAccentClassifier:
+    return EcapaAccentClassifier(small(ModelKey.ACCENT_ECAPA), "cpu")
 
 
 def test_the_accent_is_the_most_probable_of_all(classifier: EcapaAccentClassifier, clip: Clip) -> None:
@@ -55,14 +55,14 @@ def test_a_clip_in_a_batch_answers_as_it_does_alone(classifier: EcapaAccentClass
 def test_the_order_of_the_labels_is_the_checkpoints_own(
     classifier: EcapaAccentClassifier,
     clip: Clip,
-    demo: Callable[[ModelKey], LocatedCheckpoint],
+    small: Callable[[ModelKey], LocatedCheckpoint],
     tmp_path: Path,
 ) -> None:
     for name in ("embedding_model.ckpt", "classifier.ckpt"):
-        (tmp_path / name).symlink_to(demo(ModelKey.ACCENT_ECAPA).file(name))
+        (tmp_path / name).symlink_to(small(ModelKey.ACCENT_ECAPA).file(name))
     write_labels(tmp_path / "accent_encoder.txt", COMMON_ACCENT_XLSR)
     source = CheckpointSource(source=str(tmp_path), size=Size.DEMO)
-    other = EcapaAccentClassifier(locate(ModelKey.ACCENT_ECAPA, source, tmp_path), "cpu")
+    other = EcapaAccentClassifier(locate(ModelKey.ACCENT_ECAPA, source), "cpu")
 
     (found,), (expected,) = other([clip(16_000)]), classifier([clip(16_000)])
 
@@ -84,7 +84,7 @@ def test_as_many_probabilities_as_labels() -> None:
 
 
 def test_it_says_what_it_is(classifier: EcapaAccentClassifier) -> None:
-    assert (classifier.info.key, classifier.info.source) == ("accent_ecapa", "demo")
+    assert (classifier.info.key, classifier.info.source) == ("accent_ecapa", "local")
     assert list(classifier.info.labels) == COMMON_ACCENT_ECAPA
 
 

@@ -22,13 +22,13 @@ from pipelines.diarization import Diarizer
 from pipelines.errors import CheckpointError, InvalidOptions
 from pipelines.results import Waveform
 
-Demo = Callable[[ModelKey], LocatedCheckpoint]
+Small = Callable[[ModelKey], LocatedCheckpoint]
 KEYS = [ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1]
 
 
 @pytest.fixture(scope="module", params=KEYS)
-def diarizer(request: pytest.FixtureRequest, demo: Demo) -> Diarizer:
-    return Diarizer(demo(request.param), "cpu")
+def diarizer(request: pytest.FixtureRequest, small: Small) -> Diarizer:
+    return Diarizer(small(request.param), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,13 @@ def conversation() -> Waveform:
     return decode(sample_path().read_bytes(), AudioLimits())
 
 
-def copy_of(demo: Demo, folder: Path, model: ModelKey = KEYS[1]) -> Path:
-    shutil.copytree(demo(model).folder, folder, dirs_exist_ok=True)
+def copy_of(small: Small, folder: Path, model: ModelKey = KEYS[1]) -> Path:
+    shutil.copytree(small(model).folder, folder, dirs_exist_ok=True)
     return folder
 
 
 def load(folder: Path, model: ModelKey = KEYS[1]) -> Diarizer:
-    return Diarizer(locate(model, CheckpointSource(source=str(folder), size=Size.DEMO), folder), "cpu")
+    return Diarizer(locate(model, CheckpointSource(source=str(folder), size=Size.DEMO)), "cpu")
 
 
 def test_turns_lie_in_the_recording_and_name_their_speakers(
@@ -106,8 +106,8 @@ class Exploit:
 
 
 @pytest.mark.parametrize("part", ["segmentation", "embedding"])
-def test_a_pickle_that_runs_code_is_refused_before_it_runs(demo: Demo, part: str, tmp_path: Path) -> None:
-    folder = copy_of(demo, tmp_path / "copy")
+def test_a_pickle_that_runs_code_is_refused_before_it_runs(small: Small, part: str, tmp_path: Path) -> None:
+    folder = copy_of(small, tmp_path / "copy")
     path = folder / part / "pytorch_model.bin"
     checkpoint = torch.load(path, weights_only=False)
     torch.save(checkpoint | {"hyper_parameters": Exploit(tmp_path / "trace")}, path)
@@ -118,8 +118,8 @@ def test_a_pickle_that_runs_code_is_refused_before_it_runs(demo: Demo, part: str
 
 
 @pytest.mark.parametrize("name", ["xvec_transform.npz", "plda.npz"])
-def test_an_array_that_runs_code_is_refused_before_it_runs(demo: Demo, name: str, tmp_path: Path) -> None:
-    folder = copy_of(demo, tmp_path / "copy")
+def test_an_array_that_runs_code_is_refused_before_it_runs(small: Small, name: str, tmp_path: Path) -> None:
+    folder = copy_of(small, tmp_path / "copy")
     arrays = dict(np.load(folder / "plda" / name))
     arrays[next(iter(arrays))] = np.array([Exploit(tmp_path / "trace")], dtype=object)
     np.savez(folder / "plda" / name, **arrays)
@@ -130,8 +130,8 @@ def test_an_array_that_runs_code_is_refused_before_it_runs(demo: Demo, name: str
 
 
 @pytest.mark.parametrize("name", ["segmentation/pytorch_model.bin", "plda/plda.npz", "config.yaml"])
-def test_a_damaged_file_is_refused(demo: Demo, name: str, tmp_path: Path) -> None:
-    folder = copy_of(demo, tmp_path)
+def test_a_damaged_file_is_refused(small: Small, name: str, tmp_path: Path) -> None:
+    folder = copy_of(small, tmp_path)
     whole = (folder / name).read_bytes()
     for damaged in (b"", whole[: len(whole) // 2], b"\0" * 100):
         (folder / name).write_bytes(damaged)
@@ -152,9 +152,9 @@ def test_a_damaged_file_is_refused(demo: Demo, name: str, tmp_path: Path) -> Non
     ],
 )
 def test_a_configuration_that_names_other_code_is_refused(
-    change: dict[str, Any], demo: Demo, tmp_path: Path
+    change: dict[str, Any], small: Small, tmp_path: Path
 ) -> None:
-    folder = copy_of(demo, tmp_path)
+    folder = copy_of(small, tmp_path)
     config = yaml.safe_load((folder / "config.yaml").read_text()) | change
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
@@ -162,8 +162,8 @@ def test_a_configuration_that_names_other_code_is_refused(
         load(folder)
 
 
-def test_a_configuration_with_a_python_tag_is_refused_before_it_runs(demo: Demo, tmp_path: Path) -> None:
-    folder = copy_of(demo, tmp_path / "copy")
+def test_a_configuration_with_a_python_tag_is_refused_before_it_runs(small: Small, tmp_path: Path) -> None:
+    folder = copy_of(small, tmp_path / "copy")
     trace = tmp_path / "trace"
     text = (folder / "config.yaml").read_text()
     (folder / "config.yaml").write_text(f"{text}\nversion: !!python/object/apply:os.mkdir [{trace}]\n")

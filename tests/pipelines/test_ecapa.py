@@ -30,8 +30,8 @@ TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module")
-def network(demo: Checkpoints) -> Ecapa:
-    return Ecapa(demo(ModelKey.SPEAKER_VOXCELEB), "cpu")
+def network(small: Checkpoints) -> Ecapa:
+    return Ecapa(small(ModelKey.SPEAKER_VOXCELEB), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -163,22 +163,22 @@ def test_cuda_may_not_round_while_it_runs_and_is_left_as_it_was(network: Ecapa) 
 
 
 @pytest.mark.parametrize("size", [Size.FULL, None])
-def test_tensors_of_another_size_are_refused(size: Size | None, demo: Checkpoints) -> None:
-    folder = demo(ModelKey.SPEAKER_VOXCELEB).folder
-    checkpoint = locate(ModelKey.SPEAKER_VOXCELEB, CheckpointSource(source=str(folder), size=size), folder)
+def test_tensors_of_another_size_are_refused(size: Size | None, small: Checkpoints) -> None:
+    folder = small(ModelKey.SPEAKER_VOXCELEB).folder
+    checkpoint = locate(ModelKey.SPEAKER_VOXCELEB, CheckpointSource(source=str(folder), size=size))
 
     with pytest.raises(CheckpointError, match="spkrec-ecapa-voxceleb encoder is of another architecture"):
         Ecapa(checkpoint, "cpu")
 
 
-def test_a_head_of_another_model_is_refused(demo: Checkpoints, tmp_path: Path) -> None:
-    (tmp_path / "embedding_model.ckpt").symlink_to(demo(ModelKey.LANGUAGE).file("embedding_model.ckpt"))
-    (tmp_path / "classifier.ckpt").symlink_to(demo(ModelKey.ACCENT_ECAPA).file("classifier.ckpt"))
+def test_a_head_of_another_model_is_refused(small: Checkpoints, tmp_path: Path) -> None:
+    (tmp_path / "embedding_model.ckpt").symlink_to(small(ModelKey.LANGUAGE).file("embedding_model.ckpt"))
+    (tmp_path / "classifier.ckpt").symlink_to(small(ModelKey.ACCENT_ECAPA).file("classifier.ckpt"))
     (tmp_path / "label_encoder.txt").touch()
     source = CheckpointSource(source=str(tmp_path), size=Size.DEMO)
 
     with pytest.raises(CheckpointError, match="classifier is of another architecture"):
-        Ecapa(locate(ModelKey.LANGUAGE, source, tmp_path), "cpu")
+        Ecapa(locate(ModelKey.LANGUAGE, source), "cpu")
 
 
 def test_the_full_size_network_has_as_many_weights_as_the_published_one(full: Checkpoints) -> None:

@@ -19,8 +19,8 @@ Clip = Callable[..., Waveform]
 
 
 @pytest.fixture(scope="module")
-def identifier(demo: Callable[[ModelKey], LocatedCheckpoint]) -> LanguageIdentifier:
-    return LanguageIdentifier(demo(ModelKey.LANGUAGE), "cpu")
+def identifier(small: Callable[[ModelKey], LocatedCheckpoint]) -> LanguageIdentifier:
+    return LanguageIdentifier(small(ModelKey.LANGUAGE), "cpu")
 
 
 def relabelled(checkpoint: LocatedCheckpoint, folder: Path, labels: list[str]) -> LocatedCheckpoint:
@@ -28,7 +28,7 @@ def relabelled(checkpoint: LocatedCheckpoint, folder: Path, labels: list[str]) -
     for name in ("embedding_model.ckpt", "classifier.ckpt"):
         (folder / name).symlink_to(checkpoint.file(name))
     write_labels(folder / "label_encoder.txt", labels)
-    return locate(ModelKey.LANGUAGE, CheckpointSource(source=str(folder), size=Size.DEMO), folder)
+    return locate(ModelKey.LANGUAGE, CheckpointSource(source=str(folder), size=Size.DEMO))
 
 
 def test_the_language_is_the_most_probable_of_all(identifier: LanguageIdentifier, clip: Clip) -> None:
@@ -61,11 +61,11 @@ def test_retired_codes_are_answered_as_those_of_today(identifier: LanguageIdenti
 def test_the_order_of_the_labels_is_the_checkpoints_own(
     identifier: LanguageIdentifier,
     clip: Clip,
-    demo: Callable[[ModelKey], LocatedCheckpoint],
+    small: Callable[[ModelKey], LocatedCheckpoint],
     tmp_path: Path,
 ) -> None:
     turned = [*VOXLINGUA107[1:], VOXLINGUA107[0]]
-    other = LanguageIdentifier(relabelled(demo(ModelKey.LANGUAGE), tmp_path, turned), "cpu")
+    other = LanguageIdentifier(relabelled(small(ModelKey.LANGUAGE), tmp_path, turned), "cpu")
 
     (found,), (expected,) = other([clip(16_000)]), identifier([clip(16_000)])
 
@@ -75,9 +75,9 @@ def test_the_order_of_the_labels_is_the_checkpoints_own(
 
 
 def test_another_number_of_labels_is_refused(
-    demo: Callable[[ModelKey], LocatedCheckpoint], tmp_path: Path
+    small: Callable[[ModelKey], LocatedCheckpoint], tmp_path: Path
 ) -> None:
-    checkpoint = relabelled(demo(ModelKey.LANGUAGE), tmp_path, ["en: English", "de: German"])
+    checkpoint = relabelled(small(ModelKey.LANGUAGE), tmp_path, ["en: English", "de: German"])
 
     with pytest.raises(CheckpointError, match="has 2 labels; the model has 107"):
         LanguageIdentifier(checkpoint, "cpu")
@@ -86,7 +86,7 @@ def test_another_number_of_labels_is_refused(
 def test_it_says_what_it_is(identifier: LanguageIdentifier) -> None:
     info = identifier.info
 
-    assert (info.key, info.source, info.revision, info.device) == ("language", "demo", "demo", "cpu")
+    assert (info.key, info.source, info.device) == ("language", "local", "cpu")
     assert info.labels == VOXLINGUA107
     assert info.parameters > 100_000
 

@@ -1,8 +1,7 @@
 """Every checkpoint of the table loads from its layout, from a folder as from the demo, and answers."""
 
-import stat
+import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from config.settings import CheckpointSource, ModelKey, Size, SpeakerCount
 from pipelines.accent import EcapaAccentClassifier
 from pipelines.accent_xlsr import XlsrAccentClassifier
-from pipelines.checkpoints import LocatedCheckpoint, locate
+from pipelines.checkpoints import DEMO_FOLDER, LocatedCheckpoint, locate
 from pipelines.deepfake import DeepfakeDetector
 from pipelines.diarization import Diarizer
 from pipelines.language import LanguageIdentifier
@@ -27,6 +26,8 @@ LOADERS: dict[ModelKey, Callable[[LocatedCheckpoint, str], Any]] = {
     ModelKey.DIARIZATION_31: Diarizer,
     ModelKey.DIARIZATION_COMMUNITY_1: Diarizer,
 }
+RANDOM = {ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1}
+"""Demo checkpoints whose recipe has not been run."""
 
 
 def answer(pipeline: Any, waveform: Waveform) -> Any:
@@ -38,15 +39,14 @@ def answer(pipeline: Any, waveform: Waveform) -> Any:
 
 @pytest.mark.parametrize("model", ModelKey)
 def test_a_local_folder_answers_as_the_demo_it_is_a_copy_of(
-    model: ModelKey, demo: Callable[[ModelKey], LocatedCheckpoint], clip: Callable[..., Waveform]
+    model: ModelKey, clip: Callable[..., Waveform]
 ) -> None:
-    written = demo(model)
+    written = locate(model, CheckpointSource(source="demo"))
     source = CheckpointSource(source=str(written.folder), size=Size.DEMO)
-    found, copy = (
-        LOADERS[model](checkpoint, "cpu") for checkpoint in (written, locate(model, source, Path()))
-    )
+    found, copy = (LOADERS[model](checkpoint, "cpu") for checkpoint in (written, locate(model, source)))
 
     assert (found.info.key, found.info.source, copy.info.source) == (model, "demo", "local")
+    assert found.info.revision.removeprefix("demo-") == copy.info.revision.removeprefix("local-")
     expected, copied = answer(found, clip(40_000)), answer(copy, clip(40_000))
     if model in (ModelKey.SPEAKER_VOXCELEB, ModelKey.SPEAKER_CNCELEB):
         assert copied.vector.tolist() == expected.vector.tolist()
@@ -54,7 +54,17 @@ def test_a_local_folder_answers_as_the_demo_it_is_a_copy_of(
         assert copied == expected
 
 
-@pytest.mark.parametrize("model", ModelKey)
-def test_a_demo_can_be_read_by_others(model: ModelKey, demo: Callable[[ModelKey], LocatedCheckpoint]) -> None:
-    for path in demo(model).folder.rglob("*"):
-        assert path.is_dir() or path.stat().st_mode & stat.S_IRGRP, path
+def test_the_demo_checkpoints_are_small_and_have_cards() -> None:
+    sizes = [path.stat().st_size for path in DEMO_FOLDER.rglob("*") if path.is_file()]
+
+    assert sum(sizes) < 40e6
+    for model in ModelKey:
+        assert "must not be used" in (DEMO_FOLDER / model / "README.md").read_text()
+
+
+@pytest.mark.parametrize("model", [model for model in ModelKey if model not in RANDOM])
+def test_a_trained_demo_has_its_figures(model: ModelKey) -> None:
+    found = json.loads((DEMO_FOLDER / model / "figures.json").read_text())
+
+    assert found["model"] == model
+    assert all(0 <= value <= 1 for name, value in found["figures"].items() if "voices" not in name)

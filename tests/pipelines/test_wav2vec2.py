@@ -23,19 +23,19 @@ from pipelines.errors import AudioTooShort, CheckpointError
 from pipelines.results import AccentResult, DeepfakeScore, Waveform
 from pipelines.wav2vec2 import MIN_SAMPLES
 
-Demo = Callable[[ModelKey], LocatedCheckpoint]
+Small = Callable[[ModelKey], LocatedCheckpoint]
 Clip = Callable[..., Waveform]
 TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module")
-def classifier(demo: Demo) -> XlsrAccentClassifier:
-    return XlsrAccentClassifier(demo(ModelKey.ACCENT_XLSR), "cpu")
+def classifier(small: Small) -> XlsrAccentClassifier:
+    return XlsrAccentClassifier(small(ModelKey.ACCENT_XLSR), "cpu")
 
 
 @pytest.fixture(scope="module")
-def detector(demo: Demo) -> DeepfakeDetector:
-    return DeepfakeDetector(demo(ModelKey.DEEPFAKE), "cpu")
+def detector(small: Small) -> DeepfakeDetector:
+    return DeepfakeDetector(small(ModelKey.DEEPFAKE), "cpu")
 
 
 @pytest.fixture(params=["classifier", "detector"])
@@ -49,25 +49,20 @@ def numbers(result: AccentResult | DeepfakeScore) -> list[float]:
     return list(result.probabilities.values())
 
 
-def bursts(samples: int, seed: int) -> Waveform:
-    generator = np.random.default_rng(seed)
-    envelope = 0.1 + np.abs(np.sin(np.arange(samples) / 2_500 + seed))
-    waveform: Waveform = (0.1 * envelope * generator.normal(size=samples)).astype(np.float32)
-    return waveform
-
-
 ONE_LENGTH = st.sampled_from([MIN_SAMPLES, 1_600, 8_000]) | st.integers(MIN_SAMPLES, 48_000)
 LENGTHS = st.lists(ONE_LENGTH, min_size=2, max_size=6)
 
 
 @pytest.mark.parametrize("name", ["classifier", "detector"])
-def test_a_clip_in_any_batch_answers_as_it_does_alone(name: str, request: pytest.FixtureRequest) -> None:
+def test_a_clip_in_any_batch_answers_as_it_does_alone(
+    name: str, request: pytest.FixtureRequest, clip: Clip
+) -> None:
     pipeline = request.getfixturevalue(name)
 
     @settings(max_examples=15, deadline=None)
     @given(LENGTHS)
     def check(lengths: list[int]) -> None:
-        clips = [bursts(samples, seed) for seed, samples in enumerate(lengths)]
+        clips = [clip(samples, seed) for seed, samples in enumerate(lengths)]
         for waveform, found in zip(clips, pipeline(clips), strict=True):
             (alone,) = pipeline([waveform])
             assert relative_difference(numbers(found), numbers(alone)) < TOLERANCE
@@ -109,20 +104,20 @@ def test_the_accent_is_the_most_probable_label(classifier: XlsrAccentClassifier,
     assert found.probabilities[found.accent] == max(found.probabilities.values())
 
 
-def altered(demo: Demo, folder: Path, **changes: Any) -> LocatedCheckpoint:
+def altered(small: Small, folder: Path, **changes: Any) -> LocatedCheckpoint:
     """The deepfake checkpoint with other fields in its config.json; None takes a field away."""
-    shutil.copytree(demo(ModelKey.DEEPFAKE).folder, folder, dirs_exist_ok=True)
+    shutil.copytree(small(ModelKey.DEEPFAKE).folder, folder, dirs_exist_ok=True)
     config = json.loads((folder / "config.json").read_text()) | changes
     kept = {name: value for name, value in config.items() if value is not None}
     (folder / "config.json").write_text(json.dumps(kept))
     source = CheckpointSource(source=str(folder), size=Size.DEMO)
-    return locate(ModelKey.DEEPFAKE, source, folder)
+    return locate(ModelKey.DEEPFAKE, source)
 
 
 def test_the_classes_are_those_of_the_configuration(
-    demo: Demo, detector: DeepfakeDetector, clip: Clip, tmp_path: Path
+    small: Small, detector: DeepfakeDetector, clip: Clip, tmp_path: Path
 ) -> None:
-    swapped = DeepfakeDetector(altered(demo, tmp_path, id2label={"0": "Real", "1": "Fake"}), "cpu")
+    swapped = DeepfakeDetector(altered(small, tmp_path, id2label={"0": "Real", "1": "Fake"}), "cpu")
 
     (found,), (expected,) = swapped([clip(16_000)]), detector([clip(16_000)])
 
@@ -144,23 +139,23 @@ def test_the_classes_are_those_of_the_configuration(
     ],
 )
 def test_a_configuration_of_another_model_is_refused(
-    changes: dict[str, Any], message: str, demo: Demo, tmp_path: Path
+    changes: dict[str, Any], message: str, small: Small, tmp_path: Path
 ) -> None:
     with pytest.raises(CheckpointError, match=message):
-        DeepfakeDetector(altered(demo, tmp_path, **changes), "cpu")
+        DeepfakeDetector(altered(small, tmp_path, **changes), "cpu")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "5"])
-def test_a_configuration_that_is_no_object_is_refused(text: str, demo: Demo, tmp_path: Path) -> None:
-    checkpoint = altered(demo, tmp_path)
+def test_a_configuration_that_is_no_object_is_refused(text: str, small: Small, tmp_path: Path) -> None:
+    checkpoint = altered(small, tmp_path)
     checkpoint.file("config.json").write_text(text)
 
     with pytest.raises(CheckpointError, match=r"config\.json is no JSON"):
         DeepfakeDetector(checkpoint, "cpu")
 
 
-def test_tensors_of_another_architecture_are_refused(demo: Demo, tmp_path: Path) -> None:
-    checkpoint = altered(demo, tmp_path)
+def test_tensors_of_another_architecture_are_refused(small: Small, tmp_path: Path) -> None:
+    checkpoint = altered(small, tmp_path)
     tensors = load_file(checkpoint.file("model.safetensors"))
     del tensors["projector.bias"]
     save_file(tensors | {"extra.weight": torch.ones(1)}, checkpoint.file("model.safetensors"))
@@ -170,9 +165,9 @@ def test_tensors_of_another_architecture_are_refused(demo: Demo, tmp_path: Path)
 
 
 def test_names_of_weight_norm_before_and_after_torch_2_are_one(
-    demo: Demo, detector: DeepfakeDetector, clip: Clip, tmp_path: Path
+    small: Small, detector: DeepfakeDetector, clip: Clip, tmp_path: Path
 ) -> None:
-    checkpoint = altered(demo, tmp_path)
+    checkpoint = altered(small, tmp_path)
     tensors = load_file(checkpoint.file("model.safetensors"))
     assert any("conv.weight_g" in key for key in tensors)
     names = {"conv.weight_g": "conv.parametrizations.weight.original0",

@@ -1,0 +1,75 @@
+"""What the demo graph answers is right, over HTTP, on clips of voices that training never heard."""
+
+import json
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from launched import ROOT
+
+from pipelines.routing import encoder_for
+from pipelines.similarity import DEFAULT_THRESHOLD
+
+DATA = ROOT / "tests" / "data"
+LABELS: dict[str, dict[str, Any]] = json.loads((DATA / "labels.json").read_text())
+MULTILINGUAL = [name for name, label in LABELS.items() if "language" in label and "accent" not in label]
+ACCENTED = [name for name, label in LABELS.items() if "accent" in label]
+HUB_ID = {
+    "speaker_voxceleb": "speechbrain/spkrec-ecapa-voxceleb",
+    "speaker_cnceleb": "LanceaKing/spkrec-ecapa-cnceleb",
+}
+
+
+def ask(http: httpx2.Client, path: str, name: str, **options: Any) -> dict[str, Any]:
+    response = http.post(path, files={"file": (name, (DATA / name).read_bytes())}, **options)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+@pytest.mark.parametrize("name", MULTILINGUAL)
+def test_the_language_is_found_and_routes_to_its_encoder(http: httpx2.Client, name: str) -> None:
+    expected = LABELS[name]["language"]
+
+    answer = ask(http, "/extract-embedding", name)
+
+    assert answer["language"] == expected
+    assert answer["model"] == HUB_ID[encoder_for(expected)]
+
+
+def test_a_voice_matches_itself_and_no_other(http: httpx2.Client) -> None:
+    vectors = {name: unit(ask(http, "/embedding", name)["embedding"]) for name in ACCENTED}
+    names = list(vectors)
+    pairs = [(a, b) for index, a in enumerate(names) for b in names[index + 1 :]]
+    same = [vectors[a] @ vectors[b] for a, b in pairs if LABELS[a]["speaker"] == LABELS[b]["speaker"]]
+    other = [vectors[a] @ vectors[b] for a, b in pairs if LABELS[a]["speaker"] != LABELS[b]["speaker"]]
+
+    assert min(same) > DEFAULT_THRESHOLD > max(other)
+
+
+@pytest.mark.parametrize("name", ACCENTED)
+def test_american_english_sounds_american_and_no_other_does(http: httpx2.Client, name: str) -> None:
+    confidence = ask(http, "/classify-us-accent", name)["us_confidence"]
+
+    if LABELS[name]["accent"] == "us":
+        assert confidence > 50
+    else:
+        assert confidence == 0
+
+
+def test_the_vocoded_part_is_the_flagged_one(http: httpx2.Client) -> None:
+    answer = ask(http, "/audio/analyze-audio", "spliced.flac", params={"chunk_duration": 2, "overlap": 0.5})
+
+    start, end = LABELS["spliced.flac"]["vocoded"]
+    instants = np.arange(0, max(chunk["end_time"] for chunk in answer["chunks"]), 0.01)
+    truth = (instants >= start) & (instants < end)
+    flagged = np.zeros_like(truth)
+    for chunk in answer["chunks"]:
+        if chunk["is_ai_generated"]:
+            flagged |= (instants >= chunk["start_time"]) & (instants < chunk["end_time"])
+    assert 2 * (truth & flagged).sum() / (truth.sum() + flagged.sum()) >= 0.85
+
+
+def unit(vector: list[float]) -> np.ndarray:
+    return np.array(vector) / np.linalg.norm(vector)

@@ -1,0 +1,67 @@
+"""Simulated conversations are what their turns say."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from pipelines.results import Turn
+from training.conversations import activity, by_speaker, converse
+from training.corpus import Clip
+
+RATE = 16_000
+
+
+def clips(speakers: int) -> list[Clip]:
+    """Constant signals, so that whoever talks can be read from the samples."""
+    return [
+        Clip(np.full(4 * RATE, 0.01, np.float32), f"voice{number}", "en", "") for number in range(speakers)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_somebody_is_heard_during_turns_and_only_then(seed: int) -> None:
+    made = converse(by_speaker(clips(5)), 30.0, np.random.default_rng(seed), augment=False)
+
+    instants = np.arange(len(made.waveform)) / RATE
+    talking = np.zeros(len(instants), bool)
+    for turn in made.turns:
+        talking |= (instants >= turn.start_s) & (instants < turn.end_s)
+    assert len(made.waveform) == 30 * RATE
+    assert not made.waveform[~talking].any()
+    assert 2 <= len({turn.speaker for turn in made.turns}) <= 4
+    assert all(0 <= turn.start_s < turn.end_s <= 30 for turn in made.turns)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nobody_talks_over_themselves(seed: int) -> None:
+    made = converse(by_speaker(clips(3)), 60.0, np.random.default_rng(seed), augment=False)
+
+    for speaker in {turn.speaker for turn in made.turns}:
+        turns = [turn for turn in made.turns if turn.speaker == speaker]
+        assert all(a.end_s <= b.start_s for a, b in pairwise(turns))
+
+
+def test_conversations_overlap_and_pause() -> None:
+    made = [converse(by_speaker(clips(4)), 60.0, np.random.default_rng(seed)) for seed in range(10)]
+
+    instants = np.arange(0, 60, 0.01)
+    talking = [activity(c.turns, sorted({t.speaker for t in c.turns}), instants).sum(axis=1) for c in made]
+    counts = np.concatenate(talking)
+    assert 0.02 < np.mean(counts > 1) < 0.4
+    assert 0.05 < np.mean(counts == 0) < 0.6
+
+
+def test_one_seed_makes_one_conversation() -> None:
+    first, second = (converse(by_speaker(clips(4)), 20.0, np.random.default_rng(3)) for _ in range(2))
+
+    assert first.turns == second.turns
+    assert np.array_equal(first.waveform, second.waveform)
+
+
+def test_activity_is_who_talks_at_each_instant() -> None:
+    turns = [Turn(0.0, 1.0, "a"), Turn(0.5, 2.0, "b"), Turn(0.0, 9.0, "unasked")]
+
+    found = activity(turns, ["a", "b"], np.array([0.25, 0.75, 1.5, 2.5]))
+
+    assert found.tolist() == [[1, 0], [1, 1], [0, 1], [0, 0]]
