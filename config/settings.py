@@ -54,11 +54,27 @@ class CheckpointSource(_Frozen):
         return self.size or (Size.DEMO if self.source == DEMO else Size.FULL)
 
 
+class EngineOptions(_Frozen):
+    """What a model's network runs on. The choice and its reason are logged and shown by ``/health``."""
+
+    engine: Literal["auto", "torch", "openvino"] = "auto"
+    """``auto``: OpenVINO on a CPU where it is faster, else torch. ``openvino``, asked for by name, is given
+    or the model is not loaded: it is for CPUs only."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """What products and convolutions are computed in. ``auto``: ``bfloat16`` with OpenVINO on a processor
+    that has it (AMX-BF16 or AVX512-BF16), else ``float32``. Asked for by name it is given or the model is
+    not loaded: on a CPU ``bfloat16`` is OpenVINO's, and ``float16`` is for CUDA."""
+
+
 class AudioLimits(_Frozen):
     """What an upload may be. Beyond a limit the request is refused, never cut."""
 
     max_upload_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
     """Bytes of one request body, headers of a multipart body included."""
+    max_accent_upload_bytes: Annotated[int, Field(ge=1024)] = 50 * 1024 * 1024
+    """Bytes of a recording for ``/identify``, which promised so."""
+    max_gallery_bytes: Annotated[int, Field(ge=1024)] = 512 * 1024 * 1024
+    """Bytes of one search for a voice: 100,000 stored ones take 260 to 430 million, by how many digits."""
     max_audio_s: Annotated[float, Field(gt=0)] = 4 * 3600.0
     """Seconds of decoded audio."""
     min_audio_s: Annotated[float, Field(gt=0)] = 0.1
@@ -102,8 +118,37 @@ class IngressTunables(_Frozen):
     """Seconds a request may take before it is answered 408; diarization has its own."""
     diarization_deadline_s: Annotated[float, Field(gt=0)] = 1800.0
     """Seconds a request that asks for diarization may take."""
+    accent_deadline_s: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds a request of ``/identify`` may take, its wait for a place included."""
     chunk_window: Annotated[int, Field(ge=1)] = 8
     """Deepfake chunks of one request in flight at a time, so that a long file does not starve short ones."""
+
+
+class CacheTunables(_Frozen):
+    """``user_config`` of the cache."""
+
+    max_entries: Annotated[int, Field(ge=0)] = 100
+    """Answers that are kept, the least recently used goes first; 0 keeps none, and identical requests in
+    flight are still computed once."""
+
+
+class AdmissionTunables(_Frozen):
+    """``user_config`` of admission: how many requests of ``/identify`` the whole graph takes at a time."""
+
+    max_running: Annotated[int, Field(ge=1)] = 5
+    max_queued: Annotated[int, Field(ge=0)] = 20
+    """Requests that wait for a place; beyond them the answer is 503."""
+
+
+class StatisticsTunables(_Frozen):
+    """``user_config`` of statistics, which has the janitor."""
+
+    uploads_folder: str | None = None
+    """Folder whose old files are deleted; an absolute path on the node where Statistics runs. None: no
+    folder; audio is never written to one here, so only what other programs leave behind needs it."""
+    max_file_age_hours: Annotated[float, Field(ge=0)] = 24.0
+    cleanup_interval_s: Annotated[float, Field(ge=1)] = 3600.0
+    """Seconds between two rounds of the janitor."""
 
 
 class GraphSettings(_Frozen):
@@ -112,6 +157,9 @@ class GraphSettings(_Frozen):
     checkpoints: dict[ModelKey, CheckpointSource] = {}
     """Per model; a model that is not named takes `default_checkpoint`."""
     default_checkpoint: CheckpointSource = CheckpointSource()
+    engines: dict[ModelKey, EngineOptions] = {}
+    """Per model; a model that is not named takes `default_engine`."""
+    default_engine: EngineOptions = EngineOptions()
     diarization: Literal[ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1] = (
         ModelKey.DIARIZATION_COMMUNITY_1
     )
@@ -125,3 +173,7 @@ class GraphSettings(_Frozen):
     def checkpoint(self, model: ModelKey) -> CheckpointSource:
         """The source of one model's checkpoint."""
         return self.checkpoints.get(model, self.default_checkpoint)
+
+    def engine(self, model: ModelKey) -> EngineOptions:
+        """What one model's network runs on."""
+        return self.engines.get(model, self.default_engine)

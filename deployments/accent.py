@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from config.settings import EngineOptions
 from deployments.replica import Pipeline, WaveformReplica
 from pipelines.results import AccentResult, Waveform
 
@@ -12,18 +13,22 @@ if TYPE_CHECKING:
 class AccentXlsr(WaveformReplica[AccentResult]):
     """Adds to `pipelines.accent_xlsr`: a replica's device, batching, health."""
 
-    def load_pipeline(self, checkpoint: "LocatedCheckpoint", device: str) -> Pipeline[Waveform, AccentResult]:
+    def load_pipeline(
+        self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
+    ) -> Pipeline[Waveform, AccentResult]:
         """Load the wav2vec 2.0 classifier."""
         from pipelines.accent_xlsr import XlsrAccentClassifier
 
-        return XlsrAccentClassifier(checkpoint, device)
+        return XlsrAccentClassifier(checkpoint, device, engine)
 
 
 class AccentEcapa(WaveformReplica[AccentResult]):
     """Adds to `pipelines.accent`: a replica's device, batching, health."""
 
-    def load_pipeline(self, checkpoint: "LocatedCheckpoint", device: str) -> Pipeline[Waveform, AccentResult]:
+    def load_pipeline(
+        self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
+    ) -> Pipeline[Waveform, AccentResult]:
         """Load the ECAPA classifier."""
         from pipelines.accent import EcapaAccentClassifier
 
-        return EcapaAccentClassifier(checkpoint, device)
+        return EcapaAccentClassifier(checkpoint, device, engine)

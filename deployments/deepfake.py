@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from config.settings import EngineOptions
 from deployments.replica import Pipeline, WaveformReplica
 from pipelines.results import DeepfakeScore, Waveform
 
@@ -13,9 +14,9 @@ class Deepfake(WaveformReplica[DeepfakeScore]):
     """Adds to `pipelines.deepfake`: a replica's device, batching, health."""
 
     def load_pipeline(
-        self, checkpoint: "LocatedCheckpoint", device: str
+        self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
     ) -> Pipeline[Waveform, DeepfakeScore]:
         """Load the wav2vec 2.0 sequence classifier."""
         from pipelines.deepfake import DeepfakeDetector
 
-        return DeepfakeDetector(checkpoint, device)
+        return DeepfakeDetector(checkpoint, device, engine)

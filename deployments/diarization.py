@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from config.settings import SpeakerCount
+from config.settings import EngineOptions, SpeakerCount
 from deployments.replica import ModelReplica, Pipeline, noise
 from pipelines.results import DiarizationResult, ModelInfo, Waveform
 
@@ -41,12 +41,12 @@ class Diarization(ModelReplica[Conversation, DiarizationResult]):
         return await self.answer(Conversation(waveform, speakers))
 
     def load_pipeline(
-        self, checkpoint: "LocatedCheckpoint", device: str
+        self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
     ) -> Pipeline[Conversation, DiarizationResult]:
         """Load segmentation, embedding and clustering."""
         from pipelines.diarization import Diarizer
 
-        return OneByOne(Diarizer(checkpoint, device))
+        return OneByOne(Diarizer(checkpoint, device, engine))
 
     def waveform_of(self, item: Conversation) -> Waveform:
         """The recording."""

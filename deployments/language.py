@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from config.settings import EngineOptions
 from deployments.replica import Pipeline, WaveformReplica
 from pipelines.results import LanguageResult, Waveform
 
@@ -13,9 +14,9 @@ class Language(WaveformReplica[LanguageResult]):
     """Adds to `pipelines.language`: a replica's device, batching, health."""
 
     def load_pipeline(
-        self, checkpoint: "LocatedCheckpoint", device: str
+        self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
     ) -> Pipeline[Waveform, LanguageResult]:
         """Load the VoxLingua107 classifier."""
         from pipelines.language import LanguageIdentifier
 
-        return LanguageIdentifier(checkpoint, device)
+        return LanguageIdentifier(checkpoint, device, engine)

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
+import psutil
 import ray
 
-from config.settings import DEMO, BatchTunables, GraphSettings, ModelKey
+from config.settings import DEMO, BatchTunables, EngineOptions, GraphSettings, ModelKey
 from deployments.batching import Batcher, BatcherStats
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable
-from pipelines.results import ModelInfo, Waveform
+from pipelines.results import ModelInfo, ReplicaStatus, Waveform
 
 if TYPE_CHECKING:
     from pipelines.checkpoints import LocatedCheckpoint
@@ -86,10 +87,14 @@ class ModelReplica(Generic[Item, Result]):
         finally:
             gc.enable()
         self._pipeline([self.warm_up_item()])
+        loaded = self._pipeline.info
+        log.info(f"Model {model} runs on {loaded.engine} in {loaded.precision}. {loaded.engine_reason}")
         if self._pipeline.info.source == DEMO:
             log.warning(f"Model {model} is a small demo checkpoint: decide nothing by its answers.")
 
-    def load_pipeline(self, checkpoint: "LocatedCheckpoint", device: str) -> Pipeline[Item, Result]:
+    def load_pipeline(
+        self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
+    ) -> Pipeline[Item, Result]:
         """Load the model; the import of its pipeline, and so of torch, belongs in here."""
         raise NotImplementedError
 
@@ -127,6 +132,14 @@ class ModelReplica(Generic[Item, Result]):
         self._check_loaded()
         return self._pipeline.info
 
+    async def status(self) -> ReplicaStatus:
+        """What is loaded here and how much memory the process has.
+
+        Raises:
+            ModelUnavailable: The checkpoint could not be loaded.
+        """
+        return ReplicaStatus(await self.info(), psutil.Process().memory_info().rss / 1e6)
+
     async def batches(self) -> BatcherStats | None:
         """What the batcher has done since the replica started; None where no checkpoint is loaded."""
         return None if self._failure is not None else self._running_batcher().stats()
@@ -152,7 +165,7 @@ class ModelReplica(Generic[Item, Result]):
 
         gpu_ids = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
         device = assigned_device(gpu_ids, cuda_is_available, settings.allow_cpu_fallback)
-        return self.load_pipeline(locate(model, settings.checkpoint(model)), device)
+        return self.load_pipeline(locate(model, settings.checkpoint(model)), device, settings.engine(model))
 
     def _running_batcher(self) -> Batcher[Item, Result]:
         """The batcher, started on first use: it belongs to the event loop, which a constructor has not."""

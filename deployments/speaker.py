@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from config.settings import EngineOptions
 from deployments.replica import Pipeline, WaveformReplica
 from pipelines.results import Embedding, Waveform
 
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
 class Speaker(WaveformReplica[Embedding]):
     """Adds to `pipelines.speaker`: a replica's device, batching, health."""
 
-    def load_pipeline(self, checkpoint: "LocatedCheckpoint", device: str) -> Pipeline[Waveform, Embedding]:
+    def load_pipeline(
+        self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
+    ) -> Pipeline[Waveform, Embedding]:
         """Load the encoder of the checkpoint."""
         from pipelines.speaker import SpeakerEncoder
 
-        return SpeakerEncoder(checkpoint, device)
+        return SpeakerEncoder(checkpoint, device, engine)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from config.settings import EngineOptions
 from pipelines.accent_result import accent_result
 from pipelines.checkpoints import LocatedCheckpoint, load_labels
 from pipelines.ecapa import MIN_SAMPLES, Ecapa
@@ -18,17 +19,22 @@ class EcapaAccentClassifier:
     Args:
         checkpoint: Of `ModelKey.ACCENT_ECAPA`.
         device: ``cpu`` or ``cuda:0``.
+        options: What the network runs on.
 
     Raises:
-        CheckpointError: The tensors or labels do not fit the architecture.
+        CheckpointError: The tensors or labels do not fit the architecture, or the engine cannot be had.
     """
 
     min_samples = MIN_SAMPLES
 
-    def __init__(self, checkpoint: LocatedCheckpoint, device: str) -> None:
-        self._network = Ecapa(checkpoint, device)
+    def __init__(
+        self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
+    ) -> None:
+        self._network = Ecapa(checkpoint, device, options)
         self._labels = load_labels(checkpoint.file("accent_encoder.txt"), self._network.n_labels)
-        self.info = checkpoint.info(device, self._network.parameter_count, self._labels)
+        self.info = checkpoint.info(
+            device, self._network.parameter_count, self._labels, choice=self._network.choice
+        )
 
     def __call__(self, waveforms: Sequence[Waveform]) -> list[AccentResult]:
         """Identify the accent of each clip, whatever the others are.

@@ -6,11 +6,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from config.settings import EngineOptions
 from pipelines.accent_result import accent_result
 from pipelines.checkpoints import LocatedCheckpoint, load_labels, load_state, load_tensors
+from pipelines.engines.run import on_engine
+from pipelines.engines.select import Network, choose
 from pipelines.results import AccentResult, Waveform
 from pipelines.wav2vec2 import (
+    EXAMPLE,
+    EXAMPLE_SHAPES,
     MIN_SAMPLES,
+    FramesOnly,
     build_backbone,
     from_published,
     in_equal_lengths,
@@ -34,21 +40,24 @@ class XlsrAccentClassifier:
     Args:
         checkpoint: Of `ModelKey.ACCENT_XLSR`.
         device: ``cpu`` or ``cuda:0``.
+        options: What the backbone runs on; the head stays with torch in float32.
 
     Raises:
-        CheckpointError: The tensors or labels do not fit the architecture.
+        CheckpointError: The tensors or labels do not fit the architecture, or the engine cannot be had.
     """
 
     min_samples = MIN_SAMPLES
 
-    def __init__(self, checkpoint: LocatedCheckpoint, device: str) -> None:
+    def __init__(
+        self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
+    ) -> None:
         architecture = wav2vec2_architecture(checkpoint)
         name = checkpoint.row.hub_id
         self._device = torch.device(device)
-        self._backbone = build_backbone(architecture)
+        network = build_backbone(architecture)
         tensors = load_tensors(checkpoint.file("wav2vec2.ckpt"))
         backbone = {key.removeprefix(BACKBONE_PREFIX): tensor for key, tensor in tensors.items()}
-        load_state(self._backbone, from_published(backbone), f"{name} wav2vec2.ckpt")
+        load_state(network, from_published(backbone), f"{name} wav2vec2.ckpt")
         self._head = nn.Linear(architecture.hidden_size, architecture.n_labels, bias=False)
         head = {
             key.removeprefix(HEAD_PREFIX): tensor
@@ -56,12 +65,12 @@ class XlsrAccentClassifier:
         }
         load_state(self._head, head, f"{name} model.ckpt")
         self._head.eval().requires_grad_(False).to(self._device)
-        self._backbone.to(self._device)
+        network.to(self._device)
+        choice = choose(options, device, Network.WAV2VEC2, checkpoint.size)
+        self._backbone = on_engine(FramesOnly(network), choice, EXAMPLE, EXAMPLE_SHAPES)
         self._labels = load_labels(checkpoint.file("label_encoder.txt"), architecture.n_labels)
-        parameters = sum(
-            tensor.numel() for part in (self._backbone, self._head) for tensor in part.parameters()
-        )
-        self.info = checkpoint.info(device, parameters, self._labels)
+        parameters = sum(tensor.numel() for part in (network, self._head) for tensor in part.parameters())
+        self.info = checkpoint.info(device, parameters, self._labels, choice)
 
     @torch.inference_mode()
     def __call__(self, waveforms: Sequence[Waveform]) -> list[AccentResult]:
@@ -76,7 +85,7 @@ class XlsrAccentClassifier:
 
     def _probabilities(self, batch: Tensor) -> Tensor:
         """From (batch, samples) to (batch, n_labels)."""
-        frames, _ = self._backbone(batch)  # (batch, frames, hidden)
+        frames = self._backbone(batch)  # (batch, frames, hidden)
         frames = functional.layer_norm(frames, frames.shape[1:])
         probabilities: Tensor = self._head(frames.mean(dim=1)).softmax(dim=-1)
         return probabilities

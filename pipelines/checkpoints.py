@@ -21,7 +21,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from config.checkpoints import CHECKPOINTS, Architecture, Checkpoint, CheckpointFile, CheckpointPart
-from config.settings import DEMO, HUB, CheckpointSource, ModelKey
+from config.settings import DEMO, HUB, CheckpointSource, ModelKey, Size
+from pipelines.engines.select import TORCH_FLOAT32, EngineChoice
 from pipelines.errors import CheckpointError
 from pipelines.results import ModelInfo
 
@@ -65,10 +66,30 @@ class LocatedCheckpoint:
             raise CheckpointError(f"{self.row.hub_id}: {name} is missing in {path.parent}.")
         return path
 
-    def info(self, device: str, parameters: int, labels: Iterable[str] = ()) -> ModelInfo:
+    @property
+    def size(self) -> Size:
+        """Which of the row's architectures the tensors have."""
+        return next(size for size, known in self.row.architectures.items() if known == self.architecture)
+
+    def info(
+        self,
+        device: str,
+        parameters: int,
+        labels: Iterable[str] = (),
+        choice: EngineChoice = TORCH_FLOAT32,
+    ) -> ModelInfo:
         """What a replica says it has loaded."""
         return ModelInfo(
-            self.row.key, self.row.hub_id, self.revision, self.source, device, parameters, tuple(labels)
+            key=self.row.key,
+            hub_id=self.row.hub_id,
+            revision=self.revision,
+            source=self.source,
+            device=device,
+            parameters=parameters,
+            labels=tuple(labels),
+            engine=choice.engine,
+            precision=choice.precision,
+            engine_reason=choice.reason,
         )
 
 

@@ -10,10 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from config.checkpoints import Wav2Vec2Architecture
+from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint, load_state, load_tensors
+from pipelines.engines.run import on_engine
+from pipelines.engines.select import Network, choose
 from pipelines.errors import CheckpointError
 from pipelines.results import DeepfakeScore, Waveform
 from pipelines.wav2vec2 import (
+    EXAMPLE,
+    EXAMPLE_SHAPES,
     MIN_SAMPLES,
     build_backbone,
     from_published,
@@ -36,26 +41,32 @@ class DeepfakeDetector:
     Args:
         checkpoint: Of `ModelKey.DEEPFAKE`.
         device: ``cpu`` or ``cuda:0``.
+        options: What the network runs on.
 
     Raises:
-        CheckpointError: The tensors, labels or configuration do not fit the architecture.
+        CheckpointError: The tensors, labels or configuration do not fit the architecture, or the engine
+            cannot be had.
     """
 
     min_samples = MIN_SAMPLES
 
-    def __init__(self, checkpoint: LocatedCheckpoint, device: str) -> None:
+    def __init__(
+        self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
+    ) -> None:
         architecture = wav2vec2_architecture(checkpoint)
         config = read_config(checkpoint.file("config.json"))
         check_architecture(config, architecture)
         labels = read_labels(config)
         self._fake, self._real = labels.index("fake"), labels.index("real")
         self._device = torch.device(device)
-        self._network = SequenceClassifier(architecture)
+        network = SequenceClassifier(architecture)
         tensors = load_tensors(checkpoint.file("model.safetensors"))
-        load_state(self._network, named_as_ours(tensors), f"{checkpoint.row.hub_id} model.safetensors")
-        self._network.eval().requires_grad_(False).to(self._device)
-        parameters = sum(tensor.numel() for tensor in self._network.parameters())
-        self.info = checkpoint.info(device, parameters, labels)
+        load_state(network, named_as_ours(tensors), f"{checkpoint.row.hub_id} model.safetensors")
+        network.eval().requires_grad_(False).to(self._device)
+        choice = choose(options, device, Network.WAV2VEC2, checkpoint.size)
+        self._run = on_engine(network, choice, EXAMPLE, EXAMPLE_SHAPES)
+        parameters = sum(tensor.numel() for tensor in network.parameters())
+        self.info = checkpoint.info(device, parameters, labels, choice)
 
     @torch.inference_mode()
     def __call__(self, waveforms: Sequence[Waveform]) -> list[DeepfakeScore]:
@@ -70,8 +81,7 @@ class DeepfakeDetector:
 
     def _probabilities(self, batch: Tensor) -> Tensor:
         """From (batch, samples) to (batch, 2)."""
-        logits: Tensor = self._network(batch)
-        return logits.softmax(dim=-1)
+        return self._run(batch).softmax(dim=-1)
 
 
 class SequenceClassifier(nn.Module):

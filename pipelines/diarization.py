@@ -25,14 +25,16 @@ from pyannote.audio.models.segmentation import PyanNet
 from pyannote.audio.pipelines.clustering import VBxClustering
 from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
 from pyannote.core import Annotation, SlidingWindowFeature
-from torch import Tensor
+from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
 from config.checkpoints import DiarizationArchitecture
-from config.settings import SpeakerCount
+from config.settings import EngineOptions, SpeakerCount
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.checkpoints import UNREADABLE, LocatedCheckpoint, load_data, load_state
 from pipelines.diarization_config import PipelineConfig, read_pipeline_config
+from pipelines.engines.run import on_engine
+from pipelines.engines.select import EngineChoice, Network, choose
 from pipelines.errors import CheckpointError, InvalidOptions
 from pipelines.results import DiarizationResult, Turn, Waveform
 
@@ -53,15 +55,18 @@ class Diarizer:
     Args:
         checkpoint: Of `ModelKey.DIARIZATION_31` or `ModelKey.DIARIZATION_COMMUNITY_1`.
         device: ``cpu`` or ``cuda:0``.
+        options: What the ResNet runs on, nine parts in ten of the work; all else stays with torch.
 
     Raises:
-        CheckpointError: Tensors or configuration do not fit.
+        CheckpointError: Tensors or configuration do not fit, or the engine cannot be had.
     """
 
     min_samples = 1
     """Windows are padded with silence; a clip too short for an answer has no turns."""
 
-    def __init__(self, checkpoint: LocatedCheckpoint, device: str) -> None:
+    def __init__(
+        self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
+    ) -> None:
         architecture = checkpoint.architecture
         if not isinstance(architecture, DiarizationArchitecture):
             raise CheckpointError(f"{checkpoint.row.hub_id} is no diarization checkpoint.")
@@ -77,7 +82,9 @@ class Diarizer:
         self._pipeline = SharedFramesDiarization(segmentation, embedding, plda, config)
         self._pipeline.to(torch.device(device))
         parameters = sum(p.numel() for model in (segmentation, embedding) for p in model.parameters())
-        self.info = checkpoint.info(device, parameters)
+        choice = choose(options, device, Network.RESNET, checkpoint.size)
+        self._pipeline.run_frames_on(choice)
+        self.info = checkpoint.info(device, parameters, choice=choice)
 
     def __call__(self, waveform: Waveform, speakers: SpeakerCount) -> DiarizationResult:
         """Find the turns of a conversation.
@@ -137,6 +144,19 @@ class SharedFramesDiarization(SpeakerDiarization):  # type: ignore[misc]
         if not self.instantiated:
             raise CheckpointError("config.yaml lacks parameters of the pipeline.")
 
+    def run_frames_on(self, choice: EngineChoice) -> None:
+        """Put the ResNet's convolutions on an engine; its pooling stays with torch in float32."""
+        # pyannote finds this by trying lengths until the network fails, which another engine need not do.
+        _ = self._embedding.min_num_samples
+        resnet = self._embedding.model_.resnet
+        example = torch.zeros(2, 200, N_MELS)
+        frames = on_engine(ResNetFrames(resnet), choice, (example,), ((-1, -1, N_MELS),))
+
+        def forward(fbank: Tensor, weights: Tensor | None = None) -> Any:
+            return resnet.forward_embedding(frames(fbank), weights=weights)
+
+        resnet.forward = forward
+
     def get_embeddings(
         self,
         file: dict[str, Any],
@@ -179,6 +199,19 @@ class SharedFramesDiarization(SpeakerDiarization):  # type: ignore[misc]
         silence = torch.zeros(1, 1, self._embedding.min_num_samples)
         vector: np.ndarray = self._embedding(silence, masks=torch.zeros(1, frames))[0]
         return vector
+
+
+class ResNetFrames(nn.Module):
+    """The convolutions of WeSpeaker's ResNet."""
+
+    def __init__(self, resnet: ResNet) -> None:
+        super().__init__()
+        self.resnet = resnet
+
+    def forward(self, fbank: Tensor) -> Tensor:
+        """From (batch, frames, mels) to (batch, channels, mels / 8, frames / 8)."""
+        frames: Tensor = self.resnet.forward_frames(fbank)
+        return frames
 
 
 class BoundedVBx(VBxClustering):  # type: ignore[misc]

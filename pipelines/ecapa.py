@@ -1,12 +1,10 @@
 """ECAPA-TDNN with its front end, batched without changing an answer; language, speaker and accent share it.
 
-SpeechBrain's modules give the network. Two things make a padded batch equal to each clip alone:
-every clip's features are computed by themselves, and the convolutions reflect at each clip's own end,
-where SpeechBrain reflects at the end of the longest clip's padding
-(https://github.com/speechbrain/speechbrain/issues/1374).
+Two things make a padded batch equal to each clip alone: every clip's features are computed by themselves,
+and the network knows where each clip ends (`pipelines.ecapa_network`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -14,18 +12,22 @@ from speechbrain.lobes.features import Fbank
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 from speechbrain.lobes.models.ECAPA_TDNN import Classifier as CosineClassifier
 from speechbrain.lobes.models.Xvector import Classifier as XvectorClassifier
-from speechbrain.nnet.CNN import Conv1d
 from torch import Tensor, nn
-from torch.nn import functional
 
 from config.checkpoints import EcapaArchitecture
+from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint, load_state, load_tensors
+from pipelines.ecapa_network import MIN_FRAMES, EcapaNetwork
+from pipelines.engines.run import on_engine
+from pipelines.engines.select import Network, choose
 from pipelines.errors import AudioTooShort, CheckpointError
 from pipelines.results import Waveform
 
 HOP_SAMPLES = 160
-MIN_SAMPLES = 640
-"""Reflection by 4 frames needs 5 of them: 4 hops of 10 ms."""
+MIN_SAMPLES = (MIN_FRAMES - 1) * HOP_SAMPLES
+REDUCED_FROM_FRAMES = 11
+"""Shorter clips, under 0.1 s, are computed in float32 whatever the engine: over 5 frames the deviations that
+are pooled are so small that bfloat16 loses them (cosine to float32 0.87)."""
 
 
 def build_encoder(architecture: EcapaArchitecture) -> ECAPA_TDNN:
@@ -75,44 +77,22 @@ def full_float32() -> Iterator[None]:
         products.allow_tf32, convolutions.allow_tf32 = before
 
 
-class EndReflection:
-    """Reflection padding at each clip's own end, in place of that of SpeechBrain's convolutions."""
-
-    def __init__(self) -> None:
-        self._frames: Tensor | None = None
-
-    def set_frames(self, frames: Tensor) -> None:
-        """Take the number of frames of each clip, shape (batch,), for the next forward pass."""
-        self._frames = None if bool((frames == frames[0]).all()) else frames
-
-    def pad(self, x: Tensor, kernel_size: int, dilation: int, stride: int) -> Tensor:
-        """Pad (batch, channels, time) by half a kernel on both sides, so that the length is kept.
-
-        Frames past a clip's end hold whatever they hold: the pooling of the network masks them.
-        """
-        width = dilation * (kernel_size - 1) // 2
-        if width == 0:
-            return x
-        if self._frames is None:
-            return functional.pad(x, (width, width), mode="reflect")
-        last = self._frames[:, None] - 1
-        index = torch.arange(-width, x.shape[-1] + width, device=x.device).abs()[None, :]
-        index = torch.where(index > last, 2 * last - index, index).clamp_(min=0)
-        return x.gather(2, index[:, None, :].expand(-1, x.shape[1], -1))
-
-
 class Ecapa(nn.Module):
     """Front end, encoder and head of one checkpoint.
 
     Args:
         checkpoint: Located; its row's architecture is an `EcapaArchitecture`.
         device: ``cpu`` or ``cuda:0``.
+        options: What the encoder runs on. The front end and the head, one part in a hundred of the work,
+            stay with torch in float32.
 
     Raises:
-        CheckpointError: The tensors are of another architecture.
+        CheckpointError: The tensors are of another architecture, or the engine cannot be had.
     """
 
-    def __init__(self, checkpoint: LocatedCheckpoint, device: str) -> None:
+    def __init__(
+        self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
+    ) -> None:
         super().__init__()
         architecture = checkpoint.architecture
         if not isinstance(architecture, EcapaArchitecture):
@@ -125,12 +105,13 @@ class Ecapa(nn.Module):
         if self.head is not None:
             load_state(self.head, load_tensors(checkpoint.file("classifier.ckpt")), f"{name} classifier")
         self.n_labels = architecture.n_labels
-        self._reflection = EndReflection()
-        for module in self.encoder.modules():
-            if isinstance(module, Conv1d):
-                module._manage_padding = self._reflection.pad
         self.device = torch.device(device)
         self.eval().requires_grad_(False).to(self.device)
+        self.choice = choose(options, device, Network.ECAPA, checkpoint.size)
+        self._exact = EcapaNetwork(self.encoder)
+        example = torch.zeros(2, 50, architecture.n_mels), torch.tensor([50, 40])
+        shapes = (-1, -1, architecture.n_mels), (-1,)
+        self._run = on_engine(self._exact, self.choice, example, shapes)
 
     @property
     def parameter_count(self) -> int:
@@ -152,13 +133,22 @@ class Ecapa(nn.Module):
             AudioTooShort: A clip has fewer samples.
         """
         features = [self._features(waveform) for waveform in waveforms]
-        frames = torch.tensor([len(feature) for feature in features], device=self.device)
-        batch = nn.utils.rnn.pad_sequence(features, batch_first=True)  # (batch, frames, n_mels)
-        self._reflection.set_frames(frames)
-        # SpeechBrain masks ceil(length * frames) frames: half a frame less is exact after rounding.
-        lengths = (frames - 0.5) / batch.shape[1]
-        embeddings: Tensor = self.encoder(batch, lengths)  # (batch, 1, embedding_dim)
-        return embeddings[:, 0]
+        short = [
+            position
+            for position, clip in enumerate(features)
+            if len(clip) < REDUCED_FROM_FRAMES and self.choice.precision != "float32"
+        ]
+        long = [position for position in range(len(features)) if position not in short]
+        rows: dict[int, Tensor] = {}
+        for run, positions in ((self._run, long), (self._exact, short)):
+            if positions:
+                rows.update(zip(positions, self._encode(run, [features[p] for p in positions]), strict=True))
+        return torch.stack([rows[position] for position in range(len(features))])
+
+    def _encode(self, run: Callable[..., Tensor], features: Sequence[Tensor]) -> Tensor:
+        """From clips of (frames, n_mels) to (batch, embedding_dim)."""
+        frames = torch.tensor([len(clip) for clip in features], device=self.device)
+        return run(nn.utils.rnn.pad_sequence(list(features), batch_first=True), frames)
 
     @full_float32()
     @torch.inference_mode()

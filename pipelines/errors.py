@@ -13,6 +13,7 @@ VoxError
 │   ├── UploadMissing         the body or the named form field is not there
 │   ├── InvalidOptions        option values that exclude each other or are out of range
 │   ├── InvalidEmbedding      wrong length, zero or non-finite vector
+│   ├── UnreadableEmbedding   an embedding file of no format that is read here, damaged or not allowed
 │   └── SpaceMismatch         embeddings of two encoders
 ├── ModelError                our fault or the machine's
 │   ├── CheckpointError       a checkpoint is missing, incomplete or of another architecture
@@ -110,6 +111,12 @@ class InvalidEmbedding(InvalidRequest):
     """Wrong length, zero vector or non-finite numbers."""
 
     code = "invalid_embedding"
+
+
+class UnreadableEmbedding(InvalidRequest):
+    """An embedding file of no format that is read here, or damaged, or with more in it than numbers."""
+
+    code = "unreadable_embedding"
 
 
 class SpaceMismatch(InvalidRequest):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint, load_labels
 from pipelines.ecapa import MIN_SAMPLES, Ecapa
 from pipelines.results import LanguageResult, Waveform
@@ -16,20 +17,25 @@ class LanguageIdentifier:
     Args:
         checkpoint: Of `ModelKey.LANGUAGE`.
         device: ``cpu`` or ``cuda:0``.
+        options: What the network runs on.
 
     Raises:
-        CheckpointError: The tensors or labels do not fit the architecture.
+        CheckpointError: The tensors or labels do not fit the architecture, or the engine cannot be had.
     """
 
     min_samples = MIN_SAMPLES
 
-    def __init__(self, checkpoint: LocatedCheckpoint, device: str) -> None:
-        self._network = Ecapa(checkpoint, device)
+    def __init__(
+        self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
+    ) -> None:
+        self._network = Ecapa(checkpoint, device, options)
         labels = load_labels(checkpoint.file("label_encoder.txt"), self._network.n_labels)
         pairs = [label.partition(": ")[::2] for label in labels]
         self._codes = [RETIRED_CODES.get(code, code) for code, _ in pairs]
         self._names = [name or code for code, name in pairs]
-        self.info = checkpoint.info(device, self._network.parameter_count, labels)
+        self.info = checkpoint.info(
+            device, self._network.parameter_count, labels, choice=self._network.choice
+        )
 
     def __call__(self, waveforms: Sequence[Waveform]) -> list[LanguageResult]:
         """Identify the language of each clip, whatever the others are.

@@ -107,3 +107,18 @@ class ModelInfo:
     """Number of weights."""
     labels: tuple[str, ...] = ()
     """Class labels in the checkpoint's own order, where it has classes."""
+    engine: str = "torch"
+    """``torch`` or ``openvino``."""
+    precision: str = "float32"
+    """What its products and convolutions are computed in: ``float32``, ``bfloat16`` or ``float16``."""
+    engine_reason: str = ""
+    """Why it is this engine in this precision, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """What a replica says of itself now."""
+
+    model: ModelInfo
+    memory_mb: float
+    """Resident memory of its process, in 10^6 bytes."""

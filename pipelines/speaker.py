@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.ecapa import MIN_SAMPLES, Ecapa
 from pipelines.results import Embedding, Waveform
@@ -13,16 +14,19 @@ class SpeakerEncoder:
     Args:
         checkpoint: Of `ModelKey.SPEAKER_VOXCELEB` or `ModelKey.SPEAKER_CNCELEB`.
         device: ``cpu`` or ``cuda:0``.
+        options: What the network runs on.
 
     Raises:
-        CheckpointError: The tensors do not fit the architecture.
+        CheckpointError: The tensors do not fit the architecture, or the engine cannot be had.
     """
 
     min_samples = MIN_SAMPLES
 
-    def __init__(self, checkpoint: LocatedCheckpoint, device: str) -> None:
-        self._network = Ecapa(checkpoint, device)
-        self.info = checkpoint.info(device, self._network.parameter_count)
+    def __init__(
+        self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
+    ) -> None:
+        self._network = Ecapa(checkpoint, device, options)
+        self.info = checkpoint.info(device, self._network.parameter_count, choice=self._network.choice)
 
     def __call__(self, waveforms: Sequence[Waveform]) -> list[Embedding]:
         """Embed each clip, whatever the others are: (192,) float32, not normalised.

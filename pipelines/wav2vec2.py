@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchaudio.models import Wav2Vec2Model, wav2vec2_model
 
 from config.checkpoints import Wav2Vec2Architecture
@@ -18,6 +18,9 @@ from pipelines.results import Waveform
 
 MIN_SAMPLES = 400
 """The receptive field of the convolutions."""
+EXAMPLE = (torch.zeros(2, 8_000),)
+EXAMPLE_SHAPES = ((-1, -1),)
+"""What a network is traced with, (batch, samples), and which dimensions vary."""
 
 TRAINING_ONLY = "masked_spec_embed"
 """What masks spectrograms while training; no part of the network that answers."""
@@ -69,6 +72,19 @@ def build_backbone(architecture: Wav2Vec2Architecture) -> Wav2Vec2Model:
         aux_num_out=None,
     )
     return backbone.eval().requires_grad_(False)
+
+
+class FramesOnly(nn.Module):
+    """A backbone that answers its last hidden state and nothing beside it."""
+
+    def __init__(self, backbone: Wav2Vec2Model) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """From (batch, samples) to (batch, frames, hidden)."""
+        frames: Tensor = self.backbone(waveforms)[0]
+        return frames
 
 
 def from_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,13 +14,13 @@ from closeness import cosine, relative_difference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
-from speechbrain.nnet.CNN import Conv1d
-from torch import Tensor
+from torch import Tensor, nn
 
 from config.checkpoints import CHECKPOINTS, EcapaArchitecture
-from config.settings import CheckpointSource, ModelKey, Size
+from config.settings import CheckpointSource, EngineOptions, ModelKey, Size
 from pipelines.checkpoints import LocatedCheckpoint, locate
-from pipelines.ecapa import MIN_SAMPLES, Ecapa, EndReflection, build_encoder
+from pipelines.ecapa import MIN_SAMPLES, Ecapa, build_encoder
+from pipelines.ecapa_network import reflected
 from pipelines.errors import AudioTooShort, CheckpointError
 from pipelines.results import Waveform
 
@@ -29,9 +30,10 @@ TOLERANCE = 1e-4
 """Largest difference of an embedding in float32, relative to its largest number."""
 
 
-@pytest.fixture(scope="module")
-def network(small: Checkpoints) -> Ecapa:
-    return Ecapa(small(ModelKey.SPEAKER_VOXCELEB), "cpu")
+@pytest.fixture(scope="module", params=["torch", "openvino"])
+def network(request: pytest.FixtureRequest, small: Checkpoints) -> Ecapa:
+    options = EngineOptions(engine=request.param, precision="float32")
+    return Ecapa(small(ModelKey.SPEAKER_VOXCELEB), "cpu", options)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def stock_embedding(network: Ecapa, stock: ECAPA_TDNN, waveform: Waveform) -> Te
 
 @settings(deadline=None, max_examples=10)
 @given(
-    st.lists(st.integers(MIN_SAMPLES, 64_000), min_size=1, max_size=5),
+    st.lists(st.integers(MIN_SAMPLES, 64_000) | st.integers(1_600, 480_000), min_size=1, max_size=5),
     st.sampled_from([1e-4, 0.1, 1.0]),
 )
 def test_a_clip_in_a_batch_embeds_as_it_does_alone(
@@ -88,8 +90,11 @@ def test_speechbrains_own_padding_would_not_do(network: Ecapa, stock: ECAPA_TDNN
     assert relative_difference(found, network.embed([short])[0]) > 10 * TOLERANCE
 
 
-def test_a_full_size_network_is_exact_in_batches_too(full: Checkpoints, clip: Clip) -> None:
-    network = Ecapa(full(ModelKey.SPEAKER_VOXCELEB), "cpu")
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_a_full_size_network_is_exact_in_batches_too(
+    engine: Literal["torch", "openvino"], full: Checkpoints, clip: Clip
+) -> None:
+    network = Ecapa(full(ModelKey.SPEAKER_VOXCELEB), "cpu", EngineOptions(engine=engine, precision="float32"))
     waveforms = [clip(samples, seed) for seed, samples in enumerate((MIN_SAMPLES, 8_123, 16_000, 40_000))]
 
     together = network.embed(waveforms)
@@ -110,10 +115,8 @@ def test_the_reflection_is_that_of_each_clip_by_itself(
     kernel_size, dilation = convolution
     width = dilation * (kernel_size - 1) // 2
     batch = torch.rand(len(frames), 3, max(frames))
-    reflection = EndReflection()
-    reflection.set_frames(torch.tensor(frames))
 
-    padded = reflection.pad(batch, kernel_size, dilation, 1)
+    padded = reflected(batch, torch.tensor(frames), width)
 
     assert padded.shape[-1] == max(frames) + 2 * width
     for clip, length, found in zip(batch, frames, padded, strict=True):
@@ -143,11 +146,12 @@ def test_a_read_only_clip_is_taken_without_a_warning_and_not_changed(network: Ec
     assert np.array_equal(waveform, before)
 
 
-def test_cuda_may_not_round_while_it_runs_and_is_left_as_it_was(network: Ecapa) -> None:
+def test_cuda_may_not_round_while_it_runs_and_is_left_as_it_was(small: Checkpoints) -> None:
+    network = Ecapa(small(ModelKey.SPEAKER_VOXCELEB), "cpu", EngineOptions(engine="torch"))
     products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
     before = products.allow_tf32, convolutions.allow_tf32
     seen = []
-    convolution = next(module for module in network.encoder.modules() if isinstance(module, Conv1d))
+    convolution = next(module for module in network.encoder.modules() if isinstance(module, nn.Conv1d))
     hook = convolution.register_forward_hook(
         lambda *_: seen.append((products.allow_tf32, convolutions.allow_tf32))
     )

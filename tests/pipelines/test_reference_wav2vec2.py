@@ -10,13 +10,14 @@ import pytest
 import torch
 from closeness import relative_difference
 
-from config.settings import ModelKey
+from config.settings import EngineOptions, ModelKey
 from pipelines.accent_xlsr import XlsrAccentClassifier
 from pipelines.checkpoints import LocatedCheckpoint, load_tensors
 from pipelines.deepfake import DeepfakeDetector
 from pipelines.results import Waveform
 
 TOLERANCE = 1e-4
+FLOAT32 = EngineOptions(precision="float32")
 Full = Callable[[ModelKey], LocatedCheckpoint]
 Clip = Callable[..., Waveform]
 
@@ -59,7 +60,7 @@ def test_the_accent_is_the_one_of_speechbrains_wav2vec2_path(
         head = load_tensors(checkpoint.file("model.ckpt"))["0.w.weight"]
         expected = torch.softmax(pooled @ head.T, dim=-1)[0]
 
-    (found,) = XlsrAccentClassifier(checkpoint, "cpu")([waveform])
+    (found,) = XlsrAccentClassifier(checkpoint, "cpu", FLOAT32)([waveform])
 
     assert relative_difference(list(found.probabilities.values()), expected) < TOLERANCE
 
@@ -80,7 +81,7 @@ def test_a_chunk_scores_as_it_does_in_transformers(full: Full, clip: Clip) -> No
     with torch.inference_mode():
         expected = model.eval()(**inputs).logits.softmax(dim=-1)[0]
 
-    (found,) = DeepfakeDetector(checkpoint, "cpu")([waveform])
+    (found,) = DeepfakeDetector(checkpoint, "cpu", FLOAT32)([waveform])
 
     assert model.config.id2label[0] == "fake"
     assert relative_difference([found.ai_generated, found.real], expected) < TOLERANCE

@@ -1,0 +1,90 @@
+"""A torch network on OpenVINO's CPU runtime: traced, converted and compiled in memory."""
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+
+# OpenVINO tells its makers of its use, and leaves an id in the home folder, through this module at import.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino  # noqa: E402
+import torch  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+from pipelines.engines.select import Precision  # noqa: E402
+from pipelines.errors import CheckpointError  # noqa: E402
+
+HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
+KEPT_KERNELS = 256
+"""Kernels are compiled for each shape that is seen, megabytes a shape; the default keeps 5000 of them."""
+
+Shape = Sequence[int]
+
+
+def cpu_capabilities() -> list[str]:
+    """What OpenVINO says the processor computes in, e.g. ``FP32``, ``BF16``."""
+    found: list[str] = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return found
+
+
+class OpenVinoNetwork:
+    """A network of one output; one call at a time.
+
+    It computes with as many threads as torch has when it is made, and keeps the weights beside torch's.
+
+    Args:
+        network: A module, or a function of tensors, on the CPU. What it computes may depend on the shapes
+            and values of its inputs only through tensor operations.
+        examples: Inputs to trace it with; a dimension that varies is best not 1 in them.
+        shapes: Of each input, -1 where a dimension varies.
+        precision: ``float32`` or ``bfloat16``.
+
+    Raises:
+        CheckpointError: The processor cannot do the precision.
+    """
+
+    def __init__(
+        self,
+        network: Callable[..., Tensor],
+        examples: Sequence[Tensor],
+        shapes: Sequence[Shape],
+        precision: Precision,
+    ) -> None:
+        model = _converted(network, tuple(examples), shapes)
+        compiled = openvino.Core().compile_model(model, "CPU", _properties(precision))
+        used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        if used != HINTS[precision]:
+            raise CheckpointError(f"OpenVINO computes in {used} on this processor, not in {precision}.")
+        self._request = compiled.create_infer_request()
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """Run it: tensors on the CPU in, float32 out."""
+        arrays = [tensor.contiguous().numpy() for tensor in inputs]
+        return torch.from_numpy(self._request.infer(arrays, share_inputs=True)[0])
+
+
+def _converted(
+    network: Callable[..., Tensor], examples: tuple[Tensor, ...], shapes: Sequence[Shape]
+) -> openvino.Model:
+    with warnings.catch_warnings(), torch.no_grad():
+        # Libraries' checks of shapes, which tracing leaves out.
+        warnings.simplefilter("ignore")
+        # torch's own check of a trace imports symbolic algebra and distributed tensors: five seconds.
+        traced = torch.jit.trace(network, examples, check_trace=False)  # type: ignore[no-untyped-call]
+        return openvino.convert_model(
+            traced, example_input=examples, input=[openvino.PartialShape(list(shape)) for shape in shapes]
+        )
+
+
+def _properties(precision: Precision) -> dict[str, object]:
+    return {
+        "INFERENCE_PRECISION_HINT": HINTS[precision],
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "NUM_STREAMS": 1,
+        # Several replicas share the cores: pinned, all would take the first one.
+        "ENABLE_CPU_PINNING": False,
+        "CPU_RUNTIME_CACHE_CAPACITY": KEPT_KERNELS,
+        # Attention fused by this pass and first run over one frame answers all longer clips wrongly after
+        # (OpenVINO 2026.4).
+        "SNIPPETS_MODE": "DISABLE",
+    }

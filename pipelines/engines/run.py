@@ -1,0 +1,49 @@
+"""Put a network on the engine that was chosen for it."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pipelines.engines.select import EngineChoice, Precision
+
+DTYPES: dict[Precision, torch.dtype] = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def on_engine(
+    network: nn.Module,
+    choice: EngineChoice,
+    examples: Sequence[Tensor],
+    shapes: Sequence[Sequence[int]],
+) -> Callable[..., Tensor]:
+    """The network as a function of tensors, float32 in and out.
+
+    Args:
+        network: On its device, for answering only.
+        choice: From `pipelines.engines.select.choose`.
+        examples: One input per argument, to trace the network with.
+        shapes: Of each input, -1 where a dimension varies.
+
+    Raises:
+        CheckpointError: The engine cannot run it on this machine.
+    """
+    if choice.engine == "openvino":
+        from pipelines.engines.openvino import OpenVinoNetwork
+
+        return OpenVinoNetwork(network, examples, shapes, choice.precision)
+    if choice.precision == "float32":
+        return network
+    return Autocast(network, DTYPES[choice.precision])
+
+
+class Autocast:
+    """A torch network whose products and convolutions are computed in fewer bits."""
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+        self._network, self._dtype = network, dtype
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """Run it: tensors on its device in, float32 out."""
+        with torch.autocast(inputs[0].device.type, self._dtype):
+            output: Tensor = self._network(*inputs)
+        return output.float()

@@ -1,0 +1,297 @@
+"""The engines: what `auto` means, what is refused, and that no engine changes an answer."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from closeness import cosine, relative_difference
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from launched import ROOT, sample_path
+from torch import Tensor, nn
+
+from config.settings import AudioLimits, CheckpointSource, EngineOptions, ModelKey, Size, SpeakerCount
+from pipelines.accent_xlsr import XlsrAccentClassifier
+from pipelines.audio import decode
+from pipelines.checkpoints import LocatedCheckpoint, locate
+from pipelines.deepfake import DeepfakeDetector
+from pipelines.diarization import Diarizer
+from pipelines.ecapa import Ecapa
+from pipelines.engines import openvino, select
+from pipelines.engines.openvino import OpenVinoNetwork
+from pipelines.engines.run import Autocast
+from pipelines.engines.select import Network, choose
+from pipelines.errors import CheckpointError
+from pipelines.results import AccentResult, DeepfakeScore, Turn, Waveform
+
+Checkpoints = Callable[[ModelKey], LocatedCheckpoint]
+Clip = Callable[..., Waveform]
+TORCH = EngineOptions(engine="torch", precision="float32")
+OPENVINO = EngineOptions(engine="openvino", precision="float32")
+BFLOAT16 = EngineOptions(engine="openvino", precision="bfloat16")
+UNDECIDED = 1e-2
+"""Half the width of the band round a threshold in which bfloat16 may decide otherwise."""
+NEEDS_AVX512 = pytest.mark.skipif(
+    torch.backends.cpu.get_cpu_capability() != "AVX512", reason="OpenVINO imitates bfloat16 on AVX512 only"
+)
+QUICK = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module")
+def imitated() -> Any:
+    """Let bfloat16 be chosen on a processor that has none: OpenVINO rounds alike, slowly."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openvino, "cpu_capabilities", lambda: ["FP32", "BF16"])
+        yield
+
+
+def a_choice(
+    options: EngineOptions, network: Network = Network.ECAPA, size: Size = Size.FULL, device: str = "cpu"
+) -> tuple[str, str]:
+    found = choose(options, device, network, size)
+    assert found.reason.endswith(".")
+    return found.engine, found.precision
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "network", "size", "expected"),
+    [
+        (["FP32"], Network.ECAPA, Size.FULL, ("openvino", "float32")),
+        (["FP32"], Network.RESNET, Size.FULL, ("openvino", "float32")),
+        (["FP32"], Network.RESNET, Size.DEMO, ("openvino", "float32")),
+        (["FP32"], Network.WAV2VEC2, Size.FULL, ("torch", "float32")),
+        (["FP32"], Network.ECAPA, Size.DEMO, ("torch", "float32")),
+        (["FP32", "BF16"], Network.ECAPA, Size.FULL, ("openvino", "bfloat16")),
+        (["FP32", "BF16"], Network.WAV2VEC2, Size.FULL, ("openvino", "bfloat16")),
+        (["FP32", "BF16"], Network.WAV2VEC2, Size.DEMO, ("torch", "float32")),
+    ],
+)
+def test_auto_takes_what_pays_on_the_processor(
+    capabilities: list[str],
+    network: Network,
+    size: Size,
+    expected: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openvino, "cpu_capabilities", lambda: capabilities)
+
+    assert a_choice(EngineOptions(), network, size) == expected
+
+
+def test_auto_without_openvino_is_torch_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(select, "openvino_is_installed", lambda: False)
+
+    found = choose(EngineOptions(), "cpu", Network.ECAPA, Size.FULL)
+
+    assert (found.engine, found.reason) == ("torch", "OpenVINO is not installed.")
+
+
+@pytest.mark.parametrize(
+    ("options", "installed", "device", "message"),
+    [
+        (EngineOptions(engine="openvino"), False, "cpu", "not installed"),
+        (EngineOptions(precision="bfloat16"), False, "cpu", "not installed"),
+        (EngineOptions(engine="openvino"), True, "cuda:0", "has cuda:0"),
+        (EngineOptions(precision="float16"), True, "cpu", "for CUDA"),
+        (EngineOptions(engine="torch", precision="bfloat16"), True, "cpu", "OpenVINO's"),
+        (EngineOptions(precision="bfloat16"), True, "cpu", "AMX-BF16"),
+    ],
+)
+def test_what_is_asked_for_by_name_and_cannot_be_had_is_refused(
+    options: EngineOptions, installed: bool, device: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(select, "openvino_is_installed", lambda: installed)
+    monkeypatch.setattr(openvino, "cpu_capabilities", lambda: ["FP32"])
+
+    with pytest.raises(CheckpointError, match=message):
+        choose(options, device, Network.ECAPA, Size.FULL)
+
+
+def test_on_cuda_torch_computes_in_float32_unless_asked_for_less() -> None:
+    assert a_choice(EngineOptions(), device="cuda:0") == ("torch", "float32")
+    assert a_choice(EngineOptions(precision="float16"), device="cuda:0") == ("torch", "float16")
+
+
+def test_a_precision_that_the_runtime_does_not_keep_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(openvino.HINTS, "bfloat16", "f32")
+    compiled = openvino._properties("bfloat16")
+    monkeypatch.setattr(openvino, "_properties", lambda _: compiled)
+    monkeypatch.setitem(openvino.HINTS, "bfloat16", "bf16")
+
+    with pytest.raises(CheckpointError, match="computes in f32 on this processor"):
+        OpenVinoNetwork(nn.Linear(4, 2).eval(), (torch.zeros(2, 4),), ((-1, 4),), "bfloat16")
+
+
+def test_openvino_reports_its_use_to_nobody(tmp_path: Path) -> None:
+    code = (
+        "import socket, sys\n"
+        "def refuse(*_): raise AssertionError('a connection')\n"
+        "socket.socket.connect = refuse\n"
+        "import torch\n"
+        "from pipelines.engines.openvino import OpenVinoNetwork\n"
+        "OpenVinoNetwork(torch.nn.Linear(4, 2).eval(), (torch.zeros(2, 4),), ((-1, 4),), 'float32')\n"
+        "assert not sys.modules['openvino_telemetry']\n"
+    )
+    environment = {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, timeout=300)
+
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_pipelines_do_not_import_openvino_before_it_is_chosen() -> None:
+    code = (
+        "import sys, pipelines.speaker, pipelines.deepfake, pipelines.engines.select\n"
+        "assert 'openvino' not in sys.modules"
+    )
+
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, check=True, timeout=300)
+
+
+def test_fewer_bits_in_torch_answer_in_float32() -> None:
+    network = nn.Linear(16, 4).eval().requires_grad_(False)
+    clip = torch.randn(2, 16)
+
+    found = Autocast(network, torch.bfloat16)(clip)
+
+    assert found.dtype is torch.float32
+    assert 0 < relative_difference(found, network(clip)) < UNDECIDED
+
+
+def probabilities(result: AccentResult | DeepfakeScore) -> list[float]:
+    if isinstance(result, DeepfakeScore):
+        return [result.ai_generated, result.real]
+    return list(result.probabilities.values())
+
+
+CLASSIFIERS = [(ModelKey.ACCENT_XLSR, XlsrAccentClassifier), (ModelKey.DEEPFAKE, DeepfakeDetector)]
+LENGTHS = st.lists(st.integers(400, 4_000) | st.integers(1_600, 480_000), min_size=1, max_size=3)
+
+
+@pytest.mark.parametrize(("model", "pipeline"), CLASSIFIERS)
+def test_wav2vec2_answers_the_same_on_both_engines_in_any_batch(
+    model: ModelKey, pipeline: Any, small: Checkpoints, clip: Clip
+) -> None:
+    reference, tested = (pipeline(small(model), "cpu", options) for options in (TORCH, OPENVINO))
+
+    @QUICK
+    @given(LENGTHS)
+    def check(lengths: list[int]) -> None:
+        clips = [clip(samples, seed) for seed, samples in enumerate(lengths)]
+        for waveform, found in zip(clips, tested(clips), strict=True):
+            (expected,) = reference([waveform])
+            assert relative_difference(probabilities(found), probabilities(expected)) <= 1e-4
+
+    # The first shape of all is the shortest: kernels of one frame must not serve longer clips.
+    first = tested([clip(400)])[0]
+    assert relative_difference(probabilities(first), probabilities(reference([clip(400)])[0])) <= 1e-4
+    check()
+
+
+def test_full_size_wav2vec2_answers_the_same_on_both_engines(full: Checkpoints, clip: Clip) -> None:
+    checkpoint = full(ModelKey.DEEPFAKE)
+    clips = [clip(16_000), clip(5_000, 1), clip(16_000, 2)]
+    reference, tested = (DeepfakeDetector(checkpoint, "cpu", options) for options in (TORCH, OPENVINO))
+
+    assert (tested.info.engine, tested.info.precision) == ("openvino", "float32")
+    for waveform, found in zip(clips, tested(clips), strict=True):
+        (expected,) = reference([waveform])
+        assert relative_difference(probabilities(found), probabilities(expected)) <= 1e-4
+
+
+@NEEDS_AVX512
+def test_ecapa_in_bfloat16_points_where_float32_does(imitated: None, small: Checkpoints, clip: Clip) -> None:
+    checkpoint = small(ModelKey.SPEAKER_VOXCELEB)
+    reference, tested = (Ecapa(checkpoint, "cpu", options) for options in (TORCH, BFLOAT16))
+    assert tested.choice.precision == "bfloat16"
+
+    @QUICK
+    @given(st.lists(st.integers(640, 4_000) | st.integers(1_600, 100_000), min_size=1, max_size=4))
+    def check(lengths: list[int]) -> None:
+        clips = [clip(samples, seed) for seed, samples in enumerate(lengths)]
+        for waveform, found in zip(clips, tested.embed(clips), strict=True):
+            assert cosine(found, reference.embed([waveform])[0]) >= 0.9999
+
+    check()
+    # Five frames are lost in bfloat16 and are not left to it.
+    for waveform, found in zip(
+        [clip(640), clip(700, 1)], tested.embed([clip(640), clip(700, 1)]), strict=True
+    ):
+        assert cosine(found, reference.embed([waveform])[0]) >= 0.99999
+
+
+@NEEDS_AVX512
+@pytest.mark.parametrize(("model", "pipeline"), CLASSIFIERS)
+def test_wav2vec2_in_bfloat16_decides_as_float32_does(
+    model: ModelKey, pipeline: Any, imitated: None, small: Checkpoints, clip: Clip
+) -> None:
+    reference, tested = (pipeline(small(model), "cpu", options) for options in (TORCH, BFLOAT16))
+
+    @QUICK
+    @given(st.lists(st.integers(400, 4_000) | st.integers(1_600, 80_000), min_size=1, max_size=3))
+    def check(lengths: list[int]) -> None:
+        clips = [clip(samples, seed) for seed, samples in enumerate(lengths)]
+        for found, expected in zip(tested(clips), reference(clips), strict=True):
+            assert same_decision(probabilities(found), probabilities(expected))
+
+    check()
+
+
+def same_decision(found: list[float], expected: list[float]) -> bool:
+    """Whether the best class is the same, or was so close to where another wins that it may change."""
+    best, second = sorted(expected)[:-3:-1]
+    return (best - second) / 2 <= UNDECIDED or int(np.argmax(found)) == int(np.argmax(expected))
+
+
+@pytest.fixture(scope="module")
+def conversation() -> Waveform:
+    return decode(sample_path().read_bytes(), AudioLimits())
+
+
+def diarized(conversation: Waveform, options: EngineOptions) -> tuple[Turn, ...]:
+    source = CheckpointSource(source="demo")
+    diarizer = Diarizer(locate(ModelKey.DIARIZATION_COMMUNITY_1, source), "cpu", options)
+    assert diarizer.info.precision == options.precision
+    return diarizer(conversation, SpeakerCount()).turns
+
+
+def test_the_turns_are_the_same_on_both_engines(conversation: Waveform) -> None:
+    found = diarized(conversation, OPENVINO)
+
+    assert len(found) > 1
+    assert found == diarized(conversation, TORCH)
+
+
+@NEEDS_AVX512
+def test_the_turns_in_bfloat16_differ_by_half_a_percent_at_most(
+    imitated: None, conversation: Waveform
+) -> None:
+    found, expected = diarized(conversation, BFLOAT16), diarized(conversation, TORCH)
+
+    frames = np.arange(0, 30, 0.01)
+    wrong = sum(talking(found, frame) != talking(expected, frame) for frame in frames)
+    spoken = sum(len(talking(expected, frame)) for frame in frames)
+    assert wrong <= 0.005 * spoken
+
+
+def talking(turns: tuple[Turn, ...], second: float) -> set[str]:
+    return {turn.speaker for turn in turns if turn.start_s <= second < turn.end_s}
+
+
+def test_a_network_of_two_inputs_takes_any_shapes() -> None:
+    class Scaled(nn.Module):
+        def forward(self, x: Tensor, factors: Tensor) -> Tensor:
+            return x * factors[:, None]
+
+    engine = OpenVinoNetwork(
+        Scaled(), (torch.zeros(2, 3), torch.tensor([1, 2])), ((-1, -1), (-1,)), "float32"
+    )
+
+    for shape in ((1, 1), (4, 7), (2, 3)):
+        x, factors = torch.randn(shape), torch.arange(shape[0])
+        assert torch.equal(engine(x, factors), x * factors[:, None])
