@@ -10,13 +10,25 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from config.settings import BatchTunables, GraphSettings, IngressTunables, ModelKey
+from config.settings import (
+    AdmissionTunables,
+    BatchTunables,
+    CacheTunables,
+    GraphSettings,
+    IngressTunables,
+    ModelKey,
+    StatisticsTunables,
+)
 from deployments.accent import AccentEcapa, AccentXlsr
+from deployments.admission import Admission
+from deployments.cache import Cache
 from deployments.deepfake import Deepfake
 from deployments.diarization import Diarization
 from deployments.ingress import Ingress
 from deployments.language import Language
+from deployments.shared import SharedHandles
 from deployments.speaker import Speaker
+from deployments.statistics import Statistics
 
 MODEL_OPTIONS: dict[str, Any] = {
     "num_replicas": 1,
@@ -49,6 +61,24 @@ INGRESS_OPTIONS: dict[str, Any] = {
     "health_check_timeout_s": 30,
     "graceful_shutdown_timeout_s": 1800,
 }
+
+SHARED_OPTIONS: dict[str, Any] = {
+    # One replica each, so that there is one count; who waits is a coroutine and costs next to nothing.
+    "num_replicas": 1,
+    "ray_actor_options": {"num_cpus": 0.1, "num_gpus": 0},
+    "max_ongoing_requests": 10_000,
+    "health_check_period_s": 2,
+    "health_check_timeout_s": 30,
+    "graceful_shutdown_timeout_s": 5,
+}
+"""Options of what all ingress replicas share."""
+
+SHARED: dict[str, tuple[type[Any], dict[str, Any]]] = {
+    "Cache": (Cache, CacheTunables().model_dump()),
+    "Admission": (Admission, AdmissionTunables().model_dump()),
+    "Statistics": (Statistics, StatisticsTunables().model_dump()),
+}
+"""Class and `user_config` by name."""
 
 CLASSES: dict[ModelKey, type[Any]] = {
     ModelKey.LANGUAGE: Language,
@@ -84,10 +114,16 @@ def build(settings: GraphSettings) -> serve.Application:
     served = [key for key in ModelKey if key not in diarizations or key == settings.diarization]
     models: dict[ModelKey, DeploymentHandle] = {key: _model(key, settings) for key in served}
     ingress = serve.deployment(Ingress).options(name="Ingress", **INGRESS_OPTIONS)
-    return ingress.bind(settings, models)
+    cache, admission, statistics = (_shared(name) for name in SHARED)
+    return ingress.bind(settings, models, SharedHandles(cache, admission, statistics))
 
 
 def _model(key: ModelKey, settings: GraphSettings) -> DeploymentHandle:
     options = DIARIZATION_OPTIONS if CLASSES[key] is Diarization else MODEL_OPTIONS
     deployment = serve.deployment(CLASSES[key]).options(name=NAMES[key], **options)
     return deployment.bind(key, settings)
+
+
+def _shared(name: str) -> DeploymentHandle:
+    cls, user_config = SHARED[name]
+    return serve.deployment(cls).options(name=name, user_config=user_config, **SHARED_OPTIONS).bind()

@@ -3,10 +3,13 @@
 HTTP comes in through `deployments.api.app`; each question goes on to `deployments.replica` by handle.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+import os
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+import psutil
 import ray
 from fastapi import FastAPI
 from ray import serve
@@ -16,6 +19,7 @@ from config.settings import ChunkOptions, GraphSettings, IngressTunables, ModelK
 from deployments.api.analyzer import TASKS, AccentModel, Analysis, GraphHealth, SpeakerResult, Task
 from deployments.api.app import create_app
 from deployments.calls import Deadline, call, call_all, side_by_side
+from deployments.shared import Shared, SharedHandles, key_of
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.chunking import spans
 from pipelines.errors import (
@@ -23,6 +27,7 @@ from pipelines.errors import (
     AudioTooShort,
     InvalidAudio,
     InvalidOptions,
+    ModelUnavailable,
     NonFiniteAudio,
     VoxError,
 )
@@ -32,10 +37,12 @@ from pipelines.results import (
     DiarizationResult,
     LanguageResult,
     ModelInfo,
+    ReplicaStatus,
     Waveform,
 )
-from pipelines.routing import encoder_for
+from pipelines.routing import ENCODERS, encoder_for
 
+T = TypeVar("T")
 Models = dict[ModelKey, DeploymentHandle]
 
 ACCENT_MODELS: dict[AccentModel, ModelKey] = {
@@ -43,6 +50,9 @@ ACCENT_MODELS: dict[AccentModel, ModelKey] = {
     "ecapa": ModelKey.ACCENT_ECAPA,
 }
 HEALTH_DEADLINE_S = 5.0
+INFO_DEADLINE_S = 1.0
+INFO_KEPT_S = 10.0
+"""Seconds for which a replica's word on its checkpoint is taken: the content of a folder may change."""
 
 
 @serve.ingress()
@@ -54,41 +64,82 @@ class Ingress:
     model's queue is full, and `ModelUnavailable` when a model is not there.
     """
 
-    def __init__(self, settings: GraphSettings, models: Models) -> None:
+    def __init__(self, settings: GraphSettings, models: Models, shared: SharedHandles) -> None:
         self._settings = settings
         self._tunables = IngressTunables()
         self._models = models
+        self.shared = Shared(shared, self._tunables.accent_deadline_s)
+        self.diarization_model = settings.diarization
+        self._infos: dict[ModelKey, tuple[float, ModelInfo]] = {}
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The HTTP application; Serve calls this once the constructor is done."""
-        return create_app(self, self._settings)
+        return create_app(self, with_origins(self._settings, os.environ.get("ALLOWED_ORIGINS", "")))
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new tunables from `user_config`; requests under way keep theirs."""
         self._tunables = IngressTunables.model_validate(user_config)
+        self.shared.place_deadline_s = self._tunables.accent_deadline_s
 
     async def detect_language(self, waveform: Waveform) -> LanguageResult:
         """Which language is spoken."""
-        return await self._language(self._shared(waveform), self._deadline())
+        deadline = self._deadline()
+        return await self._answer(
+            "language",
+            waveform,
+            self._models_of("language"),
+            lambda clip: self._language(clip, deadline),
+            deadline,
+        )
 
-    async def embed(self, waveform: Waveform) -> SpeakerResult:
-        """The voice as a vector; the language decides the encoder."""
-        clip, deadline = self._shared(waveform), self._deadline()
-        return await self._voice(clip, await self._language(clip, deadline), deadline)
+    async def embed(self, waveform: Waveform, encoder: ModelKey | None = None) -> SpeakerResult:
+        """The voice as a vector; the language decides the encoder unless one is named."""
+        deadline = self._deadline()
+
+        async def voice(clip: "ray.ObjectRef[Waveform]") -> SpeakerResult:
+            return await self._voice(clip, await self._language(clip, deadline), deadline, encoder)
+
+        return await self._answer("speaker", waveform, self._models_of("speaker"), voice, deadline, encoder)
+
+    async def embed_pair(self, first: Waveform, second: Waveform) -> tuple[SpeakerResult, SpeakerResult]:
+        """Two voices by one encoder, that of the language which is told more surely."""
+        deadline = self._deadline()
+        clips = [self._put(first), self._put(second)]
+        languages = await side_by_side(*(self._language(clip, deadline) for clip in clips))
+        encoder = encoder_for(max(languages, key=lambda result: result.confidence).language)
+        one, other = await side_by_side(
+            *(
+                self._voice(clip, language, deadline, encoder)
+                for clip, language in zip(clips, languages, strict=True)
+            )
+        )
+        return one, other
 
     async def identify_accent(self, waveform: Waveform, model: AccentModel = "xlsr") -> AccentResult:
         """Which accent of English is heard."""
-        return await self._accent(self._shared(waveform), model, self._deadline())
+        deadline = self._deadline()
+        return await self._answer(
+            "accent", waveform, (ACCENT_MODELS[model],), lambda clip: self._accent(clip, model, deadline),
+            deadline,
+        )  # fmt: skip
 
     async def diarize(self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()) -> DiarizationResult:
         """Who speaks when."""
-        return await self._turns(self._shared(waveform), speakers, self._diarization_deadline())
+        deadline = self._diarization_deadline()
+        return await self._answer(
+            "diarization", waveform, self._models_of("diarization"),
+            lambda clip: self._turns(clip, speakers, deadline), deadline, speakers,
+        )  # fmt: skip
 
     async def detect_deepfake(
         self, waveform: Waveform, options: ChunkOptions = ChunkOptions()
     ) -> tuple[DeepfakeChunk, ...]:
         """The scores of overlapping chunks, in order, fanned out to all replicas of the detector."""
-        return await self._chunks(self._checked(waveform), options, self._deadline())
+        deadline = self._deadline()
+        return await self._answer(
+            "deepfake", waveform, self._models_of("deepfake"),
+            lambda _: self._chunks(waveform, options, deadline), deadline, options,
+        )  # fmt: skip
 
     async def analyze(
         self,
@@ -104,8 +155,53 @@ class Ingress:
         """
         if not tasks or (unknown := set(tasks) - set(TASKS)):
             raise InvalidOptions(f"tasks are {', '.join(TASKS)}; got {sorted(unknown) if tasks else 'none'}.")
-        clip = self._shared(waveform)
         deadline = self._diarization_deadline() if "diarization" in tasks else self._deadline()
+        return await self._answer(
+            "analyze", waveform, sorted({model for task in tasks for model in self._models_of(task)}),
+            lambda clip: self._analysis(clip, waveform, tasks, speakers, options, deadline),
+            deadline, sorted(tasks), speakers, options,
+        )  # fmt: skip
+
+    async def health(self) -> GraphHealth:
+        """Which models answer, where they run and which checkpoints they have."""
+        deadline = Deadline.after(HEALTH_DEADLINE_S)
+        health = GraphHealth(memory_mb=psutil.Process().memory_info().rss / 1e6)
+
+        async def ask(key: ModelKey) -> None:
+            try:
+                status: ReplicaStatus = await call(lambda: self._models[key].status.remote(), deadline)
+            except VoxError as error:
+                health.failed[key] = error.detail
+            else:
+                health.models[key] = status.model
+                health.memory_mb += status.memory_mb
+
+        await side_by_side(*(ask(key) for key in self._models))
+        return health
+
+    async def info(self, model: ModelKey) -> ModelInfo:
+        """What a model has loaded, as one of its replicas said a moment ago.
+
+        Raises:
+            ModelUnavailable: It is not in the graph, or has no checkpoint.
+        """
+        if model not in self._models:
+            raise ModelUnavailable(f"Model {model} is not part of this graph.")
+        said_at, info = self._infos.get(model, (-INFO_KEPT_S, None))
+        if info is None or time.monotonic() - said_at >= INFO_KEPT_S:
+            info = await call(lambda: self._models[model].info.remote(), Deadline.after(INFO_DEADLINE_S))
+            self._infos[model] = time.monotonic(), info
+        return info
+
+    async def _analysis(
+        self,
+        clip: "ray.ObjectRef[Waveform]",
+        waveform: Waveform,
+        tasks: tuple[Task, ...],
+        speakers: SpeakerCount,
+        options: ChunkOptions,
+        deadline: Deadline,
+    ) -> Analysis:
         questions: dict[Task, Callable[[], Coroutine[Any, Any, Any]]] = {
             "accent": lambda: self._accent(clip, "xlsr", deadline),
             "diarization": lambda: self._turns(clip, speakers, deadline),
@@ -117,30 +213,18 @@ class Ingress:
         )
         return Analysis(**voice, **dict(zip(asked, answers, strict=True)))
 
-    async def health(self) -> GraphHealth:
-        """Which models answer, where they run and which checkpoints they have."""
-        deadline = Deadline.after(HEALTH_DEADLINE_S)
-        health = GraphHealth()
-
-        async def ask(key: ModelKey) -> None:
-            try:
-                info: ModelInfo = await call(lambda: self._models[key].info.remote(), deadline)
-            except VoxError as error:
-                health.failed[key] = error.detail
-            else:
-                health.models[key] = info
-
-        await side_by_side(*(ask(key) for key in self._models))
-        return health
-
     async def _language(self, clip: "ray.ObjectRef[Waveform]", deadline: Deadline) -> LanguageResult:
         result: LanguageResult = await self._ask(ModelKey.LANGUAGE, clip, deadline)
         return result
 
     async def _voice(
-        self, clip: "ray.ObjectRef[Waveform]", language: LanguageResult, deadline: Deadline
+        self,
+        clip: "ray.ObjectRef[Waveform]",
+        language: LanguageResult,
+        deadline: Deadline,
+        encoder: ModelKey | None = None,
     ) -> SpeakerResult:
-        embedding = await self._ask(encoder_for(language.language), clip, deadline)
+        embedding = await self._ask(encoder or encoder_for(language.language), clip, deadline)
         return SpeakerResult(embedding, language)
 
     async def _language_and_voice(
@@ -164,7 +248,7 @@ class Ingress:
     async def _turns(
         self, clip: "ray.ObjectRef[Waveform]", speakers: SpeakerCount, deadline: Deadline
     ) -> DiarizationResult:
-        handle = self._models[self._settings.diarization]
+        handle = self._models[self.diarization_model]
         result: DiarizationResult = await call(lambda: handle.diarize.remote(clip, speakers), deadline)
         return result
 
@@ -185,19 +269,53 @@ class Ingress:
     async def _ask(self, model: ModelKey, clip: "ray.ObjectRef[Waveform]", deadline: Deadline) -> Any:
         return await call(lambda: self._models[model].answer.remote(clip), deadline)
 
-    def _shared(self, waveform: Waveform) -> "ray.ObjectRef[Waveform]":
-        """The recording in the object store: one copy for all models that read it."""
-        return ray.put(self._checked(waveform))
+    async def _answer(
+        self,
+        question: str,
+        waveform: Waveform,
+        models: Sequence[ModelKey],
+        compute: Callable[["ray.ObjectRef[Waveform]"], Awaitable[T]],
+        deadline: Deadline,
+        *options: object,
+    ) -> T:
+        """The answer of the cache, or of the models; identical questions in flight are one."""
+        clip = checked(waveform, self._settings)
+        revisions = await side_by_side(*(self._revision(model) for model in models))
+        key = await key_of(clip, question, models, revisions, options)
+        return await self.shared.cached(key, question, lambda: compute(ray.put(clip)), deadline)
 
-    def _checked(self, waveform: Waveform) -> Waveform:
-        """The recording as it came, once it is what the models expect: Python callers are not decoded."""
-        return checked(waveform, self._settings)
+    def _models_of(self, task: Task) -> tuple[ModelKey, ...]:
+        """The models that an answer may come from."""
+        return {
+            "language": (ModelKey.LANGUAGE,),
+            "speaker": (ModelKey.LANGUAGE, *ENCODERS),
+            "accent": (ModelKey.ACCENT_XLSR,),
+            "diarization": (self.diarization_model,),
+            "deepfake": (ModelKey.DEEPFAKE,),
+        }[task]
+
+    async def _revision(self, model: ModelKey) -> str:
+        """Which checkpoint a model has; the name of its failure where it has none."""
+        try:
+            return (await self.info(model)).revision
+        except VoxError as error:
+            return error.code
+
+    def _put(self, waveform: Waveform) -> "ray.ObjectRef[Waveform]":
+        """The recording in the object store: one copy for all models that read it."""
+        return ray.put(checked(waveform, self._settings))
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self._tunables.deadline_s)
 
     def _diarization_deadline(self) -> Deadline:
         return Deadline.after(self._tunables.diarization_deadline_s)
+
+
+def with_origins(settings: GraphSettings, variable: str) -> GraphSettings:
+    """The settings with the origins of ``ALLOWED_ORIGINS``, separated by commas, where they name none."""
+    origins = tuple(origin.strip() for origin in variable.split(",") if origin.strip())
+    return settings if settings.cors_origins else settings.model_copy(update={"cors_origins": origins})
 
 
 def checked(waveform: Waveform, settings: GraphSettings) -> Waveform:

@@ -4,10 +4,14 @@ The ingress implements it with deployment handles, the tests with a fake. Every 
 recording, raises a `pipelines.errors.VoxError`, and returns a frozen result.
 """
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from config.settings import ChunkOptions, SpeakerCount
+from config.settings import ChunkOptions, ModelKey, SpeakerCount
+from deployments.admission import QueueStatus
+from deployments.cache import CacheInfo
+from deployments.statistics import CleanupStatus, Counts
 from pipelines.results import (
     AccentResult,
     DeepfakeChunk,
@@ -42,7 +46,7 @@ class Analysis:
     deepfake: tuple[DeepfakeChunk, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GraphHealth:
     """What answers now."""
 
@@ -50,17 +54,69 @@ class GraphHealth:
     """Loaded models by key."""
     failed: dict[str, str] = field(default_factory=dict)
     """Why a model that should answer does not, by key."""
+    memory_mb: float = 0.0
+    """Resident memory of one replica of each model and of the ingress replica that was asked."""
+
+
+class SharedState(Protocol):
+    """What all replicas of the ingress share; figures are the whole graph's."""
+
+    def admitted(self, request_id: str) -> AbstractAsyncContextManager[None]:
+        """A place among the requests that run at a time, and the deadline of who has one."""
+        ...
+
+    def observe(self, path: str, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        ...
+
+    async def counts(self) -> Counts:
+        """Requests and inferences since the start."""
+        ...
+
+    async def queue(self) -> QueueStatus:
+        """Who has a place and who waits for one."""
+        ...
+
+    async def cache_info(self) -> CacheInfo:
+        """What the cache did."""
+        ...
+
+    async def clear_cache(self) -> CacheInfo:
+        """Forget every kept answer; says what there was."""
+        ...
+
+    async def cleanup_status(self) -> CleanupStatus:
+        """What the janitor looks after."""
+        ...
+
+    async def clean(self) -> tuple[int, int]:
+        """Delete what is too old in the uploads folder: files, bytes."""
+        ...
 
 
 class Analyzer(Protocol):
     """The questions people ask of a voice recording. Waveforms: float32, (samples,), 16 kHz mono."""
 
+    @property
+    def shared(self) -> SharedState:
+        """Cache, admission and statistics."""
+        ...
+
+    @property
+    def diarization_model(self) -> ModelKey:
+        """Which pipeline answers who spoke when."""
+        ...
+
     async def detect_language(self, waveform: Waveform) -> LanguageResult:
         """Which language is spoken."""
         ...
 
-    async def embed(self, waveform: Waveform) -> SpeakerResult:
-        """The voice as a vector; the language decides the encoder."""
+    async def embed(self, waveform: Waveform, encoder: ModelKey | None = None) -> SpeakerResult:
+        """The voice as a vector; the language decides the encoder unless one is named."""
+        ...
+
+    async def embed_pair(self, first: Waveform, second: Waveform) -> tuple[SpeakerResult, SpeakerResult]:
+        """Two voices by one encoder."""
         ...
 
     async def identify_accent(self, waveform: Waveform, model: AccentModel) -> AccentResult:
@@ -87,4 +143,8 @@ class Analyzer(Protocol):
 
     async def health(self) -> GraphHealth:
         """Which models answer, where they run and which checkpoints they have."""
+        ...
+
+    async def info(self, model: ModelKey) -> ModelInfo:
+        """What a model has loaded; raises `ModelUnavailable` where it has nothing."""
         ...

@@ -11,7 +11,17 @@ from deployments.api import errors
 from deployments.api.analyzer import Analyzer
 from deployments.api.documentation import RESPONSES
 from deployments.api.middleware import RequestContext
-from deployments.api.routes import accent, analyze, deepfake, diarization, language, service, speaker
+from deployments.api.routes import (
+    accent,
+    analyze,
+    deepfake,
+    diarization,
+    graph,
+    language,
+    service,
+    speaker,
+    voices,
+)
 
 DESCRIPTION = """Questions people ask of a voice recording: language, voice, accent, who spoke when,
 which parts are AI-generated. Every endpoint takes a recording as the whole body or as `file` of a form:
@@ -29,7 +39,8 @@ def create_app(analyzer: Analyzer, settings: GraphSettings) -> FastAPI:
     app.state.analyzer = analyzer
     app.state.settings = settings
     app.include_router(service.router)
-    for module in (language, speaker, accent, diarization, deepfake, analyze):
+    app.include_router(graph.router)
+    for module in (language, speaker, accent, diarization, deepfake, analyze, voices):
         app.include_router(module.router, responses=RESPONSES)
     errors.install(app)
     app.add_middleware(RequestContext)

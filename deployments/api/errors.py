@@ -33,6 +33,7 @@ STATUS: dict[type[errors.VoxError], HTTPStatus] = {
     errors.UploadMissing: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidOptions: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidEmbedding: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UnreadableEmbedding: HTTPStatus.BAD_REQUEST,
     errors.SpaceMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ModelError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.CheckpointError: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -14,6 +14,8 @@ log = logging.getLogger("ray.serve")
 
 REQUEST_ID_HEADER = "x-request-id"
 MAX_REQUEST_ID = 128
+UNCOUNTED = frozenset({"graph", "service"})
+"""Tags of the endpoints that ask nothing of a recording."""
 
 
 class RequestContext:
@@ -64,10 +66,18 @@ class RequestContext:
                 "internal",
             )
             await response(scope, receive, send_with_headers)
+        _count(scope, status, time.perf_counter() - started)
         log.info(
             "%s %s %s %d %.1f ms", request_id, scope["method"], scope["path"], status,
             1000 * (time.perf_counter() - started),
         )  # fmt: skip
+
+
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    """Tell the statistics of a question about a recording, by the path that the application has for it."""
+    route = scope.get("route")
+    if scope["method"] == "POST" and route is not None and not UNCOUNTED.intersection(route.tags):
+        scope["app"].state.analyzer.shared.observe(route.path, status, seconds)
 
 
 def _request_id(headers: Headers) -> str:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from config.settings import ChunkOptions, SpeakerCount
 from deployments.api.analyzer import TASKS, Task
+from pipelines.similarity import DEFAULT_THRESHOLD
 
 _CHUNKS = ChunkOptions()
 _Speakers = Annotated[int | None, Field(ge=1, le=100)]
@@ -15,6 +16,14 @@ class EmbeddingOptions(BaseModel):
     """Of ``/embedding``."""
 
     normalize: bool = Field(True, description="Scale the embedding to length 1.")
+
+
+class ComparisonOptions(BaseModel):
+    """Of every endpoint that compares two voices."""
+
+    threshold: float = Field(
+        DEFAULT_THRESHOLD, ge=-1.0, le=1.0, description="Cosine above which two voices are one speaker's."
+    )
 
 
 class AccentOptions(BaseModel):

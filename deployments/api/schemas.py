@@ -6,26 +6,22 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from config.settings import DEMO, ChunkOptions
-from deployments.api.analyzer import Analysis, GraphHealth, SpeakerResult
+from config.settings import ChunkOptions
+from deployments.api.analyzer import Analysis, SpeakerResult
 from pipelines.results import (
     AccentResult,
     DeepfakeChunk,
     DiarizationResult,
     LanguageResult,
-    ModelInfo,
 )
 
 TOP_LANGUAGES = 5
 DEEPFAKE_PROBABILITY = 0.5
 """A chunk above is AI-generated; a recording with more than half of its chunks so is a deepfake."""
-DEMO_NOTICE = (
-    "Demo checkpoints: small networks trained on synthetic voices (diarization: random weights), to show the "
-    "service at work. Decide nothing by their answers."
-)
 
 
-def _example(**fields: Any) -> ConfigDict:
+def example(**fields: Any) -> ConfigDict:
+    """The ``model_config`` of an answer with an example for the documentation."""
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
@@ -36,66 +32,17 @@ class Timed(BaseModel):
     audio_duration: float
 
 
-class ModelAnswer(BaseModel):
-    """One loaded model."""
+class Measured(Timed):
+    """And on what it was computed."""
 
-    hub_id: str
-    revision: str
-    source: str
-    device: str
-    parameters: int
-
-    @classmethod
-    def of(cls, info: ModelInfo) -> "ModelAnswer":
-        """From a replica's own words."""
-        return cls(
-            hub_id=info.hub_id,
-            revision=info.revision,
-            source=info.source,
-            device=info.device,
-            parameters=info.parameters,
-        )
-
-
-class HealthAnswer(BaseModel):
-    """What answers now."""
-
-    model_config = _example(
-        status="ok", model_loaded=True, device="cpu", version="0.1.0", demo=True, notice=DEMO_NOTICE,
-        models={"language": {"hub_id": "speechbrain/lang-id-voxlingua107-ecapa", "revision": "demo",
-                             "source": "demo", "device": "cpu", "parameters": 250715}}, failed={},
-    )  # fmt: skip
-
-    status: str
-    """``ok``; ``degraded`` where some models answer; ``unavailable`` where none does."""
-    model_loaded: bool
-    device: str
-    version: str
-    demo: bool
-    notice: str | None = None
-    models: dict[str, ModelAnswer]
-    failed: dict[str, str]
-
-    @classmethod
-    def of(cls, health: GraphHealth, version: str) -> "HealthAnswer":
-        """From what the models said."""
-        demo = any(info.source == DEMO for info in health.models.values())
-        return cls(
-            status="ok" if not health.failed else "degraded" if health.models else "unavailable",
-            model_loaded=bool(health.models) and not health.failed,
-            device=", ".join(sorted({info.device for info in health.models.values()})) or "none",
-            version=version,
-            demo=demo,
-            notice=DEMO_NOTICE if demo else None,
-            models={key: ModelAnswer.of(info) for key, info in health.models.items()},
-            failed=health.failed,
-        )
+    model_device: str
+    """``cpu`` or ``cuda:0``, of the model that answered."""
 
 
 class LanguageAnswer(BaseModel):
     """Which language is spoken."""
 
-    model_config = _example(
+    model_config = example(
         success=True, language="en", name="English", confidence=0.97, probabilities={"en": 0.97, "cy": 0.01}
     )
 
@@ -121,7 +68,7 @@ class LanguageAnswer(BaseModel):
 class VoiceAnswer(BaseModel):
     """A voice as a vector, and the language that chose its encoder."""
 
-    model_config = _example(
+    model_config = example(
         success=True, embedding=[0.013, -0.042], embedding_size=192, language="en", confidence=0.97,
         model="speechbrain/spkrec-ecapa-voxceleb", revision="demo",
     )  # fmt: skip
@@ -147,12 +94,13 @@ class VoiceAnswer(BaseModel):
         )
 
 
-class EmbeddingAnswer(Timed):
+class EmbeddingAnswer(Measured):
     """A voice as a vector."""
 
-    model_config = _example(
+    model_config = example(
         embedding=[0.013, -0.042], normalized=True, revision="demo",
         model="speechbrain/spkrec-ecapa-voxceleb", language="en", processing_time=0.05, audio_duration=3.2,
+        model_device="cpu",
     )  # fmt: skip
 
     embedding: list[float]
@@ -162,7 +110,7 @@ class EmbeddingAnswer(Timed):
     language: str
 
     @classmethod
-    def of(cls, result: SpeakerResult, normalize: bool, **timed: float) -> "EmbeddingAnswer":
+    def of(cls, result: SpeakerResult, normalize: bool, measured: Measured) -> "EmbeddingAnswer":
         """Scaled to length 1 on request."""
         vector = result.embedding.vector
         if normalize:
@@ -173,14 +121,14 @@ class EmbeddingAnswer(Timed):
             model=result.embedding.model,
             revision=result.embedding.revision,
             language=result.language.language,
-            **timed,
+            **measured.model_dump(),
         )
 
 
 class UsConfidenceAnswer(BaseModel):
     """How American the English sounds, in percent; 0.0 where another accent is found."""
 
-    model_config = _example(us_confidence=85.67)
+    model_config = example(us_confidence=85.67)
 
     us_confidence: float
 
@@ -193,7 +141,7 @@ class UsConfidenceAnswer(BaseModel):
 class AccentAnswer(UsConfidenceAnswer):
     """The accent found and the probability of every accent."""
 
-    model_config = _example(
+    model_config = example(
         us_confidence=85.67, accent="us", confidence=0.8567, probabilities={"us": 0.8567, "canada": 0.1}
     )
 
@@ -228,7 +176,7 @@ class TurnsAnswer(BaseModel):
     speakers: list[str]
 
     @classmethod
-    def of(cls, result: DiarizationResult, min_duration: float = 0.0, **timed: float) -> "TurnsAnswer":
+    def of(cls, result: DiarizationResult, min_duration: float = 0.0, **measured: Any) -> "TurnsAnswer":
         """The turns that are at least `min_duration` seconds long."""
         turns = [turn for turn in result.turns if turn.end_s - turn.start_s >= min_duration]
         return cls(
@@ -238,16 +186,16 @@ class TurnsAnswer(BaseModel):
             ],
             segments_count=len(turns),
             speakers=sorted({turn.speaker for turn in turns}),
-            **timed,
+            **measured,
         )
 
 
-class DiarizationAnswer(TurnsAnswer, Timed):
+class DiarizationAnswer(TurnsAnswer, Measured):
     """Who spoke when, and how long it took."""
 
-    model_config = _example(
+    model_config = example(
         diarization_results=[{"start": 0.031, "end": 2.41, "speaker": "SPEAKER_00"}], segments_count=1,
-        speakers=["SPEAKER_00"], processing_time=1.2, audio_duration=30.0,
+        speakers=["SPEAKER_00"], processing_time=1.2, audio_duration=30.0, model_device="cpu",
     )  # fmt: skip
 
 
@@ -300,7 +248,7 @@ class DeepfakeSummary(BaseModel):
 class DeepfakeAnswer(BaseModel):
     """Which parts of a recording are generated."""
 
-    model_config = _example(
+    model_config = example(
         is_deepfake=False, overall_confidence=0.91, model_loaded=True, total_chunks=1,
         chunks=[{"chunk_index": 0, "start_time": 0.0, "end_time": 5.0, "is_ai_generated": False,
                  "confidence": 0.91, "class_probabilities": {"ai_generated": 0.09, "real": 0.91}}],
@@ -343,7 +291,7 @@ class DeepfakeAnswer(BaseModel):
 class AnalysisAnswer(Timed):
     """All that was asked of one recording; what was not asked for is left out."""
 
-    model_config = _example(
+    model_config = example(
         audio_duration=30.0, processing_time=1.4,
         language={"success": True, "language": "en", "name": "English", "confidence": 0.97,
                   "probabilities": {"en": 0.97}},
@@ -366,3 +314,20 @@ class AnalysisAnswer(Timed):
             deepfake=DeepfakeAnswer.of(analysis.deepfake, options) if analysis.deepfake else None,
             **timed,
         )
+
+
+class LineError(BaseModel):
+    """Why one recording of many has no answer; as `deployments.api.errors.ErrorAnswer`."""
+
+    detail: str
+    error_type: str
+    code: str
+
+
+class BatchLine(BaseModel):
+    """One recording of many: its place in the form, its name, and its answer or its error."""
+
+    index: int
+    filename: str
+    answer: AnalysisAnswer | None = None
+    error: LineError | None = None

@@ -6,7 +6,8 @@ The body is the recording itself, or a form with one. After this comes `pipeline
 import asyncio
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 from fastapi import Depends
@@ -16,13 +17,18 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from config.settings import AudioLimits
+from deployments.api.schemas import Measured
 from pipelines.audio import SAMPLE_RATE_HZ, decode
-from pipelines.errors import EmptyAudio, InvalidOptions, UploadMissing, UploadTooLarge
-from pipelines.results import Waveform
+from pipelines.containers import Container, sniff
+from pipelines.errors import EmptyAudio, InvalidOptions, UnsupportedAudio, UploadMissing, UploadTooLarge
+from pipelines.results import ModelInfo, Waveform
 
 FILE_FIELDS = ("file", "audio")
 """Names that the services before this one gave the file; either is taken everywhere."""
 MAX_FILES = 4
+MAX_BATCH_FILES = 256
+MAX_FORM_BYTES = 64 * 1024
+"""What a form may have beside its one recording."""
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 64 * 1024
 
@@ -35,16 +41,33 @@ class _InMemoryParser(MultiPartParser):
     spool_max_size = sys.maxsize
 
 
-class Upload:
-    """The bytes of a request and what stood beside them."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of a form, or a whole body, whose field and name are empty."""
 
-    def __init__(self, request: Request, data: bytes, fields: dict[str, str]) -> None:
+    field: str
+    name: str
+    data: bytes
+
+
+class Upload:
+    """The bytes of a recording and what stood beside them."""
+
+    def __init__(self, request: Request, part: Part, fields: dict[str, str]) -> None:
         self._request = request
-        self._data = data
+        self._data = part.data
         self._fields = fields
         self._started = time.perf_counter()
+        self.name = part.name
+        """What the client called the file."""
         self.audio_duration = 0.0
         """Seconds of audio, once it is decoded."""
+
+    @property
+    def request_id(self) -> str:
+        """Of its request."""
+        request_id: str = self._request.state.request_id
+        return request_id
 
     @property
     def processing_time(self) -> float:
@@ -64,6 +87,18 @@ class Upload:
         self.audio_duration = round(len(waveform) / SAMPLE_RATE_HZ, 3)
         return waveform
 
+    def require_wav(self, limit: int) -> None:
+        """Refuse what is no WAV by its content, or has more than `limit` bytes.
+
+        Raises:
+            UploadTooLarge: More bytes.
+            UnsupportedAudio: Another container, or none.
+        """
+        if len(self._data) > limit:
+            raise _too_large(limit)
+        if sniff(self._data) is not Container.WAV:
+            raise UnsupportedAudio("The recording is no WAV; this endpoint takes nothing else.")
+
     def options(self, model: type[Options]) -> Options:
         """Options from the query and the form; the form wins.
 
@@ -81,6 +116,15 @@ class Upload:
             raise InvalidOptions("; ".join(sentences)) from error
 
 
+def measured(info: ModelInfo, *uploads: Upload) -> Measured:
+    """How long answering took, how many seconds of audio there were in all, and on what device."""
+    return Measured(
+        processing_time=max(upload.processing_time for upload in uploads),
+        audio_duration=round(sum(upload.audio_duration for upload in uploads), 3),
+        model_device=info.device,
+    )
+
+
 def limits_of(request: Request) -> AudioLimits:
     """The limits of the application that serves a request."""
     limits: AudioLimits = request.app.state.settings.limits
@@ -95,27 +139,81 @@ async def read_upload(request: Request) -> Upload:
         UploadMissing: A form that is damaged or has no file under a known name.
         EmptyAudio: The recording has no bytes.
     """
-    limit = limits_of(request).max_upload_bytes
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
-        raise _too_large(limit)
-    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        data, fields = await _read_form(request, limit)
-    else:
-        data, fields = b"".join([chunk async for chunk in _counted(request, limit)]), {}
-    if not data:
-        raise EmptyAudio("The recording is empty: 0 bytes.")
-    return Upload(request, data, fields)
+    return await _read_one(request, limits_of(request).max_upload_bytes)
 
 
 Sent = Annotated[Upload, Depends(read_upload)]
 
 
-async def _read_form(request: Request, limit: int) -> tuple[bytes, dict[str, str]]:
+async def read_wav(request: Request) -> Upload:
+    """Read a recording for ``/identify``: WAV by its content, and smaller than others may be.
+
+    Raises:
+        UploadTooLarge: The recording, or the body, is over the limit.
+        UnsupportedAudio: It is no WAV.
+        UploadMissing, EmptyAudio: As `read_upload`.
+    """
+    limits = limits_of(request)
+    limit = min(limits.max_upload_bytes, limits.max_accent_upload_bytes)
+    upload = await _read_one(request, limit + MAX_FORM_BYTES)
+    upload.require_wav(limit)
+    return upload
+
+
+SentWav = Annotated[Upload, Depends(read_wav)]
+
+
+async def read_pair(request: Request) -> tuple[Upload, Upload]:
+    """Read a form with two recordings, ``file1`` and ``file2``; errors as `read_upload`."""
+    parts, fields = await read_parts(request, limits_of(request).max_upload_bytes)
+    return (
+        Upload(request, named(parts, "file1"), fields),
+        Upload(request, named(parts, "file2"), fields),
+    )
+
+
+SentPair = Annotated[tuple[Upload, Upload], Depends(read_pair)]
+
+
+async def read_with_embedding(request: Request) -> tuple[Upload, bytes]:
+    """Read a form with a recording and an ``embedding`` file; errors as `read_upload`."""
+    parts, fields = await read_parts(request, limits_of(request).max_upload_bytes)
+    return Upload(request, named(parts, *FILE_FIELDS), fields), named(parts, "embedding").data
+
+
+SentWithEmbedding = Annotated[tuple[Upload, bytes], Depends(read_with_embedding)]
+
+
+async def read_batch(request: Request) -> list[Upload]:
+    """Read a form with many recordings, under any names, in their order; errors as `read_upload`.
+
+    An empty recording is no error here: it is answered in its own line.
+    """
+    parts, fields = await read_parts(request, limits_of(request).max_upload_bytes, MAX_BATCH_FILES)
+    if not parts:
+        raise UploadMissing("The form has no file.")
+    return [Upload(request, part, fields) for part in parts]
+
+
+SentBatch = Annotated[list[Upload], Depends(read_batch)]
+
+
+async def read_parts(
+    request: Request, limit: int, max_files: int = MAX_FILES
+) -> tuple[list[Part], dict[str, str]]:
+    """Read a form into memory: its files, and its other fields.
+
+    Raises:
+        UploadTooLarge: The body is over `limit` bytes.
+        UploadMissing: It is no form, or a damaged one.
+    """
+    check_announced(request, limit)
+    if not _is_form(request):
+        raise UploadMissing("The body is no multipart form.")
     parser = _InMemoryParser(
         request.headers,
-        _counted(request, limit),
-        max_files=MAX_FILES,
+        counted(request, limit),
+        max_files=max_files,
         max_fields=MAX_FIELDS,
         max_part_size=MAX_FIELD_BYTES,
     )
@@ -123,17 +221,57 @@ async def _read_form(request: Request, limit: int) -> tuple[bytes, dict[str, str
         form = await parser.parse()
     except MultiPartException as error:
         raise UploadMissing(f"The form cannot be read: {error.message}") from error
+    parts, fields = [], {}
     try:
-        for name in FILE_FIELDS:
-            if isinstance(part := form.get(name), UploadFile):
-                fields = {key: value for key, value in form.items() if isinstance(value, str)}
-                return await part.read(), fields
+        for key, value in form.multi_items():
+            if isinstance(value, UploadFile):
+                parts.append(Part(key, value.filename or "", await value.read()))
+            else:
+                fields[key] = value
     finally:
         await form.close()
-    raise UploadMissing(f"The form has no file in a field named {' or '.join(FILE_FIELDS)}.")
+    return parts, fields
 
 
-async def _counted(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+def named(parts: Sequence[Part], *names: str) -> Part:
+    """The first part under one of the names, the first of them first.
+
+    Raises:
+        UploadMissing: There is none.
+        EmptyAudio: It has no bytes.
+    """
+    found = next((part for name in names for part in parts if part.field == name), None)
+    if found is None:
+        raise UploadMissing(f"The form has no file in a field named {' or '.join(names)}.")
+    if not found.data:
+        raise EmptyAudio(f"The file in {found.field} is empty: 0 bytes.")
+    return found
+
+
+async def _read_one(request: Request, limit: int) -> Upload:
+    if _is_form(request):
+        parts, fields = await read_parts(request, limit)
+        return Upload(request, named(parts, *FILE_FIELDS), fields)
+    check_announced(request, limit)
+    data = b"".join([chunk async for chunk in counted(request, limit)])
+    if not data:
+        raise EmptyAudio("The recording is empty: 0 bytes.")
+    return Upload(request, Part("", "", data), {})
+
+
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+
+
+def check_announced(request: Request, limit: int) -> None:
+    """Refuse a body whose announced length is over the limit (UploadTooLarge)."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise _too_large(limit)
+
+
+async def counted(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    """The body as it comes; UploadTooLarge as soon as it is over the limit."""
     received = 0
     async for chunk in request.stream():
         received += len(chunk)

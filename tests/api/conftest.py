@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Callable
 import httpx2
 import numpy as np
 import pytest
+from local_shared import LocalShared
 
-from config.settings import AudioLimits, ChunkOptions, GraphSettings, SpeakerCount
+from config.checkpoints import CHECKPOINTS
+from config.settings import AudioLimits, ChunkOptions, GraphSettings, ModelKey, SpeakerCount
 from deployments.api.analyzer import TASKS, AccentModel, Analysis, GraphHealth, SpeakerResult, Task
 from deployments.api.app import create_app
+from pipelines.errors import ModelUnavailable
 from pipelines.results import (
     AccentResult,
     DeepfakeChunk,
@@ -32,7 +35,12 @@ class FakeAnalyzer:
     """Gives fixed answers, keeps what it was asked, and raises `error` instead when it has one."""
 
     def __init__(self) -> None:
+        self.shared = LocalShared()
+        self.diarization_model = ModelKey.DIARIZATION_COMMUNITY_1
         self.error: BaseException | None = None
+        self.unavailable: set[ModelKey] = set()
+        self.encoder: ModelKey | None = None
+        self.pair: tuple[Waveform, Waveform] | None = None
         self.waveform: Waveform | None = None
         self.speakers: SpeakerCount | None = None
         self.options: ChunkOptions | None = None
@@ -52,9 +60,20 @@ class FakeAnalyzer:
         self._heard(waveform)
         return LANGUAGE
 
-    async def embed(self, waveform: Waveform) -> SpeakerResult:
+    async def embed(self, waveform: Waveform, encoder: ModelKey | None = None) -> SpeakerResult:
         self._heard(waveform)
+        self.encoder = encoder
         return SpeakerResult(Embedding(VECTOR, "LanceaKing/spkrec-ecapa-cnceleb", "demo"), LANGUAGE)
+
+    async def embed_pair(self, first: Waveform, second: Waveform) -> tuple[SpeakerResult, SpeakerResult]:
+        self.pair = (first, second)
+        return await self.embed(first), await self.embed(second)
+
+    async def info(self, model: ModelKey) -> ModelInfo:
+        if model in self.unavailable:
+            raise ModelUnavailable(f"Model {model} is not loaded: no checkpoint.")
+        labels = ("fake", "real") if model is ModelKey.DEEPFAKE else ()
+        return ModelInfo(model, CHECKPOINTS[model].hub_id, "demo", "demo", "cpu", 7, labels)
 
     async def identify_accent(self, waveform: Waveform, model: AccentModel) -> AccentResult:
         self._heard(waveform)

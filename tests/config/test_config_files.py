@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 from ray.serve.schema import (
     DeploymentSchema,
     RayActorOptionsSchema,
@@ -12,10 +13,23 @@ from ray.serve.schema import (
     ServeDeploySchema,
 )
 
-from config.settings import BatchTunables, GraphSettings, IngressTunables
-from deployments.graph import NAMES, build
+from config.settings import (
+    AdmissionTunables,
+    BatchTunables,
+    CacheTunables,
+    GraphSettings,
+    IngressTunables,
+    StatisticsTunables,
+)
+from deployments.graph import NAMES, SHARED, build
 
 ROOT = Path(__file__).parents[2]
+TUNABLES: dict[str, type[BaseModel]] = {
+    "Ingress": IngressTunables,
+    "Cache": CacheTunables,
+    "Admission": AdmissionTunables,
+    "Statistics": StatisticsTunables,
+}
 FILES = ["serve_config.yaml", "config/demo.yaml", "config/cpu.yaml"]
 
 
@@ -49,16 +63,17 @@ def test_every_deployment_that_a_file_names_is_in_the_graph(file: str) -> None:
     assert named <= deployments_of(build(settings(file)))
 
 
-def test_the_graph_holds_a_deployment_per_model_and_the_ingress() -> None:
-    assert deployments_of(build(settings("serve_config.yaml"))) == {*NAMES.values(), "Ingress"}
+def test_the_graph_holds_a_deployment_per_model_the_ingress_and_what_ingresses_share() -> None:
+    expected = {*NAMES.values(), *SHARED, "Ingress"}
+
+    assert deployments_of(build(settings("serve_config.yaml"))) == expected
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_the_user_config_of_a_file_is_valid(file: str) -> None:
     for deployment in application(file).deployments:
         if isinstance(deployment.user_config, dict):
-            model = IngressTunables if deployment.name == "Ingress" else BatchTunables
-            model.model_validate(deployment.user_config)
+            TUNABLES.get(deployment.name, BatchTunables).model_validate(deployment.user_config)
 
 
 def test_production_fits_one_gpu_exactly() -> None:
@@ -85,6 +100,6 @@ def test_production_takes_every_checkpoint_from_the_hub() -> None:
 def test_the_demo_fits_two_cores_and_no_gpu() -> None:
     named = application("config/demo.yaml").deployments
 
-    assert {deployment.name for deployment in named} == {*NAMES.values(), "Ingress"}
+    assert {deployment.name for deployment in named} == {*NAMES.values(), *SHARED, "Ingress"}
     assert sum(actor_options(d)["num_cpus"] for d in named) <= 2
     assert not any(actor_options(d).get("num_gpus") for d in named)

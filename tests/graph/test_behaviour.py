@@ -1,19 +1,19 @@
 """What the demo graph answers is right, over HTTP, on clips of voices that training never heard."""
 
-import json
 from itertools import combinations
 from typing import Any
 
 import httpx2
 import numpy as np
 import pytest
-from launched import ROOT
+from pyannote.core import Annotation, Segment
+from pyannote.database.util import load_rttm
+from pyannote.metrics.diarization import DiarizationErrorRate
+from recordings import DATA, LABELS, post, wav
 
 from pipelines.routing import encoder_for
 from pipelines.similarity import DEFAULT_THRESHOLD
 
-DATA = ROOT / "tests" / "data"
-LABELS: dict[str, dict[str, Any]] = json.loads((DATA / "labels.json").read_text())
 MULTILINGUAL = [name for name, label in LABELS.items() if "language" in label and "accent" not in label]
 ACCENTED = [name for name, label in LABELS.items() if "accent" in label]
 HUB_ID = {
@@ -23,10 +23,7 @@ HUB_ID = {
 
 
 def ask(http: httpx2.Client, path: str, name: str, **options: Any) -> dict[str, Any]:
-    response = http.post(path, files={"file": (name, (DATA / name).read_bytes())}, **options)
-    assert response.status_code == 200, response.text
-    answer: dict[str, Any] = response.json()
-    return answer
+    return post(http, path, files={"file": (name, (DATA / name).read_bytes())}, **options)
 
 
 @pytest.mark.parametrize("name", MULTILINGUAL)
@@ -52,9 +49,12 @@ def test_a_voice_matches_itself_and_no_other(http: httpx2.Client) -> None:
     assert min(same) > DEFAULT_THRESHOLD > max(other)
 
 
+@pytest.mark.parametrize("path", ["/identify", "/classify-us-accent"])
 @pytest.mark.parametrize("name", ACCENTED)
-def test_american_english_sounds_american_and_no_other_does(http: httpx2.Client, name: str) -> None:
-    confidence = ask(http, "/classify-us-accent", name)["us_confidence"]
+def test_american_english_sounds_american_and_no_other_does(
+    http: httpx2.Client, path: str, name: str
+) -> None:
+    confidence = post(http, path, files={"file": wav(name)})["us_confidence"]
 
     if LABELS[name]["accent"] == "us":
         assert confidence > 50
@@ -77,3 +77,17 @@ def test_the_vocoded_part_is_the_flagged_one(http: httpx2.Client) -> None:
 
 def unit(vector: list[float]) -> np.ndarray:
     return np.array(vector) / np.linalg.norm(vector)
+
+
+@pytest.mark.parametrize("num_speakers", [None, 2])
+def test_the_turns_of_a_conversation_are_found(http: httpx2.Client, num_speakers: int | None) -> None:
+    name, options = "conversation.flac", {} if num_speakers is None else {"num_speakers": num_speakers}
+    reference = load_rttm(DATA / "conversation.rttm")["conversation"]
+
+    answer = ask(http, "/diarize", name, params=options)
+
+    assert len(answer["speakers"]) == LABELS[name]["speakers"]
+    found = Annotation()
+    for number, turn in enumerate(answer["diarization_results"]):
+        found[Segment(turn["start"], turn["end"]), number] = turn["speaker"]
+    assert DiarizationErrorRate(collar=0.0, skip_overlap=False)(reference, found) <= 0.15

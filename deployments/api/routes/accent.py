@@ -6,16 +6,20 @@ from deployments.api.documentation import takes_recording
 from deployments.api.options import AccentOptions
 from deployments.api.routes import Asked
 from deployments.api.schemas import AccentAnswer, UsConfidenceAnswer
-from deployments.api.upload import Sent
+from deployments.api.upload import Sent, SentWav
 
 router = APIRouter(tags=["accent"])
 
 
-@router.post("/identify", openapi_extra=takes_recording(AccentOptions))
-async def identify(upload: Sent, analyzer: Asked) -> AccentAnswer | UsConfidenceAnswer:
-    """Percent of confidence that the accent is American (XLSR model); nothing else unless asked."""
+@router.post("/identify", openapi_extra=takes_recording(AccentOptions, "audio/wav"))
+async def identify(upload: SentWav, analyzer: Asked) -> AccentAnswer | UsConfidenceAnswer:
+    """Percent of confidence that the accent is American (XLSR model); nothing else unless asked.
+
+    Takes WAV alone, and a bounded number of requests at a time.
+    """
     options = upload.options(AccentOptions)
-    result = await analyzer.identify_accent(await upload.decode(), "xlsr")
+    async with analyzer.shared.admitted(upload.request_id):
+        result = await analyzer.identify_accent(await upload.decode(), "xlsr")
     return AccentAnswer.of(result, 2) if options.detail else UsConfidenceAnswer.of(result, 2)
 
 

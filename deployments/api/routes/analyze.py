@@ -1,20 +1,75 @@
-"""All questions of one recording."""
+"""All questions of one recording, or of many."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 
 from fastapi import APIRouter
+from starlette.responses import StreamingResponse
 
-from deployments.api.documentation import takes_recording
+from deployments.api.analyzer import Analyzer
+from deployments.api.documentation import takes_form, takes_recording
+from deployments.api.errors import error_type
 from deployments.api.options import AnalyzeOptions
 from deployments.api.routes import Asked
-from deployments.api.schemas import AnalysisAnswer
-from deployments.api.upload import Sent
+from deployments.api.schemas import AnalysisAnswer, BatchLine, LineError
+from deployments.api.upload import Sent, SentBatch, Upload
+from pipelines.errors import VoxError
 
 router = APIRouter(prefix="/v1", tags=["analyze"])
+
+BATCH_WINDOW = 4
+"""Recordings of one request under way at a time."""
+NDJSON = "application/x-ndjson"
 
 
 @router.post("/analyze", openapi_extra=takes_recording(AnalyzeOptions), response_model_exclude_none=True)
 async def analyze(upload: Sent, analyzer: Asked) -> AnalysisAnswer:
     """One upload, all questions side by side, one answer; `tasks` chooses."""
-    options = upload.options(AnalyzeOptions)
+    return await _analysis(upload, analyzer, upload.options(AnalyzeOptions))
+
+
+@router.post(
+    "/batch",
+    openapi_extra=takes_form(("file",), AnalyzeOptions, many=True),
+    response_class=StreamingResponse,
+    responses={200: {"content": {NDJSON: {"schema": BatchLine.model_json_schema()}},
+                     "description": "A line of JSON per recording, as each is ready."}},
+)  # fmt: skip
+async def batch(uploads: SentBatch, analyzer: Asked) -> StreamingResponse:
+    """Many uploads in one form, a line of JSON for each as soon as it is ready.
+
+    A recording that cannot be answered has its error in its own line and costs the others nothing.
+    """
+    options = uploads[0].options(AnalyzeOptions)
+    return StreamingResponse(_lines(uploads, analyzer, options), media_type=NDJSON)
+
+
+async def _lines(
+    uploads: Sequence[Upload], analyzer: Analyzer, options: AnalyzeOptions
+) -> AsyncIterator[str]:
+    """Lines as they are ready, in no order; when the client goes, what is under way is cancelled."""
+    places = asyncio.Semaphore(BATCH_WINDOW)
+
+    async def one(index: int, upload: Upload) -> BatchLine:
+        async with places:
+            try:
+                answer = await _analysis(upload, analyzer, options)
+            except VoxError as error:
+                failure = LineError(detail=error.detail, error_type=error_type(error), code=error.code)
+                return BatchLine(index=index, filename=upload.name, error=failure)
+            return BatchLine(index=index, filename=upload.name, answer=answer)
+
+    tasks = [asyncio.create_task(one(index, upload)) for index, upload in enumerate(uploads)]
+    try:
+        for ready in asyncio.as_completed(tasks):
+            yield (await ready).model_dump_json(exclude_none=True) + "\n"
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _analysis(upload: Upload, analyzer: Analyzer, options: AnalyzeOptions) -> AnalysisAnswer:
     waveform = await upload.decode()
     analysis = await analyzer.analyze(waveform, options.tasks, options.speakers, options.chunks)
     return AnalysisAnswer.of(

@@ -2,17 +2,49 @@
 
 from fastapi import APIRouter
 
-from deployments.api.documentation import takes_recording
+from config.checkpoints import CHECKPOINTS
+from config.settings import ModelKey
+from deployments.api.documentation import RESPONSES, takes_recording
+from deployments.api.health_schemas import ModelAnswer, ModelInfoAnswer, ModelStatusAnswer
 from deployments.api.options import DeepfakeOptions
 from deployments.api.routes import Asked
 from deployments.api.schemas import DeepfakeAnswer
 from deployments.api.upload import Sent
+from pipelines.audio import SAMPLE_RATE_HZ
+from pipelines.errors import VoxError
 
-router = APIRouter(tags=["deepfake"])
+router = APIRouter(prefix="/audio", tags=["deepfake"])
+
+CLASS_NAMES = {"fake": "AI-generated", "real": "real"}
 
 
-@router.post("/audio/analyze-audio", openapi_extra=takes_recording(DeepfakeOptions))
+@router.post("/analyze-audio", openapi_extra=takes_recording(DeepfakeOptions))
 async def analyze_audio(upload: Sent, analyzer: Asked) -> DeepfakeAnswer:
     """Which of the overlapping chunks are AI-generated; more than half of them make a deepfake."""
     chunks = upload.options(DeepfakeOptions).chunks
     return DeepfakeAnswer.of(await analyzer.detect_deepfake(await upload.decode(), chunks), chunks)
+
+
+@router.get("/model-status")
+async def model_status(analyzer: Asked) -> ModelStatusAnswer:
+    """Whether the model is loaded, and why not."""
+    name = CHECKPOINTS[ModelKey.DEEPFAKE].hub_id
+    try:
+        info = await analyzer.info(ModelKey.DEEPFAKE)
+    except VoxError as error:
+        return ModelStatusAnswer(
+            model_loaded=False, status="unavailable", model_name=name, device=None, detail=error.detail
+        )
+    return ModelStatusAnswer(model_loaded=True, status="ready", model_name=name, device=info.device)
+
+
+@router.get("/model-info", responses={503: RESPONSES[503]})
+async def model_info(analyzer: Asked) -> ModelInfoAnswer:
+    """What is loaded, and what its outputs mean."""
+    info = await analyzer.info(ModelKey.DEEPFAKE)
+    return ModelInfoAnswer(
+        **ModelAnswer.of(info).model_dump(),
+        model_name=info.hub_id,
+        class_mapping={str(index): CLASS_NAMES[label] for index, label in enumerate(info.labels)},
+        sample_rate=SAMPLE_RATE_HZ,
+    )

@@ -6,7 +6,7 @@ from deployments.api.documentation import takes_recording
 from deployments.api.options import DiarizationOptions
 from deployments.api.routes import Asked
 from deployments.api.schemas import DiarizationAnswer
-from deployments.api.upload import Sent
+from deployments.api.upload import Sent, measured
 
 router = APIRouter(tags=["diarization"])
 
@@ -19,8 +19,7 @@ async def diarize(upload: Sent, analyzer: Asked) -> DiarizationAnswer:
     answer = DiarizationAnswer.of(
         result,
         options.min_duration,
-        processing_time=upload.processing_time,
-        audio_duration=upload.audio_duration,
+        **measured(await analyzer.info(analyzer.diarization_model), upload).model_dump(),
     )
     assert isinstance(answer, DiarizationAnswer)
     return answer

@@ -1,20 +1,31 @@
 """What the service says of itself."""
 
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import APIRouter, Request, Response, status
-from starlette.responses import JSONResponse, RedirectResponse
+from starlette.responses import RedirectResponse
 
+from deployments.api.graph_schemas import IndexAnswer, QueueSystem
+from deployments.api.health_schemas import HealthAnswer
 from deployments.api.routes import Asked
-from deployments.api.schemas import HealthAnswer
 
 VERSION = version("voxgraph")
+OPTIMIZATIONS = [
+    "in-memory audio, decoded once",
+    "batches of what waits, per replica",
+    "result cache shared by all replicas",
+    "identical requests computed once",
+    "deepfake chunks fanned out",
+]
+RESPONSE_FORMAT = {
+    "POST /identify": '{"us_confidence": 85.67}',
+    "errors": '{"detail", "error_type", "code", "timestamp", "request_id"}',
+}
 
 router = APIRouter(tags=["service"])
 
 
-@router.get("/health")
+@router.get("/health", responses={503: {"model": HealthAnswer, "description": "No model answers."}})
 async def health(analyzer: Asked, response: Response) -> HealthAnswer:
     """Which models answer, where they run and what they have loaded; 503 where none answers."""
     answer = HealthAnswer.of(await analyzer.health(), VERSION)
@@ -23,19 +34,26 @@ async def health(analyzer: Asked, response: Response) -> HealthAnswer:
     return answer
 
 
-@router.get("/", response_model=None)
-async def index(request: Request) -> Response:
+@router.get("/", response_model=IndexAnswer, responses={307: {"description": "Browsers go to /docs."}})
+async def index(request: Request, analyzer: Asked) -> IndexAnswer | Response:
     """Name, version and endpoints; browsers are sent to the documentation."""
     if "text/html" in request.headers.get("accept", ""):
         return RedirectResponse(request.url_for("swagger_ui_html").path)
-    return JSONResponse(
-        {"name": "voxgraph", "version": VERSION, "docs": "/docs", "endpoints": _endpoints(request)}
+    queue = await analyzer.shared.queue()
+    return IndexAnswer(
+        message="voxgraph: questions people ask of a voice recording, answered",
+        version=VERSION,
+        docs="/docs",
+        response_format=RESPONSE_FORMAT,
+        optimizations=OPTIMIZATIONS,
+        queue_system=QueueSystem(max_concurrent_requests=queue.max_running, max_queue_size=queue.max_queued),
+        endpoints=_endpoints(request),
     )
 
 
-def _endpoints(request: Request) -> dict[str, Any]:
+def _endpoints(request: Request) -> dict[str, str]:
     """What the running application's own OpenAPI says, a line each."""
-    paths: dict[str, dict[str, dict[str, Any]]] = request.app.openapi()["paths"]
+    paths: dict[str, dict[str, dict[str, str]]] = request.app.openapi()["paths"]
     return {
         f"{method.upper()} {path}": operation.get("summary", "")
         for path, operations in paths.items()

@@ -1,12 +1,17 @@
-"""A voice as a vector."""
+"""A voice as a vector, and whether two voices are one speaker's."""
+
+from dataclasses import replace
 
 from fastapi import APIRouter
 
-from deployments.api.documentation import takes_recording
-from deployments.api.options import EmbeddingOptions
+from deployments.api.comparison_schemas import ComparisonAnswer
+from deployments.api.documentation import takes_form, takes_recording
+from deployments.api.options import ComparisonOptions, EmbeddingOptions
 from deployments.api.routes import Asked
 from deployments.api.schemas import EmbeddingAnswer, VoiceAnswer
-from deployments.api.upload import Sent
+from deployments.api.upload import Sent, SentPair, SentWithEmbedding, measured
+from pipelines.embedding_files import read_embedding
+from pipelines.routing import encoder_named
 
 router = APIRouter(tags=["speaker"])
 
@@ -22,9 +27,31 @@ async def embedding(upload: Sent, analyzer: Asked) -> EmbeddingAnswer:
     """A voice as 192 numbers, scaled to length 1 unless told otherwise."""
     options = upload.options(EmbeddingOptions)
     result = await analyzer.embed(await upload.decode())
-    return EmbeddingAnswer.of(
-        result,
-        options.normalize,
-        processing_time=upload.processing_time,
-        audio_duration=upload.audio_duration,
-    )
+    info = await analyzer.info(encoder_named(result.embedding.model))
+    return EmbeddingAnswer.of(result, options.normalize, measured(info, upload))
+
+
+@router.post("/compare", openapi_extra=takes_form(("file1", "file2"), ComparisonOptions))
+async def compare(uploads: SentPair, analyzer: Asked) -> ComparisonAnswer:
+    """Whether two recordings are of one speaker; one encoder embeds both."""
+    threshold = uploads[0].options(ComparisonOptions).threshold
+    first, second = await analyzer.embed_pair(*[await upload.decode() for upload in uploads])
+    info = await analyzer.info(encoder_named(first.embedding.model))
+    return ComparisonAnswer.of(first.embedding, second.embedding, threshold, measured(info, *uploads))
+
+
+@router.post("/compare_embedding", openapi_extra=takes_form(("audio", "embedding"), ComparisonOptions))
+async def compare_embedding(sent: SentWithEmbedding, analyzer: Asked) -> ComparisonAnswer:
+    """Whether a recording is of the speaker of an embedding.
+
+    The embedding is .npy, .npz, .json, safetensors, or a pickle of numbers and nothing else. One that names
+    its model is compared in that model's space; one that does not is taken to be of the recording's.
+    """
+    upload, data = sent
+    threshold = upload.options(ComparisonOptions).threshold
+    known = read_embedding(data)
+    encoder = None if known.model is None else encoder_named(known.model)
+    found = (await analyzer.embed(await upload.decode(), encoder)).embedding
+    stored = replace(found, vector=known.vector, revision=known.revision or found.revision)
+    info = await analyzer.info(encoder_named(found.model))
+    return ComparisonAnswer.of(found, stored, threshold, measured(info, upload))

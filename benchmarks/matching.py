@@ -1,0 +1,127 @@
+"""Time the search of a gallery that comes as JSON: ``python -m benchmarks.matching``.
+
+Ours is all that ``/find-match`` does once the body is in memory. The naive way is ``json.loads`` and
+``pipelines.similarity.cosine`` for each pair. Times are of the processor: both use one thread, so on a free
+core they are also those of the clock. Each measurement has a process of its own.
+"""
+
+import argparse
+import json
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from deployments.api import voices
+from pipelines.matching import cosines, nearest
+from pipelines.results import Embedding
+from pipelines.similarity import EMBEDDING_DIM, cosine
+
+TOP = 5
+
+
+class Measured(NamedTuple):
+    """One row of the table."""
+
+    body_mb: float
+    parse_ms: float
+    match_ms: float
+    peak_mb: float
+    """Memory at the worst moment, beyond what the process had with the body in it."""
+    best: str
+
+
+def body_of(count: int, digits: int) -> bytearray:
+    """A request with `count` voices, their numbers printed with so many significant digits."""
+    random = np.random.default_rng(count)
+    body = bytearray()
+    for index in range(count):
+        text = ", ".join(
+            f"{number:.{digits}g}" for number in random.normal(0.0, 0.07, EMBEDDING_DIM).tolist()
+        )
+        if not index:
+            body += f'{{"user_embedding": [{text}], "stored_embeddings": ['.encode()
+        separator = ", " if index else ""
+        body += f'{separator}{{"id": "user-{index}", "embedding": [{text}], "metadata": {{"n": 1}}}}'.encode()
+    body += f'], "top_n": {TOP}}}'.encode()
+    return body
+
+
+def ours(body: bytearray) -> tuple[float, float, str]:
+    """Milliseconds of parsing and of matching, and the best id. Matching is timed again on its own."""
+    started = time.process_time()
+    best = json.loads(voices.search(body))["best_match"]["id"]
+    whole = time.process_time() - started
+    count = body.count(b'"id"')
+    block = np.random.default_rng(0).normal(size=(voices.BLOCK, EMBEDDING_DIM))
+    started = time.process_time()
+    found = [cosines(block[0], block) for _ in range(0, count, voices.BLOCK)]
+    nearest(np.concatenate(found), TOP)
+    match = time.process_time() - started
+    return 1e3 * (whole - match), 1e3 * match, best
+
+
+def naive(body: bytearray) -> tuple[float, float, str]:
+    """The same of a parser that makes a Python object of every number, and of one pair at a time."""
+    started = time.process_time()
+    asked = json.loads(body)
+    parsed = time.process_time()
+    query = Embedding(np.array(asked["user_embedding"]), "m", "r")
+    scored = [
+        (cosine(query, Embedding(np.array(stored["embedding"]), "m", "r")), stored["id"])
+        for stored in asked["stored_embeddings"]
+    ]
+    best = max(scored)[1]
+    return 1e3 * (parsed - started), 1e3 * (time.process_time() - parsed), best
+
+
+def measure(way: Callable[[bytearray], tuple[float, float, str]], count: int, digits: int) -> Measured:
+    """One way on one gallery, in this process."""
+    body = body_of(count, digits)
+    # Linux: forget the highest resident size so far.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _status_mb("VmRSS")
+    parse_ms, match_ms, best = way(body)
+    return Measured(len(body) / 1e6, parse_ms, match_ms, _status_mb("VmHWM") - before, best)
+
+
+def _status_mb(name: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.matching", description=__doc__)
+    parser.add_argument("--stored", type=int, nargs="+", default=[1_000, 10_000, 100_000], metavar="N")
+    parser.add_argument("--digits", type=int, default=9, help="9 are a float32's, 17 a float64's")
+    parser.add_argument(
+        "--naive-at-most",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="larger galleries are measured at N the naive way, and scaled",
+    )
+    options = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    titles = ("body MB", "parse ms", "match ms", "all ms", "peak MB")
+    print(f"{'stored':>8} {'way':14}" + "".join(f"{title:>10}" for title in titles))
+    with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
+        for count in options.stored:
+            for way in (ours, naive):
+                size = min(count, options.naive_at_most) if way is naive else count
+                row = pool.submit(measure, way, size, options.digits).result()
+                assert row.best == "user-0"
+                scale = count / size
+                name = way.__name__ + (" (scaled)" if scale > 1 else "")
+                numbers = [scale * number for number in (row.parse_ms, row.match_ms)]
+                cells = (scale * row.body_mb, *numbers, sum(numbers), scale * row.peak_mb)
+                print(f"{count:8} {name:14}" + "".join(f"{cell:10.0f}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""How an ingress replica uses what all of them share: cache, admission, statistics.
+
+None of the three may cost an answer: where the cache or the statistics cannot be reached, requests are
+answered without them.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from ray.serve.handle import DeploymentHandle
+
+from deployments.admission import QueueStatus
+from deployments.cache import CacheInfo, Taken
+from deployments.calls import Deadline, call
+from deployments.leases import renewing
+from deployments.statistics import CleanupStatus, Count, Counts
+from pipelines.errors import DeadlineExceeded, ModelUnavailable, Overloaded
+from pipelines.results import Waveform
+
+T = TypeVar("T")
+
+REPORTED_EVERY_S = 0.1
+ASKED_FOR_S = 5.0
+"""Deadline of a question about the graph itself."""
+INLINE_BYTES = 1 << 20
+"""More than so many bytes are hashed in a thread: a megabyte takes under a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedHandles:
+    """Handles of the three deployments."""
+
+    cache: DeploymentHandle
+    admission: DeploymentHandle
+    statistics: DeploymentHandle
+
+
+class Shared:
+    """The three deployments as one ingress replica sees them.
+
+    Args:
+        handles: Of the three.
+        place_deadline_s: Seconds that `admitted` gives.
+    """
+
+    def __init__(self, handles: SharedHandles, place_deadline_s: float) -> None:
+        self.place_deadline_s = place_deadline_s
+        self._handles = handles
+        self._requests: dict[str, Count] = {}
+        self._inferences: dict[str, Count] = {}
+        self._reporting: asyncio.Task[None] | None = None
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def cached(
+        self, key: str, question: str, compute: Callable[[], Awaitable[T]], deadline: Deadline
+    ) -> T:
+        """The answer kept under a key, or what `compute` gives; an identical request in flight is waited for.
+
+        Args:
+            key: Of `key_of`.
+            question: Its name in the statistics.
+            compute: Called at most once.
+            deadline: When to give up waiting; `compute` has its own.
+
+        Raises:
+            VoxError: What `compute` raises; it is not kept.
+        """
+        cache = self._handles.cache
+        try:
+            taken: Taken = await call(lambda: cache.take.remote(key), deadline)
+        except (ModelUnavailable, Overloaded):
+            return await self._timed(question, compute)
+        if taken.lease is None:
+            value: T = taken.value
+            return value
+        try:
+            async with renewing(lambda: cache.renew.remote(taken.lease)):
+                value = await self._timed(question, compute)
+        except BaseException:
+            self._later(lambda: cache.give_up.remote(taken.lease))
+            raise
+        self._later(lambda: cache.put.remote(taken.lease, value))
+        return value
+
+    @contextlib.asynccontextmanager
+    async def admitted(self, request_id: str) -> AsyncIterator[None]:
+        """A place among the running requests of the whole graph; the wait and the block share a deadline.
+
+        Args:
+            request_id: Shown while it runs.
+
+        Raises:
+            Overloaded: As many wait as may.
+            DeadlineExceeded: The time is over.
+        """
+        admission, seconds = self._handles.admission, self.place_deadline_s
+        deadline = Deadline.after(seconds)
+        lease = await call(lambda: admission.enter.remote(request_id), deadline)
+        try:
+            async with asyncio.timeout_at(deadline.at), renewing(lambda: admission.renew.remote(lease)):
+                yield
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"The answer was not ready within {seconds:g} s.") from error
+        finally:
+            self._later(lambda: admission.leave.remote(lease))
+
+    def observe(self, path: str, status: int, seconds: float) -> None:
+        """Count one answered request; the graph's statistics have it a moment later."""
+        count = Count(1, int(status >= 400), seconds)
+        self._requests[path] = self._requests.get(path, Count()) + count
+        self._report_soon()
+
+    async def counts(self) -> Counts:
+        """What all ingress replicas have counted; this one's own to the last request."""
+        await self._report()
+        counts: Counts = await self._ask(self._handles.statistics.counts.remote)
+        return counts
+
+    async def cache_info(self) -> CacheInfo:
+        """Hits, misses and size."""
+        info: CacheInfo = await self._ask(self._handles.cache.info.remote)
+        return info
+
+    async def clear_cache(self) -> CacheInfo:
+        """Forget every answer; says what there was."""
+        info: CacheInfo = await self._ask(self._handles.cache.clear.remote)
+        return info
+
+    async def queue(self) -> QueueStatus:
+        """Who runs and who waits."""
+        status: QueueStatus = await self._ask(self._handles.admission.status.remote)
+        return status
+
+    async def cleanup_status(self) -> CleanupStatus:
+        """What the janitor looks after."""
+        status: CleanupStatus = await self._ask(self._handles.statistics.cleanup_status.remote)
+        return status
+
+    async def clean(self) -> tuple[int, int]:
+        """Delete what is too old in the uploads folder: files, bytes."""
+        deleted: tuple[int, int] = await self._ask(self._handles.statistics.clean.remote)
+        return deleted
+
+    async def _ask(self, start: Callable[[], Any]) -> Any:
+        return await call(start, Deadline.after(ASKED_FOR_S))
+
+    async def _timed(self, question: str, compute: Callable[[], Awaitable[T]]) -> T:
+        started, failed = time.perf_counter(), 1
+        try:
+            value = await compute()
+            failed = 0
+            return value
+        finally:
+            count = Count(1, failed, time.perf_counter() - started)
+            self._inferences[question] = self._inferences.get(question, Count()) + count
+            self._report_soon()
+
+    def _report_soon(self) -> None:
+        if self._reporting is None or self._reporting.done():
+            self._reporting = asyncio.create_task(self._report_later())
+
+    async def _report_later(self) -> None:
+        await asyncio.sleep(REPORTED_EVERY_S)
+        with contextlib.suppress(ModelUnavailable, DeadlineExceeded, Overloaded):
+            await self._report()
+
+    async def _report(self) -> None:
+        """Send what was counted since; where it does not arrive it is sent with the next."""
+        counts = Counts(self._requests, self._inferences)
+        if not counts.requests and not counts.inferences:
+            return
+        self._requests, self._inferences = {}, {}
+        try:
+            await self._ask(lambda: self._handles.statistics.add.remote(counts))
+        except BaseException:
+            for mine, unsent in ((self._requests, counts.requests), (self._inferences, counts.inferences)):
+                for key, count in unsent.items():
+                    mine[key] = mine.get(key, Count()) + count
+            raise
+
+    def _later(self, start: Callable[[], Any]) -> None:
+        """Make a call that nobody waits for; its failure changes nothing: leases lapse by themselves."""
+
+        async def send() -> None:
+            with contextlib.suppress(Exception):
+                await self._ask(start)
+
+        task = asyncio.create_task(send())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+async def key_of(waveform: Waveform, *about: object) -> str:
+    """A digest of a recording, what is asked of it and which checkpoints answer, 64 hex digits."""
+    data = np.ascontiguousarray(waveform).view(np.uint8).data
+    if len(data) > INLINE_BYTES:
+        digest = await asyncio.to_thread(hashlib.sha256, data)
+    else:
+        digest = hashlib.sha256(data)
+    digest.update(repr(about).encode())
+    return digest.hexdigest()

@@ -1,0 +1,434 @@
+"""Embeddings in the body are compared; whatever is wrong with a body is a 422 that says where."""
+
+import json
+import re
+from typing import Any
+
+import httpx2
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.settings import AudioLimits
+from deployments.api import voices
+from deployments.api.voice_schemas import COMPARISON, SEARCH, MatchesAnswer
+from pipelines.errors import InvalidEmbedding, InvalidOptions, SpaceMismatch
+from pipelines.matching import cosines, nearest
+
+VECTORS = np.random.default_rng(0).normal(size=(200, 192))
+
+
+def vector(seed: int = 0) -> list[float]:
+    numbers: list[float] = VECTORS[seed].tolist()
+    return numbers
+
+
+def stored(count: int = 3, **changes: Any) -> dict[str, Any]:
+    """A search whose nearest voice is the one in the middle; `changes` are of that one."""
+    gallery: list[dict[str, Any]] = [
+        {"id": f"voice {n}", "embedding": vector(n + 1), "metadata": {"n": n}} for n in range(count)
+    ]
+    gallery[count // 2] |= {"embedding": vector(0)} | changes
+    return {"user_embedding": vector(0), "stored_embeddings": gallery}
+
+
+def raw(search: dict[str, Any], **texts: str) -> bytes:
+    """JSON with pieces that json.dumps would not write, in the places of their names."""
+    text = json.dumps(search)
+    for name, piece in texts.items():
+        assert f'"{name}"' in text
+        text = text.replace(f'"{name}"', piece)
+    return text.encode()
+
+
+def found(body: bytes | dict[str, Any]) -> dict[str, Any]:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    answer: dict[str, Any] = json.loads(voices.search(bytearray(content)))
+    return answer
+
+
+async def refused(client: httpx2.AsyncClient, path: str, content: bytes, *words: str) -> None:
+    response = await client.post(path, content=content)
+    assert response.status_code == 422, response.text
+    assert response.json()["error_type"] == "ValidationError"
+    for word in words:
+        assert word in response.json()["detail"]
+
+
+async def test_a_voice_is_like_itself(client: httpx2.AsyncClient) -> None:
+    body = {"embedding1": vector(), "embedding2": (3 * VECTORS[0]).tolist()}
+
+    response = await client.post("/compare-voices", json=body)
+
+    assert response.json() == {"success": True, "similarity": 1.0, "is_match": True, "threshold": 0.25}
+    assert response.headers["server-timing"].startswith("match;dur=")
+
+
+async def test_the_threshold_decides_and_is_answered(client: httpx2.AsyncClient) -> None:
+    body = {"embedding1": vector(0), "embedding2": vector(1)}
+    similarity = float(cosines(VECTORS[0], VECTORS[1:2])[0])
+
+    answers = [
+        (await client.post("/compare-voices", json=body | {"threshold": threshold})).json()
+        for threshold in (similarity - 0.01, similarity, -1, 1)
+    ]
+
+    assert [answer["similarity"] for answer in answers] == [similarity] * 4
+    assert [answer["is_match"] for answer in answers] == [True, False, True, False]
+    assert answers[1]["threshold"] == similarity
+
+
+async def test_voices_of_two_spaces_are_not_compared(client: httpx2.AsyncClient) -> None:
+    body = {"embedding1": vector(), "embedding2": vector()}
+    same = {"model1": "a", "model2": "a", "revision1": "x", "revision2": None}
+
+    assert (await client.post("/compare-voices", json=body | same)).status_code == 200
+    for differs in ({"model1": "a", "model2": "b"}, {"revision1": "x", "revision2": "y"}):
+        response = await client.post("/compare-voices", json=body | differs)
+        assert (response.status_code, response.json()["code"]) == (422, "space_mismatch")
+
+
+async def test_the_nearest_comes_first_with_its_metadata(client: httpx2.AsyncClient) -> None:
+    response = await client.post("/find-match", json=stored() | {"top_n": 2})
+
+    answer = response.json()
+    assert response.headers["content-type"] == "application/json"
+    assert answer["best_match"] == {
+        "id": "voice 1", "similarity": 1.0, "is_match": True, "metadata": {"n": 1}
+    }  # fmt: skip
+    assert answer["top_matches"][0] == answer["best_match"]
+    assert len(answer["top_matches"]) == 2
+    assert MatchesAnswer.model_validate(answer).model_dump() == answer
+
+
+def test_a_gallery_of_many_blocks_is_that_of_the_slow_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = voices._vector
+    looked_at: list[str] = []
+
+    def watched(sent: Any, name: str) -> Any:
+        looked_at.append(name)
+        return slow(sent, name)
+
+    monkeypatch.setattr(voices, "_vector", watched)
+    ids = [n if n % 2 else f"voice {n}" for n in range(200)]
+    gallery = [{"embedding": row.tolist(), "id": id_} for id_, row in zip(ids, VECTORS, strict=True)]
+    query = VECTORS[150] + 0.5 * VECTORS[7]
+
+    answer = found({"stored_embeddings": gallery, "top_n": 9, "user_embedding": query.tolist()})
+
+    expected = [
+        float(query @ row / np.linalg.norm(query) / np.linalg.norm(row)) for row in VECTORS
+    ]  # fmt: skip
+    order = nearest(np.array(expected), 9)
+    assert [match["id"] for match in answer["top_matches"]] == [ids[place] for place in order]
+    assert [match["similarity"] for match in answer["top_matches"]] == pytest.approx(
+        [expected[place] for place in order], abs=1e-11
+    )
+    assert [match["is_match"] for match in answer["top_matches"]] == [
+        expected[place] > 0.25 for place in order
+    ]
+    # The user's alone goes the slow way.
+    assert looked_at == ["user_embedding"]
+
+
+def test_equal_voices_come_in_the_order_they_were_sent() -> None:
+    search = {
+        "user_embedding": vector(0),
+        "stored_embeddings": [{"id": n, "embedding": vector(n % 3)} for n in range(150)],
+        "top_n": 60,
+    }
+
+    ids = [match["id"] for match in found(search)["top_matches"]]
+
+    assert ids[:50] == list(range(0, 150, 3))
+
+
+@pytest.mark.parametrize("top_n", [3, 4, 10**30])
+def test_more_than_there_are_is_all(top_n: int) -> None:
+    assert len(found(stored() | {"top_n": top_n})["top_matches"]) == 3
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "1e400",
+        "123456789012345678901234567890",
+        "0.10",
+        '{"a":1,"a":  2}',
+        '"\\u00fc\\ud83d\\ude00"',
+        '"ü"',
+        '"}]"',
+        "[[],{}]",
+        "null",
+        '{"embedding": [1, 2.50, 3]}',
+        '{"embedding": ["a]", 2]}',
+        '{"user_embedding":[],"embedding1": [ ],"embedding": {"embedding": [1]}}',
+        '"\\"embedding\\": [1, 2]"',
+        '{"\\"embedding":[1]}',
+        '{"a\\\\":"embedding","embedding" :\\n[7]}'.replace("\\n", "\n"),
+    ],
+)
+def test_metadata_comes_back_byte_by_byte(metadata: str) -> None:
+    body = raw(stored(metadata="THIS"), THIS=metadata)
+
+    answer = voices.search(bytearray(body)).decode()
+
+    assert f'"metadata":{metadata}}}' in answer
+    assert json.loads(answer)["top_matches"][1]["metadata"] in ({"n": 0}, {"n": 2})
+
+
+def test_an_embedding_may_stand_anywhere_and_look_odd() -> None:
+    search = stored(4)
+    plain = found(search)
+    spaced = json.dumps(search, indent=700).encode()
+    escaped = json.dumps(search).replace('"embedding"', '"embeddin\\u0067"').encode()
+    twice = raw(search).replace(b'{"id"', b'{"embedding": [1], "id"')
+    reversed_ = json.dumps(
+        {
+            "top_n": 5,
+            "stored_embeddings": [dict(reversed(one.items())) for one in search["stored_embeddings"]],
+            "unknown": {"embedding": vector(5)},
+            "user_embedding": search["user_embedding"],
+        }
+    ).encode()
+
+    for body in (spaced, escaped, twice, reversed_):
+        assert found(body) == plain
+
+
+def test_rare_numbers_are_read_exactly() -> None:
+    rest = ", ".join(map(repr, vector()[3:]))
+    text = f"[1{'0' * 25}, -9223372036854775808, -0, {rest}]"
+    same = [1e25, -(2.0**63), 0.0, *vector()[3:]]
+
+    answer = found(raw(stored(embedding="THIS") | {"user_embedding": same}, THIS=text))
+
+    assert (answer["best_match"]["id"], answer["best_match"]["similarity"]) == ("voice 1", 1.0)
+    assert answer["top_matches"][1]["similarity"] < 0.5
+
+
+BAD_LISTS = {
+    "[]": "0 numbers",
+    "[1, 2]": "2 numbers",
+    "[" + "1," * 192 + "1]": "193 numbers",
+    "[" + "1," * 50_000 + "1]": "50001 numbers",
+    "[" + "0," * 191 + "0]": "zeros",
+    "[" + "0," * 191 + "1e-400]": "zeros",
+    "[" + "1," * 191 + "NaN]": "NaN",
+    "[" + "1," * 191 + "-Infinity]": "NaN or infinite",
+    "[" + "1," * 191 + "1e400]": "NaN or infinite",
+    "[" + "1," * 191 + "1" * 400 + "]": "NaN or infinite",
+    "[" + "1," * 191 + "null]": "something else",
+    "[" + "1," * 191 + "true]": "something else",
+    "[" + "1," * 191 + "{}]": "something else",
+    "[" + "1," * 191 + '"1"]': "something else",
+    "[" + "1," * 191 + "[1]]": "something else",
+    "[[" + "1," * 191 + "1]]": "something else",
+    "[" + "[1]," * 191 + "[1]]": "something else",
+    "[" + "1," * 191 + "01]": "not JSON",
+    "[" + "1," * 191 + "]": "not JSON",
+    "[" + "1," * 191 + "\x00]": "not JSON",
+    '"text"': "not a list",
+    "null": "not a list",
+    "7": "not a list",
+    "{}": "not a list",
+}
+
+
+@pytest.mark.parametrize("text", BAD_LISTS, ids=lambda text: text[-12:])
+async def test_a_bad_embedding_is_refused_by_name(client: httpx2.AsyncClient, text: str) -> None:
+    bad = raw(stored(embedding="THIS"), THIS=text)
+    user = raw(stored() | {"user_embedding": "THIS"}, THIS=text)
+    second = raw({"embedding1": vector(), "embedding2": "THIS"}, THIS=text)
+
+    await refused(client, "/find-match", bad, "stored_embeddings[1] (id 'voice 1'):", BAD_LISTS[text])
+    await refused(client, "/find-match", user, "user_embedding:", BAD_LISTS[text])
+    await refused(client, "/compare-voices", second, "embedding2:", BAD_LISTS[text])
+
+
+def test_the_first_of_several_bad_embeddings_is_named() -> None:
+    search = stored(150)
+    for place in (70, 90, 140):
+        search["stored_embeddings"][place]["embedding"] = [0.0] * 192
+
+    with pytest.raises(InvalidEmbedding, match=r"^stored_embeddings\[70\] \(id 'voice 70'\): .*zeros"):
+        found(search)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"stored_embeddings": []}, ["length >= 1", "stored_embeddings"]),
+        ({"stored_embeddings": None}, ["stored_embeddings"]),
+        ({"stored_embeddings": {"a": 1}}, ["stored_embeddings"]),
+        ({"stored_embeddings": [1]}, ["stored_embeddings[0]"]),
+        ({"stored_embeddings": [{"id": 1}]}, ["`embedding`", "stored_embeddings[0]"]),
+        ({"stored_embeddings": [{"embedding": [1]}]}, ["`id`", "stored_embeddings[0]"]),
+        ({"top_n": 0}, ["top_n", ">= 1"]),
+        ({"top_n": "5"}, ["top_n"]),
+        ({"top_n": None}, ["top_n"]),
+        ({"top_n": 1.5}, ["top_n"]),
+        ({"top_n": True}, ["top_n"]),
+        ({"threshold": "0.2"}, ["threshold"]),
+        ({"threshold": 1.01}, ["threshold"]),
+        ({"threshold": None}, ["threshold"]),
+        ({"threshold": [0.2]}, ["threshold"]),
+        ({"model": 5}, ["model"]),
+    ],
+)
+async def test_a_field_of_a_wrong_kind_is_refused_by_name(
+    client: httpx2.AsyncClient, change: dict[str, Any], words: list[str]
+) -> None:
+    await refused(client, "/find-match", raw(stored() | change), *words)
+
+
+@pytest.mark.parametrize("wrong", [1.5, True, None, [1], {"a": 1}])
+async def test_an_id_is_a_text_or_a_whole_number(client: httpx2.AsyncClient, wrong: Any) -> None:
+    await refused(client, "/find-match", raw(stored(id=wrong)), "stored_embeddings[1].id")
+    assert found(stored(id="1"))["best_match"]["id"] == "1"
+    assert found(stored(id=10**30))["best_match"]["id"] == 10**30
+
+
+async def test_an_id_that_is_there_twice_is_refused(client: httpx2.AsyncClient) -> None:
+    await refused(
+        client, "/find-match", raw(stored(5, id="voice 1")), "stored_embeddings[2] (id 'voice 1')", "same id"
+    )
+    mixed = stored(3, id="0")
+    mixed["stored_embeddings"][0]["id"] = 0
+    assert len(found(mixed)["top_matches"]) == 3
+
+
+async def test_a_long_id_is_not_repeated_whole(client: httpx2.AsyncClient) -> None:
+    response = await client.post("/find-match", content=raw(stored(id="\ud7ff" * 5000, embedding=[])))
+
+    assert response.status_code == 422
+    assert len(response.json()["detail"]) < 300
+
+
+def test_a_stored_voice_of_another_space_is_refused_by_name() -> None:
+    ours = {"model": "a", "revision": "x"}
+
+    assert found(stored(**ours) | ours)["best_match"]["id"] == "voice 1"
+    assert found(stored(model="b"))["best_match"]["id"] == "voice 1"
+    for other in ({"model": "b"}, {"model": "a", "revision": "y"}):
+        with pytest.raises(SpaceMismatch, match=r"stored_embeddings\[1\] \(id 'voice 1'\)"):
+            found(stored(**other) | ours)
+
+
+@pytest.mark.parametrize("path", ["/compare-voices", "/find-match"])
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"", "empty"),
+        (b"{", "JSON"),
+        (b"{}{}", "missing"),
+        (b"not JSON", "JSON"),
+        (b"[]", "array"),
+        (b"null", "null"),
+        (b"5", "object"),
+        (b'{"a": 1}', "missing"),
+        (b'{"threshold": NaN}', "JSON"),
+        (b'{"threshold": 1e400}', "range"),
+        (b'{"embedding": [1, 2', "JSON"),
+        (b'\xff\xfe{\x00', "JSON"),
+        (b'{"model": "\xff", "model1": "\xff"}', "UTF-8"),
+        (b'{"model": "\\ud800", "model1": "\\ud800"}', "JSON"),
+        (b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested"),
+        (b'{"embedding": [' * 1000, "nested"),
+    ],
+)  # fmt: skip
+async def test_a_body_that_is_not_as_it_should_be_is_refused(
+    client: httpx2.AsyncClient, path: str, content: bytes, word: str
+) -> None:
+    await refused(client, path, content, word)
+
+
+async def test_metadata_that_is_no_text_is_refused(client: httpx2.AsyncClient) -> None:
+    await refused(
+        client, "/find-match", raw(stored(metadata="THIS")).replace(b"THIS", b"\xff"), "[1]", "UTF-8"
+    )
+
+
+@pytest.mark.parametrize("embedding", ["[]", "0", "null"])
+def test_embeddings_without_end_are_refused_before_they_become_objects(
+    monkeypatch: pytest.MonkeyPatch, embedding: str
+) -> None:
+    monkeypatch.setattr(voices, "MAX_VOICES", 4)
+    tiny = [{"id": n, "embedding": "THIS"} for n in range(4)]
+
+    with pytest.raises(InvalidOptions, match="more than 4 embeddings"):
+        found(raw({"user_embedding": vector(), "stored_embeddings": tiny}, THIS=embedding))
+    assert len(found(stored(3))["top_matches"]) == 3
+
+
+def test_broken_json_is_located_in_the_body_as_it_was_sent() -> None:
+    body = raw(stored(5, metadata={"embedding": [1, 2]}))[:-2] + b"!"
+    with pytest.raises(msgspec.DecodeError) as whole:
+        msgspec.json.decode(body)
+
+    with pytest.raises(InvalidOptions, match=re.escape(str(whole.value))):
+        found(body)
+
+
+@given(st.data())
+def test_no_damage_is_anything_but_an_error_of_ours(data: st.DataObject) -> None:
+    body = bytearray(raw(stored(metadata={"embedding": [1, 2]}), **{"voice 0": '"embedding"'}))
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(body) - 1))
+        body[place : place + data.draw(st.integers(0, 3))] = data.draw(
+            st.sampled_from(
+                [b"", b'"', b"[", b"]", b"{", b"}", b"\\", b",", b"0", b"NaN", b"\xff", b'"embedding":[']
+            )
+        )
+    try:
+        reference = json.loads(bytes(body), parse_constant=lambda _: None)
+    except (ValueError, UnicodeDecodeError):
+        reference = None
+    try:
+        answer = json.loads(voices.search(body))
+    except (InvalidOptions, InvalidEmbedding, SpaceMismatch):
+        return
+    assert reference is not None
+    best = next(one for one in reference["stored_embeddings"] if one["id"] == answer["best_match"]["id"])
+    assert best.get("metadata") == answer["best_match"]["metadata"]
+    similarity = cosines(np.array(reference["user_embedding"], float), np.array([best["embedding"]], float))
+    assert similarity[0] == answer["best_match"]["similarity"]
+
+
+@pytest.mark.parametrize("path", ["/compare-voices", "/find-match"])
+async def test_a_body_over_the_limit_is_refused(client_of: Any, path: str) -> None:
+    client = client_of(limits=AudioLimits(max_gallery_bytes=2000))
+
+    async def unannounced() -> Any:
+        for _ in range(3):
+            yield bytes(1000)
+
+    for content in (bytes(2001), unannounced()):
+        assert (await client.post(path, content=content)).status_code == 413
+
+
+async def test_the_documentation_shows_the_bodies_and_the_answers(client: httpx2.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+
+    for path, body, answer in (
+        ("/compare-voices", COMPARISON, "LikenessAnswer"),
+        ("/find-match", SEARCH, "MatchesAnswer"),
+    ):
+        operation = document["paths"][path]["post"]
+        assert operation["requestBody"]["content"]["application/json"]["schema"] == body
+        assert operation["responses"]["200"]["content"]["application/json"]["schema"] == {
+            "$ref": f"#/components/schemas/{answer}"
+        }
+        assert document["components"]["schemas"][answer]["examples"]
+        assert {"413", "422", "500"} <= set(operation["responses"])
+
+
+@pytest.mark.parametrize(("schema", "model"), [(COMPARISON, voices.Comparison), (SEARCH, voices.Search)])
+def test_the_documented_fields_are_those_that_are_read(schema: dict[str, Any], model: Any) -> None:
+    assert set(schema["properties"]) == set(model.__struct_fields__)
+    assert len(schema["required"]) == len(model.__struct_fields__) - len(model.__struct_defaults__)
+    if model is voices.Search:
+        item = schema["properties"]["stored_embeddings"]["items"]
+        assert set(item["properties"]) == set(voices.StoredVoice.__struct_fields__)

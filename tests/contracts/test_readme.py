@@ -1,0 +1,34 @@
+"""The table of what replaces what: its curl lines are run as they stand."""
+
+import json
+import re
+import shlex
+import subprocess
+
+import pytest
+from launched import ROOT, Launched
+
+LINES = re.findall(r"\| `(curl [^`]+)` \|", (ROOT / "README.md").read_text())
+
+
+def test_the_table_has_a_line_for_every_endpoint(service: Launched) -> None:
+    import httpx2
+
+    paths = set(httpx2.get(f"{service.url}/openapi.json").json()["paths"])
+    tried = {re.search(r"127\.0\.0\.1:8000(/[^?'\s]*)", line)[1] for line in LINES}  # type: ignore[index]
+
+    assert paths - tried == {"/v1/analyze"}, "which stands in the first example of the README"
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_its_curl_lines_answer_as_they_stand(service: Launched, line: str) -> None:
+    command = shlex.split(line.replace("http://127.0.0.1:8000", service.url))
+
+    done = subprocess.run(
+        [*command, "--silent", "--show-error", "--fail-with-body"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    for answer in done.stdout.splitlines():
+        assert json.loads(answer)

@@ -1,0 +1,117 @@
+"""The graph's places, without Ray."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from deployments.admission import Admission
+from deployments.leases import Leases
+from pipelines.errors import Overloaded
+
+
+async def admission(running: int, queued: int, clock: Callable[[], float] | None = None) -> Admission:
+    made = Admission(Leases(10, clock) if clock else None)
+    await made.reconfigure({"max_running": running, "max_queued": queued})
+    return made
+
+
+async def asking(made: Admission, *names: str) -> list[asyncio.Task[str]]:
+    tasks = [asyncio.create_task(made.enter(name)) for name in names]
+    await asyncio.sleep(0.01)
+    return tasks
+
+
+async def test_places_are_given_in_the_order_in_which_they_were_asked_for() -> None:
+    made = await admission(1, 20)
+    lease = await made.enter("first")
+    tasks = await asking(made, "second", "third")
+    assert (await made.status()).running == ("first",)
+    assert (await made.status()).queued == 2
+
+    await made.leave(lease)
+    lease = await tasks[0]
+    assert not tasks[1].done()
+    await made.leave(lease)
+    await tasks[1]
+
+    assert (await made.status()).running == ("third",)
+
+
+async def test_no_more_run_than_may() -> None:
+    made = await admission(3, 50)
+    running, most = 0, 0
+
+    async def request(number: int) -> None:
+        nonlocal running, most
+        lease = await made.enter(str(number))
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.001 * (number % 3))
+        running -= 1
+        await made.leave(lease)
+
+    await asyncio.gather(*(request(number) for number in range(40)))
+
+    assert most == 3
+    assert await made.status() == type(await made.status())((), 0, 3, 50)
+
+
+async def test_a_full_queue_refuses_at_once() -> None:
+    made = await admission(1, 2)
+    await made.enter("a")
+    tasks = await asking(made, "b", "c")
+
+    with pytest.raises(Overloaded):
+        await asyncio.wait_for(made.enter("d"), 0.5)
+
+    for task in tasks:
+        task.cancel()
+
+
+async def test_who_stops_waiting_is_no_longer_in_the_queue() -> None:
+    made = await admission(1, 1)
+    lease = await made.enter("a")
+    (gone,) = await asking(made, "b")
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+
+    (waiting,) = await asking(made, "c")
+    await made.leave(lease)
+
+    await asyncio.wait_for(waiting, 0.5)
+
+
+async def test_the_place_of_a_holder_that_died_comes_free() -> None:
+    now = [0.0]
+    made = await admission(1, 1, lambda: now[0])
+    await made.enter("dead")
+    (waiting,) = await asking(made, "next")
+    now[0] = 11.0
+
+    await asyncio.wait_for(waiting, 5)
+
+    assert (await made.status()).running == ("next",)
+
+
+async def test_more_places_are_given_to_who_waits_without_a_restart() -> None:
+    made = await admission(1, 5)
+    await made.enter("a")
+    tasks = await asking(made, "b", "c", "d")
+
+    await made.reconfigure({"max_running": 3, "max_queued": 5})
+    await asyncio.sleep(0.01)
+
+    assert [task.done() for task in tasks] == [True, True, False]
+    tasks[2].cancel()
+
+
+async def test_leaving_twice_frees_one_place() -> None:
+    made = await admission(1, 5)
+    lease = await made.enter("a")
+    await made.leave(lease)
+    await made.enter("b")
+
+    await made.leave(lease)
+
+    assert (await made.status()).running == ("b",)

@@ -1,0 +1,86 @@
+"""The nearest voices are those of the slow reference, and equals keep their order."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.errors import SpaceMismatch
+from pipelines.matching import Space, check_space, cosines, nearest
+from pipelines.results import Embedding
+from pipelines.similarity import cosine
+
+
+def vectors(count: int, seed: int, scale: float = 1.0) -> np.ndarray:
+    # float32, as the reference takes them.
+    drawn = np.random.default_rng(seed).normal(size=(count, 192)) * scale
+    return drawn.astype(np.float32).astype(np.float64)
+
+
+@given(st.integers(0, 1000), st.integers(1, 200), st.sampled_from([1e-30, 1.0, 1e30]))
+def test_similarities_are_those_of_the_slow_reference(seed: int, count: int, scale: float) -> None:
+    query, stored = vectors(1, seed)[0], vectors(count, seed + 1, scale)
+
+    def embedding(vector: np.ndarray) -> Embedding:
+        return Embedding(vector.astype(np.float32), "m", "r")
+
+    expected = [cosine(embedding(query), embedding(row)) for row in stored]
+    np.testing.assert_allclose(cosines(query, stored), expected, atol=1e-11)
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-300, 1.0, 1e300])
+def test_equal_voices_are_at_exactly_one_whatever_the_lengths(scale: float) -> None:
+    stored = vectors(50, 3)
+    smallest = np.sign(stored) * 5e-324
+    scaled = smallest if scale == 5e-324 else stored * scale
+
+    for row in scaled:
+        assert cosines(row, np.stack([row, -row])).tolist() == [1.0, -1.0]
+
+
+def test_a_row_has_the_same_similarity_alone_and_anywhere_among_others() -> None:
+    query, stored = vectors(1, 0)[0], vectors(131, 1)
+
+    together = cosines(query, stored)
+
+    assert [float(cosines(query, row[np.newaxis])[0]) for row in stored] == together.tolist()
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf, -np.inf])
+def test_a_row_without_a_direction_is_nan_and_its_neighbours_are_not(bad: float) -> None:
+    stored = vectors(3, 0)
+    stored[1] = 0.0
+    stored[1, 5] = bad
+
+    assert np.isnan(cosines(vectors(1, 1)[0], stored)).tolist() == [False, True, False]
+
+
+@given(st.lists(st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=40), st.integers(1, 60))
+def test_the_nearest_are_those_of_a_stable_sort(values: list[float], count: int) -> None:
+    expected = sorted(range(len(values)), key=lambda place: -values[place])[:count]
+
+    assert nearest(np.array(values), count).tolist() == expected
+
+
+def test_a_count_beyond_any_machine_number_is_all() -> None:
+    assert nearest(np.array([0.1, 0.2]), 10**30).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (Space(), Space("m", "r")),
+        (Space("m"), Space(None, "r")),
+        (Space("m", "r"), Space("m", "r")),
+        (Space("m", "r"), Space("m")),
+    ],
+)
+def test_spaces_that_do_not_contradict_each_other_are_compared(a: Space, b: Space) -> None:
+    check_space(a, b, "the other")
+    check_space(b, a, "the other")
+
+
+@pytest.mark.parametrize(("a", "b"), [(Space("m"), Space("n")), (Space("m", "r"), Space("m", "s"))])
+def test_two_spaces_are_refused_by_name(a: Space, b: Space) -> None:
+    with pytest.raises(SpaceMismatch, match=r"^the other is of '[ns]'"):
+        check_space(a, b, "the other")

@@ -1,0 +1,383 @@
+"""What the manifests under deploy/ may say: the fields that we use of Kubernetes, KubeRay and Compose, typed.
+
+A key that is not here is an error, since neither Kubernetes' server nor Compose is at hand in the tests.
+KubeRay's are those of ray.io/v1 as of 1.4 (ray-operator/apis/ray/v1 of ray-project/kuberay).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic.alias_generators import to_camel
+
+Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(m|Ki|Mi|Gi|Ti)?$")]
+Resource = Literal["cpu", "memory", "nvidia.com/gpu", "storage"]
+Duration = Annotated[str, Field(pattern=r"^(\d+h)?(\d+m)?(\d+s)?$", min_length=2)]
+Labels = dict[str, str]
+
+
+class Strict(BaseModel):
+    """Unknown keys are an error; keys are in camel case."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+
+
+class Metadata(Strict):
+    name: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
+    labels: Labels = {}
+
+
+class Selector(Strict):
+    match_labels: Labels
+
+
+class Resources(Strict):
+    requests: dict[Resource, Quantity] = {}
+    limits: dict[Resource, Quantity] = {}
+
+
+class SecretKey(Strict):
+    name: str
+    key: str
+    optional: bool = False
+
+
+class ValueSource(Strict):
+    secret_key_ref: SecretKey
+
+
+class Variable(Strict):
+    name: str
+    value: str | None = None
+    value_from: ValueSource | None = None
+
+
+class Port(Strict):
+    name: str
+    container_port: Annotated[int, Field(gt=0, lt=65536)]
+
+
+class ServicePort(Strict):
+    name: str
+    port: int
+
+
+class HttpGet(Strict):
+    path: str
+    port: int
+
+
+class Exec(Strict):
+    command: list[str]
+
+
+class Probe(Strict):
+    http_get: HttpGet | None = None
+    exec: Exec | None = None
+    initial_delay_seconds: int = 0
+    period_seconds: int = 10
+    timeout_seconds: int = 1
+    failure_threshold: int = 3
+
+
+class Hook(Strict):
+    exec: Exec
+
+
+class Lifecycle(Strict):
+    pre_stop: Hook
+
+
+class Capabilities(Strict):
+    drop: list[Literal["ALL"]]
+
+
+class ContainerSecurity(Strict):
+    allow_privilege_escalation: Literal[False]
+    read_only_root_filesystem: Literal[True]
+    capabilities: Capabilities
+
+
+class SeccompProfile(Strict):
+    type: Literal["RuntimeDefault"]
+
+
+class PodSecurity(Strict):
+    run_as_non_root: Literal[True]
+    run_as_user: Annotated[int, Field(gt=0)]
+    fs_group: int
+    fs_group_change_policy: Literal["OnRootMismatch", "Always"] = "Always"
+    seccomp_profile: SeccompProfile
+
+
+class Mount(Strict):
+    name: str
+    mount_path: str
+    read_only: bool = False
+
+
+class EmptyDir(Strict):
+    medium: Literal["", "Memory"] = ""
+    size_limit: Quantity
+
+
+class ClaimName(Strict):
+    claim_name: str
+
+
+class Volume(Strict):
+    name: str
+    empty_dir: EmptyDir | None = None
+    persistent_volume_claim: ClaimName | None = None
+
+
+class Container(Strict):
+    name: str
+    image: str
+    command: list[str] = []
+    env: list[Variable] = []
+    ports: list[Port] = []
+    resources: Resources
+    security_context: ContainerSecurity | None = None
+    lifecycle: Lifecycle | None = None
+    readiness_probe: Probe | None = None
+    liveness_probe: Probe | None = None
+    volume_mounts: list[Mount] = []
+
+
+class Toleration(Strict):
+    key: str
+    operator: Literal["Exists"]
+    effect: Literal["NoSchedule"]
+
+
+class Spread(Strict):
+    max_skew: int
+    topology_key: str
+    when_unsatisfiable: Literal["ScheduleAnyway", "DoNotSchedule"]
+    label_selector: Selector
+
+
+class PodSpec(Strict):
+    containers: Annotated[list[Container], Field(min_length=1)]
+    init_containers: list[Container] = []
+    volumes: list[Volume] = []
+    termination_grace_period_seconds: int = 30
+    security_context: PodSecurity | None = None
+    automount_service_account_token: bool = True
+    tolerations: list[Toleration] = []
+    topology_spread_constraints: list[Spread] = []
+
+
+class PodTemplate(Strict):
+    metadata: Metadata = Metadata()
+    spec: PodSpec
+
+
+class HeadGroup(Strict):
+    ray_start_params: Labels
+    template: PodTemplate
+
+
+class WorkerGroup(Strict):
+    group_name: str
+    replicas: int
+    min_replicas: int
+    max_replicas: int
+    ray_start_params: Labels
+    template: PodTemplate
+
+
+class RedisPassword(Strict):
+    value_from: ValueSource
+
+
+class GcsFaultTolerance(Strict):
+    redis_address: str
+    redis_password: RedisPassword
+
+
+class Autoscaler(Strict):
+    idle_timeout_seconds: int
+    resources: Resources
+
+
+class RayCluster(Strict):
+    ray_version: str
+    enable_in_tree_autoscaling: bool = False
+    autoscaler_options: Autoscaler | None = None
+    gcs_fault_tolerance_options: GcsFaultTolerance | None = None
+    head_group_spec: HeadGroup
+    worker_group_specs: Annotated[list[WorkerGroup], Field(min_length=1)]
+
+
+class UpgradeStrategy(Strict):
+    type: Literal["NewCluster", "None"]
+
+
+class RayServiceSpec(Strict):
+    serve_config_v2: str
+    exclude_head_pod_from_serve_svc: bool = False
+    upgrade_strategy: UpgradeStrategy | None = None
+    ray_cluster_deletion_delay_seconds: int = 60
+    ray_cluster_config: RayCluster
+
+
+class RayService(Strict):
+    api_version: Literal["ray.io/v1"]
+    kind: Literal["RayService"]
+    metadata: Metadata
+    spec: RayServiceSpec
+
+
+class ClaimSpec(Strict):
+    access_modes: list[Literal["ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany"]]
+    resources: Resources
+
+
+class Claim(Strict):
+    api_version: Literal["v1"] = "v1"
+    kind: Literal["PersistentVolumeClaim"] = "PersistentVolumeClaim"
+    metadata: Metadata
+    spec: ClaimSpec
+
+
+class BudgetSpec(Strict):
+    max_unavailable: int
+    selector: Selector
+
+
+class Budget(Strict):
+    api_version: Literal["policy/v1"]
+    kind: Literal["PodDisruptionBudget"]
+    metadata: Metadata
+    spec: BudgetSpec
+
+
+class ServiceSpec(Strict):
+    selector: Labels
+    ports: list[ServicePort]
+
+
+class Service(Strict):
+    api_version: Literal["v1"]
+    kind: Literal["Service"]
+    metadata: Metadata
+    spec: ServiceSpec
+
+
+class StatefulSetSpec(Strict):
+    service_name: str
+    replicas: int
+    selector: Selector
+    template: PodTemplate
+    volume_claim_templates: list[Claim]
+
+
+class StatefulSet(Strict):
+    api_version: Literal["apps/v1"]
+    kind: Literal["StatefulSet"]
+    metadata: Metadata
+    spec: StatefulSetSpec
+
+
+Manifest = Annotated[RayService | Claim | Budget | Service | StatefulSet, Field(discriminator="kind")]
+MANIFEST: TypeAdapter[Any] = TypeAdapter(Manifest)
+
+
+def manifests(path: Path) -> list[Any]:
+    """Every document of a file of manifests, typed."""
+    return [MANIFEST.validate_python(document) for document in yaml.safe_load_all(path.read_text())]
+
+
+def ray_service(path: Path) -> RayServiceSpec:
+    """The one RayService of a file."""
+    (service,) = (manifest for manifest in manifests(path) if isinstance(manifest, RayService))
+    spec: RayServiceSpec = service.spec
+    return spec
+
+
+def containers(spec: RayServiceSpec) -> Iterator[Container]:
+    """All containers of a RayService that we name."""
+    cluster = spec.ray_cluster_config
+    for group in (cluster.head_group_spec, *cluster.worker_group_specs):
+        yield from (*group.template.spec.init_containers, *group.template.spec.containers)
+
+
+def seconds(duration: str) -> int:
+    """Of a duration such as ``1h30m``."""
+    units = {"h": 3600, "m": 60, "s": 1}
+    numbers = "".join(character if character.isdigit() else f"{character} " for character in duration)
+    return sum(int(part[:-1]) * units[part[-1]] for part in numbers.split())
+
+
+class Snake(BaseModel):
+    """Compose writes its keys with underscores."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Build(Snake):
+    context: str
+    dockerfile: str
+    args: dict[Literal["DEVICE"], Literal["cpu", "cuda"]]
+
+
+class HealthCheck(Snake):
+    test: list[str]
+    interval: Duration
+    timeout: Duration
+    retries: int
+    start_period: Duration
+
+
+class Device(Snake):
+    driver: Literal["nvidia"]
+    count: Literal["all"] | int
+    capabilities: list[Literal["gpu"]]
+
+
+class Reservations(Snake):
+    devices: list[Device]
+
+
+class DeployResources(Snake):
+    reservations: Reservations
+
+
+class Deploy(Snake):
+    resources: DeployResources
+
+
+class ComposeService(Snake):
+    image: str
+    build: Build
+    profiles: list[str]
+    command: list[str]
+    restart: Literal["unless-stopped"]
+    init: Literal[True]
+    ports: list[str]
+    environment: dict[str, str]
+    volumes: list[str]
+    shm_size: Annotated[str, Field(pattern=r"^\d+(mb|gb)$")]
+    read_only: Literal[True]
+    tmpfs: list[str]
+    cap_drop: list[Literal["ALL"]]
+    security_opt: list[str]
+    ulimits: dict[Literal["nofile"], int]
+    healthcheck: HealthCheck
+    stop_grace_period: Duration
+    deploy: Deploy | None = None
+
+
+class Compose(BaseModel):
+    """A Compose file; what begins with ``x-`` is only there to be merged."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    template: dict[str, Any] = Field(alias="x-service")
+    services: dict[str, ComposeService]
+    volumes: dict[str, None]
