@@ -16,15 +16,17 @@ from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
 from torch import Tensor, nn
 
 from config.checkpoints import CHECKPOINTS, DiarizationArchitecture
-from config.settings import ModelKey, Size
+from config.settings import CheckpointSource, ModelKey, Size
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.checkpoint_writer import write_checkpoint
+from pipelines.checkpoints import locate
 from pipelines.diarization import build_embedding, build_segmentation
 from pipelines.diarization_writer import save_network, save_plda
 from training.augmentation import augmented
 from training.conversations import activity, by_speaker, converse
 from training.corpus import Clip
 from training.fit import Progress, fit
+from training.tuning import GRID_31, GRID_COMMUNITY_1, tuned
 
 CONVERSATIONS, CONVERSATION_S = 400, 60.0
 SEGMENTATION_BATCH, EMBEDDING_BATCH = 8, 16
@@ -35,9 +37,9 @@ MARGIN, SCALE = 0.2, 30.0
 
 PLDA_CLIPS = 1_200
 
-CLUSTERING_31 = {"method": "centroid", "min_cluster_size": 2, "threshold": 0.7}
-CLUSTERING_COMMUNITY_1 = {"threshold": 0.6, "Fa": 0.07, "Fb": 0.8}
-"""Found on simulated conversations of training voices."""
+TUNED_ON = 16
+"""Conversations that the clustering parameters are found on, of training voices."""
+GRIDS = {ModelKey.DIARIZATION_31: GRID_31, ModelKey.DIARIZATION_COMMUNITY_1: GRID_COMMUNITY_1}
 
 
 def train_segmentation(clips: Sequence[Clip], path: Path, steps: int, seed: int, progress: Progress) -> float:
@@ -127,23 +129,27 @@ def train_embedding(clips: Sequence[Clip], path: Path, steps: int, seed: int, pr
 
 
 def assemble(clips: Sequence[Clip], segmentation: Path, embedding: Path, to: Path, seed: int) -> None:
-    """Write both layouts from the two trained networks, and the PLDA of the training voices."""
+    """Write both layouts: the two networks, and the PLDA and clustering parameters of training voices."""
     architecture = _architecture()
     networks: dict[str, Any] = {
         "segmentation": build_segmentation(architecture), "embedding": build_embedding(architecture),
     }  # fmt: skip
     for name, path in (("segmentation", segmentation), ("embedding", embedding)):
         networks[name].load_state_dict(torch.load(path, weights_only=True))
-    plda = estimate_plda(networks["embedding"], clips[:PLDA_CLIPS], architecture, np.random.default_rng(seed))
-    for model in (ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1):
+    generator = np.random.default_rng(seed)
+    plda = estimate_plda(networks["embedding"], clips[:PLDA_CLIPS], architecture, generator)
+    voices = by_speaker(clips)
+    conversations = [converse(voices, CONVERSATION_S, generator) for _ in range(TUNED_ON)]
+    for model, grid in GRIDS.items():
         write_checkpoint(model, Size.DEMO, to / model)
         for name, network in networks.items():
             save_network(network, to / model / name)
+        if model is ModelKey.DIARIZATION_COMMUNITY_1:
+            save_plda(to / model / "plda", **plda)
+        source = CheckpointSource(source=str((to / model).absolute()), size=Size.DEMO)
         config = yaml.safe_load((to / model / "config.yaml").read_text())
-        is_31 = model is ModelKey.DIARIZATION_31
-        config["params"]["clustering"] = CLUSTERING_31 if is_31 else CLUSTERING_COMMUNITY_1
+        config["params"]["clustering"] = tuned(locate(model, source), conversations, grid)
         (to / model / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    save_plda(to / ModelKey.DIARIZATION_COMMUNITY_1 / "plda", **plda)
 
 
 def estimate_plda(

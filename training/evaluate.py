@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pyannote.core import Annotation, Segment
 from pyannote.database.util import load_rttm
 from pyannote.metrics.diarization import DiarizationErrorRate
 from rich.console import Console
@@ -26,7 +25,7 @@ from pipelines.chunking import spans
 from pipelines.deepfake import DeepfakeDetector
 from pipelines.diarization import Diarizer
 from pipelines.language import LanguageIdentifier
-from pipelines.results import Turn, Waveform
+from pipelines.results import Waveform
 from pipelines.routing import encoder_for
 from pipelines.speaker import SpeakerEncoder
 from training.augmentation import augmented
@@ -35,6 +34,7 @@ from training.conversations import by_speaker, converse
 from training.corpus import Clip, is_asian
 from training.recipes import CORPORA
 from training.schedule import corpus
+from training.tuning import annotation
 from training.wav2vec2 import griffin_lim, world
 
 SEED = 99
@@ -208,14 +208,6 @@ def diarization(checkpoint: LocatedCheckpoint) -> list[Figure]:
         ),
         Figure("speakers found in it (2 speak)", float(len(real.speakers))),
     ]
-
-
-def annotation(turns: Sequence[Turn]) -> Annotation:
-    """Turns as pyannote's metrics take them."""
-    found = Annotation()
-    for number, turn in enumerate(turns):
-        found[Segment(turn.start_s, turn.end_s), number] = turn.speaker
-    return found
 
 
 def held_out(name: str) -> list[Clip]:

@@ -7,7 +7,7 @@ from zlib import crc32
 import numpy as np
 
 SPOKEN = {
-    "zh": "cmn-latn-pinyin", "ja": "ja", "ko": "ko", "vi": "vi", "en": "en-us", "es": "es", "fr": "fr-fr",
+    "zh": "cmn-latn-pinyin", "ja": "ja", "ko": "ko", "vi": "vi", "en": "en-us", "es": "es", "fr": "fr",
     "de": "de", "it": "it", "ru": "ru", "hi": "hi", "id": "id",
 }  # fmt: skip
 """VoxLingua107's code of each language and espeak-ng's voice of it."""

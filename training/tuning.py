@@ -1,0 +1,72 @@
+"""Clustering parameters of the demo diarization, found on simulated conversations of training voices."""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from itertools import product
+from typing import Any
+
+import numpy as np
+from pyannote.core import Annotation, Segment
+from pyannote.metrics.diarization import DiarizationErrorRate
+
+from config.settings import SpeakerCount
+from pipelines.checkpoints import LocatedCheckpoint
+from pipelines.diarization import Diarizer
+from pipelines.results import Turn
+from training.conversations import Conversation
+
+Parameters = dict[str, Any]
+
+GRID_31: list[Parameters] = [
+    {"method": "centroid", "min_cluster_size": size, "threshold": round(float(threshold), 3)}
+    for size, threshold in product((2, 6, 12), np.arange(0.4, 1.2, 0.07))
+]
+GRID_COMMUNITY_1: list[Parameters] = [
+    {"threshold": round(float(threshold), 3), "Fa": fa, "Fb": fb}
+    for threshold, fa, fb in product(np.arange(0.3, 1.1, 0.15), (0.03, 0.07, 0.3), (0.8, 3.0, 10.0))
+]
+MISCOUNT = 0.25
+"""What a wrong number of speakers weighs beside the error rate."""
+
+
+def tuned(
+    checkpoint: LocatedCheckpoint, conversations: Sequence[Conversation], grid: Sequence[Parameters]
+) -> Parameters:
+    """The parameters with the least error; the networks run once per conversation."""
+    diarizer = Diarizer(checkpoint, "cpu")
+    pipeline: Any = diarizer._pipeline
+    segment, embed = pipeline.get_segmentations, pipeline.get_embeddings
+    kept: dict[tuple[int, str], Any] = {}
+    number = 0
+
+    def once(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def answer(*arguments: Any, **options: Any) -> Any:
+            if (number, name) not in kept:
+                kept[number, name] = function(*arguments, **options)
+            return deepcopy(kept[number, name])
+
+        return answer
+
+    pipeline.get_segmentations, pipeline.get_embeddings = once("segment", segment), once("embed", embed)
+    errors = np.zeros(len(grid))
+    for number, conversation in enumerate(conversations):  # noqa: B007 (the functions above read it)
+        for index, parameters in enumerate(grid):
+            pipeline.clustering.instantiate(parameters)
+            errors[index] += error(diarizer, conversation)
+    return grid[int(errors.argmin())]
+
+
+def error(diarizer: Diarizer, conversation: Conversation) -> float:
+    """The error rate of one conversation, and the weight of a wrong number of speakers."""
+    found = diarizer(conversation.waveform, SpeakerCount())
+    rate = DiarizationErrorRate(collar=0.0)(annotation(conversation.turns), annotation(found.turns))
+    miscounted = len(found.speakers) != len({turn.speaker for turn in conversation.turns})
+    return float(rate) + MISCOUNT * miscounted
+
+
+def annotation(turns: Sequence[Turn]) -> Annotation:
+    """Turns as pyannote's metrics take them."""
+    found = Annotation()
+    for number, turn in enumerate(turns):
+        found[Segment(turn.start_s, turn.end_s), number] = turn.speaker
+    return found
