@@ -9,23 +9,24 @@ from torch.nn import functional
 from config.settings import EngineOptions
 from pipelines.accent_result import accent_result
 from pipelines.checkpoints import LocatedCheckpoint, load_labels, load_state, load_tensors
-from pipelines.engines.run import on_engine
 from pipelines.engines.select import Network, choose
 from pipelines.results import AccentResult, Waveform
 from pipelines.wav2vec2 import (
-    EXAMPLE,
-    EXAMPLE_SHAPES,
     MIN_SAMPLES,
     FramesOnly,
     build_backbone,
     from_published,
     in_equal_lengths,
     normalised,
+    start,
     wav2vec2_architecture,
 )
+from pipelines.windows import averaged
 
 LAYER_NORM_EPSILON = 1e-5
 """SpeechBrain normalises the waveform with torch's layer_norm (integrations/huggingface/wav2vec2.py)."""
+LONGEST_SAMPLES = 30 * 16_000
+"""Attention takes memory by the square of the length."""
 BACKBONE_PREFIX = "model."
 HEAD_PREFIX = "0.w."
 
@@ -67,21 +68,25 @@ class XlsrAccentClassifier:
         self._head.eval().requires_grad_(False).to(self._device)
         network.to(self._device)
         choice = choose(options, device, Network.WAV2VEC2, checkpoint.size)
-        self._backbone = on_engine(FramesOnly(network), choice, EXAMPLE, EXAMPLE_SHAPES)
+        self._backbone = start(FramesOnly(network), choice)
         self._labels = load_labels(checkpoint.file("label_encoder.txt"), architecture.n_labels)
         parameters = sum(tensor.numel() for part in (network, self._head) for tensor in part.parameters())
         self.info = checkpoint.info(device, parameters, self._labels, choice)
 
     @torch.inference_mode()
     def __call__(self, waveforms: Sequence[Waveform]) -> list[AccentResult]:
-        """Identify the accent of each clip, whatever the others are.
+        """Identify the accent of each clip, whatever the others are; over 30 s it is the mean of windows.
 
         Raises:
             AudioTooShort: A clip has fewer than `min_samples` samples.
         """
+        rows = averaged(self._together, waveforms, LONGEST_SAMPLES)
+        return [accent_result(self._labels, row) for row in rows.cpu().tolist()]
+
+    def _together(self, waveforms: Sequence[Waveform]) -> Tensor:
+        """From clips to probabilities, (batch, n_labels)."""
         clips = [normalised(waveform, LAYER_NORM_EPSILON, self._device) for waveform in waveforms]
-        rows = in_equal_lengths(self._probabilities, clips)
-        return [accent_result(self._labels, row.cpu().tolist()) for row in rows]
+        return torch.stack(in_equal_lengths(self._probabilities, clips))
 
     def _probabilities(self, batch: Tensor) -> Tensor:
         """From (batch, samples) to (batch, n_labels)."""

@@ -12,18 +12,16 @@ from torch import Tensor, nn
 from config.checkpoints import Wav2Vec2Architecture
 from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint, load_state, load_tensors
-from pipelines.engines.run import on_engine
 from pipelines.engines.select import Network, choose
 from pipelines.errors import CheckpointError
 from pipelines.results import DeepfakeScore, Waveform
 from pipelines.wav2vec2 import (
-    EXAMPLE,
-    EXAMPLE_SHAPES,
     MIN_SAMPLES,
     build_backbone,
     from_published,
     in_equal_lengths,
     normalised,
+    start,
     wav2vec2_architecture,
 )
 
@@ -64,7 +62,7 @@ class DeepfakeDetector:
         load_state(network, named_as_ours(tensors), f"{checkpoint.row.hub_id} model.safetensors")
         network.eval().requires_grad_(False).to(self._device)
         choice = choose(options, device, Network.WAV2VEC2, checkpoint.size)
-        self._run = on_engine(network, choice, EXAMPLE, EXAMPLE_SHAPES)
+        self._run = start(network, choice)
         parameters = sum(tensor.numel() for tensor in network.parameters())
         self.info = checkpoint.info(device, parameters, labels, choice)
 

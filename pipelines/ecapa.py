@@ -22,9 +22,12 @@ from pipelines.engines.run import on_engine
 from pipelines.engines.select import Network, choose
 from pipelines.errors import AudioTooShort, CheckpointError
 from pipelines.results import Waveform
+from pipelines.windows import averaged
 
 HOP_SAMPLES = 160
 MIN_SAMPLES = (MIN_FRAMES - 1) * HOP_SAMPLES
+LONGEST_SAMPLES = 60 * 16_000
+"""What the full-size network computes with half a gigabyte for four of them."""
 REDUCED_FROM_FRAMES = 11
 """Shorter clips, under 0.1 s, are computed in float32 whatever the engine: over 5 frames the deviations that
 are pooled are so small that bfloat16 loses them (cosine to float32 0.87)."""
@@ -124,7 +127,8 @@ class Ecapa(nn.Module):
         """Embed clips of any lengths.
 
         Args:
-            waveforms: Each float32, shape (samples,), 16 kHz mono, at least `MIN_SAMPLES` long.
+            waveforms: Each float32, shape (samples,), 16 kHz mono, at least `MIN_SAMPLES` long; one over
+                `LONGEST_SAMPLES` is embedded as the mean of its windows.
 
         Returns:
             Shape (batch, embedding_dim), float32, not normalised.
@@ -132,6 +136,10 @@ class Ecapa(nn.Module):
         Raises:
             AudioTooShort: A clip has fewer samples.
         """
+        return averaged(self._together, waveforms, LONGEST_SAMPLES)
+
+    def _together(self, waveforms: Sequence[Waveform]) -> Tensor:
+        """Embed clips in one batch, the very short ones in float32."""
         features = [self._features(waveform) for waveform in waveforms]
         short = [
             position

@@ -13,14 +13,16 @@ from torchaudio.models import Wav2Vec2Model, wav2vec2_model
 
 from config.checkpoints import Wav2Vec2Architecture
 from pipelines.checkpoints import LocatedCheckpoint
+from pipelines.engines.run import on_engine
+from pipelines.engines.select import EngineChoice
 from pipelines.errors import AudioTooShort, CheckpointError
 from pipelines.results import Waveform
 
 MIN_SAMPLES = 400
 """The receptive field of the convolutions."""
-EXAMPLE = (torch.zeros(2, 8_000),)
-EXAMPLE_SHAPES = ((-1, -1),)
-"""What a network is traced with, (batch, samples), and which dimensions vary."""
+REDUCED_FROM_SAMPLES = 1_600
+"""Shorter clips, under 0.1 s, are computed in float32 whatever the engine: a mean over one to four frames
+evens no rounding out (probabilities move by up to 0.07 in bfloat16, over longer clips by 0.014)."""
 
 TRAINING_ONLY = "masked_spec_embed"
 """What masks spectrograms while training; no part of the network that answers."""
@@ -85,6 +87,22 @@ class FramesOnly(nn.Module):
         """From (batch, samples) to (batch, frames, hidden)."""
         frames: Tensor = self.backbone(waveforms)[0]
         return frames
+
+
+def start(network: nn.Module, choice: EngineChoice) -> Callable[[Tensor], Tensor]:
+    """Put a network on its engine.
+
+    Args:
+        network: From (batch, samples) to a tensor, on its device.
+        choice: From `pipelines.engines.select.choose`.
+
+    Raises:
+        CheckpointError: The engine cannot run it on this machine.
+    """
+    run = on_engine(network, choice, (torch.zeros(2, 8_000),), ((-1, -1),))
+    if choice.precision == "float32":
+        return run
+    return lambda batch: (network if batch.shape[1] < REDUCED_FROM_SAMPLES else run)(batch)
 
 
 def from_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

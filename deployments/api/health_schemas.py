@@ -8,8 +8,8 @@ from deployments.api.schemas import example
 from pipelines.results import ModelInfo
 
 DEMO_NOTICE = (
-    "Demo checkpoints: small networks trained on synthetic voices (diarization: random weights), to show the "
-    "service at work. Decide nothing by their answers."
+    "Demo checkpoints: small networks trained on synthetic voices, to show the service at work. "
+    "Decide nothing by their answers."
 )
 
 
