@@ -18,7 +18,7 @@ import ray
 import yaml
 from pydantic import ValidationError
 from ray import serve
-from ray.serve._private.api import serve_start
+from ray.serve._private import api as serve_api
 from ray.serve.schema import ApplicationStatusOverview, RayActorOptionsSchema, ServeDeploySchema
 from rich.console import Console
 from rich.live import Live
@@ -37,6 +37,8 @@ ENVIRONMENT = {
 
 MEMORY_FOLDER = "/dev/shm"
 """Where an object store that is full puts recordings: into memory all the same, never on a disk."""
+PROXY_TIMEOUT_S = 300
+"""Serve itself gives its proxy 60 s to start, which a loaded machine may need more of."""
 
 
 class LaunchFailed(Exception):
@@ -171,7 +173,8 @@ def end_all(processes: list[psutil.Process]) -> None:
 
 def deploy(schema: ServeDeploySchema) -> None:
     """Hand the file to Serve as ``serve run`` does: the Python API has no public call for a file."""
-    client = serve_start(
+    serve_api.HTTP_PROXY_TIMEOUT = PROXY_TIMEOUT_S
+    client = serve_api.serve_start(
         http_options=schema.http_options.model_dump(),
         proxy_location=schema.proxy_location,
         global_logging_config=schema.logging_config,
