@@ -37,7 +37,7 @@ def write_checkpoint(model: ModelKey, size: Size, folder: Path, seed: int = 0) -
         if isinstance(architecture, EcapaArchitecture):
             _write_ecapa(row, architecture, folder)
         elif isinstance(architecture, DiarizationArchitecture):
-            from pipelines.diarization_writer import write_diarization
+            from pipelines.diarization.writer import write_diarization
 
             write_diarization(row, architecture, folder)
         else:

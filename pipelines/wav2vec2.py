@@ -21,8 +21,8 @@ from pipelines.results import Waveform
 MIN_SAMPLES = 400
 """The receptive field of the convolutions."""
 REDUCED_FROM_SAMPLES = 4_000
-"""Shorter clips, under 0.25 s, are computed in float32 whatever the engine: a mean over a few frames evens no
-rounding out (in bfloat16 probabilities move by up to 0.07 under 0.1 s, 0.02 under 0.15 s, 0.001 from there)."""
+"""Shorter clips, under 0.25 s, are computed in float32 whatever the engine: a mean over a few frames evens
+no rounding out (in bfloat16 probabilities move by 0.07 under 0.1 s, 0.02 under 0.15 s, 0.001 from there)."""
 
 TRAINING_ONLY = "masked_spec_embed"
 """What masks spectrograms while training; no part of the network that answers."""

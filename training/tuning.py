@@ -1,7 +1,6 @@
 """Clustering parameters of the demo diarization, found on simulated conversations of training voices."""
 
-from collections.abc import Callable, Sequence
-from copy import deepcopy
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -12,7 +11,7 @@ from pyannote.metrics.diarization import DiarizationErrorRate
 from config.settings import SpeakerCount
 from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.diarization import Diarizer
-from pipelines.results import Turn
+from pipelines.results import DiarizationResult, Turn
 from training.conversations import Conversation
 
 Parameters = dict[str, Any]
@@ -34,31 +33,18 @@ def tuned(
 ) -> Parameters:
     """The parameters with the least error; the networks run once per conversation."""
     diarizer = Diarizer(checkpoint, "cpu")
-    pipeline: Any = diarizer._pipeline
-    segment, embed = pipeline.get_segmentations, pipeline.get_embeddings
-    kept: dict[tuple[int, str], Any] = {}
-    number = 0
-
-    def once(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def answer(*arguments: Any, **options: Any) -> Any:
-            if (number, name) not in kept:
-                kept[number, name] = function(*arguments, **options)
-            return deepcopy(kept[number, name])
-
-        return answer
-
-    pipeline.get_segmentations, pipeline.get_embeddings = once("segment", segment), once("embed", embed)
     errors = np.zeros(len(grid))
-    for number, conversation in enumerate(conversations):  # noqa: B007 (the functions above read it)
+    for conversation in conversations:
+        findings = diarizer.windows(conversation.waveform)
         for index, parameters in enumerate(grid):
-            pipeline.clustering.instantiate(parameters)
-            errors[index] += error(diarizer, conversation)
+            diarizer.clustering.instantiate(parameters)
+            found = diarizer.turns(findings, len(conversation.waveform), SpeakerCount())
+            errors[index] += error(found, conversation)
     return grid[int(errors.argmin())]
 
 
-def error(diarizer: Diarizer, conversation: Conversation) -> float:
+def error(found: DiarizationResult, conversation: Conversation) -> float:
     """The error rate of one conversation, and the weight of a wrong number of speakers."""
-    found = diarizer(conversation.waveform, SpeakerCount())
     rate = DiarizationErrorRate(collar=0.0)(annotation(conversation.turns), annotation(found.turns))
     miscounted = len(found.speakers) != len({turn.speaker for turn in conversation.turns})
     return float(rate) + MISCOUNT * miscounted

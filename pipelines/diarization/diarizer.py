@@ -1,0 +1,179 @@
+"""The pipeline put together: windows, then clusters of voices, then turns."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from pyannote.audio.core.plda import PLDA
+from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
+from pyannote.core import Annotation, SlidingWindow
+
+from config.checkpoints import DiarizationArchitecture
+from config.settings import EngineOptions, SpeakerCount
+from pipelines.audio import SAMPLE_RATE_HZ
+from pipelines.checkpoints import UNREADABLE, LocatedCheckpoint, load_state
+from pipelines.diarization.clustering import Bounds, NoPlda, cluster
+from pipelines.diarization.config import PipelineConfig, read_pipeline_config
+from pipelines.diarization.networks import build_embedding, build_segmentation, load_lightning
+from pipelines.diarization.turns import Timeline, activations, annotated, loudest, speaker_count
+from pipelines.diarization.windows import Progress, WindowAnalyzer
+from pipelines.engines.select import Network, choose
+from pipelines.errors import CheckpointError, InvalidOptions
+from pipelines.results import DiarizationResult, Turn, Waveform, WindowFindings
+
+
+class Diarizer:
+    """Answers conversations with turns; one call at a time.
+
+    The output is that of pyannote's own pipeline. On CUDA every call switches TF32 off for the whole
+    process, as pyannote does.
+
+    Args:
+        checkpoint: Of `ModelKey.DIARIZATION_31` or `ModelKey.DIARIZATION_COMMUNITY_1`.
+        device: ``cpu`` or ``cuda:0``.
+        options: What the ResNet runs on, nine parts in ten of the work; all else stays with torch.
+
+    Raises:
+        CheckpointError: Tensors or configuration do not fit, or the engine cannot be had.
+    """
+
+    min_samples = 1
+    """Windows are padded with silence; a clip too short for an answer has no turns."""
+
+    def __init__(
+        self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
+    ) -> None:
+        architecture = checkpoint.architecture
+        if not isinstance(architecture, DiarizationArchitecture):
+            raise CheckpointError(f"{checkpoint.row.hub_id} is no diarization checkpoint.")
+        config = read_pipeline_config(checkpoint.file("config.yaml"))
+        name = checkpoint.row.hub_id
+        segmentation = build_segmentation(architecture)
+        tensors = load_lightning(checkpoint.file("segmentation/pytorch_model.bin"))
+        load_state(segmentation, tensors, f"{name} segmentation")
+        embedding = build_embedding(architecture)
+        tensors = load_lightning(checkpoint.file("embedding/pytorch_model.bin"))
+        load_state(embedding, tensors, f"{name} embedding")
+        pipeline: Any = SpeakerDiarization(
+            segmentation=segmentation,
+            embedding=embedding,
+            plda=_load_plda(checkpoint, config) or NoPlda(),
+            clustering=config.clustering,
+            segmentation_batch_size=config.segmentation_batch_size,
+        ).to(torch.device(device))
+        _instantiate(pipeline, config)
+        choice = choose(options, device, Network.RESNET, checkpoint.size)
+        self.windows = WindowAnalyzer(
+            pipeline._segmentation,
+            pipeline._embedding,
+            choice,
+            exclude_overlap=config.embedding_exclude_overlap,
+            embedding_batch_size=config.embedding_batch_size,
+        )
+        """From a recording to `WindowFindings`: parts of a recording may be asked apart."""
+        self.clustering = pipeline.clustering
+        self._min_duration_off: float = pipeline.segmentation.min_duration_off
+        self._frames: SlidingWindow = segmentation.receptive_field
+        parameters = sum(p.numel() for model in (segmentation, embedding) for p in model.parameters())
+        self.info = checkpoint.info(device, parameters, choice=choice)
+
+    def __call__(
+        self, waveform: Waveform, speakers: SpeakerCount, progress: Progress | None = None
+    ) -> DiarizationResult:
+        """Find the turns of a conversation.
+
+        Args:
+            waveform: Float32, (samples,), 16 kHz mono; shorter than a window of 10 s is fine.
+            speakers: What is known; `num_speakers` overrides the bounds. Where fewer voices can be told
+                apart than asked for, fewer are answered.
+            progress: Told how many windows of how many are done, after each batch.
+
+        Raises:
+            InvalidOptions: `min_speakers` is more than `max_speakers`.
+        """
+        bounds_of(speakers)
+        return self.turns(self.windows(waveform, progress), len(waveform), speakers)
+
+    def turns(self, findings: WindowFindings, samples: int, speakers: SpeakerCount) -> DiarizationResult:
+        """Find the turns from what the windows said.
+
+        Args:
+            findings: Of all windows of the recording.
+            samples: Length of the recording.
+            speakers: As for a call.
+
+        Raises:
+            InvalidOptions: `min_speakers` is more than `max_speakers`.
+        """
+        bounds = bounds_of(speakers)
+        hop, window = self.windows.hop / SAMPLE_RATE_HZ, self.windows.window / SAMPLE_RATE_HZ
+        lie = SlidingWindow(start=0.0, duration=window, step=hop)
+        timeline = Timeline(lie, self._frames, len(findings.speech))
+        count = np.minimum(speaker_count(findings, timeline), bounds[1]).astype(np.uint8)
+        if not count.any():
+            return DiarizationResult((), (), ())
+        with warnings.catch_warnings():
+            # A voice of one frame has no deviation, and too few voices make no clusters: both are answered.
+            warnings.simplefilter("ignore")
+            clusters = cluster(self.clustering, findings, bounds)
+        heard = activations(findings, clusters, timeline)
+        found, exclusive = (
+            annotated(loudest(heard, most), timeline.frames, self._min_duration_off)
+            for most in (count, np.minimum(count, 1))
+        )
+        return _result(found, exclusive, samples / SAMPLE_RATE_HZ)
+
+
+def bounds_of(speakers: SpeakerCount) -> Bounds:
+    """The speaker counts as clustering takes them.
+
+    Raises:
+        InvalidOptions: The bounds exclude each other.
+    """
+    if speakers.num_speakers is not None:
+        return speakers.num_speakers, speakers.num_speakers
+    low, high = speakers.min_speakers or 1, speakers.max_speakers or np.inf
+    if low > high:
+        raise InvalidOptions(f"min_speakers is {low}, more than max_speakers, {high}.")
+    return low, high
+
+
+def _instantiate(pipeline: Any, config: PipelineConfig) -> None:
+    """Give a pipeline its hyper-parameters.
+
+    Raises:
+        CheckpointError: Some are missing, or are of another pipeline.
+    """
+    try:
+        pipeline.instantiate(config.params)
+    except ValueError as error:
+        raise CheckpointError(f"config.yaml does not fit the pipeline: {error}") from error
+    if not pipeline.instantiated:
+        raise CheckpointError("config.yaml lacks parameters of the pipeline.")
+
+
+def _load_plda(checkpoint: LocatedCheckpoint, config: PipelineConfig) -> PLDA | None:
+    if config.clustering != "VBxClustering":
+        return None
+    transform, plda = checkpoint.file("plda/xvec_transform.npz"), checkpoint.file("plda/plda.npz")
+    try:
+        return PLDA(transform, plda)
+    except UNREADABLE as error:
+        raise CheckpointError(f"{checkpoint.row.hub_id}: the PLDA is damaged: {error}") from error
+
+
+def _result(diarization: Annotation, exclusive: Annotation, seconds: float) -> DiarizationResult:
+    """Name the speakers in order of first appearance, the same in both; the padding has no turns."""
+    order = dict.fromkeys(label for _, _, label in diarization.itertracks(yield_label=True))
+    names = {label: f"SPEAKER_{index:02d}" for index, label in enumerate(order)}
+
+    def turns(annotation: Annotation) -> tuple[Turn, ...]:
+        return tuple(
+            Turn(float(segment.start), min(float(segment.end), seconds), names[label])
+            for segment, _, label in annotation.itertracks(yield_label=True)
+            if segment.start < seconds
+        )
+
+    found = turns(diarization)
+    return DiarizationResult(found, turns(exclusive), tuple(sorted({turn.speaker for turn in found})))

@@ -1,0 +1,186 @@
+"""Turns from what windows say are pyannote's own, whatever the windows say; in blocks and without."""
+
+import warnings
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyannote.audio.pipelines.clustering import VBxClustering
+from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
+from pyannote.core import SlidingWindow, SlidingWindowFeature
+from scipy.cluster import hierarchy
+
+from config.settings import CheckpointSource, ModelKey, SpeakerCount
+from pipelines.checkpoints import locate
+from pipelines.diarization import Diarizer, clustering, turns
+from pipelines.diarization.windows import joined, window_count
+from pipelines.results import Turn, WindowFindings
+
+DIMENSION = 256
+COUNTS = st.one_of(
+    st.just(SpeakerCount()),
+    st.builds(SpeakerCount, num_speakers=st.integers(1, 6)),
+    st.builds(SpeakerCount, min_speakers=st.integers(1, 3), max_speakers=st.integers(3, 6)),
+    st.builds(SpeakerCount, max_speakers=st.integers(1, 3)),
+)
+
+
+@pytest.fixture(scope="module", params=[ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1])
+def diarizer(request: pytest.FixtureRequest) -> Diarizer:
+    return Diarizer(locate(request.param, CheckpointSource(source="demo")), "cpu")
+
+
+def conversation(
+    diarizer: Diarizer, windows: int, voices: int, noise: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of a random conversation: speech (windows, frames, 3) of 0 and 1, and a voice for each."""
+    generator = np.random.default_rng(seed)
+    frames = diarizer.windows._segmentation.model.num_frames(160_000)
+    step = frames // 10
+    talks = np.zeros((frames + windows * step, voices), bool)
+    for voice in range(voices):
+        for _ in range(1 + len(talks) // 900):
+            start = generator.integers(len(talks))
+            talks[start : start + generator.integers(10, 500), voice] = True
+    sounds = generator.normal(size=(voices, DIMENSION))
+    speech = np.zeros((windows, frames, 3), np.float32)
+    embeddings = generator.normal(size=(windows, 3, DIMENSION)).astype(np.float32)
+    for window in range(windows):
+        here = talks[window * step : window * step + frames]
+        chosen = generator.permutation(np.argsort(-here.sum(axis=0), kind="stable")[:3])
+        speech[window, :, : len(chosen)] = here[:, chosen]
+        # At most two talk at once, as the powerset has it.
+        speech[window][speech[window].sum(axis=1) > 2] = (1, 1, 0)
+        near = sounds[chosen] + noise * generator.normal(size=(len(chosen), DIMENSION))
+        embeddings[window, : len(chosen)] = near
+    return speech, embeddings
+
+
+def found_in(speech: np.ndarray, embeddings: np.ndarray) -> WindowFindings:
+    windows, speakers = np.nonzero(speech.any(axis=1))
+    alone = (speech * (speech.sum(axis=2, keepdims=True) == 1)).sum(axis=1)
+    return WindowFindings(
+        speech=np.packbits(speech.astype(bool), axis=1),
+        frames=speech.shape[1],
+        windows=windows,
+        speakers=speakers,
+        frames_alone=alone[windows, speakers].astype(np.int32),
+        embeddings=embeddings[windows, speakers],
+    )
+
+
+@cache
+def stock_of(diarizer: Diarizer) -> Any:
+    """pyannote's own pipeline with the same networks and hyper-parameters."""
+    stock: Any = SpeakerDiarization(
+        segmentation=diarizer.windows._segmentation.model,
+        embedding=diarizer.windows._embedding.model_,
+        plda=getattr(diarizer.clustering, "plda", None) or clustering.NoPlda(),
+        clustering=type(diarizer.clustering).__name__,
+    )
+    stock.instantiate(
+        {
+            "clustering": diarizer.clustering.parameters(instantiated=True),
+            "segmentation": {"min_duration_off": diarizer._min_duration_off},
+        }
+    )
+    return stock
+
+
+def pyannotes(
+    diarizer: Diarizer, speech: np.ndarray, embeddings: np.ndarray, speakers: SpeakerCount
+) -> list[Turn]:
+    """What pyannote's own pipeline makes of the same windows, with its own linkage and VBx."""
+    stock = stock_of(diarizer)
+    lie = SlidingWindow(start=0.0, duration=10.0, step=1.0)
+    stock.get_segmentations = lambda *_, **__: SlidingWindowFeature(speech.copy(), lie)
+    stock.get_embeddings = lambda *_, **__: embeddings.copy()
+    options = {key: value for key, value in speakers.model_dump().items() if value is not None}
+    output = stock.apply({"uri": "recording"}, **options)
+    seconds, names = len(speech) + 9.0, dict[str, str]()
+    return [
+        Turn(segment.start, min(segment.end, seconds), names.setdefault(label, f"SPEAKER_{len(names):02d}"))
+        for segment, _, label in output.speaker_diarization.itertracks(yield_label=True)
+        if segment.start < seconds
+    ]
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+def test_turns_are_those_of_pyannote(
+    diarizer: Diarizer, in_blocks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stocks_linkage = hierarchy.linkage
+    if in_blocks:
+        for module, name, value in (
+            (clustering, "DISTANCES_UP_TO", 3), (clustering, "BLOCK", 7),
+            (clustering, "CELLS", 50), (turns, "BLOCK", 100),
+        ):  # fmt: skip
+            monkeypatch.setattr(module, name, value)
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        st.integers(1, 60), st.integers(1, 6), st.sampled_from([0.1, 0.7, 1.5]), st.integers(0, 10**6), COUNTS
+    )
+    def check(windows: int, voices: int, noise: float, seed: int, speakers: SpeakerCount) -> None:
+        speech, embeddings = conversation(diarizer, windows, voices, noise, seed)
+        findings = found_in(speech, embeddings)
+        usable = int((findings.frames_alone >= 0.2 * findings.frames).sum())
+        asked = max(speakers.num_speakers or 0, speakers.min_speakers or 0)
+        with warnings.catch_warnings(), monkeypatch.context() as patch:
+            warnings.simplefilter("ignore")
+            found = diarizer.turns(findings, (windows + 9) * 16_000, speakers)
+            if asked > usable and isinstance(diarizer.clustering, VBxClustering):
+                # pyannote ends in an error; one window has two at once at the most.
+                assert 1 <= len(found.speakers) <= max(2, usable)
+                return
+            patch.setattr(clustering.pyannotes, "linkage", stocks_linkage)
+            assert list(found.turns) == pyannotes(diarizer, speech, embeddings, speakers)
+
+    check()
+
+
+def test_linkage_without_distances_is_scipys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clustering, "DISTANCES_UP_TO", 10)
+    generator = np.random.default_rng(0)
+    for voices in (1, 4, 30):
+        means = generator.normal(size=(voices, 32))
+        vectors = means[generator.integers(voices, size=300)] + 0.5 * generator.normal(size=(300, 32))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        expected = hierarchy.linkage(vectors, "centroid", "euclidean")
+
+        found = clustering.linkage(vectors, "centroid", "euclidean")
+
+        np.testing.assert_allclose(found[:, 2:], expected[:, 2:], atol=1e-9)
+        for threshold in np.arange(0.2, 1.4, 0.05):
+            clusters = hierarchy.fcluster(found, threshold, "distance")
+            assert (clusters == hierarchy.fcluster(expected, threshold, "distance")).all()
+
+
+def test_spans_of_a_recording_say_together_what_the_whole_says(diarizer: Diarizer) -> None:
+    generator = np.random.default_rng(1)
+    waveform = (0.1 * generator.normal(size=47 * 16_000 + 123)).astype(np.float32)
+    whole = diarizer.windows(waveform)
+
+    parts = [
+        diarizer.windows(waveform[: 31 * 16_000 + 10 * 16_000]),
+        diarizer.windows(waveform[32 * 16_000 :]),
+    ]
+    together = joined(parts)
+
+    assert len(whole.speech) == window_count(len(waveform), 160_000, 16_000) == 39
+    np.testing.assert_array_equal(together.speech, whole.speech)
+    np.testing.assert_array_equal(together.windows, whole.windows)
+    np.testing.assert_allclose(together.embeddings, whole.embeddings, rtol=1e-4, atol=1e-5)
+
+
+def test_progress_is_told_window_by_window_to_the_end(diarizer: Diarizer) -> None:
+    told: list[tuple[int, int]] = []
+    waveform = np.zeros(50 * 16_000 + 1, np.float32)
+
+    diarizer(waveform, SpeakerCount(), lambda done, total: told.append((done, total)))
+
+    assert told[-1] == (42, 42)
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
