@@ -122,6 +122,9 @@ class IngressTunables(_Frozen):
     """Seconds a request of ``/identify`` may take, its wait for a place included."""
     chunk_window: Annotated[int, Field(ge=1)] = 8
     """Deepfake chunks of one request in flight at a time, so that a long file does not starve short ones."""
+    diarization_window: Annotated[int, Field(ge=1)] = 2
+    """Parts of one conversation in flight at a time; each is 41 s of audio. As many as replicas, and one
+    more, keeps all of them busy."""
 
 
 class CacheTunables(_Frozen):

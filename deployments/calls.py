@@ -75,8 +75,16 @@ async def call(start: Start, deadline: Deadline) -> Any:
         raise ModelUnavailable("The model's replica died; it is being replaced.") from error
 
 
-async def call_all(starts: Iterable[Start], deadline: Deadline, window: int) -> list[Any]:
+async def call_all(
+    starts: Iterable[Start], deadline: Deadline, window: int, done: Callable[[int], None] = lambda _: None
+) -> list[Any]:
     """Make many calls, at most `window` of them at a time.
+
+    Args:
+        starts: Each makes a call.
+        deadline: Of all of them.
+        window: Calls under way at a time.
+        done: Told how many are answered, after each.
 
     Returns:
         The answers in the order of `starts`.
@@ -86,18 +94,22 @@ async def call_all(starts: Iterable[Start], deadline: Deadline, window: int) -> 
     """
     places = asyncio.Semaphore(window)
     failed = False
+    answered = 0
 
     async def one(start: Start) -> Any:
-        nonlocal failed
+        nonlocal failed, answered
         async with places:
             # The place of a call that failed is free before its neighbours are cancelled.
             if failed:
                 raise asyncio.CancelledError
             try:
-                return await call(start, deadline)
+                answer = await call(start, deadline)
             except BaseException:
                 failed = True
                 raise
+            answered += 1
+            done(answered)
+            return answer
 
     return await side_by_side(*(one(start) for start in starts))
 

@@ -1,11 +1,12 @@
-"""The diarization pipeline as a deployment."""
+"""The diarization pipeline as a deployment: whole conversations, or parts of one and their conclusion."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from config.settings import EngineOptions, SpeakerCount
 from deployments.replica import ModelReplica, Pipeline, noise
-from pipelines.results import DiarizationResult, ModelInfo, Waveform
+from pipelines.results import DiarizationResult, ModelInfo, Waveform, WindowFindings
 
 if TYPE_CHECKING:
     from pipelines.checkpoints import LocatedCheckpoint
@@ -19,6 +20,51 @@ class Conversation:
     waveform: Waveform
     speakers: SpeakerCount
 
+    @property
+    def samples(self) -> int:
+        """Length of the recording."""
+        return len(self.waveform)
+
+    def ask(self, diarizer: "Diarizer") -> DiarizationResult:
+        """Who speaks when."""
+        return diarizer(self.waveform, self.speakers)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Some consecutive windows of a recording."""
+
+    waveform: Waveform
+
+    @property
+    def samples(self) -> int:
+        """Length of the part."""
+        return len(self.waveform)
+
+    def ask(self, diarizer: "Diarizer") -> WindowFindings:
+        """What the networks say of each window."""
+        return diarizer.windows(self.waveform)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conclusion:
+    """What was said of all parts of a recording, by start, waiting to be clustered."""
+
+    findings: Sequence[WindowFindings]
+    samples: int
+    """Length of the whole recording."""
+    speakers: SpeakerCount
+
+    def ask(self, diarizer: "Diarizer") -> DiarizationResult:
+        """Who speaks when."""
+        from pipelines.diarization.windows import joined
+
+        return diarizer.turns(joined(self.findings), self.samples, self.speakers)
+
+
+Item = Conversation | Part | Conclusion
+Result = DiarizationResult | WindowFindings
+
 
 class OneByOne:
     """A diarizer in the call shape of the batched pipelines: its windows are its batches."""
@@ -28,30 +74,46 @@ class OneByOne:
         self.info: ModelInfo = diarizer.info
         self.min_samples: int = diarizer.min_samples
 
-    def __call__(self, items: list[Conversation]) -> list[DiarizationResult]:
-        """Diarize each conversation in turn."""
-        return [self._diarizer(item.waveform, item.speakers) for item in items]
+    def __call__(self, items: list[Item]) -> list[Result]:
+        """Answer each item in turn."""
+        return [item.ask(self._diarizer) for item in items]
 
 
-class Diarization(ModelReplica[Conversation, DiarizationResult]):
+class Diarization(ModelReplica[Item, Result]):
     """Adds to `pipelines.diarization`: a replica's device, a queue, health."""
 
     async def diarize(self, waveform: Waveform, speakers: SpeakerCount) -> DiarizationResult:
         """Who speaks when; the recording is a top-level argument, so it may be an object reference."""
-        return await self.answer(Conversation(waveform, speakers))
+        result = await self.answer(Conversation(waveform, speakers))
+        assert isinstance(result, DiarizationResult)
+        return result
+
+    async def windows(self, waveform: Waveform) -> WindowFindings:
+        """What the networks say of a part, as `pipelines.chunking.conversation_parts` cuts it."""
+        result = await self.answer(Part(waveform))
+        assert isinstance(result, WindowFindings)
+        return result
+
+    async def turns(
+        self, findings: Sequence[WindowFindings], samples: int, speakers: SpeakerCount
+    ) -> DiarizationResult:
+        """Who speaks when, from what `windows` said of every part of a recording of so many samples."""
+        result = await self.answer(Conclusion(findings, samples, speakers))
+        assert isinstance(result, DiarizationResult)
+        return result
 
     def load_pipeline(
         self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
-    ) -> Pipeline[Conversation, DiarizationResult]:
+    ) -> Pipeline[Item, Result]:
         """Load segmentation, embedding and clustering."""
         from pipelines.diarization import Diarizer
 
         return OneByOne(Diarizer(checkpoint, device, engine))
 
-    def waveform_of(self, item: Conversation) -> Waveform:
-        """The recording."""
-        return item.waveform
+    def samples_of(self, item: Item) -> int:
+        """Length of the recording, or of the part."""
+        return item.samples
 
-    def warm_up_item(self) -> Conversation:
+    def warm_up_item(self) -> Item:
         """A second of quiet noise by nobody."""
         return Conversation(noise(self.warm_up_s), SpeakerCount())

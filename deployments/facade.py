@@ -6,7 +6,7 @@ left early, by its time or by Ctrl-C, is cancelled in the replicas; one that los
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from typing import Any, TypeVar
 
 from ray import serve
@@ -18,6 +18,7 @@ from deployments.calls import Deadline, call
 from pipelines.results import (
     AccentResult,
     DeepfakeChunk,
+    DiarizationProgress,
     DiarizationResult,
     LanguageResult,
     ModelInfo,
@@ -91,6 +92,14 @@ class AsyncVoxgraph:
         """Who speaks when."""
         result: DiarizationResult = await self._ask("diarize", timeout_s, waveform, speakers)
         return result
+
+    async def diarize_with_progress(
+        self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()
+    ) -> AsyncGenerator[DiarizationProgress | DiarizationResult]:
+        """Who speaks when: how far a long recording is, again and again, and the result last."""
+        streaming = self._handle.options(stream=True)
+        async for told in streaming.diarize_with_progress.remote(waveform, speakers):
+            yield told
 
     async def detect_deepfake(
         self, waveform: Waveform, options: ChunkOptions = ChunkOptions(), *, timeout_s: float = WAIT_S

@@ -3,9 +3,11 @@
 HTTP comes in through `deployments.api.app`; each question goes on to `deployments.replica` by handle.
 """
 
+import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +23,7 @@ from deployments.api.app import create_app
 from deployments.calls import Deadline, call, call_all, side_by_side
 from deployments.shared import Shared, SharedHandles, key_of
 from pipelines.audio import SAMPLE_RATE_HZ
-from pipelines.chunking import spans
+from pipelines.chunking import conversation_parts, spans
 from pipelines.errors import (
     AudioTooLong,
     AudioTooShort,
@@ -34,6 +36,7 @@ from pipelines.errors import (
 from pipelines.results import (
     AccentResult,
     DeepfakeChunk,
+    DiarizationProgress,
     DiarizationResult,
     LanguageResult,
     ModelInfo,
@@ -53,6 +56,18 @@ HEALTH_DEADLINE_S = 5.0
 INFO_DEADLINE_S = 1.0
 INFO_KEPT_S = 10.0
 """Seconds for which a replica's word on its checkpoint is taken: the content of a folder may change."""
+
+
+class Clip:
+    """A recording that several models may read: one copy in the object store, made when one asks for it."""
+
+    def __init__(self, waveform: Waveform) -> None:
+        self.waveform = waveform
+
+    @cached_property
+    def reference(self) -> "ray.ObjectRef[Waveform]":
+        """Where the models read it."""
+        return ray.put(self.waveform)
 
 
 @serve.ingress()
@@ -96,7 +111,7 @@ class Ingress:
         """The voice as a vector; the language decides the encoder unless one is named."""
         deadline = self._deadline()
 
-        async def voice(clip: "ray.ObjectRef[Waveform]") -> SpeakerResult:
+        async def voice(clip: Clip) -> SpeakerResult:
             return await self._voice(clip, await self._language(clip, deadline), deadline, encoder)
 
         return await self._answer("speaker", waveform, self._models_of("speaker"), voice, deadline, encoder)
@@ -104,7 +119,7 @@ class Ingress:
     async def embed_pair(self, first: Waveform, second: Waveform) -> tuple[SpeakerResult, SpeakerResult]:
         """Two voices by one encoder, that of the language which is told more surely."""
         deadline = self._deadline()
-        clips = [self._put(first), self._put(second)]
+        clips = [Clip(checked(waveform, self._settings)) for waveform in (first, second)]
         languages = await side_by_side(*(self._language(clip, deadline) for clip in clips))
         encoder = encoder_for(max(languages, key=lambda result: result.confidence).language)
         one, other = await side_by_side(
@@ -131,6 +146,25 @@ class Ingress:
             lambda clip: self._turns(clip, speakers, deadline), deadline, speakers,
         )  # fmt: skip
 
+    async def diarize_with_progress(
+        self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()
+    ) -> AsyncGenerator[DiarizationProgress | DiarizationResult]:
+        """Who speaks when, the parts that are done told on the way; the result comes last.
+
+        For handles with ``stream=True``. The answer is computed even where the cache has one.
+        """
+        clip, deadline = Clip(checked(waveform, self._settings)), self._diarization_deadline()
+        parts = len(conversation_parts(len(waveform)))
+        told: asyncio.Queue[int | None] = asyncio.Queue()
+        work = asyncio.create_task(self._turns(clip, speakers, deadline, told.put_nowait))
+        work.add_done_callback(lambda _: told.put_nowait(None))
+        try:
+            while (done := await told.get()) is not None:
+                yield DiarizationProgress(done, parts)
+            yield await work
+        finally:
+            work.cancel()
+
     async def detect_deepfake(
         self, waveform: Waveform, options: ChunkOptions = ChunkOptions()
     ) -> tuple[DeepfakeChunk, ...]:
@@ -138,7 +172,7 @@ class Ingress:
         deadline = self._deadline()
         return await self._answer(
             "deepfake", waveform, self._models_of("deepfake"),
-            lambda _: self._chunks(waveform, options, deadline), deadline, options,
+            lambda clip: self._chunks(clip, options, deadline), deadline, options,
         )  # fmt: skip
 
     async def analyze(
@@ -158,7 +192,7 @@ class Ingress:
         deadline = self._diarization_deadline() if "diarization" in tasks else self._deadline()
         return await self._answer(
             "analyze", waveform, sorted({model for task in tasks for model in self._models_of(task)}),
-            lambda clip: self._analysis(clip, waveform, tasks, speakers, options, deadline),
+            lambda clip: self._analysis(clip, tasks, speakers, options, deadline),
             deadline, sorted(tasks), speakers, options,
         )  # fmt: skip
 
@@ -195,8 +229,7 @@ class Ingress:
 
     async def _analysis(
         self,
-        clip: "ray.ObjectRef[Waveform]",
-        waveform: Waveform,
+        clip: Clip,
         tasks: tuple[Task, ...],
         speakers: SpeakerCount,
         options: ChunkOptions,
@@ -205,7 +238,7 @@ class Ingress:
         questions: dict[Task, Callable[[], Coroutine[Any, Any, Any]]] = {
             "accent": lambda: self._accent(clip, "xlsr", deadline),
             "diarization": lambda: self._turns(clip, speakers, deadline),
-            "deepfake": lambda: self._chunks(waveform, options, deadline),
+            "deepfake": lambda: self._chunks(clip, options, deadline),
         }
         asked: list[Task] = [task for task in questions if task in tasks]
         voice, *answers = await side_by_side(
@@ -213,13 +246,13 @@ class Ingress:
         )
         return Analysis(**voice, **dict(zip(asked, answers, strict=True)))
 
-    async def _language(self, clip: "ray.ObjectRef[Waveform]", deadline: Deadline) -> LanguageResult:
+    async def _language(self, clip: Clip, deadline: Deadline) -> LanguageResult:
         result: LanguageResult = await self._ask(ModelKey.LANGUAGE, clip, deadline)
         return result
 
     async def _voice(
         self,
-        clip: "ray.ObjectRef[Waveform]",
+        clip: Clip,
         language: LanguageResult,
         deadline: Deadline,
         encoder: ModelKey | None = None,
@@ -228,7 +261,7 @@ class Ingress:
         return SpeakerResult(embedding, language)
 
     async def _language_and_voice(
-        self, clip: "ray.ObjectRef[Waveform]", tasks: tuple[Task, ...], deadline: Deadline
+        self, clip: Clip, tasks: tuple[Task, ...], deadline: Deadline
     ) -> dict[str, Any]:
         """The answers to language and speaker, as far as they are asked for; the second needs the first."""
         if not {"language", "speaker"} & set(tasks):
@@ -239,50 +272,63 @@ class Ingress:
             answers["speaker"] = await self._voice(clip, language, deadline)
         return answers
 
-    async def _accent(
-        self, clip: "ray.ObjectRef[Waveform]", model: AccentModel, deadline: Deadline
-    ) -> AccentResult:
+    async def _accent(self, clip: Clip, model: AccentModel, deadline: Deadline) -> AccentResult:
         result: AccentResult = await self._ask(ACCENT_MODELS[model], clip, deadline)
         return result
 
     async def _turns(
-        self, clip: "ray.ObjectRef[Waveform]", speakers: SpeakerCount, deadline: Deadline
+        self,
+        clip: Clip,
+        speakers: SpeakerCount,
+        deadline: Deadline,
+        done: Callable[[int], None] = lambda _: None,
     ) -> DiarizationResult:
+        """Turns of a recording: a short one in one call, a long one in parts over all replicas."""
         handle = self._models[self.diarization_model]
-        result: DiarizationResult = await call(lambda: handle.diarize.remote(clip, speakers), deadline)
+        parts = conversation_parts(len(clip.waveform))
+        if len(parts) == 1:
+            whole: DiarizationResult = await call(
+                lambda: handle.diarize.remote(clip.reference, speakers), deadline
+            )
+            return whole
+        starts = [lambda s=start, e=end: handle.windows.remote(clip.waveform[s:e]) for start, end in parts]
+        findings = await call_all(starts, deadline, self._tunables.diarization_window, done)
+        result: DiarizationResult = await call(
+            lambda: handle.turns.remote(findings, len(clip.waveform), speakers), deadline
+        )
         return result
 
     async def _chunks(
-        self, waveform: Waveform, options: ChunkOptions, deadline: Deadline
+        self, clip: Clip, options: ChunkOptions, deadline: Deadline
     ) -> tuple[DeepfakeChunk, ...]:
         chunk = round(options.chunk_s * SAMPLE_RATE_HZ)
         hop = max(1, round(chunk * (1 - options.overlap)))
-        cuts = spans(len(waveform), chunk, hop)
+        cuts = spans(len(clip.waveform), chunk, hop)
         handle = self._models[ModelKey.DEEPFAKE]
-        starts = [lambda s=start, e=end: handle.answer.remote(waveform[s:e]) for start, end in cuts]
+        starts = [lambda s=start, e=end: handle.answer.remote(clip.waveform[s:e]) for start, end in cuts]
         scores = await call_all(starts, deadline, self._tunables.chunk_window)
         return tuple(
             DeepfakeChunk(index, start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, score)
             for index, ((start, end), score) in enumerate(zip(cuts, scores, strict=True))
         )
 
-    async def _ask(self, model: ModelKey, clip: "ray.ObjectRef[Waveform]", deadline: Deadline) -> Any:
-        return await call(lambda: self._models[model].answer.remote(clip), deadline)
+    async def _ask(self, model: ModelKey, clip: Clip, deadline: Deadline) -> Any:
+        return await call(lambda: self._models[model].answer.remote(clip.reference), deadline)
 
     async def _answer(
         self,
         question: str,
         waveform: Waveform,
         models: Sequence[ModelKey],
-        compute: Callable[["ray.ObjectRef[Waveform]"], Awaitable[T]],
+        compute: Callable[["Clip"], Awaitable[T]],
         deadline: Deadline,
         *options: object,
     ) -> T:
         """The answer of the cache, or of the models; identical questions in flight are one."""
-        clip = checked(waveform, self._settings)
+        clip = Clip(checked(waveform, self._settings))
         revisions = await side_by_side(*(self._revision(model) for model in models))
-        key = await key_of(clip, question, models, revisions, options)
-        return await self.shared.cached(key, question, lambda: compute(ray.put(clip)), deadline)
+        key = await key_of(clip.waveform, question, models, revisions, options)
+        return await self.shared.cached(key, question, lambda: compute(clip), deadline)
 
     def _models_of(self, task: Task) -> tuple[ModelKey, ...]:
         """The models that an answer may come from."""
@@ -300,10 +346,6 @@ class Ingress:
             return (await self.info(model)).revision
         except VoxError as error:
             return error.code
-
-    def _put(self, waveform: Waveform) -> "ray.ObjectRef[Waveform]":
-        """The recording in the object store: one copy for all models that read it."""
-        return ray.put(checked(waveform, self._settings))
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self._tunables.deadline_s)

@@ -98,8 +98,8 @@ class ModelReplica(Generic[Item, Result]):
         """Load the model; the import of its pipeline, and so of torch, belongs in here."""
         raise NotImplementedError
 
-    def waveform_of(self, item: Item) -> Waveform:
-        """The recording in an item of the batch."""
+    def samples_of(self, item: Item) -> int:
+        """Length of the recording in an item of the batch."""
         raise NotImplementedError
 
     def warm_up_item(self) -> Item:
@@ -115,7 +115,7 @@ class ModelReplica(Generic[Item, Result]):
             InferenceError: The forward pass failed for this item.
         """
         self._check_loaded()
-        samples, needed = len(self.waveform_of(item)), self._pipeline.min_samples
+        samples, needed = self.samples_of(item), self._pipeline.min_samples
         if samples < needed:
             raise AudioTooShort(
                 f"{samples / SAMPLE_RATE_HZ:.3f} s of audio; "
@@ -174,7 +174,7 @@ class ModelReplica(Generic[Item, Result]):
 
             self._batcher = Batcher(
                 run=self._pipeline,
-                cost=lambda item: len(self.waveform_of(item)) / SAMPLE_RATE_HZ,
+                cost=lambda item: self.samples_of(item) / SAMPLE_RATE_HZ,
                 tunables=self._tunables,
                 is_out_of_memory=is_out_of_memory,
             )
@@ -189,9 +189,9 @@ class ModelReplica(Generic[Item, Result]):
 class WaveformReplica(ModelReplica[Waveform, Result]):
     """A model whose items are recordings and nothing else."""
 
-    def waveform_of(self, item: Waveform) -> Waveform:
-        """The item itself."""
-        return item
+    def samples_of(self, item: Waveform) -> int:
+        """Length of the item."""
+        return len(item)
 
     def warm_up_item(self) -> Waveform:
         """A second of quiet noise."""

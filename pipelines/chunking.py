@@ -1,4 +1,9 @@
-"""Spans of a long clip: all of one length, the last aligned to the end so that nothing is dropped."""
+"""Spans of a long clip: chunks that are scored, and parts whose sliding windows are those of the whole."""
+
+CONVERSATION_WINDOW, CONVERSATION_HOP = 160_000, 16_000
+"""Samples of pyannote's sliding window and from one to the next."""
+PART_WINDOWS = 32
+"""Windows of one part: one batch of the segmentation, so that parts and whole are computed alike."""
 
 
 def spans(samples: int, chunk: int, hop: int) -> list[tuple[int, int]]:
@@ -19,3 +24,22 @@ def spans(samples: int, chunk: int, hop: int) -> list[tuple[int, int]]:
     if starts[-1] + chunk < samples:
         starts.append(samples - chunk)
     return [(start, start + chunk) for start in starts]
+
+
+def conversation_parts(samples: int) -> list[tuple[int, int]]:
+    """Cut a conversation where its sliding windows can be looked at apart.
+
+    Args:
+        samples: Length of the conversation, > 0.
+
+    Returns:
+        (start, end) in samples, by start: the windows of the parts, one after the other, are the windows of
+        the whole. Each part has `PART_WINDOWS`, the last those that are left.
+    """
+    step = PART_WINDOWS * CONVERSATION_HOP
+    length = step - CONVERSATION_HOP + CONVERSATION_WINDOW
+    parts = [(0, min(length, samples))]
+    while parts[-1][1] < samples:
+        start = parts[-1][0] + step
+        parts.append((start, min(start + length, samples)))
+    return parts

@@ -121,8 +121,11 @@ async def test_many_calls_are_answered_in_order_within_their_window() -> None:
 
     starts = [lambda index=index: Counted(index, seconds=0.002 * (index % 3)) for index in range(20)]
 
-    assert await call_all(starts, Deadline.after(5), window=4) == list(range(20))
+    told: list[int] = []
+
+    assert await call_all(starts, Deadline.after(5), window=4, done=told.append) == list(range(20))
     assert most == 4
+    assert told == list(range(1, 21))
 
 
 async def test_the_first_failure_cancels_what_is_under_way_and_starts_no_more() -> None:

@@ -11,10 +11,13 @@ import ray
 from launched import ROOT, Launched, sample_path
 from ray import serve
 
-from config.settings import AudioLimits, ChunkOptions, SpeakerCount
+from config.settings import AudioLimits, CheckpointSource, ChunkOptions, ModelKey, SpeakerCount
+from deployments.facade import AsyncVoxgraph
 from pipelines.audio import decode
+from pipelines.checkpoints import locate
+from pipelines.diarization import Diarizer
 from pipelines.errors import AudioTooShort, InvalidAudio, InvalidOptions, NonFiniteAudio, VoxError
-from pipelines.results import Waveform
+from pipelines.results import DiarizationProgress, Waveform
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +87,17 @@ def test_what_is_no_waveform_is_refused(voxgraph: Any, array: np.ndarray, error:
 def test_an_unknown_task_is_refused(voxgraph: Any, waveform: Waveform) -> None:
     with pytest.raises(InvalidOptions, match="karaoke"):
         voxgraph.analyze.remote(waveform, ("karaoke",)).result(timeout_s=60)
+
+
+async def test_a_long_conversation_is_diarized_in_parts_as_in_one(voxgraph: Any, waveform: Waveform) -> None:
+    long = np.concatenate([waveform, waveform[5 * 16_000 :], waveform[: 11 * 16_000]])
+    whole = Diarizer(locate(ModelKey.DIARIZATION_COMMUNITY_1, CheckpointSource(source="demo")), "cpu")
+    expected = whole(long, SpeakerCount())
+
+    *told, last = [answer async for answer in AsyncVoxgraph(voxgraph).diarize_with_progress(long)]
+
+    assert told == [DiarizationProgress(1, 2), DiarizationProgress(2, 2)]
+    assert last.speakers == expected.speakers
+    assert [turn.speaker for turn in last.turns] == [turn.speaker for turn in expected.turns]
+    starts = [turn.start_s for turn in last.turns]
+    assert starts == pytest.approx([turn.start_s for turn in expected.turns], abs=0.05)

@@ -5,7 +5,13 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.chunking import spans
+from pipelines.chunking import (
+    CONVERSATION_HOP,
+    CONVERSATION_WINDOW,
+    PART_WINDOWS,
+    conversation_parts,
+    spans,
+)
 
 
 def test_a_clip_of_at_most_one_chunk_is_one_span() -> None:
@@ -30,3 +36,20 @@ def test_spans_have_one_length_and_drop_nothing(samples: int, chunk: int, data: 
     assert {end - start for start, end in found} == {min(samples, chunk)}
     assert set().union(*(range(start, end) for start, end in found)) == set(range(samples))
     assert all(a[0] < b[0] <= a[0] + hop for a, b in pairwise(found))
+
+
+def windows_of(start: int, end: int) -> list[int]:
+    """Where the sliding windows of a part begin in the whole."""
+    rest = max(0, end - start - CONVERSATION_WINDOW)
+    return [start + index * CONVERSATION_HOP for index in range(1 + -(-rest // CONVERSATION_HOP))]
+
+
+@given(st.integers(1, 5_000_000))
+def test_the_windows_of_the_parts_of_a_conversation_are_those_of_the_whole(samples: int) -> None:
+    parts = conversation_parts(samples)
+
+    found = [windows_of(*part) for part in parts]
+
+    assert sum(found, []) == windows_of(0, samples)
+    assert all(len(windows) == PART_WINDOWS for windows in found[:-1])
+    assert parts[-1][1] == samples

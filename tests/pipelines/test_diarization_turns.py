@@ -15,8 +15,9 @@ from scipy.cluster import hierarchy
 
 from config.settings import CheckpointSource, ModelKey, SpeakerCount
 from pipelines.checkpoints import locate
+from pipelines.chunking import CONVERSATION_HOP, CONVERSATION_WINDOW, conversation_parts
 from pipelines.diarization import Diarizer, clustering, turns
-from pipelines.diarization.windows import joined, window_count
+from pipelines.diarization.windows import joined
 from pipelines.results import Turn, WindowFindings
 
 DIMENSION = 256
@@ -164,13 +165,12 @@ def test_spans_of_a_recording_say_together_what_the_whole_says(diarizer: Diarize
     waveform = (0.1 * generator.normal(size=47 * 16_000 + 123)).astype(np.float32)
     whole = diarizer.windows(waveform)
 
-    parts = [
-        diarizer.windows(waveform[: 31 * 16_000 + 10 * 16_000]),
-        diarizer.windows(waveform[32 * 16_000 :]),
-    ]
-    together = joined(parts)
+    parts = conversation_parts(len(waveform))
+    together = joined([diarizer.windows(waveform[start:end]) for start, end in parts])
 
-    assert len(whole.speech) == window_count(len(waveform), 160_000, 16_000) == 39
+    assert len(parts) == 2
+    assert (diarizer.windows.window, diarizer.windows.hop) == (CONVERSATION_WINDOW, CONVERSATION_HOP)
+    assert len(whole.speech) == 39
     np.testing.assert_array_equal(together.speech, whole.speech)
     np.testing.assert_array_equal(together.windows, whole.windows)
     np.testing.assert_allclose(together.embeddings, whole.embeddings, rtol=1e-4, atol=1e-5)
