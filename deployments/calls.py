@@ -3,7 +3,7 @@ the replica dies. A bare handle waits for ever, and asyncio's own cancellation d
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -73,6 +73,34 @@ async def call(start: Start, deadline: Deadline) -> Any:
         return await _once(start, deadline)
     except REPLICA_GONE as error:
         raise ModelUnavailable("The model's replica died; it is being replaced.") from error
+
+
+async def stream(start: Start, deadline: Deadline) -> AsyncGenerator[Any]:
+    """Make one streaming call and hand on what it says; it is not made again.
+
+    Args:
+        start: Makes the call, e.g. ``lambda: handle.options(stream=True).method.remote(clip)``.
+        deadline: When to give up.
+
+    Raises:
+        DeadlineExceeded: The deadline passed; the call is cancelled in the replica.
+        ModelUnavailable: The replica died.
+        VoxError: What the replica raised.
+    """
+    seconds = deadline.left()
+    responses = start()
+    try:
+        async with asyncio.timeout(seconds):
+            async for said in responses:
+                yield said
+    except TimeoutError as error:
+        responses.cancel()
+        raise DeadlineExceeded("The answer was not ready in time.") from error
+    except REPLICA_GONE as error:
+        raise ModelUnavailable("The model's replica died; it is being replaced.") from error
+    except BaseException as error:
+        responses.cancel()
+        raise _translated(error) from error
 
 
 async def call_all(

@@ -6,7 +6,8 @@ left early, by its time or by Ctrl-C, is cancelled in the replicas; one that los
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from ray import serve
@@ -14,7 +15,8 @@ from ray.serve.handle import DeploymentHandle
 
 from config.settings import ChunkOptions, IngressTunables, ModelKey, SpeakerCount
 from deployments.api.analyzer import TASKS, AccentModel, Analysis, GraphHealth, SpeakerResult, Task
-from deployments.calls import Deadline, call
+from deployments.calls import Deadline, call, stream
+from pipelines.errors import ModelUnavailable
 from pipelines.results import (
     AccentResult,
     DeepfakeChunk,
@@ -26,6 +28,7 @@ from pipelines.results import (
 )
 
 T = TypeVar("T")
+ToldProgress = Callable[[DiarizationProgress], None]
 
 APPLICATION = "voxgraph"
 """The application's name in the configuration files."""
@@ -88,18 +91,21 @@ class AsyncVoxgraph:
         speakers: SpeakerCount = SpeakerCount(),
         *,
         timeout_s: float = DIARIZATION_WAIT_S,
+        progress: ToldProgress | None = None,
     ) -> DiarizationResult:
-        """Who speaks when."""
-        result: DiarizationResult = await self._ask("diarize", timeout_s, waveform, speakers)
-        return result
-
-    async def diarize_with_progress(
-        self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()
-    ) -> AsyncGenerator[DiarizationProgress | DiarizationResult]:
-        """Who speaks when: how far a long recording is, again and again, and the result last."""
-        streaming = self._handle.options(stream=True)
-        async for told in streaming.diarize_with_progress.remote(waveform, speakers):
-            yield told
+        """Who speaks when; `progress` is told whenever a part of a long recording is done."""
+        if progress is None:
+            result: DiarizationResult = await self._ask("diarize", timeout_s, waveform, speakers)
+            return result
+        method = self._handle.options(stream=True).diarize_with_progress
+        async with aclosing(
+            stream(lambda: method.remote(waveform, speakers), Deadline.after(timeout_s))
+        ) as answers:
+            async for answer in answers:
+                if isinstance(answer, DiarizationResult):
+                    return answer
+                progress(answer)
+        raise ModelUnavailable("The graph ended its answer early.")
 
     async def detect_deepfake(
         self, waveform: Waveform, options: ChunkOptions = ChunkOptions(), *, timeout_s: float = WAIT_S
@@ -183,9 +189,10 @@ class Voxgraph:
         speakers: SpeakerCount = SpeakerCount(),
         *,
         timeout_s: float = DIARIZATION_WAIT_S,
+        progress: ToldProgress | None = None,
     ) -> DiarizationResult:
-        """Who speaks when."""
-        return _answer(self._graph.diarize(waveform, speakers, timeout_s=timeout_s))
+        """Who speaks when; `progress` is told whenever a part of a long recording is done."""
+        return _answer(self._graph.diarize(waveform, speakers, timeout_s=timeout_s, progress=progress))
 
     def detect_deepfake(
         self, waveform: Waveform, options: ChunkOptions = ChunkOptions(), *, timeout_s: float = WAIT_S

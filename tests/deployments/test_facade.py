@@ -17,19 +17,24 @@ CLIP = np.zeros(16_000, np.float32)
 GERMAN = LanguageResult("de", "German", 1.0, {"de": 1.0})
 
 
+CALLERS = {"timeout_s", "progress"}
+NO_QUESTIONS = {"reconfigure", "diarize_with_progress"}
+"""Serve asks the first; the second is how `diarize` hears of progress."""
+
+
 def questions(cls: type) -> dict[str, Callable[..., Any]]:
     """The public methods of a class of ours that callers ask, by name."""
     return {
         name: method
         for name, method in inspect.getmembers(cls, inspect.isfunction)
-        if not name.startswith("_") and method.__module__.startswith("deployments.") and name != "reconfigure"
+        if method.__module__.startswith("deployments.") and not (name.startswith("_") or name in NO_QUESTIONS)
     }
 
 
 def asked(method: Callable[..., Any]) -> inspect.Signature:
-    """The signature without the seconds to wait, which the caller's side adds."""
+    """The signature without the seconds to wait and who is told progress, which the caller's side adds."""
     signature = inspect.signature(method)
-    kept = [parameter for name, parameter in signature.parameters.items() if name != "timeout_s"]
+    kept = [parameter for name, parameter in signature.parameters.items() if name not in CALLERS]
     return signature.replace(parameters=kept)
 
 

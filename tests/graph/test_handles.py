@@ -12,7 +12,7 @@ from launched import ROOT, Launched, sample_path
 from ray import serve
 
 from config.settings import AudioLimits, CheckpointSource, ChunkOptions, ModelKey, SpeakerCount
-from deployments.facade import AsyncVoxgraph
+from deployments.facade import Voxgraph
 from pipelines.audio import decode
 from pipelines.checkpoints import locate
 from pipelines.diarization import Diarizer
@@ -89,12 +89,14 @@ def test_an_unknown_task_is_refused(voxgraph: Any, waveform: Waveform) -> None:
         voxgraph.analyze.remote(waveform, ("karaoke",)).result(timeout_s=60)
 
 
-async def test_a_long_conversation_is_diarized_in_parts_as_in_one(voxgraph: Any, waveform: Waveform) -> None:
+def test_a_long_conversation_is_diarized_in_parts_as_in_one(voxgraph: Any, waveform: Waveform) -> None:
     long = np.concatenate([waveform, waveform[5 * 16_000 :], waveform[: 11 * 16_000]])
     whole = Diarizer(locate(ModelKey.DIARIZATION_COMMUNITY_1, CheckpointSource(source="demo")), "cpu")
     expected = whole(long, SpeakerCount())
 
-    *told, last = [answer async for answer in AsyncVoxgraph(voxgraph).diarize_with_progress(long)]
+    told: list[DiarizationProgress] = []
+
+    last = Voxgraph(voxgraph).diarize(long, progress=told.append)
 
     assert told == [DiarizationProgress(1, 2), DiarizationProgress(2, 2)]
     assert last.speakers == expected.speakers
