@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format demo-checkpoints demo-eval lock clean
+.PHONY: help serve test lint format bench bench-gpu demo-checkpoints demo-eval lock clean
 
 help:  ## What can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -38,6 +38,12 @@ lint: .venv/.installed-dev  ## ruff, mypy, import contracts.
 format: .venv/.installed-dev  ## Format and sort imports.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: .venv/.installed-dev  ## Measure the graph against naive servers. BENCH="--only embedding-32" is one workload.
+	@$(BIN)/python -W ignore -m benchmarks $(BENCH)
+
+bench-gpu: .venv/.installed  ## Measure every pipeline on CUDA against what the device can do.
+	@$(BIN)/python -W ignore -m benchmarks.gpu
 
 .venv/.installed-training: .venv/.installed requirements/training.txt
 	$(UV) pip install --quiet --require-hashes -r requirements/training.txt

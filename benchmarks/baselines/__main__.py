@@ -1,0 +1,29 @@
+"""Serve the naive way: ``python -m benchmarks.baselines FOLDER --models language ... --port 8100``."""
+
+import argparse
+import os
+from pathlib import Path
+
+# pyannote.audio reports its use to its makers unless this is set when it is imported.
+os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "false")
+
+import uvicorn
+
+from benchmarks.baselines.app import create_app
+from config.settings import ModelKey, Size
+
+
+def main() -> None:
+    """Load the models and serve until Ctrl-C, with as many threads as torch takes by itself."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.baselines", description=__doc__)
+    parser.add_argument("folder", type=Path, help="what python -m benchmarks.checkpoints wrote")
+    parser.add_argument("--models", type=ModelKey, nargs="+", default=list(ModelKey), choices=list(ModelKey))
+    parser.add_argument("--size", type=Size, default=Size.FULL, choices=list(Size))
+    parser.add_argument("--port", type=int, default=8100)
+    options = parser.parse_args()
+    app = create_app(options.folder, options.models, options.size)
+    uvicorn.run(app, host="127.0.0.1", port=options.port, access_log=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Memory and time of diarizing long recordings: ``python -m benchmarks.diarization_memory 0.5 2 5 10``.
+
+Each length runs in a process of its own. The networks of the demo checkpoint look at one window of each
+batch and answer for the whole batch (`--every 1` computes all): memory is that of the real thing, and the
+voices of simulated speakers, which stand in for those of the network, give clustering its usual work.
+"""
+
+import argparse
+import itertools
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmarks.report import cpu_name, table
+from config.settings import CheckpointSource, ModelKey, SpeakerCount
+from pipelines.audio import SAMPLE_RATE_HZ
+from pipelines.checkpoints import locate
+
+SPEAKERS, SPREAD = 6, 0.5
+TITLES = (
+    "hours", "pipeline", "windows", "voices", "networks s", "clustering s", "audio MB", "peak over it MB"
+)  # fmt: skip
+PIPELINES = (ModelKey.DIARIZATION_COMMUNITY_1, ModelKey.DIARIZATION_31)
+
+
+class Peak:
+    """The most resident memory of this process while it watches, in 10^6 bytes."""
+
+    def __init__(self) -> None:
+        self.mb, self._ended = 0.0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "Peak":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        process = psutil.Process()
+        while not self._ended.wait(0.02):
+            self.mb = max(self.mb, process.memory_info().rss / 1e6)
+
+
+def measure(key: ModelKey, hours: float, every: int) -> list[str]:
+    """One row."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    from pipelines.diarization import Diarizer
+
+    diarizer = Diarizer(locate(key, CheckpointSource(source="demo")), "cpu")
+    generator = np.random.default_rng(0)
+    clip = (0.1 * generator.normal(size=60 * SAMPLE_RATE_HZ)).astype(np.float32)
+    diarizer(clip, SpeakerCount())
+    voices = generator.normal(size=(SPEAKERS, 256))
+    stand_in(diarizer, voices, generator, every)
+    before = psutil.Process().memory_info().rss / 1e6
+    waveform = np.tile(clip, int(np.ceil(hours * 60)))[: int(hours * 3600 * SAMPLE_RATE_HZ)]
+    audio = waveform.nbytes / 1e6
+    with Peak() as peak:
+        started = time.perf_counter()
+        findings = diarizer.windows(waveform)
+        looked = time.perf_counter()
+        found = diarizer.turns(findings, len(waveform), SpeakerCount())
+        ended = time.perf_counter()
+    assert found.turns
+    return [
+        f"{hours:g}", key.removeprefix("diarization_"), str(len(findings.speech)), str(len(findings.windows)),
+        f"{looked - started:.0f}", f"{ended - looked:.0f}", f"{audio:.0f}", f"{peak.mb - before - audio:.0f}",
+    ]  # fmt: skip
+
+
+def stand_in(diarizer: Any, voices: np.ndarray, generator: np.random.Generator, every: int) -> None:
+    """Let simulated people talk in the recording: noise has nobody in it. The first batch is all computed."""
+    windows = diarizer.windows
+    infer, embed = windows._segmentation.infer, windows._embedding
+    steps = {name: itertools.chain([1], itertools.repeat(every)) for name in ("segmented", "embedded")}
+
+    def segmented(clips: Any) -> np.ndarray:
+        classes = infer(clips[:: next(steps["segmented"])])
+        speech: np.ndarray = np.zeros((len(clips), *classes.shape[1:]), np.float32)
+        for window in speech:
+            first, second = np.sort(generator.integers(0, len(window), 2))
+            window[:first, 0] = window[first:second, 1] = window[second - 10 :, 0] = 1
+        return speech
+
+    class Embedding:
+        dimension = voices.shape[1]
+
+        def __call__(self, clips: Any, masks: Any) -> np.ndarray:
+            step = next(steps["embedded"])
+            embed(clips[::step], masks=masks[::step])
+            who = generator.integers(len(voices), size=(len(clips), 3))
+            noise = generator.normal(size=(*who.shape, self.dimension))
+            heard: np.ndarray = (voices[who] + SPREAD * noise).astype(np.float32)
+            return heard
+
+    windows._segmentation.infer, windows._embedding = segmented, Embedding()
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.diarization_memory", description=__doc__)
+    parser.add_argument("hours", type=float, nargs="*", default=[0.5, 2, 5, 10])
+    parser.add_argument("--pipelines", nargs="+", type=ModelKey, choices=PIPELINES, default=PIPELINES)
+    parser.add_argument("--every", type=int, default=10, help="of how many windows one is computed")
+    parser.add_argument("--row", action="store_true", help="only one row, for this program itself")
+    options = parser.parse_args()
+    if options.row:
+        print("\t".join(measure(options.pipelines[0], options.hours[0], options.every)))
+        return
+    rows = []
+    for key in options.pipelines:
+        for hours in options.hours:
+            command = [
+                sys.executable, "-W", "ignore", "-m", "benchmarks.diarization_memory", str(hours), "--row",
+                "--pipelines", key, "--every", str(options.every),
+            ]  # fmt: skip
+            printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            rows.append(printed.splitlines()[-1].split("\t"))
+            print("\t".join(rows[-1]), file=sys.stderr, flush=True)
+    print(f"{cpu_name()}; {SPEAKERS} speakers; one of {options.every} windows computed\n")
+    print(table(TITLES, rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Compare the engines on this machine: ``python -m benchmarks.engines``.
+
+Full-size checkpoints with random weights are written to a temporary folder. Of each network both engines
+are measured in turns in one run, so that whatever else the machine does slows both; the table has medians.
+"""
+
+import argparse
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from config.checkpoints import DiarizationArchitecture, EcapaArchitecture
+from config.settings import CheckpointSource, ModelKey, Size
+from pipelines.accent_xlsr import BACKBONE_PREFIX as XLSR_PREFIX
+from pipelines.audio import SAMPLE_RATE_HZ
+from pipelines.checkpoint_writer import write_checkpoint
+from pipelines.checkpoints import LocatedCheckpoint, load_state, load_tensors, locate
+from pipelines.deepfake import SequenceClassifier, named_as_ours
+from pipelines.diarization.networks import (
+    N_MELS,
+    ResNetFrames,
+    build_embedding,
+    build_segmentation,
+    load_lightning,
+)
+from pipelines.ecapa import HOP_SAMPLES, build_encoder
+from pipelines.ecapa_network import EcapaNetwork
+from pipelines.engines.openvino import OpenVinoNetwork, cpu_capabilities
+from pipelines.engines.select import Precision
+from pipelines.wav2vec2 import (
+    FramesOnly,
+    build_backbone,
+    from_published,
+    wav2vec2_architecture,
+)
+
+WINDOW_FRAMES = 998
+"""Frames of a diarization window of 10 s."""
+
+Checkpoints = Callable[[ModelKey], LocatedCheckpoint]
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A network and the inputs that it is measured on."""
+
+    network: Callable[..., Tensor]
+    examples: tuple[Tensor, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    inputs: Mapping[str, tuple[Tensor, ...]]
+    """By the name of the table's row."""
+
+
+def ecapa(checkpoints: Checkpoints) -> Workload:
+    """Embeddings of 3 s clips."""
+    checkpoint = checkpoints(ModelKey.SPEAKER_VOXCELEB)
+    architecture = checkpoint.architecture
+    assert isinstance(architecture, EcapaArchitecture)
+    encoder = build_encoder(architecture)
+    load_state(encoder, load_tensors(checkpoint.file("embedding_model.ckpt")), "ECAPA")
+    mels, frames = architecture.n_mels, 3 * SAMPLE_RATE_HZ // HOP_SAMPLES + 1
+    return Workload(
+        EcapaNetwork(encoder),
+        (torch.zeros(2, 50, mels), torch.tensor([50, 40])),
+        ((-1, -1, mels), (-1,)),
+        {
+            f"ECAPA 3 s x {batch}": (torch.randn(batch, frames, mels), torch.full((batch,), frames))
+            for batch in (1, 8)
+        },
+    )
+
+
+def deepfake(checkpoints: Checkpoints) -> Workload:
+    """Logits of chunks of 5 s."""
+    checkpoint = checkpoints(ModelKey.DEEPFAKE)
+    network = SequenceClassifier(wav2vec2_architecture(checkpoint))
+    load_state(network, named_as_ours(load_tensors(checkpoint.file("model.safetensors"))), "deepfake")
+    inputs = {"wav2vec2-base 5 s x 1": (torch.randn(1, 5 * SAMPLE_RATE_HZ),)}
+    return Workload(network, (torch.zeros(2, 8_000),), ((-1, -1),), inputs)
+
+
+def xlsr(checkpoints: Checkpoints) -> Workload:
+    """Hidden states of clips of 6 s."""
+    checkpoint = checkpoints(ModelKey.ACCENT_XLSR)
+    backbone = build_backbone(wav2vec2_architecture(checkpoint))
+    tensors = load_tensors(checkpoint.file("wav2vec2.ckpt"))
+    published = {key.removeprefix(XLSR_PREFIX): tensor for key, tensor in tensors.items()}
+    load_state(backbone, from_published(published), "XLSR")
+    inputs = {"XLSR 6 s x 1": (torch.randn(1, 6 * SAMPLE_RATE_HZ),)}
+    return Workload(FramesOnly(backbone), (torch.zeros(2, 8_000),), ((-1, -1),), inputs)
+
+
+def resnet(checkpoints: Checkpoints) -> Workload:
+    """Convolutions over windows of 10 s."""
+    checkpoint = checkpoints(ModelKey.DIARIZATION_COMMUNITY_1)
+    assert isinstance(checkpoint.architecture, DiarizationArchitecture)
+    network = build_embedding(checkpoint.architecture)
+    load_state(network, load_lightning(checkpoint.file("embedding/pytorch_model.bin")), "ResNet")
+    inputs = {f"ResNet34 10 s x {batch}": (torch.randn(batch, WINDOW_FRAMES, N_MELS),) for batch in (1, 10)}
+    return Workload(ResNetFrames(network.resnet), (torch.zeros(2, 200, N_MELS),), ((-1, -1, N_MELS),), inputs)
+
+
+def segmentation(checkpoints: Checkpoints) -> Workload:
+    """Classes of the frames of windows of 10 s; it stays with torch, and this is why."""
+    checkpoint = checkpoints(ModelKey.DIARIZATION_COMMUNITY_1)
+    assert isinstance(checkpoint.architecture, DiarizationArchitecture)
+    network = build_segmentation(checkpoint.architecture)
+    load_state(network, load_lightning(checkpoint.file("segmentation/pytorch_model.bin")), "PyanNet")
+    samples = round(checkpoint.architecture.chunk_s * SAMPLE_RATE_HZ)
+    inputs = {f"PyanNet 10 s x {batch}": (torch.randn(batch, 1, samples),) for batch in (1, 8)}
+    # A Lightning module cannot be traced where it has no trainer; a function that calls it can.
+    return Workload(lambda x: network(x), (torch.randn(2, 1, samples),), ((-1, 1, -1),), inputs)
+
+
+WORKLOADS = {
+    "ecapa": ecapa,
+    "deepfake": deepfake,
+    "xlsr": xlsr,
+    "resnet": resnet,
+    "segmentation": segmentation,
+}
+
+
+def measure(workload: Workload, precisions: Sequence[Precision], rounds: int) -> None:
+    """Print the rows of one network."""
+    if isinstance(workload.network, nn.Module):
+        workload.network.eval().requires_grad_(False)
+    engines: dict[str, Callable[..., Tensor]] = {"torch": workload.network}
+    started = time.perf_counter()
+    for precision in precisions:
+        engines[precision] = OpenVinoNetwork(workload.network, workload.examples, workload.shapes, precision)
+    conversion_s = (time.perf_counter() - started) / len(precisions)
+    for name, inputs in workload.inputs.items():
+        first = {engine: _milliseconds(run, inputs) for engine, run in engines.items()}
+        times: dict[str, list[float]] = {engine: [] for engine in engines}
+        for _ in range(rounds):
+            for engine, run in engines.items():
+                times[engine].append(_milliseconds(run, inputs))
+        medians = {engine: statistics.median(taken) for engine, taken in times.items()}
+        for precision in precisions:
+            print(
+                f"{name:24} {precision:9} {medians['torch']:9.1f} {medians[precision]:9.1f} "
+                f"{medians['torch'] / medians[precision]:6.2f} {first[precision]:9.1f} {conversion_s:8.1f}",
+                flush=True,
+            )
+
+
+@torch.inference_mode()
+def _milliseconds(run: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> float:
+    started = time.perf_counter()
+    run(*inputs)
+    return 1000 * (time.perf_counter() - started)
+
+
+def main() -> None:
+    """Measure what the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.engines", description=__doc__)
+    parser.add_argument("--only", choices=list(WORKLOADS), nargs="+", default=list(WORKLOADS))
+    parser.add_argument("--size", type=Size, choices=list(Size), default=Size.FULL)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--checkpoints", type=Path, help="use this folder, and write into it what it lacks")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    precisions: list[Precision] = ["float32"]
+    if "BF16" in cpu_capabilities():
+        precisions.append("bfloat16")
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "openvino"))
+    print(f"{processor()}, {options.threads} thread(s), {versions}, medians of {options.rounds}, ms")
+    print(f"{'':24} {'openvino':9} {'torch':>9} {'openvino':>9} {'ratio':>6} {'first':>9} {'convert s':>8}")
+    with tempfile.TemporaryDirectory() as temporary:
+        root = options.checkpoints or Path(temporary)
+
+        def located(model: ModelKey) -> LocatedCheckpoint:
+            folder: Path = root / model
+            if not folder.exists():
+                write_checkpoint(model, options.size, folder)
+            return locate(model, CheckpointSource(source=str(folder.resolve()), size=options.size))
+
+        for name in options.only:
+            measure(WORKLOADS[name](located), precisions, options.rounds)
+
+
+def processor() -> str:
+    """The processor's name."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()

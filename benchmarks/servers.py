@@ -1,0 +1,190 @@
+"""The two servers as processes of their own: started, watched, weighed, and ended with all their children."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from config.settings import ModelKey, Size
+from deployments.graph import NAMES, SHARED
+
+ROOT = Path(__file__).parents[1]
+START_LIMIT_S = 900.0
+STOP_LIMIT_S = 45.0
+IDLE_WATCHED_S = 5.0
+
+
+class Server:
+    """A command that serves HTTP on a free port.
+
+    Args:
+        command: Arguments of Python; ``--port`` is added.
+        ready: What it prints once it answers.
+        log: File that takes its output.
+    """
+
+    def __init__(self, command: Sequence[str], ready: str, log: Path) -> None:
+        self._command, self._ready, self._log = command, ready, log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = free_port()
+        self.ready_s = 0.0
+        """Seconds from its start until it answered."""
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers.
+
+        Raises:
+            RuntimeError: It ended, or was not ready in time; its last words are in the message.
+        """
+        command = [sys.executable, "-W", "ignore", *self._command, "--port", str(self._port)]
+        environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYANNOTE_METRICS_ENABLED": "false"}
+        started = time.monotonic()
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        while self._ready not in (printed := self._log.read_text(errors="replace")):
+            if self._process.poll() is not None or time.monotonic() - started > START_LIMIT_S:
+                raise RuntimeError(f"{' '.join(command)} did not start:\n{printed[-3000:]}")
+            time.sleep(0.1)
+        self.ready_s = time.monotonic() - started
+
+    def stop(self) -> None:
+        """End it: as Ctrl-C does first, then by force."""
+        if self._process is None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            processes = self._processes()
+            self._process.send_signal(signal.SIGINT)
+            psutil.wait_procs(processes, timeout=STOP_LIMIT_S)
+            for process in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        self._process.wait()
+
+    def memory_mb(self) -> dict[str, tuple[int, float]]:
+        """Processes and their proportional share of memory, in 10^6 bytes, by what they are."""
+        found: dict[str, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
+        for process in self._processes():
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                name, pss = kind_of(process.cmdline()), process.memory_full_info().pss / 1e6
+                found[name] = found[name][0] + 1, found[name][1] + pss
+        return dict(found)
+
+    def idle_cores(self) -> float:
+        """Cores that it keeps busy while nobody asks anything."""
+        before = self._cpu_s()
+        time.sleep(IDLE_WATCHED_S)
+        return (self._cpu_s() - before) / IDLE_WATCHED_S
+
+    def _cpu_s(self) -> float:
+        total = 0.0
+        for process in self._processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                total += times.user + times.system
+        return total
+
+    def _processes(self) -> list[psutil.Process]:
+        assert self._process is not None
+        leader = psutil.Process(self._process.pid)
+        return [leader, *leader.children(recursive=True)]
+
+
+@contextlib.contextmanager
+def running(*servers: Server) -> Iterator[None]:
+    """Servers for as long as the block runs, started one after the other."""
+    try:
+        for server in servers:
+            server.start()
+        yield
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def naive_server(folder: Path, models: Collection[ModelKey], size: Size, logs: Path) -> Server:
+    """The naive server with some models loaded."""
+    command = ["-m", "benchmarks.baselines", str(folder), "--size", size, "--models", *sorted(models)]
+    return Server(command, "Uvicorn running on", logs / "naive.log")
+
+
+def graph_server(config: Path, logs: Path) -> Server:
+    """The graph of a configuration file, as ``make serve`` starts it."""
+    return Server(["-m", "deployments", str(config)], "Ctrl-C stops.", logs / "graph.log")
+
+
+def write_graph_config(
+    path: Path, folder: Path, models: Collection[ModelKey], sizes: dict[ModelKey, Size], replicas: int
+) -> Path:
+    """Write a configuration whose models come from a folder; the others are small demo ones.
+
+    Args:
+        path: Of the file.
+        folder: Has a folder per model.
+        models: Those that are measured.
+        sizes: Of the architecture of each.
+        replicas: Of each measured model, all on the same cores.
+    """
+    measured = {NAMES[key] for key in models}
+    names = dict.fromkeys(NAMES.values())
+    deployments: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "num_replicas": replicas if name in measured else 1,
+            "ray_actor_options": {"num_cpus": 0.05},
+        }
+        for name in [*names, "Ingress", *SHARED]
+    ]
+    # The old service took 5 running and 20 waiting: what is measured here is how fast they run.
+    next(one for one in deployments if one["name"] == "Admission")["user_config"] = {
+        "max_running": 64,
+        "max_queued": 256,
+    }
+    sources = {str(key): {"source": str((folder / key).resolve()), "size": str(sizes[key])} for key in models}
+    application = {
+        "name": "voxgraph",
+        "route_prefix": "/",
+        "import_path": "deployments.graph:build",
+        "args": {"default_checkpoint": {"source": "demo"}, "checkpoints": sources},
+        "deployments": deployments,
+    }
+    http = {"host": "127.0.0.1", "port": 8000, "request_timeout_s": 3600}
+    config = {"proxy_location": "HeadOnly", "http_options": http, "applications": [application]}
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return path
+
+
+def kind_of(command: Sequence[str]) -> str:
+    """What a process is, from its command line."""
+    text = " ".join(command)
+    if replica := re.search(r"ray::ServeReplica:\w+:(\w+)", text):
+        return replica.group(1)
+    if actor := re.search(r"ray::(\w+)", text):
+        return actor.group(1)
+    if module := re.search(r"-m (\S+)", text):
+        return module.group(1)
+    return Path(command[0]).name if command else "ended"
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,47 @@
+"""What the benchmarks start and weigh."""
+
+from pathlib import Path
+
+import yaml
+from ray.serve.schema import ServeDeploySchema
+
+from benchmarks.servers import kind_of, write_graph_config
+from benchmarks.workloads import ALL, all_workloads, quick
+from config.settings import GraphSettings, ModelKey, Size
+
+
+def test_the_written_configuration_measures_some_models_and_keeps_the_others_small(tmp_path: Path) -> None:
+    sizes = dict.fromkeys(ModelKey, Size.FULL)
+    path = write_graph_config(tmp_path / "graph.yaml", tmp_path, [ModelKey.LANGUAGE], sizes, 2)
+
+    schema = ServeDeploySchema.model_validate(yaml.safe_load(path.read_text()))
+    settings = GraphSettings.model_validate(schema.applications[0].args)
+    replicas = {one.name: one.num_replicas for one in schema.applications[0].deployments}
+    assert settings.checkpoint(ModelKey.LANGUAGE).source == str(tmp_path / "language")
+    assert settings.checkpoint(ModelKey.LANGUAGE).architecture is Size.FULL
+    assert settings.checkpoint(ModelKey.DEEPFAKE).architecture is Size.DEMO
+    assert (replicas["Language"], replicas["Deepfake"]) == (2, 1)
+
+
+def test_processes_are_named_by_what_they_do() -> None:
+    assert kind_of(["ray::ServeReplica:voxgraph:Language"]) == "Language"
+    assert kind_of(["ray::ProxyActor"]) == "ProxyActor"
+    assert (
+        kind_of(["/x/bin/python", "-W", "ignore", "-m", "benchmarks.baselines", "x"])
+        == "benchmarks.baselines"
+    )
+    assert kind_of(["/x/raylet", "--id=1"]) == "raylet"
+
+
+def test_every_workload_asks_for_models_that_are_loaded() -> None:
+    for workload in map(quick, all_workloads()):
+        assert set(workload.models) <= set(ALL)
+        assert set(workload.sent(stock=False)) == set(workload.asks)
+
+
+def test_the_naive_server_gets_the_stock_recording() -> None:
+    diarization = next(one for one in all_workloads(300.0, 60.0) if one.name == "diarization")
+
+    assert [ask.seconds for ask in diarization.sent(stock=True)] == [60.0]
+    assert [ask.seconds for ask in diarization.sent(stock=False)] == [300.0]
+    assert diarization.stock_scale == 291 / 51
