@@ -15,9 +15,12 @@ SHELL = [DEPLOY / "install.sh", ROOT / ".ci" / "run"]
 
 
 def lint(tool: str, *paths: Path) -> str:
-    """What a linter of the environment finds."""
-    command = [Path(sys.executable).with_name(tool), *paths]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+    """What a linter of the environment finds, or why it could not look."""
+    ran = subprocess.run(
+        [Path(sys.executable).with_name(tool), *paths],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    return ran.stdout
 
 
 def test_the_dockerfile_passes_its_linter() -> None:
@@ -30,9 +33,11 @@ def test_a_shell_script_passes_its_linter(path: Path) -> None:
 
 
 def test_the_linters_find_what_is_wrong(tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text("FROM debian\nRUN cd /tmp && sudo ls $X\n")
+    (tmp_path / "Dockerfile").write_text("FROM debian\nRUN cd /tmp && sudo ls\n")
+    (tmp_path / "script.sh").write_text("#!/bin/sh\nls $1\n")
 
     assert "DL3004" in lint("hadolint", tmp_path / "Dockerfile")
+    assert "SC2086" in lint("shellcheck", tmp_path / "script.sh")
 
 
 def test_it_runs_without_privileges() -> None:

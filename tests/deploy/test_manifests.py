@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from launched import ROOT
-from manifests import Claim, RayServiceSpec, Service, containers, manifests, ray_service
+from manifests import Budget, Claim, RayServiceSpec, Service, containers, manifests, ray_service
 from ray.serve.schema import RayActorOptionsSchema, ServeApplicationSchema, ServeDeploySchema
 
 from config.settings import GraphSettings, IngressTunables
@@ -36,10 +36,11 @@ def share(options: Any, resource: str) -> float:
     return (getattr(options, resource) if isinstance(options, RayActorOptionsSchema) else None) or 0.0
 
 
-@pytest.mark.parametrize("path", sorted(DEPLOY.glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted(set(DEPLOY.glob("*.yaml")) - {DEPLOY / "compose.yaml"}), ids=lambda path: path.name
+)
 def test_every_manifest_has_only_fields_that_we_know(path: Path) -> None:
-    if path.name != "compose.yaml":
-        assert manifests(path)
+    assert manifests(path)
 
 
 def test_the_service_runs_the_production_graph(service: RayServiceSpec) -> None:
@@ -88,6 +89,14 @@ def test_the_loss_of_one_worker_leaves_another(service: RayServiceSpec) -> None:
 
     assert group.max_replicas > group.min_replicas >= 2
     assert group.template.spec.topology_spread_constraints[0].topology_key == "kubernetes.io/hostname"
+
+
+def test_a_drain_of_nodes_leaves_a_worker_and_is_never_refused_for_good(service: RayServiceSpec) -> None:
+    (budget,) = (m for m in manifests(PRODUCTION) if isinstance(m, Budget))
+    (group,) = service.ray_cluster_config.worker_group_specs
+
+    assert 0 < budget.spec.min_available < group.min_replicas
+    assert budget.spec.selector.match_labels.items() <= group.template.metadata.labels.items()
 
 
 def test_a_worker_that_leaves_may_end_its_longest_request(service: RayServiceSpec) -> None:
