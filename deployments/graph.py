@@ -110,12 +110,16 @@ def build(settings: GraphSettings) -> serve.Application:
     Args:
         settings: The ``args`` of the application in the configuration file.
     """
-    diarizations = {ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1}
-    served = [key for key in ModelKey if key not in diarizations or key == settings.diarization]
-    models: dict[ModelKey, DeploymentHandle] = {key: _model(key, settings) for key in served}
+    models: dict[ModelKey, DeploymentHandle] = {key: _model(key, settings) for key in served(settings)}
     ingress = serve.deployment(Ingress).options(name="Ingress", **INGRESS_OPTIONS)
     cache, admission, statistics = (_shared(name) for name in SHARED)
     return ingress.bind(settings, models, SharedHandles(cache, admission, statistics))
+
+
+def served(settings: GraphSettings) -> list[ModelKey]:
+    """The models of a graph: all, with the one diarization that its settings name."""
+    diarizations = {ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1}
+    return [key for key in ModelKey if key not in diarizations or key == settings.diarization]
 
 
 def _model(key: ModelKey, settings: GraphSettings) -> DeploymentHandle:

@@ -200,6 +200,7 @@ class GcsFaultTolerance(Strict):
 
 
 class Autoscaler(Strict):
+    version: Literal["v1", "v2"]
     idle_timeout_seconds: int
     resources: Resources
 
@@ -245,7 +246,7 @@ class Claim(Strict):
 
 
 class BudgetSpec(Strict):
-    max_unavailable: int
+    min_available: int
     selector: Selector
 
 

@@ -1,0 +1,65 @@
+"""One machine: the Compose file is of the fields that we know, and its three services start what they say."""
+
+import inspect
+import subprocess
+from importlib.metadata import version
+
+import pytest
+import yaml
+from launched import ROOT
+from manifests import Compose, ComposeService, seconds
+from ray.serve._private.client import ServeControllerClient
+
+from deployments.launcher import CLEAN_UP_S
+
+FILE = ROOT / "deploy" / "compose.yaml"
+SERVICES = Compose.model_validate(yaml.safe_load(FILE.read_text())).services
+each = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+
+
+def test_there_is_a_service_per_kind_of_machine_and_none_starts_unasked() -> None:
+    assert {name: service.profiles for name, service in SERVICES.items()} == {
+        "demo": ["demo"],
+        "cpu": ["cpu"],
+        "gpu": ["gpu"],
+    }
+
+
+@each
+def test_the_image_is_of_this_version_and_its_device(service: ComposeService) -> None:
+    tag = {"cpu": "-cpu", "cuda": ""}[service.build.args["DEVICE"]]
+
+    assert service.image == f"voxgraph:{version('voxgraph')}{tag}"
+    assert (FILE.parent / service.build.context / service.build.dockerfile).is_file()
+    assert (service.deploy is not None) == (service.build.args["DEVICE"] == "cuda")
+
+
+@each
+def test_a_container_that_stops_may_end_its_processes_itself(service: ComposeService) -> None:
+    serve_s = inspect.signature(ServeControllerClient.shutdown).parameters["timeout_s"].default
+
+    assert seconds(service.stop_grace_period) > serve_s + 2 * CLEAN_UP_S
+
+
+@each
+def test_only_http_is_reached_from_outside(service: ComposeService) -> None:
+    assert service.ports == ["8000:8000"]
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_a_service_listens_beyond_its_container(name: str) -> None:
+    (config,) = (part for part in SERVICES[name].command if part.endswith(".yaml"))
+
+    assert yaml.safe_load((ROOT / config).read_text())["http_options"]["host"] == "0.0.0.0"
+
+
+def test_the_demo_listens_beyond_its_container() -> None:
+    *shell, line = SERVICES["demo"].command
+    printed = subprocess.run(
+        [*shell, line.replace("python -m deployments", "cat")],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    config = yaml.safe_load(printed.stdout)
+    demo = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    assert config == demo | {"http_options": demo["http_options"] | {"host": "0.0.0.0"}}

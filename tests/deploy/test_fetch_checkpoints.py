@@ -1,0 +1,40 @@
+"""What a worker runs before it starts: every checkpoint of its configuration is there, or one is named."""
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from launched import ROOT
+from scripts import loaded
+
+from config.settings import ModelKey
+
+DEMO = ROOT / "config" / "demo.yaml"
+
+
+@pytest.fixture
+def script() -> ModuleType:
+    return loaded("deploy/fetch_checkpoints.py")
+
+
+def test_it_names_the_revision_of_every_model_that_is_served(
+    script: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script.main(str(DEMO)) == 0
+
+    lines = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
+    assert set(lines) == set(ModelKey) - {ModelKey.DIARIZATION_31}
+    assert all(revision.startswith("demo-") for revision in lines.values())
+
+
+def test_a_checkpoint_that_is_not_to_be_had_is_named(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = yaml.safe_load(DEMO.read_text())
+    config["applications"][0]["args"]["checkpoints"] = {"deepfake": {"source": str(tmp_path / "nowhere")}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+
+    assert script.main(str(tmp_path / "config.yaml")) == 1
+
+    assert f"there is no folder {tmp_path / 'nowhere'}" in capsys.readouterr().err

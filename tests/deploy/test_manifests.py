@@ -1,0 +1,176 @@
+"""The manifests: of the fields that exist, with the graph of the repository, and with time to drain."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from launched import ROOT
+from manifests import Budget, Claim, RayServiceSpec, Service, containers, manifests, ray_service
+from ray.serve.schema import RayActorOptionsSchema, ServeApplicationSchema, ServeDeploySchema
+
+from config.settings import GraphSettings, IngressTunables
+from deployments.graph import DIARIZATION_OPTIONS, INGRESS_OPTIONS, MODEL_OPTIONS, SHARED, SHARED_OPTIONS
+
+DEPLOY = ROOT / "deploy"
+PRODUCTION, DEMO = DEPLOY / "kuberay.yaml", DEPLOY / "kuberay-demo.yaml"
+LONGEST_S = max(
+    options["graceful_shutdown_timeout_s"]
+    for options in (DIARIZATION_OPTIONS, INGRESS_OPTIONS, MODEL_OPTIONS, SHARED_OPTIONS)
+)
+
+
+@pytest.fixture
+def service() -> RayServiceSpec:
+    return ray_service(PRODUCTION)
+
+
+def graph(path: Path) -> ServeApplicationSchema:
+    config = ServeDeploySchema.model_validate(yaml.safe_load(ray_service(path).serve_config_v2))
+    (application,) = config.applications
+    return application
+
+
+def share(options: Any, resource: str) -> float:
+    return (getattr(options, resource) if isinstance(options, RayActorOptionsSchema) else None) or 0.0
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(DEPLOY.glob("*.yaml")) - {DEPLOY / "compose.yaml"}), ids=lambda path: path.name
+)
+def test_every_manifest_has_only_fields_that_we_know(path: Path) -> None:
+    assert manifests(path)
+
+
+def test_the_service_runs_the_production_graph(service: RayServiceSpec) -> None:
+    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+
+    assert yaml.safe_load(service.serve_config_v2) == config, "run: python deploy/sync.py"
+    GraphSettings.model_validate(graph(PRODUCTION).args)
+
+
+def test_the_demo_runs_the_demo_graph_for_clients_outside_the_pod() -> None:
+    here = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    there = yaml.safe_load(ray_service(DEMO).serve_config_v2)
+
+    assert there["applications"] == here["applications"], "run: python deploy/sync.py"
+    assert there["http_options"] == here["http_options"] | {"host": "0.0.0.0"}
+    assert there["proxy_location"] == "EveryNode"
+
+
+@pytest.mark.parametrize("path", [PRODUCTION, DEMO], ids=lambda path: path.name)
+def test_one_worker_holds_one_replica_of_every_deployment(path: Path) -> None:
+    (group,) = ray_service(path).ray_cluster_config.worker_group_specs
+    (worker,) = group.template.spec.containers
+    options = {d.name: d.ray_actor_options for d in graph(path).deployments}
+    unnamed = set(SHARED) - options.keys()
+    cpus = sum(share(o, "num_cpus") for o in options.values())
+    cpus += len(unnamed) * SHARED_OPTIONS["ray_actor_options"]["num_cpus"]
+
+    assert cpus <= int(group.ray_start_params["num-cpus"])
+    gpus = int(worker.resources.limits.get("nvidia.com/gpu", "0"))
+    assert sum(share(o, "num_gpus") for o in options.values()) <= gpus + 1e-9
+
+
+def test_the_head_has_no_replicas_no_requests_and_its_state_in_redis(service: RayServiceSpec) -> None:
+    cluster = service.ray_cluster_config
+    redis = manifests(DEPLOY / "redis.yaml")
+    (address,) = (f"{m.metadata.name}:{m.spec.ports[0].port}" for m in redis if isinstance(m, Service))
+
+    assert cluster.head_group_spec.ray_start_params["num-cpus"] == "0"
+    assert service.exclude_head_pod_from_serve_svc
+    assert cluster.gcs_fault_tolerance_options is not None
+    assert cluster.gcs_fault_tolerance_options.redis_address == address
+
+
+def test_the_loss_of_one_worker_leaves_another(service: RayServiceSpec) -> None:
+    (group,) = service.ray_cluster_config.worker_group_specs
+
+    assert group.max_replicas > group.min_replicas >= 2
+    assert group.template.spec.topology_spread_constraints[0].topology_key == "kubernetes.io/hostname"
+
+
+def test_a_drain_of_nodes_leaves_a_worker_and_is_never_refused_for_good(service: RayServiceSpec) -> None:
+    (budget,) = (m for m in manifests(PRODUCTION) if isinstance(m, Budget))
+    (group,) = service.ray_cluster_config.worker_group_specs
+
+    assert 0 < budget.spec.min_available < group.min_replicas
+    assert budget.spec.selector.match_labels.items() <= group.template.metadata.labels.items()
+
+
+def test_a_worker_that_leaves_may_end_its_longest_request(service: RayServiceSpec) -> None:
+    (group,) = service.ray_cluster_config.worker_group_specs
+    (worker,) = group.template.spec.containers
+    assert worker.lifecycle is not None
+    drain_s = int(worker.lifecycle.pre_stop.exec.command[-1])
+    config = yaml.safe_load(service.serve_config_v2)
+    (ingress,) = (d for d in graph(PRODUCTION).deployments if d.name == "Ingress")
+    deadline_s = IngressTunables.model_validate(ingress.user_config).diarization_deadline_s
+
+    assert deadline_s <= config["http_options"]["request_timeout_s"] <= LONGEST_S
+    # A replica whose replacement does not run yet stays until its own time to shut down is all that is left.
+    assert drain_s >= LONGEST_S + 60
+    assert group.template.spec.termination_grace_period_seconds >= drain_s + 30
+    assert service.ray_cluster_deletion_delay_seconds >= drain_s
+
+
+@pytest.mark.parametrize("path", [PRODUCTION, DEMO], ids=lambda path: path.name)
+def test_requests_go_to_workers_whose_proxy_takes_them(path: Path) -> None:
+    (group,) = ray_service(path).ray_cluster_config.worker_group_specs
+    (worker,) = group.template.spec.containers
+    port = yaml.safe_load(ray_service(path).serve_config_v2)["http_options"]["port"]
+
+    assert worker.readiness_probe is not None
+    assert worker.readiness_probe.http_get is not None
+    assert (worker.readiness_probe.http_get.path, worker.readiness_probe.http_get.port) == (
+        "/-/healthz",
+        port,
+    )
+    assert port in {p.container_port for p in worker.ports if p.name == "serve"}
+
+
+def test_the_object_store_is_memory_and_never_a_disk(service: RayServiceSpec) -> None:
+    cluster = service.ray_cluster_config
+    for group in (cluster.head_group_spec, *cluster.worker_group_specs):
+        pod = group.template.spec
+        (mount,) = (m for m in pod.containers[0].volume_mounts if m.mount_path == "/dev/shm")
+        (volume,) = (v for v in pod.volumes if v.name == mount.name)
+        assert volume.empty_dir is not None
+        assert volume.empty_dir.medium == "Memory"
+        assert group.ray_start_params["object-spilling-directory"] == "/dev/shm"
+    # In quotes, since KubeRay puts it into a line of bash as it is.
+    config = cluster.head_group_spec.ray_start_params["system-config"]
+    assert config == """'{"automatic_object_spilling_enabled":false}'"""
+
+
+def test_workers_take_checkpoints_from_the_volume_and_tokens_from_secrets(service: RayServiceSpec) -> None:
+    (group,) = service.ray_cluster_config.worker_group_specs
+    pod = group.template.spec
+    (fetch,), (worker,) = pod.init_containers, pod.containers
+    (claim,) = (m for m in manifests(PRODUCTION) if isinstance(m, Claim))
+    (volume,) = (v for v in pod.volumes if v.persistent_volume_claim is not None)
+    assert volume.persistent_volume_claim is not None
+    assert volume.persistent_volume_claim.claim_name == claim.metadata.name
+
+    reads, writes = (
+        {m.name: m for m in container.volume_mounts}[volume.name] for container in (worker, fetch)
+    )
+    assert reads.mount_path == writes.mount_path == "/checkpoints"
+    assert (reads.read_only, writes.read_only) == (True, False)
+    assert {v.name: v.value for v in worker.env} == {"HF_HUB_OFFLINE": "1"}
+    assert [v.name for v in fetch.env if v.value_from is not None] == ["HF_TOKEN"]
+
+
+def test_no_manifest_holds_a_secret() -> None:
+    for path in DEPLOY.glob("*.yaml"):
+        for document in yaml.safe_load_all(path.read_text()):
+            assert document.get("kind") != "Secret", path
+
+
+@pytest.mark.parametrize(("path", "tag"), [(PRODUCTION, ""), (DEMO, "-cpu")], ids=["production", "demo"])
+def test_the_image_and_ray_are_of_this_version(path: Path, tag: str) -> None:
+    spec = ray_service(path)
+
+    assert {c.image for c in containers(spec)} == {f"voxgraph:{version('voxgraph')}{tag}"}
+    assert spec.ray_cluster_config.ray_version == version("ray")

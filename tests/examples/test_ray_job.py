@@ -1,0 +1,93 @@
+"""The Ray job: bounded, patient, a line per recording; and on the real graph."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from launched import ROOT, Launched
+from scripts import loaded
+
+from deployments.api.analyzer import Analysis, Task
+from pipelines.errors import Overloaded
+from pipelines.results import LanguageResult, Waveform
+
+DATA = ROOT / "tests" / "data"
+GERMAN = LanguageResult("de", "German", 1.0, {"de": 1.0})
+
+
+class Graph:
+    """Answers a question after a moment; counts how many it is asked at once."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.refusals = refusals
+        self.now = self.most = 0
+
+    async def analyze(self, waveform: Waveform, tasks: tuple[Task, ...]) -> Analysis:
+        if self.refusals:
+            self.refusals -= 1
+            raise Overloaded("full")
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.01)
+        self.now -= 1
+        return Analysis(language=GERMAN)
+
+
+@pytest.fixture
+def job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = loaded("examples/ray_job.py")
+    monkeypatch.setattr(module, "PAUSE_S", 0.01)
+    return module
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("de_f3.flac", "en_m3.flac", "ja_m3.flac", "voice.wav"):
+        shutil.copy(DATA / name, tmp_path)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "notes.txt").write_text("no recording")
+    return tmp_path
+
+
+async def test_no_more_than_the_window_are_under_way(
+    job: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = Graph()
+    monkeypatch.setattr(job.AsyncVoxgraph, "connect", lambda: graph)
+
+    failed = await job.answer_all(job.recordings([folder, folder]), ("language",), window=2)
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (len(lines), failed, graph.most) == (10, 2, 2)
+    assert {line["error"] for line in lines if "error" in line} == {"unsupported_audio"}
+
+
+async def test_it_waits_while_the_graph_is_busy_with_others(
+    job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(job.AsyncVoxgraph, "connect", lambda: Graph(refusals=3))
+
+    assert await job.answer_all(job.recordings([DATA / "voice.wav"]), ("language",), window=1) == 0
+    assert json.loads(capsys.readouterr().out)["language"]["language"] == "de"
+
+
+def test_on_the_graph_every_recording_has_its_line(service: Launched, folder: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "examples/ray_job.py", folder, "--tasks", "language", "speaker", "--window", "2"],
+        cwd=ROOT, env=os.environ | {"RAY_ADDRESS": service.ray_address},
+        capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+
+    lines = {Path(line["file"]).name: line for line in map(json.loads, ran.stdout.splitlines())}
+    assert ran.returncode == 1, ran.stderr
+    assert lines.pop("notes.txt")["error"] == "unsupported_audio"
+    assert set(lines) == {"de_f3.flac", "en_m3.flac", "ja_m3.flac", "voice.wav"}
+    assert {len(line["speaker"]["embedding"]["vector"]) for line in lines.values()} == {192}
+    for name in ("de_f3.flac", "en_m3.flac", "ja_m3.flac"):
+        assert lines[name]["language"]["language"] == name[:2]

@@ -1,0 +1,53 @@
+"""The typed facade on the running graph."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+import ray
+from launched import ROOT, Launched
+
+from config.settings import AudioLimits, ModelKey
+from deployments.facade import AsyncVoxgraph, Voxgraph
+from pipelines.audio import decode
+from pipelines.errors import InvalidOptions
+from pipelines.results import Waveform
+
+
+@pytest.fixture(scope="module")
+def voxgraph(service: Launched) -> Iterator[Voxgraph]:
+    ray.init(address=service.ray_address, log_to_driver=False, logging_level="error")
+    yield Voxgraph.connect()
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def clip() -> Waveform:
+    return decode((ROOT / "tests" / "data" / "voice.wav").read_bytes(), AudioLimits())
+
+
+def test_answers_are_of_the_types_that_the_facade_names(voxgraph: Voxgraph, clip: Waveform) -> None:
+    everything = voxgraph.analyze(clip, ("language", "speaker"))
+
+    assert everything.language == voxgraph.detect_language(clip)
+    assert everything.speaker is not None
+    assert everything.speaker.embedding.vector.shape == (192,)
+    assert voxgraph.identify_accent(clip, "ecapa").accent
+    assert voxgraph.info(ModelKey.LANGUAGE).source == "demo"
+    assert len(voxgraph.embed_pair(clip, clip)) == 2
+
+
+def test_coroutines_ask_side_by_side(voxgraph: Voxgraph, clip: Waveform) -> None:
+    clips = [clip[: 16_000 * seconds] for seconds in (1, 2, 3)]
+
+    async def ask() -> list[str]:
+        graph = AsyncVoxgraph.connect()
+        answers = await asyncio.gather(*(graph.detect_language(each) for each in clips))
+        return [answer.language for answer in answers]
+
+    assert asyncio.run(ask()) == [voxgraph.detect_language(each).language for each in clips]
+
+
+def test_an_error_of_the_graph_is_ours(voxgraph: Voxgraph, clip: Waveform) -> None:
+    with pytest.raises(InvalidOptions, match="karaoke"):
+        voxgraph.analyze(clip, ("karaoke",))  # type: ignore[arg-type]
