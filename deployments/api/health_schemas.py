@@ -21,6 +21,12 @@ class ModelAnswer(BaseModel):
     source: str
     device: str
     parameters: int
+    engine: str
+    """``torch`` or ``openvino``."""
+    precision: str
+    """What its network computes in: ``float32``, ``bfloat16`` or ``float16``."""
+    engine_reason: str
+    """Why that engine, in a sentence."""
 
     @classmethod
     def of(cls, info: ModelInfo) -> "ModelAnswer":
@@ -31,6 +37,9 @@ class ModelAnswer(BaseModel):
             source=info.source,
             device=info.device,
             parameters=info.parameters,
+            engine=info.engine,
+            precision=info.precision,
+            engine_reason=info.engine_reason,
         )
 
 
@@ -41,7 +50,9 @@ class HealthAnswer(BaseModel):
         status="ok", model_loaded=True, device="cpu", memory_usage_mb=2900.0, version="0.1.0", demo=True,
         notice=DEMO_NOTICE, diarization_model_loaded=True, verification_model_loaded=True, models_loaded=True,
         models={"language": {"hub_id": "speechbrain/lang-id-voxlingua107-ecapa", "revision": "demo",
-                             "source": "demo", "device": "cpu", "parameters": 250715}}, failed={},
+                             "source": "demo", "device": "cpu", "parameters": 250715, "engine": "torch",
+                             "precision": "float32",
+                             "engine_reason": "The network is small: torch answers as fast."}}, failed={},
     )  # fmt: skip
 
     status: str
