@@ -19,6 +19,7 @@ from config.settings import ChunkOptions, GraphSettings, IngressTunables, ModelK
 from deployments.api.analyzer import TASKS, AccentModel, Analysis, GraphHealth, SpeakerResult, Task
 from deployments.api.app import create_app
 from deployments.calls import Deadline, call, call_all, side_by_side
+from deployments.metrics import IngressMetrics
 from deployments.shared import Shared, SharedHandles, key_of
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.chunking import spans
@@ -70,6 +71,7 @@ class Ingress:
         self._models = models
         self.shared = Shared(shared, self._tunables.accent_deadline_s)
         self.diarization_model = settings.diarization
+        self._metrics = IngressMetrics()
         self._infos: dict[ModelKey, tuple[float, ModelInfo]] = {}
 
     def __serve_build_asgi_app__(self) -> FastAPI:
@@ -104,7 +106,7 @@ class Ingress:
     async def embed_pair(self, first: Waveform, second: Waveform) -> tuple[SpeakerResult, SpeakerResult]:
         """Two voices by one encoder, that of the language which is told more surely."""
         deadline = self._deadline()
-        clips = [self._put(first), self._put(second)]
+        clips = [self._put("speaker", first), self._put("speaker", second)]
         languages = await side_by_side(*(self._language(clip, deadline) for clip in clips))
         encoder = encoder_for(max(languages, key=lambda result: result.confidence).language)
         one, other = await side_by_side(
@@ -279,7 +281,7 @@ class Ingress:
         *options: object,
     ) -> T:
         """The answer of the cache, or of the models; identical questions in flight are one."""
-        clip = checked(waveform, self._settings)
+        clip = self._received(question, waveform)
         revisions = await side_by_side(*(self._revision(model) for model in models))
         key = await key_of(clip, question, models, revisions, options)
         return await self.shared.cached(key, question, lambda: compute(ray.put(clip)), deadline)
@@ -301,9 +303,15 @@ class Ingress:
         except VoxError as error:
             return error.code
 
-    def _put(self, waveform: Waveform) -> "ray.ObjectRef[Waveform]":
+    def _put(self, question: str, waveform: Waveform) -> "ray.ObjectRef[Waveform]":
         """The recording in the object store: one copy for all models that read it."""
-        return ray.put(checked(waveform, self._settings))
+        return ray.put(self._received(question, waveform))
+
+    def _received(self, question: str, waveform: Waveform) -> Waveform:
+        """The recording, checked and counted."""
+        clip = checked(waveform, self._settings)
+        self._metrics.received(question, len(clip) / SAMPLE_RATE_HZ)
+        return clip
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self._tunables.deadline_s)

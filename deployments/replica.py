@@ -14,6 +14,7 @@ import ray
 
 from config.settings import DEMO, BatchTunables, EngineOptions, GraphSettings, ModelKey
 from deployments.batching import Batcher, BatcherStats
+from deployments.metrics import ModelMetrics
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable
 from pipelines.results import ModelInfo, ReplicaStatus, Waveform
@@ -76,6 +77,7 @@ class ModelReplica(Generic[Item, Result]):
         self._failure: str | None = None
         self._batcher: Batcher[Item, Result] | None = None
         self._tunables = BatchTunables()
+        self._metrics = ModelMetrics()
         # Importing torch makes a million objects that stay: collecting them costs a tenth of the start.
         gc.disable()
         try:
@@ -170,13 +172,12 @@ class ModelReplica(Generic[Item, Result]):
     def _running_batcher(self) -> Batcher[Item, Result]:
         """The batcher, started on first use: it belongs to the event loop, which a constructor has not."""
         if self._batcher is None:
-            from pipelines.device import is_out_of_memory
-
             self._batcher = Batcher(
                 run=self._pipeline,
                 cost=lambda item: len(self.waveform_of(item)) / SAMPLE_RATE_HZ,
                 tunables=self._tunables,
-                is_out_of_memory=is_out_of_memory,
+                is_out_of_memory=_is_out_of_memory,
+                on_batch=self._metrics.record,
             )
         return self._batcher
 
@@ -184,6 +185,13 @@ class ModelReplica(Generic[Item, Result]):
         """Let the engine's thread go when Serve stops the replica."""
         if self._batcher is not None:
             await self._batcher.close()
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Imports torch only where a model failed: one that needs no torch runs without."""
+    from pipelines.device import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 class WaveformReplica(ModelReplica[Waveform, Result]):
