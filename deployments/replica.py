@@ -15,6 +15,7 @@ import ray
 from config.settings import DEMO, BatchTunables, EngineOptions, GraphSettings, ModelKey
 from deployments.batching import Batcher, BatcherStats
 from deployments.metrics import ModelMetrics
+from deployments.scaling import stats
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable
 from pipelines.results import ModelInfo, ReplicaStatus, Waveform
@@ -145,6 +146,12 @@ class ModelReplica(Generic[Item, Result]):
     async def batches(self) -> BatcherStats | None:
         """What the batcher has done since the replica started; None where no checkpoint is loaded."""
         return None if self._failure is not None else self._running_batcher().stats()
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """What waits and runs here, for `deployments.scaling`; nothing where no checkpoint is loaded."""
+        if self._failure is not None:
+            return {}
+        return stats(*self._running_batcher().load(), self._tunables.target_audio_s)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new tunables from `user_config`; what waits is kept."""

@@ -1,5 +1,6 @@
 """What every model replica shares, without a cluster."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from config.settings import BatchTunables, GraphSettings, ModelKey
 from deployments.replica import WaveformReplica, assigned_device, noise
+from deployments.scaling import stats
+from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable, VoxError
 from pipelines.results import ModelInfo, Waveform
 
@@ -106,6 +109,32 @@ async def test_tunables_change_under_a_running_replica(pipeline: Mean) -> None:
     with pytest.raises(ValueError, match="extra_forbidden"):
         await replica.reconfigure({"max_batch_itmes": 2})
     assert await replica.info() == INFO
+
+
+async def test_its_load_is_reported_in_seconds_of_audio(pipeline: Mean) -> None:
+    held = threading.Event()
+
+    class Held(Mean):
+        def __call__(self, items: list[Waveform]) -> list[float]:
+            if len(items[0]) > SAMPLE_RATE_HZ:
+                held.wait(10)
+            return super().__call__(items)
+
+    replica = MeanReplica(Held())
+    await replica.reconfigure({"target_audio_s": 40.0})
+    assert await replica.record_autoscaling_stats() == stats(0, 0.0, 40.0)
+
+    tasks = [asyncio.create_task(replica.answer(noise(seconds))) for seconds in (2.0, 3.0)]
+    await asyncio.sleep(0)
+    assert await replica.record_autoscaling_stats() == stats(2, 5.0, 40.0)
+
+    held.set()
+    await asyncio.gather(*tasks)
+    assert await replica.record_autoscaling_stats() == stats(0, 0.0, 40.0)
+
+
+async def test_a_replica_without_a_checkpoint_reports_no_load() -> None:
+    assert await MeanReplica(CheckpointError("missing")).record_autoscaling_stats() == {}
 
 
 @given(st.lists(st.text("0123", min_size=1)), st.booleans(), st.booleans())
