@@ -170,10 +170,12 @@ class ModelReplica(Generic[Item, Result]):
 
     def _load(self, model: ModelKey, settings: GraphSettings) -> Pipeline[Item, Result]:
         from pipelines.checkpoints import locate
-        from pipelines.device import cuda_is_available
+        from pipelines.device import cap_memory, cuda_is_available
 
-        gpu_ids = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
+        replica = ray.get_runtime_context()
+        gpu_ids = replica.get_accelerator_ids().get("GPU", [])
         device = assigned_device(gpu_ids, cuda_is_available, settings.allow_cpu_fallback)
+        cap_memory(device, replica.get_assigned_resources().get("GPU", 0.0))
         return self.load_pipeline(locate(model, settings.checkpoint(model)), device, settings.engine(model))
 
     def _running_batcher(self) -> Batcher[Item, Result]:

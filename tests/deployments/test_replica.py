@@ -3,14 +3,16 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import ray
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.settings import BatchTunables, GraphSettings, ModelKey
+from config.settings import BatchTunables, EngineOptions, GraphSettings, ModelKey
 from deployments.replica import WaveformReplica, assigned_device, noise
 from deployments.scaling import stats
 from pipelines.audio import SAMPLE_RATE_HZ
@@ -135,6 +137,28 @@ async def test_its_load_is_reported_in_seconds_of_audio(pipeline: Mean) -> None:
 
 async def test_a_replica_without_a_checkpoint_reports_no_load() -> None:
     assert await MeanReplica(CheckpointError("missing")).record_autoscaling_stats() == {}
+
+
+def test_its_share_of_a_gpu_is_its_cap_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[object] = []
+
+    class OnGpu(WaveformReplica[float]):
+        def load_pipeline(self, checkpoint: object, device: str, engine: EngineOptions) -> Mean:
+            events.append("load")
+            return Mean()
+
+    assigned = SimpleNamespace(
+        get_accelerator_ids=lambda: {"GPU": ["0"]}, get_assigned_resources=lambda: {"CPU": 0.5, "GPU": 0.15}
+    )
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: assigned)
+    monkeypatch.setattr("pipelines.device.cuda_is_available", lambda: True)
+    monkeypatch.setattr("pipelines.device.cap_memory", lambda *cap: events.append(cap))
+    monkeypatch.setattr("pipelines.checkpoints.locate", lambda *_: events.append("locate"))
+
+    OnGpu(ModelKey.LANGUAGE, GraphSettings())
+
+    assert events[0] == ("cuda:0", 0.15)
+    assert events[-1] == "load"
 
 
 @given(st.lists(st.text("0123", min_size=1)), st.booleans(), st.booleans())
