@@ -2,8 +2,8 @@
 
 Serve's own measure counts requests, and an hour of conversation is one request, like a word. Replicas
 report with `stats`; `follow_audio` is the ``autoscaling_config.policy`` of the configuration files. Bounds,
-delays and waking from zero are Serve's, applied round it. The controller unpickles this module by value:
-it imports nothing.
+delays and waking from zero are Serve's, applied round it. Whatever reads such a file imports this module (the
+head node's dashboard does), and the controller unpickles it by value: it imports nothing.
 """
 
 from typing import TYPE_CHECKING, Any
