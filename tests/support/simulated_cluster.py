@@ -64,7 +64,7 @@ def redeploy(launched: Launched, version: str) -> None:
     deploy(schema)
 
 
-def replicas(deployment: str) -> int:
-    """Replicas of a deployment that run."""
-    status = serve.status().applications["simulated"].deployments[deployment]
-    return int(status.replica_states.get("RUNNING", 0))
+def replicas(deployment: str) -> int | None:
+    """Replicas of a deployment that run; None while Serve builds the graph anew and does not tell."""
+    status = serve.status().applications["simulated"].deployments.get(deployment)
+    return None if status is None else int(status.replica_states.get("RUNNING", 0))
