@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format bench bench-gpu demo-checkpoints demo-eval lock clean
+.PHONY: help serve test test-cluster lint format bench bench-gpu demo-checkpoints demo-eval lock clean
 
 help:  ## What can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -28,6 +28,9 @@ serve: .venv/.installed  ## Install, start Ray and the graph, print its address.
 
 test: lint  ## Install, lint, and run every test.
 	$(BIN)/python -m pytest
+
+test-cluster: .venv/.installed-dev  ## Run the tests that scale a real cluster up and down, about 3 minutes.
+	$(BIN)/python -m pytest tests/cluster
 
 lint: .venv/.installed-dev  ## ruff, mypy, import contracts.
 	$(BIN)/ruff check .

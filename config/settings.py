@@ -109,6 +109,9 @@ class BatchTunables(_Frozen):
     """Cost of one forward pass at most: padded seconds x clips. A clip that is longer runs alone."""
     max_batch_items: Annotated[int, Field(ge=1)] = 32
     """Clips in one forward pass at most."""
+    target_audio_s: Annotated[float, Field(gt=0)] = 120.0
+    """Seconds of audio, waiting and running, that autoscaling leaves to one replica: a full batch that runs
+    and one that waits."""
 
 
 class IngressTunables(_Frozen):

@@ -5,10 +5,11 @@ here a busy engine makes the next batch grow, and an idle one takes a lone item 
 """
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from config.settings import BatchTunables
@@ -36,13 +37,33 @@ class BatcherStats:
     """Items of the largest batch."""
 
 
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """One batch that was answered."""
+
+    items: int
+    cost_s: float
+    """Seconds of its items."""
+    padded_s: float
+    """Seconds that were computed: the longest times the items."""
+    waited_s: float
+    """Seconds that the oldest item waited."""
+    ran_s: float
+    """Seconds in `run`."""
+    left_s: float
+    """Seconds of the items that wait now."""
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting(Generic[Item, Result]):
-    """An item, its cost in seconds and its caller's future."""
+    """An item, its cost in seconds, its caller's future, when it came (in the loop's time), and for whom."""
 
     item: Item
     cost: float
     future: "asyncio.Future[Result]"
+    since: float
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    """The caller's: what is logged about an item belongs to its request, not to the loop that runs it."""
 
 
 class Batcher(Generic[Item, Result]):
@@ -59,6 +80,7 @@ class Batcher(Generic[Item, Result]):
         tunables: The budget of a batch.
         is_out_of_memory: Whether an error of `run` means that the batch was too large for the device.
         max_queued: Items that may wait; None is no bound of its own.
+        on_batch: Told of each batch that was answered, after its callers were; it must not raise.
     """
 
     def __init__(
@@ -69,19 +91,22 @@ class Batcher(Generic[Item, Result]):
         *,
         is_out_of_memory: Callable[[BaseException], bool] = lambda _: False,
         max_queued: int | None = None,
+        on_batch: Callable[[BatchReport], None] = lambda _: None,
     ) -> None:
         self._run = run
         self._cost = cost
         self._tunables = tunables
         self._is_out_of_memory = is_out_of_memory
         self._max_queued = max_queued
+        self._on_batch = on_batch
         self._budget_s = tunables.max_batch_s
         self._waiting: list[_Waiting[Item, Result]] = []
         self._arrived = asyncio.Event()
         self._running: list[_Waiting[Item, Result]] = []
         self._stats = BatcherStats()
         self._engine = ThreadPoolExecutor(1, thread_name_prefix="engine")
-        self._loop_task = asyncio.create_task(self._serve())
+        # In a context of its own: in that of the first request, its log lines would all carry that one's id.
+        self._loop_task = asyncio.create_task(self._serve(), context=contextvars.Context())
 
     @property
     def queued(self) -> int:
@@ -92,6 +117,11 @@ class Batcher(Generic[Item, Result]):
     def running(self) -> int:
         """Items in the batch that runs."""
         return len(self._running)
+
+    def load(self) -> tuple[int, float]:
+        """Items that wait or run and have a caller still, and their seconds."""
+        costs = [waiting.cost for waiting in (*self._running, *self._waiting) if not waiting.future.done()]
+        return len(costs), sum(costs)
 
     def stats(self) -> BatcherStats:
         """What has been done so far."""
@@ -122,7 +152,8 @@ class Batcher(Generic[Item, Result]):
         self.check_alive()
         if self._max_queued is not None and self.queued >= self._max_queued:
             raise Overloaded(f"{self.queued} recordings wait already.")
-        waiting = _Waiting[Item, Result](item, self._cost(item), asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting[Item, Result](item, self._cost(item), loop.create_future(), loop.time())
         self._waiting.append(waiting)
         self._arrived.set()
         return await waiting.future
@@ -171,15 +202,19 @@ class Batcher(Generic[Item, Result]):
         return batch
 
     async def _answer(self, batch: list[_Waiting[Item, Result]]) -> None:
-        """Run a batch and deliver; what fails together is run apart."""
+        """Run a batch, deliver and report; what fails together is run apart."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         try:
             results = await self._compute(batch)
         except Exception as error:
             await self._isolate(batch, error)
             return
+        ran_s = loop.time() - started
         for waiting, result in zip(batch, results, strict=True):
             if not waiting.future.done():
                 waiting.future.set_result(result)
+        self._report(batch, started, ran_s)
 
     async def _compute(self, batch: list[_Waiting[Item, Result]]) -> Sequence[Result]:
         """One forward pass on the engine thread."""
@@ -187,21 +222,32 @@ class Batcher(Generic[Item, Result]):
         results = await asyncio.get_running_loop().run_in_executor(self._engine, self._run, items)
         if len(results) != len(items):
             raise InferenceError(f"The model answered {len(results)} of {len(items)} recordings.")
-        longest = max(waiting.cost for waiting in batch)
+        return results
+
+    def _report(self, batch: list[_Waiting[Item, Result]], started: float, ran_s: float) -> None:
+        """Count a batch that was answered."""
+        report = BatchReport(
+            items=len(batch),
+            cost_s=sum(waiting.cost for waiting in batch),
+            padded_s=max(waiting.cost for waiting in batch) * len(batch),
+            waited_s=started - min(waiting.since for waiting in batch),
+            ran_s=ran_s,
+            left_s=self.load()[1],
+        )
         self._stats = BatcherStats(
             batches=self._stats.batches + 1,
-            items=self._stats.items + len(batch),
-            cost_s=self._stats.cost_s + sum(waiting.cost for waiting in batch),
-            padded_s=self._stats.padded_s + longest * len(batch),
-            largest=max(self._stats.largest, len(batch)),
+            items=self._stats.items + report.items,
+            cost_s=self._stats.cost_s + report.cost_s,
+            padded_s=self._stats.padded_s + report.padded_s,
+            largest=max(self._stats.largest, report.items),
         )
-        return results
+        self._on_batch(report)
 
     async def _isolate(self, batch: list[_Waiting[Item, Result]], error: Exception) -> None:
         """Answer a batch that failed: in halves when memory ran out, else each item alone."""
         if len(batch) == 1:
             if not isinstance(error, VoxError):
-                log.error("A recording failed in the model", exc_info=error)
+                batch[0].context.run(log.error, "A recording failed in the model", exc_info=error)
             _fail(batch[0], _as_vox(error))
             return
         if self._is_out_of_memory(error):

@@ -37,6 +37,8 @@ MODEL_OPTIONS: dict[str, Any] = {
     "max_ongoing_requests": 64,
     "max_queued_requests": 128,
     "user_config": BatchTunables().model_dump(),
+    # A sole replica is replaced without a gap: the new one answers before the old one stops.
+    "max_surge_percent": 100,
     "health_check_period_s": 2,
     "health_check_timeout_s": 30,
     "graceful_shutdown_timeout_s": 60,
@@ -47,7 +49,7 @@ DIARIZATION_OPTIONS: dict[str, Any] = MODEL_OPTIONS | {
     # A conversation fills the model by itself: the next one waits in a router that may find a free replica.
     "max_ongoing_requests": 2,
     "max_queued_requests": 16,
-    "user_config": BatchTunables(max_batch_items=1).model_dump(),
+    "user_config": BatchTunables(max_batch_items=1, target_audio_s=600.0).model_dump(),
     "graceful_shutdown_timeout_s": 1800,
 }
 
@@ -57,6 +59,7 @@ INGRESS_OPTIONS: dict[str, Any] = {
     "max_ongoing_requests": 128,
     "max_queued_requests": 256,
     "user_config": IngressTunables().model_dump(),
+    "max_surge_percent": 100,
     "health_check_period_s": 2,
     "health_check_timeout_s": 30,
     "graceful_shutdown_timeout_s": 1800,
@@ -67,6 +70,7 @@ SHARED_OPTIONS: dict[str, Any] = {
     "num_replicas": 1,
     "ray_actor_options": {"num_cpus": 0.1, "num_gpus": 0},
     "max_ongoing_requests": 10_000,
+    "max_surge_percent": 100,
     "health_check_period_s": 2,
     "health_check_timeout_s": 30,
     "graceful_shutdown_timeout_s": 5,

@@ -21,6 +21,7 @@ from config.settings import ChunkOptions, GraphSettings, IngressTunables, ModelK
 from deployments.api.analyzer import TASKS, AccentModel, Analysis, GraphHealth, SpeakerResult, Task
 from deployments.api.app import create_app
 from deployments.calls import Deadline, call, call_all, side_by_side
+from deployments.metrics import IngressMetrics
 from deployments.shared import Shared, SharedHandles, key_of
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.chunking import conversation_parts, spans
@@ -85,6 +86,7 @@ class Ingress:
         self._models = models
         self.shared = Shared(shared, self._tunables.accent_deadline_s)
         self.diarization_model = settings.diarization
+        self._metrics = IngressMetrics()
         self._infos: dict[ModelKey, tuple[float, ModelInfo]] = {}
 
     def __serve_build_asgi_app__(self) -> FastAPI:
@@ -119,7 +121,7 @@ class Ingress:
     async def embed_pair(self, first: Waveform, second: Waveform) -> tuple[SpeakerResult, SpeakerResult]:
         """Two voices by one encoder, that of the language which is told more surely."""
         deadline = self._deadline()
-        clips = [Clip(checked(waveform, self._settings)) for waveform in (first, second)]
+        clips = [self._received("speaker", waveform) for waveform in (first, second)]
         languages = await side_by_side(*(self._language(clip, deadline) for clip in clips))
         encoder = encoder_for(max(languages, key=lambda result: result.confidence).language)
         one, other = await side_by_side(
@@ -153,7 +155,7 @@ class Ingress:
 
         For handles with ``stream=True``. The answer is computed even where the cache has one.
         """
-        clip, deadline = Clip(checked(waveform, self._settings)), self._diarization_deadline()
+        clip, deadline = self._received("diarization", waveform), self._diarization_deadline()
         parts = len(conversation_parts(len(waveform)))
         told: asyncio.Queue[int | None] = asyncio.Queue()
         work = asyncio.create_task(self._turns(clip, speakers, deadline, told.put_nowait))
@@ -325,7 +327,7 @@ class Ingress:
         *options: object,
     ) -> T:
         """The answer of the cache, or of the models; identical questions in flight are one."""
-        clip = Clip(checked(waveform, self._settings))
+        clip = self._received(question, waveform)
         revisions = await side_by_side(*(self._revision(model) for model in models))
         key = await key_of(clip.waveform, question, models, revisions, options)
         return await self.shared.cached(key, question, lambda: compute(clip), deadline)
@@ -346,6 +348,12 @@ class Ingress:
             return (await self.info(model)).revision
         except VoxError as error:
             return error.code
+
+    def _received(self, question: str, waveform: Waveform) -> Clip:
+        """The recording, checked and counted."""
+        clip = Clip(checked(waveform, self._settings))
+        self._metrics.received(question, len(clip.waveform) / SAMPLE_RATE_HZ)
+        return clip
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self._tunables.deadline_s)

@@ -14,6 +14,8 @@ import ray
 
 from config.settings import DEMO, BatchTunables, EngineOptions, GraphSettings, ModelKey
 from deployments.batching import Batcher, BatcherStats
+from deployments.metrics import ModelMetrics
+from deployments.scaling import stats
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable
 from pipelines.results import ModelInfo, ReplicaStatus, Waveform
@@ -76,6 +78,7 @@ class ModelReplica(Generic[Item, Result]):
         self._failure: str | None = None
         self._batcher: Batcher[Item, Result] | None = None
         self._tunables = BatchTunables()
+        self._metrics = ModelMetrics()
         # Importing torch makes a million objects that stay: collecting them costs a tenth of the start.
         gc.disable()
         try:
@@ -144,6 +147,12 @@ class ModelReplica(Generic[Item, Result]):
         """What the batcher has done since the replica started; None where no checkpoint is loaded."""
         return None if self._failure is not None else self._running_batcher().stats()
 
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """What waits and runs here, for `deployments.scaling`; nothing where no checkpoint is loaded."""
+        if self._failure is not None:
+            return {}
+        return stats(*self._running_batcher().load(), self._tunables.target_audio_s)
+
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new tunables from `user_config`; what waits is kept."""
         self._tunables = BatchTunables.model_validate(user_config)
@@ -161,22 +170,23 @@ class ModelReplica(Generic[Item, Result]):
 
     def _load(self, model: ModelKey, settings: GraphSettings) -> Pipeline[Item, Result]:
         from pipelines.checkpoints import locate
-        from pipelines.device import cuda_is_available
+        from pipelines.device import cap_memory, cuda_is_available
 
-        gpu_ids = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
+        replica = ray.get_runtime_context()
+        gpu_ids = replica.get_accelerator_ids().get("GPU", [])
         device = assigned_device(gpu_ids, cuda_is_available, settings.allow_cpu_fallback)
+        cap_memory(device, replica.get_assigned_resources().get("GPU", 0.0))
         return self.load_pipeline(locate(model, settings.checkpoint(model)), device, settings.engine(model))
 
     def _running_batcher(self) -> Batcher[Item, Result]:
         """The batcher, started on first use: it belongs to the event loop, which a constructor has not."""
         if self._batcher is None:
-            from pipelines.device import is_out_of_memory
-
             self._batcher = Batcher(
                 run=self._pipeline,
                 cost=lambda item: self.samples_of(item) / SAMPLE_RATE_HZ,
                 tunables=self._tunables,
-                is_out_of_memory=is_out_of_memory,
+                is_out_of_memory=_is_out_of_memory,
+                on_batch=self._metrics.record,
             )
         return self._batcher
 
@@ -184,6 +194,13 @@ class ModelReplica(Generic[Item, Result]):
         """Let the engine's thread go when Serve stops the replica."""
         if self._batcher is not None:
             await self._batcher.close()
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Imports torch only where a model failed: one that needs no torch runs without."""
+    from pipelines.device import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 class WaveformReplica(ModelReplica[Waveform, Result]):

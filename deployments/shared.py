@@ -19,6 +19,7 @@ from deployments.admission import QueueStatus
 from deployments.cache import CacheInfo, Taken
 from deployments.calls import Deadline, call
 from deployments.leases import renewing
+from deployments.metrics import CacheMetrics
 from deployments.statistics import CleanupStatus, Count, Counts
 from pipelines.errors import DeadlineExceeded, ModelUnavailable, Overloaded
 from pipelines.results import Waveform
@@ -52,6 +53,7 @@ class Shared:
     def __init__(self, handles: SharedHandles, place_deadline_s: float) -> None:
         self.place_deadline_s = place_deadline_s
         self._handles = handles
+        self._metrics = CacheMetrics()
         self._requests: dict[str, Count] = {}
         self._inferences: dict[str, Count] = {}
         self._reporting: asyncio.Task[None] | None = None
@@ -76,6 +78,7 @@ class Shared:
             taken: Taken = await call(lambda: cache.take.remote(key), deadline)
         except (ModelUnavailable, Overloaded):
             return await self._timed(question, compute)
+        self._metrics.looked(question, hit=taken.lease is None)
         if taken.lease is None:
             value: T = taken.value
             return value

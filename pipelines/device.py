@@ -8,6 +8,20 @@ def cuda_is_available() -> bool:
     return torch.cuda.is_available()
 
 
+def cap_memory(device: str, share: float) -> None:
+    """Let this process allocate no more of a GPU's memory than its share: Ray's shares are bookkeeping only.
+
+    Beyond it torch raises what `is_out_of_memory` knows. Call it before anything is loaded. The process's
+    CUDA context, which torch does not allocate, comes on top.
+
+    Args:
+        device: A torch device; nothing is capped on a CPU.
+        share: GPUs assigned to this process; a whole one or more is no cap.
+    """
+    if device.startswith("cuda") and share < 1:
+        torch.cuda.set_per_process_memory_fraction(share, device)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a forward pass failed for want of device memory."""
     return isinstance(error, torch.OutOfMemoryError)

@@ -1,6 +1,8 @@
 """The batcher: what waits is batched, nothing starves, and one bad item hurts nobody."""
 
 import asyncio
+import contextvars
+import logging
 import statistics
 import threading
 import time
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.settings import BatchTunables
-from deployments.batching import Batcher
+from deployments.batching import Batcher, BatchReport
 from pipelines.errors import CorruptAudio, InferenceError, ModelUnavailable, Overloaded
 
 Run = Callable[[list[float]], list[float]]
@@ -181,6 +183,64 @@ async def test_a_model_that_answers_too_few_fails_the_batch_and_lives_on() -> No
     with pytest.raises(InferenceError):
         await batch.submit(7.0)
     assert await batch.submit(1.0) == 2.0
+
+
+async def test_its_load_is_what_waits_and_runs_for_somebody() -> None:
+    engine = Engine()
+    batch = batcher(engine)
+    tasks = [await hold(batch, engine), *(asyncio.create_task(batch.submit(4.0)) for _ in range(3))]
+    await waiting(batch, 3)
+
+    assert batch.load() == (4, 13.0)
+    tasks[3].cancel()
+    await asyncio.sleep(0)
+    assert batch.load() == (3, 9.0)
+
+    engine.free.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert batch.load() == (0, 0.0)
+
+
+async def test_each_batch_that_was_answered_is_reported() -> None:
+    engine = Engine(errors={3.0: CorruptAudio("this one")})
+    reports: list[BatchReport] = []
+    batch = batcher(engine, max_batch_items=2, on_batch=reports.append)
+
+    tasks = await behind_a_held_engine(batch, engine, [2.0, 5.0, 3.0])
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+    # 2 and 3 fail together and are run apart; 3 is never answered.
+    assert [(report.items, report.cost_s, report.left_s) for report in reports] == [
+        (1, 1.0, 10.0), (1, 2.0, 8.0), (1, 5.0, 0.0)
+    ]  # fmt: skip
+    assert all(0 <= report.waited_s < 10 and 0 <= report.ran_s < 10 for report in reports)
+
+
+async def test_what_is_logged_of_a_recording_carries_its_own_request() -> None:
+    request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="none")
+    logged: list[tuple[str, str]] = []
+
+    class Note(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            logged.append((record.getMessage(), request.get()))
+            return True
+
+    async def ask(item: float) -> float:
+        request.set(f"request {item:g}")
+        return await batch.submit(item)
+
+    request.set("who made the batcher")
+    engine = Engine(errors={4.0: ZeroDivisionError()}, memory=8.0)
+    batch = batcher(engine, is_out_of_memory=lambda error: isinstance(error, MemoryError))
+    note = Note()
+    logging.getLogger("ray.serve").addFilter(note)
+    try:
+        await asyncio.gather(ask(4.0), ask(3.0), ask(2.0), return_exceptions=True)
+    finally:
+        logging.getLogger("ray.serve").removeFilter(note)
+
+    assert ("A recording failed in the model", "request 4") in logged
+    assert {who for message, who in logged if "memory" in message} == {"none"}
 
 
 async def test_a_full_queue_refuses_at_once() -> None:

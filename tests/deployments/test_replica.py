@@ -1,16 +1,21 @@
 """What every model replica shares, without a cluster."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import ray
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.settings import BatchTunables, GraphSettings, ModelKey
+from config.settings import BatchTunables, EngineOptions, GraphSettings, ModelKey
 from deployments.replica import WaveformReplica, assigned_device, noise
+from deployments.scaling import stats
+from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable, VoxError
 from pipelines.results import ModelInfo, Waveform
 
@@ -106,6 +111,54 @@ async def test_tunables_change_under_a_running_replica(pipeline: Mean) -> None:
     with pytest.raises(ValueError, match="extra_forbidden"):
         await replica.reconfigure({"max_batch_itmes": 2})
     assert await replica.info() == INFO
+
+
+async def test_its_load_is_reported_in_seconds_of_audio(pipeline: Mean) -> None:
+    held = threading.Event()
+
+    class Held(Mean):
+        def __call__(self, items: list[Waveform]) -> list[float]:
+            if len(items[0]) > SAMPLE_RATE_HZ:
+                held.wait(10)
+            return super().__call__(items)
+
+    replica = MeanReplica(Held())
+    await replica.reconfigure({"target_audio_s": 40.0})
+    assert await replica.record_autoscaling_stats() == stats(0, 0.0, 40.0)
+
+    tasks = [asyncio.create_task(replica.answer(noise(seconds))) for seconds in (2.0, 3.0)]
+    await asyncio.sleep(0)
+    assert await replica.record_autoscaling_stats() == stats(2, 5.0, 40.0)
+
+    held.set()
+    await asyncio.gather(*tasks)
+    assert await replica.record_autoscaling_stats() == stats(0, 0.0, 40.0)
+
+
+async def test_a_replica_without_a_checkpoint_reports_no_load() -> None:
+    assert await MeanReplica(CheckpointError("missing")).record_autoscaling_stats() == {}
+
+
+def test_its_share_of_a_gpu_is_its_cap_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[object] = []
+
+    class OnGpu(WaveformReplica[float]):
+        def load_pipeline(self, checkpoint: object, device: str, engine: EngineOptions) -> Mean:
+            events.append("load")
+            return Mean()
+
+    assigned = SimpleNamespace(
+        get_accelerator_ids=lambda: {"GPU": ["0"]}, get_assigned_resources=lambda: {"CPU": 0.5, "GPU": 0.15}
+    )
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: assigned)
+    monkeypatch.setattr("pipelines.device.cuda_is_available", lambda: True)
+    monkeypatch.setattr("pipelines.device.cap_memory", lambda *cap: events.append(cap))
+    monkeypatch.setattr("pipelines.checkpoints.locate", lambda *_: events.append("locate"))
+
+    OnGpu(ModelKey.LANGUAGE, GraphSettings())
+
+    assert events[0] == ("cuda:0", 0.15)
+    assert events[-1] == "load"
 
 
 @given(st.lists(st.text("0123", min_size=1)), st.booleans(), st.booleans())

@@ -1,0 +1,25 @@
+"""One cluster for all tests in here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+import yaml
+from launched import Launched, running
+from simulated_cluster import graph
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
+    """The simulated graph, running; this process is a driver of its cluster."""
+    # A GPU that does not exist: Ray assigns shares of it, and nothing here asks torch for it.
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"GPU": 1}')
+    path: Path = tmp_path_factory.mktemp("config") / "simulated.yaml"
+    path.write_text(yaml.safe_dump(graph()))
+    with running(path) as launched:
+        ray.init(address=launched.ray_address, log_to_driver=False, logging_level="error")
+        yield launched
+        ray.shutdown()
+    monkeypatch.undo()

@@ -1,0 +1,123 @@
+"""What is counted, where Serve's metrics are watched instead of scraped."""
+
+import asyncio
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from launched import ROOT
+from metric_names import exported
+
+from config.settings import BatchTunables
+from deployments import metrics
+from deployments.batching import Batcher, BatchReport
+from deployments.cache import Cache
+from deployments.calls import Deadline
+from deployments.metrics import IngressMetrics, ModelMetrics
+from deployments.shared import Shared, SharedHandles
+from deployments.statistics import Statistics
+
+Recorded = dict[str, list[tuple[float, dict[str, str]]]]
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    """Every value that was recorded, with its tags, by the metric's name."""
+    recorded: Recorded = {}
+
+    def record(self: Any, value: float = 1.0, tags: dict[str, str] | None = None) -> None:
+        recorded.setdefault(self._name, []).append((value, tags or {}))
+
+    monkeypatch.setattr(metrics.Counter, "inc", record)
+    monkeypatch.setattr(metrics.Gauge, "set", record)
+    monkeypatch.setattr(metrics.Histogram, "observe", record)
+    return recorded
+
+
+def total(recorded: Recorded, name: str) -> float:
+    return sum(value for value, _ in recorded.get(name, []))
+
+
+async def test_batches_are_counted_with_their_padding_and_leave_no_backlog(recorded: Recorded) -> None:
+    batcher = Batcher[float, float](
+        run=lambda items: items,
+        cost=lambda item: item,
+        tunables=BatchTunables(max_batch_items=3),
+        on_batch=ModelMetrics().record,
+    )
+
+    await asyncio.gather(*(batcher.submit(seconds) for seconds in (2.0, 3.0, 4.0, 1.0)))
+
+    assert total(recorded, "voxgraph_model_audio_seconds") == 10.0
+    assert total(recorded, "voxgraph_padding_seconds") == 3.0  # 3 x 3 s for 1, 2 and 3 s, then 4 s alone
+    assert [items for items, _ in recorded["voxgraph_batch_items"]] == [3, 1]
+    assert len(recorded["voxgraph_model_seconds"]) == len(recorded["voxgraph_queue_age_seconds"]) == 2
+    assert [left for left, _ in recorded["voxgraph_backlog_audio_seconds"]] == [4.0, 0.0]
+
+
+def test_a_batch_without_padding_is_no_error_of_the_counter() -> None:
+    ModelMetrics().record(BatchReport(items=1, cost_s=2.0, padded_s=2.0, waited_s=0.0, ran_s=0.1, left_s=0.0))
+
+
+def test_received_audio_is_counted_by_question(recorded: Recorded) -> None:
+    ingress = IngressMetrics()
+    ingress.received("language", 3.0)
+    ingress.received("language", 2.0)
+    ingress.received("deepfake", 1.0)
+
+    by_question = [(value, tags["question"]) for value, tags in recorded["voxgraph_received_audio_seconds"]]
+    assert by_question == [(3.0, "language"), (2.0, "language"), (1.0, "deepfake")]
+
+
+async def test_hits_and_misses_of_the_cache_are_counted_by_question(recorded: Recorded) -> None:
+    cache = Cache()
+    shared = Shared(SharedHandles(handle(cache), handle(None), handle(Statistics())), place_deadline_s=1.0)
+
+    async def compute() -> str:
+        await asyncio.sleep(0.01)
+        return "en"
+
+    def ask(question: str, key: str) -> "asyncio.Task[str]":
+        return asyncio.create_task(shared.cached(key, question, compute, Deadline.after(10)))
+
+    await asyncio.gather(ask("language", "a"), ask("language", "a"), ask("language", "b"))
+    await ask("speaker", "a")
+
+    misses = [tags["question"] for _, tags in recorded["voxgraph_cache_miss_requests"]]
+    hits = [tags["question"] for _, tags in recorded["voxgraph_cache_hit_requests"]]
+    assert misses == ["language", "language"]
+    assert hits == ["language", "speaker"]
+
+
+def handle(replica: Any) -> Any:
+    """As a handle of a deployment with this one replica."""
+
+    class Handle:
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(replica, name)
+            return SimpleNamespace(remote=lambda *arguments: asyncio.ensure_future(method(*arguments)))
+
+    return Handle()
+
+
+def test_every_metric_is_named_after_the_project_and_its_unit() -> None:
+    names = exported(ROOT / "deployments")
+
+    assert len(names) >= 9
+    for name in names:
+        plain = re.sub("_(total|bucket|sum|count)$", "", name)
+        assert plain.startswith("ray_voxgraph_"), name
+        assert plain.endswith(("_seconds", "_items", "_requests")), name
+
+
+def test_the_readme_names_every_metric() -> None:
+    readme = Path(ROOT / "README.md").read_text()
+    names = {
+        name.removeprefix("ray_").removesuffix("_total").removesuffix("_sum")
+        for name in exported(ROOT / "deployments")
+        if not name.endswith(("_bucket", "_count"))
+    }
+
+    assert [name for name in sorted(names) if f"`{name}`" not in readme] == []
