@@ -107,8 +107,9 @@ class BatchTunables(_Frozen):
 
     max_batch_s: Annotated[float, Field(gt=0)] = 60.0
     """Cost of one forward pass at most: padded seconds x clips. A clip that is longer runs alone."""
-    max_batch_items: Annotated[int, Field(ge=1)] = 32
-    """Clips in one forward pass at most."""
+    max_batch_items: Annotated[int, Field(ge=1)] | None = None
+    """Clips in one forward pass at most. None: as many as each replica, when it starts, measures to make a
+    clip cheaper on its device; on a CPU that is mostly one."""
     target_audio_s: Annotated[float, Field(gt=0)] = 120.0
     """Seconds of audio, waiting and running, that autoscaling leaves to one replica: a full batch that runs
     and one that waits."""

@@ -80,6 +80,7 @@ class Batcher(Generic[Item, Result]):
         tunables: The budget of a batch.
         is_out_of_memory: Whether an error of `run` means that the batch was too large for the device.
         max_queued: Items that may wait; None is no bound of its own.
+        best_items: Items of a batch at most, where `tunables` leave it open.
         on_batch: Told of each batch that was answered, after its callers were; it must not raise.
     """
 
@@ -91,6 +92,7 @@ class Batcher(Generic[Item, Result]):
         *,
         is_out_of_memory: Callable[[BaseException], bool] = lambda _: False,
         max_queued: int | None = None,
+        best_items: int = 32,
         on_batch: Callable[[BatchReport], None] = lambda _: None,
     ) -> None:
         self._run = run
@@ -98,6 +100,7 @@ class Batcher(Generic[Item, Result]):
         self._tunables = tunables
         self._is_out_of_memory = is_out_of_memory
         self._max_queued = max_queued
+        self._best_items = best_items
         self._on_batch = on_batch
         self._budget_s = tunables.max_batch_s
         self._waiting: list[_Waiting[Item, Result]] = []
@@ -192,7 +195,7 @@ class Batcher(Generic[Item, Result]):
         batch, high = [oldest], oldest.cost
         for waiting in sorted(others, key=lambda other: abs(other.cost - oldest.cost)):
             longest = max(high, waiting.cost)
-            full = len(batch) >= self._tunables.max_batch_items
+            full = len(batch) >= (self._tunables.max_batch_items or self._best_items)
             if full or longest * (len(batch) + 1) > self._budget_s:
                 break
             batch.append(waiting)

@@ -31,19 +31,17 @@ def best_batch(
 
     def seconds(size: int) -> float:
         run([item] * size)  # kernels are chosen for a shape when it is first seen
-        taken = []
-        for _ in range(ROUNDS):
+        taken: list[float] = []
+        while len(taken) < ROUNDS and sum(taken) < PATIENCE_S / 2:
             started = clock()
             run([item] * size)
             taken.append(clock() - started)
         return min(taken)
 
     best, before = 1, seconds(1)
-    while 2 * best <= LARGEST:
+    while before <= PATIENCE_S and 2 * best <= LARGEST:
         now = seconds(2 * best)
         if now / 2 > WORTH * before:
             break
         best, before = 2 * best, now
-        if now > PATIENCE_S:
-            break
     return best

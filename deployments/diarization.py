@@ -82,6 +82,8 @@ class OneByOne:
 class Diarization(ModelReplica[Item, Result]):
     """Adds to `pipelines.diarization`: a replica's device, a queue, health."""
 
+    batches_pay = False
+
     async def diarize(self, waveform: Waveform, speakers: SpeakerCount) -> DiarizationResult:
         """Who speaks when; the recording is a top-level argument, so it may be an object reference."""
         result = await self.answer(Conversation(waveform, speakers))

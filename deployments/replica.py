@@ -6,6 +6,7 @@ Before this comes the ingress (`deployments.ingress`), after it the model's pipe
 import gc
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ import ray
 
 from config.settings import DEMO, BatchTunables, EngineOptions, GraphSettings, ModelKey
 from deployments.batching import Batcher, BatcherStats
+from deployments.calibration import best_batch
 from deployments.metrics import ModelMetrics
 from deployments.scaling import stats
 from pipelines.audio import SAMPLE_RATE_HZ
@@ -71,7 +73,9 @@ class ModelReplica(Generic[Item, Result]):
     failure of the constructor, the warm-up included, is a failed start.
     """
 
-    warm_up_s: ClassVar[float] = 1.0
+    warm_up_s: ClassVar[float] = 3.0
+    batches_pay: ClassVar[bool] = True
+    """Whether several items may be one forward pass; it is measured which batch is the best."""
 
     def __init__(self, model: ModelKey, settings: GraphSettings) -> None:
         self._model = model
@@ -90,9 +94,13 @@ class ModelReplica(Generic[Item, Result]):
         finally:
             gc.enable()
         self._pipeline([self.warm_up_item()])
-        loaded = self._pipeline.info
-        log.info(f"Model {model} runs on {loaded.engine} in {loaded.precision}. {loaded.engine_reason}")
-        if self._pipeline.info.source == DEMO:
+        batch = best_batch(self._pipeline, self.warm_up_item()) if self.batches_pay else 1
+        self._info = loaded = replace(self._pipeline.info, batch_items=batch)
+        log.info(
+            f"Model {model} runs on {loaded.engine} in {loaded.precision}, batches of up to {batch}. "
+            f"{loaded.engine_reason}"
+        )
+        if loaded.source == DEMO:
             log.warning(f"Model {model} is a small demo checkpoint: decide nothing by its answers.")
 
     def load_pipeline(
@@ -133,7 +141,7 @@ class ModelReplica(Generic[Item, Result]):
             ModelUnavailable: The checkpoint could not be loaded.
         """
         self._check_loaded()
-        return self._pipeline.info
+        return self._info
 
     async def status(self) -> ReplicaStatus:
         """What is loaded here and how much memory the process has.
@@ -186,6 +194,7 @@ class ModelReplica(Generic[Item, Result]):
                 cost=lambda item: self.samples_of(item) / SAMPLE_RATE_HZ,
                 tunables=self._tunables,
                 is_out_of_memory=_is_out_of_memory,
+                best_items=self._info.batch_items,
                 on_batch=self._metrics.record,
             )
         return self._batcher

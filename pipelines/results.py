@@ -144,6 +144,8 @@ class ModelInfo:
     """What its products and convolutions are computed in: ``float32``, ``bfloat16`` or ``float16``."""
     engine_reason: str = ""
     """Why it is this engine in this precision, in a sentence."""
+    batch_items: int = 1
+    """Clips of one forward pass at most, as the replica measured when it started."""
 
 
 @dataclass(frozen=True, slots=True)

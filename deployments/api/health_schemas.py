@@ -27,6 +27,8 @@ class ModelAnswer(BaseModel):
     """What its network computes in: ``float32``, ``bfloat16`` or ``float16``."""
     engine_reason: str
     """Why that engine, in a sentence."""
+    batch_items: int
+    """Clips of one forward pass at most, as the replica measured when it started."""
 
     @classmethod
     def of(cls, info: ModelInfo) -> "ModelAnswer":
@@ -40,6 +42,7 @@ class ModelAnswer(BaseModel):
             engine=info.engine,
             precision=info.precision,
             engine_reason=info.engine_reason,
+            batch_items=info.batch_items,
         )
 
 
@@ -52,7 +55,8 @@ class HealthAnswer(BaseModel):
         models={"language": {"hub_id": "speechbrain/lang-id-voxlingua107-ecapa", "revision": "demo",
                              "source": "demo", "device": "cpu", "parameters": 250715, "engine": "torch",
                              "precision": "float32",
-                             "engine_reason": "The network is small: torch answers as fast."}}, failed={},
+                             "engine_reason": "The network is small: torch answers as fast.",
+                             "batch_items": 1}}, failed={},
     )  # fmt: skip
 
     status: str

@@ -29,7 +29,8 @@ class Device:
         (Device(0.01, 1e-5), LARGEST),
         (Device(0.01, 1e-5, full_at=8), 8),
         (Device(0.15, 0.01), 64),
-        (Device(0.9, 0.15), 2),
+        (Device(0.9, 0.15), 1),
+        (Device(0.7, 0.15), 4),
     ],
 )
 def test_a_batch_grows_while_it_makes_clips_cheaper(device: Device, expected: int) -> None:

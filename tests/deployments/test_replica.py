@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.settings import BatchTunables, EngineOptions, GraphSettings, ModelKey
+from deployments import replica as replica_module
 from deployments.replica import WaveformReplica, assigned_device, noise
 from deployments.scaling import stats
 from pipelines.audio import SAMPLE_RATE_HZ
@@ -40,6 +41,8 @@ class Mean:
 
 class MeanReplica(WaveformReplica[float]):
     """A replica that loads a pipeline, or fails to, without a cluster or a checkpoint."""
+
+    batches_pay = False
 
     def __init__(self, pipeline: Mean | VoxError) -> None:
         self.loads = pipeline
@@ -100,6 +103,23 @@ async def test_a_warm_up_that_fails_is_a_failed_start() -> None:
 
     with pytest.raises(ZeroDivisionError):
         MeanReplica(Bad())
+
+
+async def test_a_batch_has_as_many_clips_as_paid_at_the_start(
+    pipeline: Mean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica_module, "best_batch", lambda run, item: 3)
+    monkeypatch.setattr(MeanReplica, "batches_pay", True)
+    replica = MeanReplica(pipeline)
+
+    await asyncio.gather(*(replica.answer(noise(1)) for _ in range(7)))
+
+    assert (await replica.info()).batch_items == 3
+    assert max(pipeline.batches) == 3
+    await replica.reconfigure({"max_batch_items": 2})
+    pipeline.batches.clear()
+    await asyncio.gather(*(replica.answer(noise(1)) for _ in range(7)))
+    assert max(pipeline.batches) == 2
 
 
 async def test_tunables_change_under_a_running_replica(pipeline: Mean) -> None:
