@@ -13,32 +13,35 @@ from pyannote.audio.utils.powerset import Powerset
 from scipy.linalg import eigh
 from speechbrain.lobes.models.ECAPA_TDNN import Classifier
 from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
-from torch import Tensor, nn
+from torch import Tensor
 
 from config.checkpoints import CHECKPOINTS, DiarizationArchitecture
 from config.settings import CheckpointSource, ModelKey, Size
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.checkpoint_writer import write_checkpoint
-from pipelines.checkpoints import locate
-from pipelines.diarization import build_embedding, build_segmentation
-from pipelines.diarization_writer import save_network, save_plda
+from pipelines.checkpoints import LocatedCheckpoint, locate
+from pipelines.diarization import Diarizer, build_embedding, build_segmentation
+from pipelines.diarization.clustering import ACTIVE_SHARE
+from pipelines.diarization.writer import save_network, save_plda
+from pipelines.results import WindowFindings
 from training.augmentation import augmented
-from training.conversations import activity, by_speaker, converse
+from training.conversations import Conversation, activity, by_speaker, converse
 from training.corpus import Clip
+from training.ecapa import crop
 from training.fit import Progress, fit
 from training.tuning import GRID_31, GRID_COMMUNITY_1, tuned
 
 CONVERSATIONS, CONVERSATION_S = 400, 60.0
-SEGMENTATION_BATCH, EMBEDDING_BATCH = 8, 16
-PAIR_FRAMES = 240
-"""Frames of 10 ms that two voices share in a window of the embedding's training."""
-SHORTEST_PART = 60
+SEGMENTATION_BATCH, EMBEDDING_BATCH = 8, 32
+SHORTEST, LONGEST = 60, 160
+"""Frames of 10 ms in a batch of the embedding's training."""
+MOST_OF_OTHERS = 0.7
+"""The most that other voices may make up of a window's mean."""
+MOST_SILENCE, WINDOW_STEPS = 0.6, 700
 MARGIN, SCALE = 0.2, 30.0
 
-PLDA_CLIPS = 1_200
-
-TUNED_ON = 16
-"""Conversations that the clustering parameters are found on, of training voices."""
+TUNED_ON, PLDA_ON = 24, 48
+"""Conversations that the clustering parameters and the PLDA are found on, of training voices."""
 GRIDS = {ModelKey.DIARIZATION_31: GRID_31, ModelKey.DIARIZATION_COMMUNITY_1: GRID_COMMUNITY_1}
 
 
@@ -86,46 +89,70 @@ def train_segmentation(clips: Sequence[Clip], path: Path, steps: int, seed: int,
 
 
 def train_embedding(clips: Sequence[Clip], path: Path, steps: int, seed: int, progress: Progress) -> float:
-    """Write the state of the embedding network, its voices told apart through masks, two in a window."""
+    """Write the state of the embedding network; the classifiers of its training voices are not kept.
+
+    The network learns voices first, then to know them in a window where others speak, and nobody does: a
+    window's mean is taken away from all of it.
+    """
     torch.manual_seed(seed)
     network = build_embedding(_architecture()).requires_grad_(True).train()
     generator = np.random.default_rng(seed)
-    speakers = sorted({clip.speaker for clip in clips})
-    labels = np.array([speakers.index(clip.speaker) for clip in clips])
-    head = Classifier(_architecture().embedding_dim, out_neurons=len(speakers))
-    margin_loss = LogSoftmaxWrapper(AdditiveAngularMargin(MARGIN, SCALE))
-    with torch.inference_mode():
-        features = [
-            [network.compute_fbank(torch.from_numpy(version)[None, None])[0].half()
-             for version in (clip.waveform, augmented(clip.waveform, generator))]
-            for clip in clips
-        ]  # fmt: skip
-
-    def part(index: int, frames: int) -> Tensor:
-        whole = features[index][generator.integers(2)]
-        start = int(generator.integers(max(1, len(whole) - frames)))
-        cut: Tensor = whole[start : start + frames].float()
-        return cut
-
-    def loss_of_batch() -> Tensor:
-        windows, masks, chosen = [], [], generator.integers(len(clips), size=(EMBEDDING_BATCH, 2))
-        for first, second in chosen:
-            boundary = int(generator.integers(SHORTEST_PART, PAIR_FRAMES - SHORTEST_PART))
-            pair = torch.cat([part(first, boundary), part(second, PAIR_FRAMES - boundary)])
-            windows.append(pair - pair.mean(dim=0))
-            before = (torch.arange(PAIR_FRAMES) < boundary).float()
-            masks.append(torch.stack([before, 1 - before]))
-        frames = network.resnet.forward_frames(torch.stack(windows))
-        # The deviation of a channel that is silent all along has no gradient: not a number.
-        frames = frames + 1e-3 * torch.randn_like(frames)
-        _, embeddings = network.resnet.forward_embedding(frames, weights=torch.stack(masks))
-        targets = torch.from_numpy(labels[chosen.reshape(-1)])
-        loss: Tensor = margin_loss(head(embeddings.reshape(-1, 1, embeddings.shape[-1])), targets[:, None])
-        return loss
-
-    last = fit([*network.parameters(), *head.parameters()], loss_of_batch, steps, 2e-3, progress)
+    voices = Voices(network, clips, generator)
+    total = steps + WINDOW_STEPS
+    voices.learn(steps, 2e-3, 0.0, lambda step, _: progress(step, total))
+    last = voices.learn(WINDOW_STEPS, 1e-3, MOST_SILENCE, lambda step, _: progress(steps + step, total))
     torch.save(network.state_dict(), path)
     return last
+
+
+class Voices:
+    """What the embedding network is taught with: mel energies of every clip, clean and augmented."""
+
+    def __init__(self, network: Any, clips: Sequence[Clip], generator: np.random.Generator) -> None:
+        self._network, self._generator = network, generator
+        speakers = sorted({clip.speaker for clip in clips})
+        self._count = len(speakers)
+        self._labels = np.array([speakers.index(clip.speaker) for clip in clips])
+        with torch.inference_mode():
+            self._features = [
+                [network.compute_fbank(torch.from_numpy(version)[None, None])[0].half()
+                 for version in (clip.waveform, augmented(clip.waveform, generator))]
+                for clip in clips
+            ]  # fmt: skip
+
+    def learn(self, steps: int, rate: float, most_silence: float, progress: Progress) -> float:
+        """Tell the voices apart with a new classifier.
+
+        Args:
+            steps: Batches.
+            rate: The highest learning rate.
+            most_silence: The most that silence may make up of the mean that is taken away.
+            progress: Told after each batch.
+        """
+        head = Classifier(_architecture().embedding_dim, out_neurons=self._count)
+        margin_loss = LogSoftmaxWrapper(AdditiveAngularMargin(MARGIN, SCALE))
+
+        def loss_of_batch() -> Tensor:
+            chosen = self._generator.integers(len(self._features), size=EMBEDDING_BATCH)
+            frames = int(self._generator.integers(SHORTEST, LONGEST))
+            versions = [self._features[index] for index in chosen]
+            picked = [[kinds[int(self._generator.integers(len(kinds)))]] for kinds in versions]
+            crops = torch.stack([crop(version, frames, self._generator) for version in picked])
+            means = crops.mean(dim=1, keepdim=True)
+            means = torch.lerp(means, means.roll(1, dims=0), self._shares(MOST_OF_OTHERS))
+            if most_silence:
+                floors = torch.stack([version.float().amin(dim=0, keepdim=True) for (version,) in picked])
+                means = torch.lerp(means, floors, self._shares(most_silence))
+            embeddings = self._network.resnet(crops - means)[1]
+            targets = torch.from_numpy(self._labels[chosen])
+            loss: Tensor = margin_loss(head(embeddings[:, None]), targets[:, None])
+            return loss
+
+        return fit([*self._network.parameters(), *head.parameters()], loss_of_batch, steps, rate, progress)
+
+    def _shares(self, most: float) -> Tensor:
+        """One share for each of a batch, (batch, 1, 1)."""
+        return torch.from_numpy(self._generator.uniform(0, most, (EMBEDDING_BATCH, 1, 1))).float()
 
 
 def assemble(clips: Sequence[Clip], segmentation: Path, embedding: Path, to: Path, seed: int) -> None:
@@ -137,51 +164,69 @@ def assemble(clips: Sequence[Clip], segmentation: Path, embedding: Path, to: Pat
     for name, path in (("segmentation", segmentation), ("embedding", embedding)):
         networks[name].load_state_dict(torch.load(path, weights_only=True))
     generator = np.random.default_rng(seed)
-    plda = estimate_plda(networks["embedding"], clips[:PLDA_CLIPS], architecture, generator)
     voices = by_speaker(clips)
-    conversations = [converse(voices, CONVERSATION_S, generator) for _ in range(TUNED_ON)]
-    for model, grid in GRIDS.items():
+    conversations = [converse(voices, CONVERSATION_S, generator) for _ in range(TUNED_ON + PLDA_ON)]
+    for model in GRIDS:
         write_checkpoint(model, Size.DEMO, to / model)
         for name, network in networks.items():
             save_network(network, to / model / name)
-        if model is ModelKey.DIARIZATION_COMMUNITY_1:
-            save_plda(to / model / "plda", **plda)
-        source = CheckpointSource(source=str((to / model).absolute()), size=Size.DEMO)
+    # Both have the same networks: what these say of the windows is asked once.
+    windows = Diarizer(_written(ModelKey.DIARIZATION_31, to), "cpu").windows
+    heard = [(windows(conversation.waveform), conversation) for conversation in conversations]
+    plda = estimate_plda(*labelled(heard[TUNED_ON:]), architecture.plda_dim)
+    save_plda(to / ModelKey.DIARIZATION_COMMUNITY_1 / "plda", **plda)
+    for model, grid in GRIDS.items():
         config = yaml.safe_load((to / model / "config.yaml").read_text())
-        config["params"]["clustering"] = tuned(locate(model, source), conversations, grid)
+        config["params"]["clustering"] = tuned(_written(model, to), heard[:TUNED_ON], grid)
         (to / model / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
 
-def estimate_plda(
-    network: nn.Module, clips: Sequence[Clip], architecture: DiarizationArchitecture,
-    generator: np.random.Generator,
-) -> dict[str, np.ndarray]:  # fmt: skip
+def labelled(heard: Sequence[tuple[WindowFindings, Conversation]]) -> tuple[np.ndarray, np.ndarray]:
+    """The voices in windows, (voices, dimension), and the number of the speaker of each, (voices,)."""
+    vectors, speakers = [], []
+    for findings, conversation in heard:
+        names = sorted({turn.speaker for turn in conversation.turns})
+        step = _architecture().chunk_s / findings.frames
+        centres = (np.arange(findings.frames) + 0.5) * step
+        long_enough = findings.frames_alone >= ACTIVE_SHARE * findings.frames
+        for pair in np.flatnonzero(long_enough):
+            window, speaker = findings.windows[pair], findings.speakers[pair]
+            talks = np.unpackbits(findings.speech[window, :, speaker], count=findings.frames)
+            overlap = talks @ activity(conversation.turns, names, centres + window)
+            vectors.append(findings.embeddings[pair])
+            speakers.append(names[int(overlap.argmax())])
+    return np.stack(vectors), np.unique(speakers, return_inverse=True)[1]
+
+
+def estimate_plda(vectors: np.ndarray, labels: np.ndarray, dimension: int) -> dict[str, np.ndarray]:
     """Length-normalise, reduce by LDA, length-normalise, and find within- and between-voice covariances.
 
     As BUT's VBx does (https://github.com/BUTSpeechFIT/VBx), whose files pyannote reads.
+
+    Args:
+        vectors: Voices in windows, (voices, dimension).
+        labels: Whose they are, from 0.
+        dimension: Of the space that they are compared in.
     """
-    names = sorted({clip.speaker for clip in clips})
-    labels = np.array([names.index(clip.speaker) for clip in clips])
-    vectors = []
-    with torch.inference_mode():
-        for clip in clips:
-            length = int(generator.uniform(1.0, 3.0) * SAMPLE_RATE_HZ)
-            vectors.append(network(torch.from_numpy(clip.waveform[:length])[None, None])[0].numpy())
-    embeddings = np.stack(vectors).astype(np.float64)
+    embeddings = vectors.astype(np.float64)
     mean1 = embeddings.mean(axis=0)
     wide = np.sqrt(embeddings.shape[1]) * _unit(embeddings - mean1)
     within, between = _covariances(wide, labels)
     _, directions = eigh(between, within)
-    lda = directions[:, ::-1][:, : architecture.plda_dim]
+    lda = directions[:, ::-1][:, :dimension]
     narrow = wide @ lda
     mean2 = narrow.mean(axis=0)
-    narrow = np.sqrt(architecture.plda_dim) * _unit(narrow - mean2)
+    narrow = np.sqrt(dimension) * _unit(narrow - mean2)
     within, between = _covariances(narrow, labels)
     psi, directions = eigh(between, within)
     return {
         "mean1": mean1, "mean2": mean2, "lda": lda, "mu": narrow.mean(axis=0),
         "tr": directions[:, ::-1].T, "psi": np.maximum(psi[::-1], 1e-6),
     }  # fmt: skip
+
+
+def _written(model: ModelKey, to: Path) -> LocatedCheckpoint:
+    return locate(model, CheckpointSource(source=str((to / model).absolute()), size=Size.DEMO))
 
 
 def _covariances(vectors: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -101,7 +101,8 @@ def _train(  # noqa: PLR0913 (what the recipes share)
     def loss_of_batch() -> Tensor:
         chosen = generator.integers(len(features), size=BATCH)
         frames = int(generator.integers(SHORTEST, LONGEST))
-        batch = torch.stack([_crop(features[index], frames, generator) for index in chosen])
+        batch = torch.stack([crop(features[index], frames, generator) for index in chosen])
+        batch = batch - batch.mean(dim=1, keepdim=True)
         return loss(batch, labels[chosen])
 
     networks = nn.ModuleList([encoder, head])
@@ -126,17 +127,17 @@ def _features(clips: Sequence[Clip], n_mels: int, generator: np.random.Generator
     return found
 
 
-def _crop(versions: Features, frames: int, generator: np.random.Generator) -> Tensor:
-    """Some frames of one version, less their mean, a band of mels silenced; shape (frames, n_mels)."""
+def crop(versions: Features, frames: int, generator: np.random.Generator) -> Tensor:
+    """Some frames of one version, a band of mels kept at its mean; shape (frames, n_mels)."""
     features = versions[generator.integers(len(versions))]
     start = int(generator.integers(max(1, len(features) - frames)))
-    crop = features[start : start + frames].float()
-    if len(crop) < frames:
-        crop = crop.repeat(-(-frames // len(crop)), 1)[:frames]
-    crop = crop - crop.mean(dim=0)
-    low = int(generator.integers(crop.shape[1]))
-    crop[:, low : low + int(generator.integers(MASKED_MELS))] = 0.0
-    return crop
+    cut = features[start : start + frames].float()
+    if len(cut) < frames:
+        cut = cut.repeat(-(-frames // len(cut)), 1)[:frames]
+    low = int(generator.integers(cut.shape[1]))
+    band = slice(low, low + int(generator.integers(MASKED_MELS)))
+    cut[:, band] = cut[:, band].mean(dim=0)
+    return cut
 
 
 def _architecture(model: ModelKey) -> EcapaArchitecture:

@@ -54,7 +54,7 @@ def _speaker(model: ModelKey) -> Callable[[Sequence[Clip], Path, int, int, Progr
 RECIPES = {
     "segmentation": Recipe("multilingual-train", 4_000, 700, 11, diarization.train_segmentation),
     "deepfake": Recipe("multilingual-train", 400, 1_000, 12, wav2vec2.train_deepfake),
-    "embedding": Recipe("multilingual-train", 4_000, 1_200, 13, diarization.train_embedding),
+    "embedding": Recipe("multilingual-train", 4_800, 2_600, 13, diarization.train_embedding),
     "speaker_voxceleb": Recipe(
         "multilingual-train", 4_500, 1_400, 14, _speaker(ModelKey.SPEAKER_VOXCELEB), lambda c: not is_asian(c)
     ),
@@ -62,7 +62,7 @@ RECIPES = {
         "multilingual-train", 3_200, 1_200, 15, _speaker(ModelKey.SPEAKER_CNCELEB), is_asian
     ),
     "language": Recipe("multilingual-train", 4_800, 1_000, 16, ecapa.train_language),
-    "accent_xlsr": Recipe("accented-train", 2_600, 6_000, 17, wav2vec2.train_accent),
+    "accent_xlsr": Recipe("accented-train", 2_600, 1_500, 17, wav2vec2.train_accent),
     "accent_ecapa": Recipe("accented-train", 2_600, 600, 18, ecapa.train_accent),
 }
 """The longest first, so that two processes end together."""

@@ -11,7 +11,7 @@ from pyannote.metrics.diarization import DiarizationErrorRate
 from config.settings import SpeakerCount
 from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.diarization import Diarizer
-from pipelines.results import DiarizationResult, Turn
+from pipelines.results import DiarizationResult, Turn, WindowFindings
 from training.conversations import Conversation
 
 Parameters = dict[str, Any]
@@ -29,13 +29,14 @@ MISCOUNT = 0.25
 
 
 def tuned(
-    checkpoint: LocatedCheckpoint, conversations: Sequence[Conversation], grid: Sequence[Parameters]
+    checkpoint: LocatedCheckpoint,
+    heard: Sequence[tuple[WindowFindings, Conversation]],
+    grid: Sequence[Parameters],
 ) -> Parameters:
-    """The parameters with the least error; the networks run once per conversation."""
+    """The parameters with the least error on conversations and what the networks say of them."""
     diarizer = Diarizer(checkpoint, "cpu")
     errors = np.zeros(len(grid))
-    for conversation in conversations:
-        findings = diarizer.windows(conversation.waveform)
+    for findings, conversation in heard:
         for index, parameters in enumerate(grid):
             diarizer.clustering.instantiate(parameters)
             found = diarizer.turns(findings, len(conversation.waveform), SpeakerCount())

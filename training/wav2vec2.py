@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import soxr
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -35,6 +36,9 @@ HEARING_STEPS = 800
 HEARD_MELS = 40
 ACCENT_BATCH, ACCENT_FRAMES = 48, (75, 200)
 """Of the transformer's training; frames are 20 ms apart."""
+DROPOUT = 0.1
+SPEEDS = (0.88, 1.14)
+"""Of a clip that is played slower or faster: pitch and vocal tract change with it."""
 
 GRIFFIN_LIM_ROUNDS = (8, 16, 32)
 N_FFT, HOP, N_MELS = 1024, 256, 80
@@ -50,7 +54,10 @@ def train_accent(clips: Sequence[Clip], folder: Path, steps: int, seed: int, pro
     backbone = build_backbone(architecture)
     head = nn.Linear(architecture.hidden_size, architecture.n_labels, bias=False)
     generator = np.random.default_rng(seed)
-    versions = [_versions(clip.waveform, generator) for clip in clips]
+    versions = [
+        [*_versions(clip.waveform, generator), *_versions(hurried(clip.waveform, generator), generator)]
+        for clip in clips
+    ]
     total = HEARING_STEPS + len(clips) + steps
     hear_mels(backbone, versions, HEARING_STEPS, generator, lambda step, _: progress(step, total))
     features = []
@@ -68,9 +75,12 @@ def train_accent(clips: Sequence[Clip], folder: Path, steps: int, seed: int, pro
         return functional.cross_entropy(logits, targets[chosen], label_smoothing=0.05)
 
     learning = nn.ModuleList([backbone.encoder, head]).requires_grad_(True).train()
+    for module in learning.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = DROPOUT
     done = total - steps
     last = fit(
-        learning.parameters(), loss_of_batch, steps, 1e-3, lambda step, _: progress(done + step, total)
+        learning.parameters(), loss_of_batch, steps, 7e-4, lambda step, _: progress(done + step, total)
     )
     backbone.eval().requires_grad_(False)
     write_checkpoint(ModelKey.ACCENT_XLSR, Size.DEMO, folder)
@@ -225,6 +235,13 @@ def _batch(
 
 def _versions(waveform: Waveform, generator: np.random.Generator) -> list[Waveform]:
     return [waveform, *(augmented(waveform, generator) for _ in range(VERSIONS))]
+
+
+def hurried(waveform: Waveform, generator: np.random.Generator) -> Waveform:
+    """Play a clip at another speed: as many samples as that takes."""
+    speed = float(generator.uniform(*SPEEDS))
+    played: Waveform = soxr.resample(waveform, SAMPLE_RATE_HZ, SAMPLE_RATE_HZ / speed).astype(np.float32)
+    return played
 
 
 def _crop(versions: Sequence[Waveform], samples: int, generator: np.random.Generator) -> Tensor:
