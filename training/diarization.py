@@ -1,6 +1,7 @@
 """The two diarization checkpoints: powerset segmentation, voice embedding, PLDA and thresholds."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,10 @@ SHORTEST, LONGEST = 60, 160
 """Frames of 10 ms in a batch of the embedding's training."""
 MOST_OF_OTHERS = 0.7
 """The most that other voices may make up of a window's mean."""
-MOST_SILENCE, WINDOW_STEPS = 0.6, 700
+MOST_SILENCE = 0.6
+"""The most that silence may."""
+WINDOW_ROUNDS, WINDOW_STEPS = 2, 700
+"""Of learning with both, each with a new classifier."""
 MARGIN, SCALE = 0.2, 30.0
 
 TUNED_ON, PLDA_ON = 24, 48
@@ -98,9 +102,11 @@ def train_embedding(clips: Sequence[Clip], path: Path, steps: int, seed: int, pr
     network = build_embedding(_architecture()).requires_grad_(True).train()
     generator = np.random.default_rng(seed)
     voices = Voices(network, clips, generator)
-    total = steps + WINDOW_STEPS
-    voices.learn(steps, 2e-3, 0.0, lambda step, _: progress(step, total))
-    last = voices.learn(WINDOW_STEPS, 1e-3, MOST_SILENCE, lambda step, _: progress(steps + step, total))
+    total = steps + WINDOW_ROUNDS * WINDOW_STEPS
+    last = voices.learn(steps, 2e-3, 0.0, lambda step, _: progress(step, total))
+    for before in range(steps, total, WINDOW_STEPS):
+        told = partial(_told, progress, before, total)
+        last = voices.learn(WINDOW_STEPS, 1e-3, MOST_SILENCE, told)
     torch.save(network.state_dict(), path)
     return last
 
@@ -153,6 +159,10 @@ class Voices:
     def _shares(self, most: float) -> Tensor:
         """One share for each of a batch, (batch, 1, 1)."""
         return torch.from_numpy(self._generator.uniform(0, most, (EMBEDDING_BATCH, 1, 1))).float()
+
+
+def _told(progress: Progress, before: int, total: int, step: int, _: int) -> None:
+    progress(before + step, total)
 
 
 def assemble(clips: Sequence[Clip], segmentation: Path, embedding: Path, to: Path, seed: int) -> None:

@@ -57,7 +57,7 @@ def test_an_hour(service: Launched, http: httpx2.Client, hour: bytes, path: str)
     peaks.start()
     time.sleep(0.1)
 
-    answer = post(http, path, files={"file": ("hour.flac", hour)}, timeout=120)
+    answer = post(http, path, files={"file": ("hour.flac", hour)}, timeout=250)
 
     assert peaks.growth() < LIMIT_BYTES
     if path == "/embedding":
