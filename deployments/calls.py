@@ -3,7 +3,8 @@ the replica dies. A bare handle waits for ever, and asyncio's own cancellation d
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +16,7 @@ from pipelines.errors import DeadlineExceeded, ModelUnavailable, Overloaded, Vox
 T = TypeVar("T")
 
 REPLICA_GONE = (ActorDiedError, ActorUnavailableError)
+REPLICA_DIED = "The model's replica died; it is being replaced."
 
 
 class Response(Awaitable[Any], Protocol):
@@ -72,7 +74,7 @@ async def call(start: Start, deadline: Deadline) -> Any:
     try:
         return await _once(start, deadline)
     except REPLICA_GONE as error:
-        raise ModelUnavailable("The model's replica died; it is being replaced.") from error
+        raise ModelUnavailable(REPLICA_DIED) from error
 
 
 async def stream(start: Start, deadline: Deadline) -> AsyncGenerator[Any]:
@@ -90,17 +92,11 @@ async def stream(start: Start, deadline: Deadline) -> AsyncGenerator[Any]:
     seconds = deadline.left()
     responses = start()
     try:
-        async with asyncio.timeout(seconds):
+        async with _cancelled_when_left(responses, seconds):
             async for said in responses:
                 yield said
-    except TimeoutError as error:
-        responses.cancel()
-        raise DeadlineExceeded("The answer was not ready in time.") from error
     except REPLICA_GONE as error:
-        raise ModelUnavailable("The model's replica died; it is being replaced.") from error
-    except BaseException as error:
-        responses.cancel()
-        raise _translated(error) from error
+        raise ModelUnavailable(REPLICA_DIED) from error
 
 
 async def call_all(
@@ -161,9 +157,16 @@ async def _once(start: Start, deadline: Deadline) -> Any:
     """One attempt, cancelled in the replica whenever it is left early."""
     seconds = deadline.left()
     response = start()
+    async with _cancelled_when_left(response, seconds):
+        return await response
+
+
+@asynccontextmanager
+async def _cancelled_when_left(response: Any, seconds: float) -> AsyncIterator[None]:
+    """Cancel a call in its replica where the block ends early; errors come out as ours, a dead replica as is."""
     try:
         async with asyncio.timeout(seconds):
-            return await response
+            yield
     except TimeoutError as error:
         response.cancel()
         raise DeadlineExceeded("The answer was not ready in time.") from error

@@ -117,5 +117,5 @@ class Diarization(ModelReplica[Item, Result]):
         return item.samples
 
     def warm_up_item(self) -> Item:
-        """A second of quiet noise by nobody."""
+        """Some seconds of quiet noise by nobody."""
         return Conversation(noise(self.warm_up_s), SpeakerCount())

@@ -93,8 +93,11 @@ class ModelReplica(Generic[Item, Result]):
             return
         finally:
             gc.enable()
-        self._pipeline([self.warm_up_item()])
-        batch = best_batch(self._pipeline, self.warm_up_item()) if self.batches_pay else 1
+        batch = 1
+        if self.batches_pay:
+            batch = best_batch(self._pipeline, self.warm_up_item())
+        else:
+            self._pipeline([self.warm_up_item()])
         self._info = loaded = replace(self._pipeline.info, batch_items=batch)
         log.info(
             f"Model {model} runs on {loaded.engine} in {loaded.precision}, batches of up to {batch}. "
@@ -114,7 +117,7 @@ class ModelReplica(Generic[Item, Result]):
         raise NotImplementedError
 
     def warm_up_item(self) -> Item:
-        """A second of noise, as an item of the batch."""
+        """Some seconds of noise, as an item of the batch."""
         raise NotImplementedError
 
     async def answer(self, item: Item) -> Result:
@@ -220,7 +223,7 @@ class WaveformReplica(ModelReplica[Waveform, Result]):
         return len(item)
 
     def warm_up_item(self) -> Waveform:
-        """A second of quiet noise."""
+        """Some seconds of quiet noise."""
         return noise(self.warm_up_s)
 
 
