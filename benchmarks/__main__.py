@@ -9,12 +9,12 @@ import contextlib
 import itertools
 import os
 import shlex
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
 
 from benchmarks.bare import Bare, Cores
+from benchmarks.checkpoints import written
 from benchmarks.load import Ask, Outcome, closed_loop
 from benchmarks.report import Result, Side, Started, page
 from benchmarks.servers import ROOT, Server, graph_server, naive_server, running, write_graph_config
@@ -62,7 +62,7 @@ class Bench:
 
     def _run_group(self, models: tuple[ModelKey, ...], replicas: int, group: list[Workload]) -> None:
         for key in models:
-            self._write_checkpoint(key)
+            written(key, self._sizes[key], self._folder)
         say(f"starting servers of {', '.join(models)}")
         config = write_graph_config(BUILD / "graph.yaml", self._folder, models, self._sizes, replicas)
         graph = graph_server(config, BUILD)
@@ -100,18 +100,6 @@ class Bench:
 
     def _note(self, what: str, side: Side, server: Server, idle_cores: float) -> None:
         self.started.append(Started(what, side, server.ready_s, idle_cores, server.memory_mb()))
-
-    def _write_checkpoint(self, key: ModelKey) -> None:
-        folder = self._folder / key
-        if folder.is_dir():
-            return
-        from pipelines.checkpoint_writer import write_checkpoint
-
-        say(f"writing {folder}")
-        unfinished = folder.with_suffix(".unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        write_checkpoint(key, self._sizes[key], unfinished)
-        unfinished.rename(folder)
 
 
 def over_http(workload: Workload, server: Server) -> Send:

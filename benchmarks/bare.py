@@ -15,8 +15,7 @@ from typing import Any
 
 from benchmarks.load import Ask, Outcome
 from config.settings import CheckpointSource, ChunkOptions, ModelKey, Size, SpeakerCount
-from pipelines.audio import SAMPLE_RATE_HZ
-from pipelines.chunking import spans
+from pipelines.chunking import chunk_spans
 from pipelines.results import Waveform
 
 BATCHES = (1, 2, 4, 8)
@@ -175,10 +174,7 @@ def load(key: ModelKey, folder: Path, size: Size, device: str = "cpu", precision
 
 def chunks(waveform: Waveform) -> list[Waveform]:
     """The overlapping chunks that deepfake detection scores."""
-    options = ChunkOptions()
-    length = round(options.chunk_s * SAMPLE_RATE_HZ)
-    hop = round(length * (1 - options.overlap))
-    return [waveform[start:end] for start, end in spans(len(waveform), length, hop)]
+    return [waveform[start:end] for start, end in chunk_spans(len(waveform), ChunkOptions())]
 
 
 def _whole(waveform: Waveform) -> list[Waveform]:

@@ -5,7 +5,6 @@ are measured in turns in one run, so that whatever else the machine does slows b
 """
 
 import argparse
-import platform
 import statistics
 import tempfile
 import time
@@ -17,11 +16,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmarks.checkpoints import written
+from benchmarks.report import cpu_name
 from config.checkpoints import DiarizationArchitecture, EcapaArchitecture
 from config.settings import CheckpointSource, ModelKey, Size
 from pipelines.accent_xlsr import BACKBONE_PREFIX as XLSR_PREFIX
 from pipelines.audio import SAMPLE_RATE_HZ
-from pipelines.checkpoint_writer import write_checkpoint
 from pipelines.checkpoints import LocatedCheckpoint, load_state, load_tensors, locate
 from pipelines.deepfake import SequenceClassifier, named_as_ours
 from pipelines.diarization.networks import (
@@ -174,27 +174,17 @@ def main() -> None:
     if "BF16" in cpu_capabilities():
         precisions.append("bfloat16")
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "openvino"))
-    print(f"{processor()}, {options.threads} thread(s), {versions}, medians of {options.rounds}, ms")
+    print(f"{cpu_name()}, {options.threads} thread(s), {versions}, medians of {options.rounds}, ms")
     print(f"{'':24} {'openvino':9} {'torch':>9} {'openvino':>9} {'ratio':>6} {'first':>9} {'convert s':>8}")
     with tempfile.TemporaryDirectory() as temporary:
         root = options.checkpoints or Path(temporary)
 
         def located(model: ModelKey) -> LocatedCheckpoint:
-            folder: Path = root / model
-            if not folder.exists():
-                write_checkpoint(model, options.size, folder)
+            folder = written(model, options.size, root)
             return locate(model, CheckpointSource(source=str(folder.resolve()), size=options.size))
 
         for name in options.only:
             measure(WORKLOADS[name](located), precisions, options.rounds)
-
-
-def processor() -> str:
-    """The processor's name."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

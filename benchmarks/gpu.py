@@ -18,9 +18,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.bare import load
+from benchmarks.checkpoints import written
 from benchmarks.recordings import clip
 from config.settings import ModelKey, Size, SpeakerCount
-from pipelines.checkpoint_writer import write_checkpoint
 
 FOLDER = Path(__file__).parents[1] / "build" / "benchmarks" / "full"
 DEVICE = "cuda:0"
@@ -98,8 +98,7 @@ def ceilings(precision: str) -> tuple[float, float]:
 
 def runner(key: ModelKey, precision: str, batch: int) -> Callable[[], object]:
     """A call of the pipeline on a batch of clips."""
-    if not (FOLDER / key).is_dir():
-        write_checkpoint(key, Size.FULL, FOLDER / key)
+    written(key, Size.FULL, FOLDER)
     pipeline = load(key, FOLDER, Size.FULL, DEVICE, precision)
     clips = [clip(SECONDS[key]) for _ in range(batch)]
     if key is ModelKey.DIARIZATION_COMMUNITY_1:

@@ -163,7 +163,7 @@ async def _once(start: Start, deadline: Deadline) -> Any:
 
 @asynccontextmanager
 async def _cancelled_when_left(response: Any, seconds: float) -> AsyncIterator[None]:
-    """Cancel a call in its replica where the block ends early; errors come out as ours, a dead replica as is."""
+    """Cancel a call in its replica where the block ends early; errors are made ours, save a dead replica."""
     try:
         async with asyncio.timeout(seconds):
             yield

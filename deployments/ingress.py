@@ -24,7 +24,7 @@ from deployments.calls import Deadline, call, call_all, side_by_side
 from deployments.metrics import IngressMetrics
 from deployments.shared import Shared, SharedHandles, key_of
 from pipelines.audio import SAMPLE_RATE_HZ
-from pipelines.chunking import conversation_parts, spans
+from pipelines.chunking import chunk_spans, conversation_parts
 from pipelines.errors import (
     AudioTooLong,
     AudioTooShort,
@@ -45,6 +45,7 @@ from pipelines.results import (
     Waveform,
 )
 from pipelines.routing import ENCODERS, encoder_for
+from pipelines.speaker_bounds import bounds_of
 
 T = TypeVar("T")
 Models = dict[ModelKey, DeploymentHandle]
@@ -286,6 +287,7 @@ class Ingress:
         done: Callable[[int], None] = lambda _: None,
     ) -> DiarizationResult:
         """Turns of a recording: a short one in one call, a long one in parts over all replicas."""
+        bounds_of(speakers)  # what is refused in the end is refused before the work
         handle = self._models[self.diarization_model]
         parts = conversation_parts(len(clip.waveform))
         if len(parts) == 1:
@@ -303,9 +305,7 @@ class Ingress:
     async def _chunks(
         self, clip: Clip, options: ChunkOptions, deadline: Deadline
     ) -> tuple[DeepfakeChunk, ...]:
-        chunk = round(options.chunk_s * SAMPLE_RATE_HZ)
-        hop = max(1, round(chunk * (1 - options.overlap)))
-        cuts = spans(len(clip.waveform), chunk, hop)
+        cuts = chunk_spans(len(clip.waveform), options)
         handle = self._models[ModelKey.DEEPFAKE]
         starts = [lambda s=start, e=end: handle.answer.remote(clip.waveform[s:e]) for start, end in cuts]
         scores = await call_all(starts, deadline, self._tunables.chunk_window)

@@ -1,5 +1,8 @@
 """Spans of a long clip: chunks that are scored, and parts whose sliding windows are those of the whole."""
 
+from config.settings import ChunkOptions
+from pipelines.audio import SAMPLE_RATE_HZ
+
 CONVERSATION_WINDOW, CONVERSATION_HOP = 160_000, 16_000
 """Samples of pyannote's sliding window and from one to the next."""
 PART_WINDOWS = 32
@@ -24,6 +27,12 @@ def spans(samples: int, chunk: int, hop: int) -> list[tuple[int, int]]:
     if starts[-1] + chunk < samples:
         starts.append(samples - chunk)
     return [(start, start + chunk) for start in starts]
+
+
+def chunk_spans(samples: int, options: ChunkOptions) -> list[tuple[int, int]]:
+    """The `spans` of a clip at 16 kHz, > 0 samples long, by seconds and overlap."""
+    chunk = round(options.chunk_s * SAMPLE_RATE_HZ)
+    return spans(samples, chunk, max(1, round(chunk * (1 - options.overlap))))
 
 
 def conversation_parts(samples: int) -> list[tuple[int, int]]:

@@ -20,6 +20,7 @@ from scipy.special import logsumexp
 from sklearn.cluster import KMeans
 
 from pipelines.results import WindowFindings
+from pipelines.speaker_bounds import Bounds
 
 ACTIVE_SHARE = 0.2
 """Of a window's frames, that a speaker talks alone in a pair which clusters are made of; pyannote's value."""
@@ -35,8 +36,6 @@ KEPT_PRIOR = 1e-7
 NOBODY = -2
 
 Floats = NDArray[np.float64]
-Bounds = tuple[int, float]
-"""The least and the most speakers."""
 
 
 def linkage(embeddings: np.ndarray, method: str, metric: str) -> Floats:

@@ -13,14 +13,15 @@ from config.checkpoints import DiarizationArchitecture
 from config.settings import EngineOptions, SpeakerCount
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.checkpoints import UNREADABLE, LocatedCheckpoint, load_state
-from pipelines.diarization.clustering import Bounds, NoPlda, cluster
+from pipelines.diarization.clustering import NoPlda, cluster
 from pipelines.diarization.config import PipelineConfig, read_pipeline_config
 from pipelines.diarization.networks import build_embedding, build_segmentation, load_lightning
 from pipelines.diarization.turns import Timeline, activations, annotated, loudest, speaker_count
 from pipelines.diarization.windows import Progress, WindowAnalyzer
 from pipelines.engines.select import Network, choose
-from pipelines.errors import CheckpointError, InvalidOptions
+from pipelines.errors import CheckpointError
 from pipelines.results import DiarizationResult, Turn, Waveform, WindowFindings
+from pipelines.speaker_bounds import bounds_of
 
 
 class Diarizer:
@@ -123,20 +124,6 @@ class Diarizer:
             for most in (count, np.minimum(count, 1))
         )
         return _result(found, exclusive, samples / SAMPLE_RATE_HZ)
-
-
-def bounds_of(speakers: SpeakerCount) -> Bounds:
-    """The speaker counts as clustering takes them.
-
-    Raises:
-        InvalidOptions: The bounds exclude each other.
-    """
-    if speakers.num_speakers is not None:
-        return speakers.num_speakers, speakers.num_speakers
-    low, high = speakers.min_speakers or 1, speakers.max_speakers or np.inf
-    if low > high:
-        raise InvalidOptions(f"min_speakers is {low}, more than max_speakers, {high}.")
-    return low, high
 
 
 def _instantiate(pipeline: Any, config: PipelineConfig) -> None:

@@ -64,16 +64,15 @@ class WindowAnalyzer:
         """
         total = window_count(len(waveform), self.window, self.hop)
         parts = []
-        for first, last in self._batches(len(waveform)):
+        for first, last in self._batches(len(waveform), total):
             clips = torch.from_numpy(self._cut(waveform, first, last))
             parts.append(self._batch_findings(clips))
             if progress is not None:
                 progress(last, total)
         return joined(parts)
 
-    def _batches(self, samples: int) -> Iterator[tuple[int, int]]:
+    def _batches(self, samples: int, total: int) -> Iterator[tuple[int, int]]:
         """First and last + 1 of the windows of each batch, cut as pyannote cuts them."""
-        total = window_count(samples, self.window, self.hop)
         whole = max(0, (samples - self.window) // self.hop + 1)
         for first in range(0, whole, self._segmentation.batch_size):
             yield first, min(first + self._segmentation.batch_size, whole)
