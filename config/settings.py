@@ -113,6 +113,8 @@ class BatchTunables(_Frozen):
     target_audio_s: Annotated[float, Field(gt=0)] = 120.0
     """Seconds of audio, waiting and running, that autoscaling leaves to one replica: a full batch that runs
     and one that waits."""
+    max_run_s: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds that one forward pass may take: a replica whose model takes longer is stuck and is replaced."""
 
 
 class IngressTunables(_Frozen):

@@ -106,6 +106,7 @@ class Batcher(Generic[Item, Result]):
         self._waiting: list[_Waiting[Item, Result]] = []
         self._arrived = asyncio.Event()
         self._running: list[_Waiting[Item, Result]] = []
+        self._runs_since: float | None = None
         self._stats = BatcherStats()
         self._engine = ThreadPoolExecutor(1, thread_name_prefix="engine")
         # In a context of its own: in that of the first request, its log lines would all carry that one's id.
@@ -139,10 +140,13 @@ class Batcher(Generic[Item, Result]):
         """Raise when nothing will ever be answered again.
 
         Raises:
-            ModelUnavailable: The batcher is closed or its loop has died.
+            ModelUnavailable: The batcher is closed, its loop has died, or the model is stuck.
         """
         if self._loop_task.done():
             raise ModelUnavailable("The replica's batcher has stopped.")
+        limit_s = self._tunables.max_run_s
+        if self._runs_since is not None and asyncio.get_running_loop().time() - self._runs_since > limit_s:
+            raise ModelUnavailable(f"The model has not answered for {limit_s:g} s; it is being replaced.")
 
     async def submit(self, item: Item) -> Result:
         """Answer one item.
@@ -222,7 +226,12 @@ class Batcher(Generic[Item, Result]):
     async def _compute(self, batch: list[_Waiting[Item, Result]]) -> Sequence[Result]:
         """One forward pass on the engine thread."""
         items = [waiting.item for waiting in batch]
-        results = await asyncio.get_running_loop().run_in_executor(self._engine, self._run, items)
+        loop = asyncio.get_running_loop()
+        self._runs_since = loop.time()
+        try:
+            results = await loop.run_in_executor(self._engine, self._run, items)
+        finally:
+            self._runs_since = None
         if len(results) != len(items):
             raise InferenceError(f"The model answered {len(results)} of {len(items)} recordings.")
         return results

@@ -49,7 +49,7 @@ DIARIZATION_OPTIONS: dict[str, Any] = MODEL_OPTIONS | {
     # A conversation fills the model by itself: the next one waits in a router that may find a free replica.
     "max_ongoing_requests": 2,
     "max_queued_requests": 16,
-    "user_config": BatchTunables(target_audio_s=600.0).model_dump(),
+    "user_config": BatchTunables(target_audio_s=600.0, max_run_s=1800.0).model_dump(),
     "graceful_shutdown_timeout_s": 1800,
 }
 

@@ -55,25 +55,25 @@ def scaling(deployment: DeploymentSchema) -> AutoscalingConfig:
     return AutoscalingConfig(**deployment.autoscaling_config)
 
 
-def deployments_of(app: Any) -> set[str]:
-    """Every deployment of a bound application, by name."""
+def deployments_of(app: Any) -> dict[str, Any]:
+    """Every deployment of a bound application by name."""
     from ray.serve._private.build_app import build_app
 
     built = build_app(app, name="voxgraph", default_runtime_env={})
-    return {deployment.name for deployment in built.deployments}
+    return {deployment.name: deployment for deployment in built.deployments}
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_every_deployment_that_a_file_names_is_in_the_graph(file: str) -> None:
     named = {deployment.name for deployment in application(file).deployments}
 
-    assert named <= deployments_of(build(settings(file)))
+    assert named <= deployments_of(build(settings(file))).keys()
 
 
 def test_the_graph_holds_a_deployment_per_model_the_ingress_and_what_ingresses_share() -> None:
     expected = {*NAMES.values(), *SHARED, "Ingress"}
 
-    assert deployments_of(build(settings("serve_config.yaml"))) == expected
+    assert deployments_of(build(settings("serve_config.yaml"))).keys() == expected
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -81,6 +81,16 @@ def test_the_user_config_of_a_file_is_valid(file: str) -> None:
     for deployment in application(file).deployments:
         if isinstance(deployment.user_config, dict):
             TUNABLES.get(deployment.name, BatchTunables).model_validate(deployment.user_config)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_conversation_may_take_as_long_as_its_deadline_before_the_model_is_called_stuck(file: str) -> None:
+    built = {name: d.user_config for name, d in deployments_of(build(settings(file))).items()}
+    named = {d.name: d.user_config for d in application(file).deployments if isinstance(d.user_config, dict)}
+    diarization, ingress = ((built | named)[name] for name in ("Diarization", "Ingress"))
+
+    allowed_s = BatchTunables.model_validate(diarization).max_run_s
+    assert allowed_s >= IngressTunables.model_validate(ingress).diarization_deadline_s
 
 
 def test_one_gpu_holds_every_model_of_production_and_the_replacement_of_one() -> None:

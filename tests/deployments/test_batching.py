@@ -272,6 +272,26 @@ async def test_closing_fails_what_waits_and_everything_after() -> None:
         await batch.submit(1.0)
 
 
+async def test_a_model_that_takes_too_long_is_stuck_until_it_answers() -> None:
+    engine = Engine()
+    batch = batcher(engine)
+    batch.reconfigure(BatchTunables(max_run_s=0.05))
+    batch.check_alive()
+
+    first = await hold(batch, engine)
+    batch.check_alive()
+    await asyncio.sleep(0.1)
+    with pytest.raises(ModelUnavailable, match=r"not answered for 0\.05 s"):
+        batch.check_alive()
+    with pytest.raises(ModelUnavailable):
+        await batch.submit(2.0)
+
+    engine.free.set()
+    assert await first == 2.0
+    batch.check_alive()
+    assert await batch.submit(2.0) == 4.0
+
+
 async def test_new_tunables_lose_nothing_that_waits() -> None:
     engine = Engine()
     batch = batcher(engine)
