@@ -120,6 +120,9 @@ class BatchTunables(_Frozen):
 class IngressTunables(_Frozen):
     """``user_config`` of the ingress."""
 
+    max_requests: Annotated[int, Field(ge=1)] = 128
+    """Recordings that one ingress replica works on at a time; beyond them the answer is 503, at once and
+    before the body is read."""
     deadline_s: Annotated[float, Field(gt=0)] = 60.0
     """Seconds a request may take before it is answered 408; diarization has its own."""
     diarization_deadline_s: Annotated[float, Field(gt=0)] = 1800.0

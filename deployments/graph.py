@@ -56,8 +56,9 @@ DIARIZATION_OPTIONS: dict[str, Any] = MODEL_OPTIONS | {
 INGRESS_OPTIONS: dict[str, Any] = {
     "num_replicas": 1,
     "ray_actor_options": {"num_cpus": 1, "num_gpus": 0},
-    "max_ongoing_requests": 128,
-    "max_queued_requests": 256,
+    # `IngressTunables.max_requests` refuses first: the answer of Serve itself names no time to try again.
+    "max_ongoing_requests": 4096,
+    "max_queued_requests": 4096,
     "user_config": IngressTunables().model_dump(),
     "max_surge_percent": 100,
     "health_check_period_s": 2,

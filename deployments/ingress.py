@@ -99,6 +99,11 @@ class Ingress:
         self._tunables = IngressTunables.model_validate(user_config)
         self.shared.place_deadline_s = self._tunables.accent_deadline_s
 
+    @property
+    def max_requests(self) -> int:
+        """Recordings that are worked on at a time."""
+        return self._tunables.max_requests
+
     async def detect_language(self, waveform: Waveform) -> LanguageResult:
         """Which language is spoken."""
         deadline = self._deadline()

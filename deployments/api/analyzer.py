@@ -103,6 +103,11 @@ class Analyzer(Protocol):
         ...
 
     @property
+    def max_requests(self) -> int:
+        """Recordings that are worked on at a time."""
+        ...
+
+    @property
     def diarization_model(self) -> ModelKey:
         """Which pipeline answers who spoke when."""
         ...

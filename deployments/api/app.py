@@ -10,7 +10,7 @@ from config.settings import GraphSettings
 from deployments.api import errors
 from deployments.api.analyzer import Analyzer
 from deployments.api.documentation import RESPONSES
-from deployments.api.middleware import RequestContext
+from deployments.api.middleware import Gate, RequestContext
 from deployments.api.routes import (
     accent,
     analyze,
@@ -43,6 +43,7 @@ def create_app(analyzer: Analyzer, settings: GraphSettings) -> FastAPI:
     for module in (language, speaker, accent, diarization, deepfake, analyze, voices):
         app.include_router(module.router, responses=RESPONSES)
     errors.install(app)
+    app.add_middleware(Gate)
     app.add_middleware(RequestContext)
     if settings.cors_origins:
         app.add_middleware(

@@ -78,7 +78,8 @@ def error_type(error: errors.VoxError) -> ErrorType:
     return "ModelError" if isinstance(error, errors.ModelError) else "ProcessingError"
 
 
-async def _on_vox_error(request: Request, error: Exception) -> Response:
+async def answer_to(request: Request, error: Exception) -> Response:
+    """The answer to a `VoxError`."""
     assert isinstance(error, errors.VoxError)
     # A handle call raises a class of Ray's own that derives from ours.
     known = next(base for base in type(error).__mro__ if base in STATUS)
@@ -107,7 +108,7 @@ async def _on_disconnect(_request: Request, _error: Exception) -> Response:
 
 def install(app: FastAPI) -> None:
     """Answer every kind of error of an application with the one body."""
-    app.add_exception_handler(errors.VoxError, _on_vox_error)
+    app.add_exception_handler(errors.VoxError, answer_to)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_parameters)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)

@@ -1,4 +1,5 @@
-"""What happens to every request: an id, a line in the log, its time in a header, and the last resort."""
+"""What happens to every request: an id, a line in the log, its time in a header, a refusal where too many
+are there already, and the last resort."""
 
 import logging
 import time
@@ -8,7 +9,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments.api.errors import answer
+from deployments.api.errors import answer, answer_to
+from pipelines.errors import Overloaded
 
 log = logging.getLogger("ray.serve")
 
@@ -71,6 +73,30 @@ class RequestContext:
             "%s %s %s %d %.1f ms", request_id, scope["method"], scope["path"], status,
             1000 * (time.perf_counter() - started),
         )  # fmt: skip
+
+
+class Gate:
+    """Refuses a recording before its body is read while as many as may be are worked on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        if self._inside >= scope["app"].state.analyzer.max_requests:
+            error = Overloaded(f"{self._inside} recordings are worked on; try again in a moment.")
+            response = await answer_to(Request(scope), error)
+            await response(scope, receive, send)
+            return
+        self._inside += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._inside -= 1
 
 
 def _count(scope: Scope, status: int, seconds: float) -> None:

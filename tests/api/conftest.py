@@ -36,6 +36,7 @@ class FakeAnalyzer:
 
     def __init__(self) -> None:
         self.shared = LocalShared()
+        self.max_requests = 128
         self.diarization_model = ModelKey.DIARIZATION_COMMUNITY_1
         self.error: BaseException | None = None
         self.unavailable: set[ModelKey] = set()

@@ -239,3 +239,38 @@ async def test_a_client_that_leaves_during_the_upload_costs_nothing_but_its_requ
 
     assert sent[0]["status"] == 499
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_beyond_what_may_be_worked_on_a_recording_is_refused_unread(
+    client: httpx2.AsyncClient, analyzer: Any
+) -> None:
+    analyzer.max_requests = 2
+    gate, answer = asyncio.Event(), analyzer.detect_language
+
+    async def wait(waveform: Any) -> Any:
+        await gate.wait()
+        return await answer(waveform)
+
+    analyzer.detect_language = wait
+    working = [asyncio.create_task(client.post("/detect-language", content=WAV)) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    read = 0
+
+    async def counted() -> AsyncIterator[bytes]:
+        nonlocal read
+        for start in range(0, len(WAV), 1024):
+            read += 1
+            yield WAV[start : start + 1024]
+
+    refused = await client.post("/detect-language", content=counted())
+    asked = await client.get("/health")
+    gate.set()
+
+    assert refused.status_code == 503
+    assert int(refused.headers["retry-after"]) >= 1
+    assert refused.json()["code"] == "overloaded"
+    assert refused.headers["x-request-id"] == refused.json()["request_id"]
+    assert read <= 1
+    assert asked.status_code == 200
+    assert [(await task).status_code for task in working] == [200, 200]
+    assert (await client.post("/detect-language", content=WAV)).status_code == 200
