@@ -106,7 +106,6 @@ class Batcher(Generic[Item, Result]):
         self._waiting: list[_Waiting[Item, Result]] = []
         self._arrived = asyncio.Event()
         self._running: list[_Waiting[Item, Result]] = []
-        self._runs_since: float | None = None
         self._stats = BatcherStats()
         self._engine = ThreadPoolExecutor(1, thread_name_prefix="engine")
         # In a context of its own: in that of the first request, its log lines would all carry that one's id.
@@ -140,13 +139,10 @@ class Batcher(Generic[Item, Result]):
         """Raise when nothing will ever be answered again.
 
         Raises:
-            ModelUnavailable: The batcher is closed, its loop has died, or the model is stuck.
+            ModelUnavailable: The batcher is closed, its loop has died, or its model is stuck.
         """
         if self._loop_task.done():
             raise ModelUnavailable("The replica's batcher has stopped.")
-        limit_s = self._tunables.max_run_s
-        if self._runs_since is not None and asyncio.get_running_loop().time() - self._runs_since > limit_s:
-            raise ModelUnavailable(f"The model has not answered for {limit_s:g} s; it is being replaced.")
 
     async def submit(self, item: Item) -> Result:
         """Answer one item.
@@ -175,13 +171,22 @@ class Batcher(Generic[Item, Result]):
         self._engine.shutdown(wait=False)
 
     async def _serve(self) -> None:
-        """Run batches for ever; nothing that an item does ends this loop."""
+        """Run batches for ever; nothing that an item does ends this loop, but a model that is stuck.
+
+        Then what it was given fails. What waits is left to Serve, which replaces the replica: the callers
+        learn that it died and ask another.
+        """
         while True:
             await self._arrived.wait()
             self._running = self._take()
             if self._running:
                 try:
                     await self._answer(self._running)
+                except _Stuck as error:
+                    log.error(error.detail)
+                    for waiting in self._running:
+                        _fail(waiting, ModelUnavailable(error.detail))
+                    return
                 except Exception as error:
                     log.exception("A batch failed outside the model")
                     for waiting in self._running:
@@ -214,6 +219,8 @@ class Batcher(Generic[Item, Result]):
         started = loop.time()
         try:
             results = await self._compute(batch)
+        except _Stuck:
+            raise
         except Exception as error:
             await self._isolate(batch, error)
             return
@@ -226,12 +233,14 @@ class Batcher(Generic[Item, Result]):
     async def _compute(self, batch: list[_Waiting[Item, Result]]) -> Sequence[Result]:
         """One forward pass on the engine thread."""
         items = [waiting.item for waiting in batch]
-        loop = asyncio.get_running_loop()
-        self._runs_since = loop.time()
+        limit_s = self._tunables.max_run_s
         try:
-            results = await loop.run_in_executor(self._engine, self._run, items)
-        finally:
-            self._runs_since = None
+            async with asyncio.timeout(limit_s) as patience:
+                results = await asyncio.get_running_loop().run_in_executor(self._engine, self._run, items)
+        except TimeoutError as error:
+            if not patience.expired():
+                raise
+            raise _Stuck(f"The model did not answer within {limit_s:g} s; it is being replaced.") from error
         if len(results) != len(items):
             raise InferenceError(f"The model answered {len(results)} of {len(items)} recordings.")
         return results
@@ -274,6 +283,10 @@ class Batcher(Generic[Item, Result]):
             wanted = [waiting for waiting in part if not waiting.future.done()]
             if wanted:
                 await self._answer(wanted)
+
+
+class _Stuck(ModelUnavailable):
+    """The engine thread does not come back."""
 
 
 def _fail(waiting: _Waiting[Item, Result], error: VoxError) -> None:

@@ -272,24 +272,26 @@ async def test_closing_fails_what_waits_and_everything_after() -> None:
         await batch.submit(1.0)
 
 
-async def test_a_model_that_takes_too_long_is_stuck_until_it_answers() -> None:
+async def test_a_stuck_model_fails_what_it_was_given_and_leaves_what_waits_to_another_replica() -> None:
     engine = Engine()
     batch = batcher(engine)
-    batch.reconfigure(BatchTunables(max_run_s=0.05))
-    batch.check_alive()
+    batch.reconfigure(BatchTunables(max_run_s=0.05, max_batch_items=1))
 
-    first = await hold(batch, engine)
-    batch.check_alive()
-    await asyncio.sleep(0.1)
-    with pytest.raises(ModelUnavailable, match=r"not answered for 0\.05 s"):
+    given = await hold(batch, engine)
+    behind = asyncio.create_task(batch.submit(2.0))
+    with pytest.raises(ModelUnavailable, match=r"did not answer within 0\.05 s"):
+        await given
+    await asyncio.sleep(0)
+
+    with pytest.raises(ModelUnavailable):
         batch.check_alive()
     with pytest.raises(ModelUnavailable):
-        await batch.submit(2.0)
-
+        await batch.submit(3.0)
+    assert not behind.done()
     engine.free.set()
-    assert await first == 2.0
-    batch.check_alive()
-    assert await batch.submit(2.0) == 4.0
+    await batch.close()
+    with pytest.raises(ModelUnavailable):
+        await behind
 
 
 async def test_new_tunables_lose_nothing_that_waits() -> None:
