@@ -107,9 +107,11 @@ class Diarization(ModelReplica[Item, Result]):
     def load_pipeline(
         self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
     ) -> Pipeline[Item, Result]:
-        """Load segmentation, embedding and clustering."""
+        """Load segmentation, embedding and clustering; on cores that others need too, after them."""
+        from pipelines.device import make_way
         from pipelines.diarization import Diarizer
 
+        make_way(device)
         return OneByOne(Diarizer(checkpoint, device, engine))
 
     def samples_of(self, item: Item) -> int:

@@ -1,6 +1,11 @@
 """What torch can say of the machine; the device itself is decided by who assigns accelerators."""
 
+import os
+
 import torch
+
+NICENESS = 10
+"""Of a thread that makes way: beside one that does not it gets a tenth of a core."""
 
 
 def cuda_is_available() -> bool:
@@ -20,6 +25,19 @@ def cap_memory(device: str, share: float) -> None:
     """
     if device.startswith("cuda") and share < 1:
         torch.cuda.set_per_process_memory_fraction(share, device)
+
+
+def make_way(device: str) -> None:
+    """Let other processes of the machine go first: for work of minutes beside work of milliseconds.
+
+    Call it before the model is loaded: it holds for this thread and for those that it starts from now on,
+    so that the process still answers health checks.
+
+    Args:
+        device: A torch device; on a GPU nothing is done.
+    """
+    if device == "cpu":
+        os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

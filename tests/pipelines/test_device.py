@@ -1,9 +1,12 @@
-"""A process keeps to its share of a GPU."""
+"""A process keeps to its share of a GPU, and makes way on a CPU."""
+
+import os
+import threading
 
 import pytest
 import torch
 
-from pipelines.device import cap_memory, is_out_of_memory
+from pipelines.device import NICENESS, cap_memory, is_out_of_memory, make_way
 
 
 @pytest.fixture
@@ -34,3 +37,25 @@ def test_a_cpu_and_whole_gpus_are_not_capped(
 def test_running_into_the_cap_is_known_as_too_little_memory() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
     assert not is_out_of_memory(RuntimeError("device-side assert"))
+
+
+@pytest.mark.parametrize(("device", "least"), [("cpu", NICENESS), ("cuda:0", 0)])
+def test_long_work_on_a_cpu_makes_way_in_its_own_threads_alone(device: str, least: int) -> None:
+    found: list[int] = []
+
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def work() -> None:
+        make_way(device)
+        started = threading.Thread(target=lambda: found.append(priority()))
+        started.start()
+        started.join()
+
+    before = priority()
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join()
+
+    assert found == [max(before, least)]
+    assert priority() == before
