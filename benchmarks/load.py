@@ -90,7 +90,7 @@ async def _work(client: httpx2.AsyncClient, left: Iterator[tuple[Ask, bytes]], o
     for ask, body in left:
         started = time.perf_counter()
         try:
-            response = await _post(client, ask, body)
+            response = await post(client, ask, body)
         except httpx2.HTTPError as error:
             outcome.errors.append(repr(error))
             continue
@@ -100,7 +100,8 @@ async def _work(client: httpx2.AsyncClient, left: Iterator[tuple[Ask, bytes]], o
             outcome.errors.append(f"{response.status_code} {response.text[:200]}")
 
 
-async def _post(client: httpx2.AsyncClient, ask: Ask, body: bytes) -> httpx2.Response:
+async def post(client: httpx2.AsyncClient, ask: Ask, body: bytes) -> httpx2.Response:
+    """Send one request."""
     content_type = f"multipart/form-data; boundary={BOUNDARY}"
     return await client.post(ask.path, content=body, headers={"content-type": content_type})
 
@@ -115,7 +116,7 @@ async def _in_flight(client: httpx2.AsyncClient, ask: Ask | None) -> AsyncIterat
     if ask is None:
         yield
         return
-    request = asyncio.create_task(_post(client, ask, ask.body()))
+    request = asyncio.create_task(post(client, ask, ask.body()))
     # Let it arrive and be decoded: what is measured is the work, not the upload.
     await asyncio.sleep(2.0 + ask.seconds / 600)
     yield

@@ -89,17 +89,18 @@ class Server:
 
     def idle_cores(self) -> float:
         """Cores that it keeps busy while nobody asks anything."""
-        before = self._cpu_s()
+        before = sum(self.cpu_s().values())
         time.sleep(IDLE_WATCHED_S)
-        return (self._cpu_s() - before) / IDLE_WATCHED_S
+        return (sum(self.cpu_s().values()) - before) / IDLE_WATCHED_S
 
-    def _cpu_s(self) -> float:
-        total = 0.0
+    def cpu_s(self) -> dict[str, float]:
+        """Processor seconds that its processes have taken so far, by what they are."""
+        found: dict[str, float] = defaultdict(float)
         for process in self._processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 times = process.cpu_times()
-                total += times.user + times.system
-        return total
+                found[kind_of(process.cmdline())] += times.user + times.system
+        return dict(found)
 
     def _processes(self) -> list[psutil.Process]:
         assert self._process is not None

@@ -1,6 +1,8 @@
-"""The client of the benchmarks."""
+"""The clients of the benchmarks."""
 
+import asyncio
 import http.server
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.load import Ask, closed_loop
+from benchmarks.soak import steadily
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
@@ -61,3 +64,14 @@ def test_a_refusal_counts_as_an_error_and_not_as_an_answer(server: http.server.T
     assert outcome.answered == 1
     assert outcome.errors[0].startswith("503")
     assert list(outcome.latencies_s) == [Ask("/yes", 0.1)]
+
+
+def test_a_steady_rate_does_not_wait_for_answers(server: http.server.ThreadingHTTPServer) -> None:
+    url = f"http://127.0.0.1:{server.server_port}"
+    asks = itertools.cycle([Ask("/yes", 0.2), Ask("/no", 0.2)])
+
+    requests, errors, p50, _ = asyncio.run(steadily(url, asks, per_s=40.0, seconds=1.0))
+
+    assert (requests, errors) == ("40", "20")
+    assert float(p50) >= 0.05
+    assert max(Answering.in_flight) > 1
