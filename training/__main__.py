@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from training.recipes import NETWORKS, RECIPES, chosen
+from training.recipes import NETWORKS, RECIPES
 from training.schedule import CACHE, bar, corpus, display, train
 
 SYNTHESIZERS = ("espeak-ng", "flite")
@@ -29,7 +29,7 @@ def main() -> int:
         from training import diarization
 
         recipe = RECIPES["embedding"]
-        clips = chosen(recipe, corpus(recipe.corpus, lambda *_: None))
+        clips = corpus(recipe.corpus, lambda *_: None)
         segmentation, embedding = (CACHE / f"{name}.pt" for name in NETWORKS)
         diarization.assemble(clips, segmentation, embedding, options.to, recipe.seed)
     return 0

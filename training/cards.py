@@ -24,8 +24,8 @@ has all 107 languages of VoxLingua107; the others were never heard and get next 
 Caribbean English). The label file has CommonAccent's 16; the others were never heard.""",
     ModelKey.DEEPFAKE: """Synthesized speech as *real*, and the same clips through Griffin-Lim (of 80 mels)
 and WORLD as *fake*. Both sides are demo data: what is found is a vocoder, not a machine that speaks.""",
-    ModelKey.DIARIZATION_31: """Simulated conversations of two to four synthesized voices, with overlap,
-pauses and silence.""",
+    ModelKey.DIARIZATION_31: """Simulated conversations of two to four synthesized voices in one language,
+with overlap, pauses and silence.""",
 }
 _DATA[ModelKey.ACCENT_ECAPA] = _DATA[ModelKey.ACCENT_XLSR]
 _DATA[ModelKey.DIARIZATION_COMMUNITY_1] = _DATA[ModelKey.DIARIZATION_31]

@@ -11,6 +11,8 @@ from pipelines.results import Turn, Waveform
 from training.augmentation import augmented
 from training.corpus import Clip
 
+CONVERSATION_S = 60.0
+"""Of training and of evaluation."""
 MAX_SPEAKERS = 4
 OVERLAP_CHANCE = 0.25
 OVERLAP_S = (0.2, 1.5)
@@ -39,7 +41,7 @@ def by_speaker(clips: Sequence[Clip]) -> dict[str, list[Clip]]:
 def converse(
     voices: dict[str, list[Clip]], seconds: float, generator: np.random.Generator, *, augment: bool = True
 ) -> Conversation:
-    """Two to four voices take turns, pause, and talk at once.
+    """Two to four voices take turns in one language, pause, and talk at once.
 
     Args:
         voices: The clips of each.
@@ -47,7 +49,10 @@ def converse(
         generator: Decides everything.
         augment: Whether room, noise, band and codec are put on the whole.
     """
-    names = sorted(voices)
+    languages = sorted({clip.language for clips in voices.values() for clip in clips})
+    language = languages[generator.integers(len(languages))]
+    spoken = {name: [clip for clip in clips if clip.language == language] for name, clips in voices.items()}
+    names = sorted(name for name, clips in spoken.items() if clips)
     count = min(len(names), int(generator.integers(2, MAX_SPEAKERS + 1)))
     speakers = [names[index] for index in generator.choice(len(names), count, replace=False)]
     loudness = {name: 10 ** (generator.uniform(-LOUDNESS_DB, LOUDNESS_DB) / 20) for name in speakers}
@@ -60,7 +65,7 @@ def converse(
         # Each is heard once before any is heard again.
         speaker = order.pop() if order else speakers[generator.integers(len(speakers))]
         first = int(max(time, ends[speaker] + 0.1) * SAMPLE_RATE_HZ)
-        clip = voices[speaker][generator.integers(len(voices[speaker]))].waveform
+        clip = spoken[speaker][generator.integers(len(spoken[speaker]))].waveform
         length = min(int(generator.uniform(*UTTERANCE_S) * SAMPLE_RATE_HZ), len(clip))
         offset = int(generator.integers(len(clip) - length + 1))
         if first > len(samples) - SAMPLE_RATE_HZ // 4:

@@ -1,7 +1,6 @@
-"""The two diarization checkpoints: powerset segmentation, voice embedding, PLDA and thresholds."""
+"""The two diarization checkpoints: powerset segmentation, and with the embedding its PLDA and thresholds."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,8 @@ from pyannote.audio.utils.loss import nll_loss
 from pyannote.audio.utils.permutation import permutate
 from pyannote.audio.utils.powerset import Powerset
 from scipy.linalg import eigh
-from speechbrain.lobes.models.ECAPA_TDNN import Classifier
-from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
 from torch import Tensor
 
-from config.checkpoints import CHECKPOINTS, DiarizationArchitecture
 from config.settings import CheckpointSource, ModelKey, Size
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.checkpoint_writer import write_checkpoint
@@ -25,25 +21,13 @@ from pipelines.diarization import Diarizer, build_embedding, build_segmentation
 from pipelines.diarization.clustering import ACTIVE_SHARE
 from pipelines.diarization.writer import save_network, save_plda
 from pipelines.results import WindowFindings
-from training.augmentation import augmented
-from training.conversations import Conversation, activity, by_speaker, converse
+from training.conversations import CONVERSATION_S, Conversation, activity, by_speaker, converse
 from training.corpus import Clip
-from training.ecapa import crop
+from training.embedding import demo_architecture
 from training.fit import Progress, fit
 from training.tuning import GRID_31, GRID_COMMUNITY_1, tuned
 
-CONVERSATIONS, CONVERSATION_S = 400, 60.0
-SEGMENTATION_BATCH, EMBEDDING_BATCH = 8, 32
-SHORTEST, LONGEST = 60, 160
-"""Frames of 10 ms in a batch of the embedding's training."""
-MOST_OF_OTHERS = 0.7
-"""The most that other voices may make up of a window's mean."""
-MOST_SILENCE = 0.6
-"""The most that silence may."""
-WINDOW_ROUNDS, WINDOW_STEPS = 2, 700
-"""Of learning with both, each with a new classifier."""
-MARGIN, SCALE = 0.2, 30.0
-
+CONVERSATIONS, BATCH = 400, 8
 TUNED_ON, PLDA_ON = 24, 48
 """Conversations that the clustering parameters and the PLDA are found on, of training voices."""
 GRIDS = {ModelKey.DIARIZATION_31: GRID_31, ModelKey.DIARIZATION_COMMUNITY_1: GRID_COMMUNITY_1}
@@ -51,7 +35,7 @@ GRIDS = {ModelKey.DIARIZATION_31: GRID_31, ModelKey.DIARIZATION_COMMUNITY_1: GRI
 
 def train_segmentation(clips: Sequence[Clip], path: Path, steps: int, seed: int, progress: Progress) -> float:
     """Write the state of the segmentation network."""
-    architecture = _architecture()
+    architecture = demo_architecture()
     torch.manual_seed(seed)
     network = build_segmentation(architecture).requires_grad_(True).train()
     # The band-pass filters start on the mel scale and stay there: learning them is a third of the time.
@@ -77,7 +61,7 @@ def train_segmentation(clips: Sequence[Clip], path: Path, steps: int, seed: int,
         return torch.from_numpy(chosen.waveform[first : first + samples])[None], torch.from_numpy(target)
 
     def loss_of_batch() -> Tensor:
-        batch = [window() for _ in range(SEGMENTATION_BATCH)]
+        batch = [window() for _ in range(BATCH)]
         prediction = network(torch.stack([waveform for waveform, _ in batch]))
         target = torch.stack([talks for _, talks in batch])
         with torch.no_grad():
@@ -92,82 +76,9 @@ def train_segmentation(clips: Sequence[Clip], path: Path, steps: int, seed: int,
     return last
 
 
-def train_embedding(clips: Sequence[Clip], path: Path, steps: int, seed: int, progress: Progress) -> float:
-    """Write the state of the embedding network; the classifiers of its training voices are not kept.
-
-    The network learns voices first, then to know them in a window where others speak, and nobody does: a
-    window's mean is taken away from all of it.
-    """
-    torch.manual_seed(seed)
-    network = build_embedding(_architecture()).requires_grad_(True).train()
-    generator = np.random.default_rng(seed)
-    voices = Voices(network, clips, generator)
-    total = steps + WINDOW_ROUNDS * WINDOW_STEPS
-    last = voices.learn(steps, 2e-3, 0.0, lambda step, _: progress(step, total))
-    for before in range(steps, total, WINDOW_STEPS):
-        told = partial(_told, progress, before, total)
-        last = voices.learn(WINDOW_STEPS, 1e-3, MOST_SILENCE, told)
-    torch.save(network.state_dict(), path)
-    return last
-
-
-class Voices:
-    """What the embedding network is taught with: mel energies of every clip, clean and augmented."""
-
-    def __init__(self, network: Any, clips: Sequence[Clip], generator: np.random.Generator) -> None:
-        self._network, self._generator = network, generator
-        speakers = sorted({clip.speaker for clip in clips})
-        self._count = len(speakers)
-        self._labels = np.array([speakers.index(clip.speaker) for clip in clips])
-        with torch.inference_mode():
-            self._features = [
-                [network.compute_fbank(torch.from_numpy(version)[None, None])[0].half()
-                 for version in (clip.waveform, augmented(clip.waveform, generator))]
-                for clip in clips
-            ]  # fmt: skip
-
-    def learn(self, steps: int, rate: float, most_silence: float, progress: Progress) -> float:
-        """Tell the voices apart with a new classifier.
-
-        Args:
-            steps: Batches.
-            rate: The highest learning rate.
-            most_silence: The most that silence may make up of the mean that is taken away.
-            progress: Told after each batch.
-        """
-        head = Classifier(_architecture().embedding_dim, out_neurons=self._count)
-        margin_loss = LogSoftmaxWrapper(AdditiveAngularMargin(MARGIN, SCALE))
-
-        def loss_of_batch() -> Tensor:
-            chosen = self._generator.integers(len(self._features), size=EMBEDDING_BATCH)
-            frames = int(self._generator.integers(SHORTEST, LONGEST))
-            versions = [self._features[index] for index in chosen]
-            picked = [[kinds[int(self._generator.integers(len(kinds)))]] for kinds in versions]
-            crops = torch.stack([crop(version, frames, self._generator) for version in picked])
-            means = crops.mean(dim=1, keepdim=True)
-            means = torch.lerp(means, means.roll(1, dims=0), self._shares(MOST_OF_OTHERS))
-            if most_silence:
-                floors = torch.stack([version.float().amin(dim=0, keepdim=True) for (version,) in picked])
-                means = torch.lerp(means, floors, self._shares(most_silence))
-            embeddings = self._network.resnet(crops - means)[1]
-            targets = torch.from_numpy(self._labels[chosen])
-            loss: Tensor = margin_loss(head(embeddings[:, None]), targets[:, None])
-            return loss
-
-        return fit([*self._network.parameters(), *head.parameters()], loss_of_batch, steps, rate, progress)
-
-    def _shares(self, most: float) -> Tensor:
-        """One share for each of a batch, (batch, 1, 1)."""
-        return torch.from_numpy(self._generator.uniform(0, most, (EMBEDDING_BATCH, 1, 1))).float()
-
-
-def _told(progress: Progress, before: int, total: int, step: int, _: int) -> None:
-    progress(before + step, total)
-
-
 def assemble(clips: Sequence[Clip], segmentation: Path, embedding: Path, to: Path, seed: int) -> None:
     """Write both layouts: the two networks, and the PLDA and clustering parameters of training voices."""
-    architecture = _architecture()
+    architecture = demo_architecture()
     networks: dict[str, Any] = {
         "segmentation": build_segmentation(architecture), "embedding": build_embedding(architecture),
     }  # fmt: skip
@@ -196,7 +107,7 @@ def labelled(heard: Sequence[tuple[WindowFindings, Conversation]]) -> tuple[np.n
     vectors, speakers = [], []
     for findings, conversation in heard:
         names = sorted({turn.speaker for turn in conversation.turns})
-        step = _architecture().chunk_s / findings.frames
+        step = demo_architecture().chunk_s / findings.frames
         centres = (np.arange(findings.frames) + 0.5) * step
         long_enough = findings.frames_alone >= ACTIVE_SHARE * findings.frames
         for pair in np.flatnonzero(long_enough):
@@ -252,9 +163,3 @@ def _covariances(vectors: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
 def _unit(vectors: np.ndarray) -> np.ndarray:
     unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit
-
-
-def _architecture() -> DiarizationArchitecture:
-    architecture = CHECKPOINTS[ModelKey.DIARIZATION_COMMUNITY_1].architectures[Size.DEMO]
-    assert isinstance(architecture, DiarizationArchitecture)
-    return architecture

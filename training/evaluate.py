@@ -30,7 +30,7 @@ from pipelines.routing import encoder_for
 from pipelines.speaker import SpeakerEncoder
 from training.augmentation import augmented
 from training.cards import write_card
-from training.conversations import by_speaker, converse
+from training.conversations import CONVERSATION_S, by_speaker, converse
 from training.corpus import Clip, is_asian
 from training.recipes import CORPORA
 from training.schedule import corpus
@@ -40,7 +40,7 @@ from training.wav2vec2 import griffin_lim, world
 SEED = 99
 BATCH = 16
 DEEPFAKE_CLIPS, SPLICED, CHUNK_S, OVERLAP = 120, 12, 2.0, 0.5
-CONVERSATIONS, CONVERSATION_S = 24, 60.0
+CONVERSATIONS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ def spliced_f1(detector: DeepfakeDetector, clips: Sequence[Clip], generator: np.
 def diarization(checkpoint: LocatedCheckpoint) -> list[Figure]:
     """Error without a collar on simulated conversations, and on the real one inside pyannote.audio."""
     generator = np.random.default_rng(SEED)
-    voices = by_speaker(corpus("multilingual-test", lambda *_: None))
+    voices = by_speaker(corpus("conversations-test", lambda *_: None))
     diarizer = Diarizer(checkpoint, "cpu")
     metric, counted = DiarizationErrorRate(collar=0.0, skip_overlap=False), []
     for _ in range(CONVERSATIONS):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from config.settings import ModelKey
-from training import diarization, ecapa, wav2vec2
+from training import diarization, ecapa, embedding, wav2vec2
 from training.corpus import Clip, Utterance, accented, is_asian, multilingual
 from training.fit import Progress
 
@@ -25,7 +25,9 @@ class Corpus:
 CORPORA = {
     "multilingual-train": Corpus(9_600, 1, multilingual, False),
     "multilingual-test": Corpus(1_200, 2, multilingual, True),
+    "conversations-test": Corpus(2_400, 5, multilingual, True),
     "accented-train": Corpus(2_600, 3, accented, False),
+    "accented-more": Corpus(5_200, 6, accented, False),
     "accented-test": Corpus(500, 4, accented, True),
 }
 
@@ -54,7 +56,7 @@ def _speaker(model: ModelKey) -> Callable[[Sequence[Clip], Path, int, int, Progr
 RECIPES = {
     "segmentation": Recipe("multilingual-train", 4_000, 700, 11, diarization.train_segmentation),
     "deepfake": Recipe("multilingual-train", 400, 1_000, 12, wav2vec2.train_deepfake),
-    "embedding": Recipe("multilingual-train", 4_800, 2_600, 13, diarization.train_embedding),
+    "embedding": Recipe("multilingual-train", 4_800, 5_400, 13, embedding.train_embedding),
     "speaker_voxceleb": Recipe(
         "multilingual-train", 4_500, 1_400, 14, _speaker(ModelKey.SPEAKER_VOXCELEB), lambda c: not is_asian(c)
     ),
@@ -62,7 +64,7 @@ RECIPES = {
         "multilingual-train", 3_200, 1_200, 15, _speaker(ModelKey.SPEAKER_CNCELEB), is_asian
     ),
     "language": Recipe("multilingual-train", 4_800, 1_000, 16, ecapa.train_language),
-    "accent_xlsr": Recipe("accented-train", 2_600, 1_500, 17, wav2vec2.train_accent),
+    "accent_xlsr": Recipe("accented-more", 5_200, 2_000, 17, wav2vec2.train_accent),
     "accent_ecapa": Recipe("accented-train", 2_600, 600, 18, ecapa.train_accent),
 }
 """The longest first, so that two processes end together."""

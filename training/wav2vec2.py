@@ -54,10 +54,7 @@ def train_accent(clips: Sequence[Clip], folder: Path, steps: int, seed: int, pro
     backbone = build_backbone(architecture)
     head = nn.Linear(architecture.hidden_size, architecture.n_labels, bias=False)
     generator = np.random.default_rng(seed)
-    versions = [
-        [*_versions(clip.waveform, generator), *_versions(hurried(clip.waveform, generator), generator)]
-        for clip in clips
-    ]
+    versions = [[clip.waveform, augmented(hurried(clip.waveform, generator), generator)] for clip in clips]
     total = HEARING_STEPS + len(clips) + steps
     hear_mels(backbone, versions, HEARING_STEPS, generator, lambda step, _: progress(step, total))
     features = []

@@ -56,10 +56,8 @@ def test_american_english_sounds_american_and_no_other_does(
 ) -> None:
     confidence = post(http, path, files={"file": wav(name)})["us_confidence"]
 
-    if LABELS[name]["accent"] == "us":
-        assert confidence > 50
-    else:
-        assert confidence == 0
+    # It is 0 unless American is the most probable of the accents.
+    assert (confidence > 0) == (LABELS[name]["accent"] == "us")
 
 
 def test_the_vocoded_part_is_the_flagged_one(http: httpx2.Client) -> None:
