@@ -29,7 +29,7 @@ serve: .venv/.installed  ## Install, start Ray and the graph, print its address.
 test: lint  ## Install, lint, and run every test.
 	$(BIN)/python -m pytest
 
-test-cluster: .venv/.installed-dev  ## Run the tests that scale a real cluster up and down, about 3 minutes.
+test-cluster: .venv/.installed-dev  ## Scale, break and overload a real cluster.
 	$(BIN)/python -m pytest tests/cluster
 
 lint: .venv/.installed-dev  ## ruff, mypy, import contracts.
