@@ -28,7 +28,7 @@ from training.fit import Progress, fit
 from training.tuning import GRID_31, GRID_COMMUNITY_1, tuned
 
 CONVERSATIONS, BATCH = 400, 8
-TUNED_ON, PLDA_ON = 24, 48
+TUNED_ON, PLDA_ON = 48, 48
 """Conversations that the clustering parameters and the PLDA are found on, of training voices."""
 GRIDS = {ModelKey.DIARIZATION_31: GRID_31, ModelKey.DIARIZATION_COMMUNITY_1: GRID_COMMUNITY_1}
 

@@ -29,7 +29,8 @@ MOST_SILENCE = 0.6
 """The most that silence may."""
 SILENCE_ROUNDS, SILENCE_STEPS = 2, 700
 """Of learning with silence in the mean, each with a new classifier."""
-CONVERSATIONS, CONVERSATION_STEPS = 600, 1_400
+CONVERSATIONS, CONVERSATION_ROUNDS = 600, (1_400, 1_000)
+"""Of learning in conversations, each with new ones: so many of them, and steps of each round."""
 FRAMES_OF_BATCH, SHORTEST_WINDOW, LONGEST_WINDOW = 4_000, 300, 800
 """Frames of 10 ms: of all windows of a batch, and of one."""
 FEWEST_ALONE = 60
@@ -50,14 +51,17 @@ def train_embedding(clips: Sequence[Clip], path: Path, steps: int, seed: int, pr
     network = build_embedding(demo_architecture()).requires_grad_(True).train()
     generator = np.random.default_rng(seed)
     voices = Voices(network, clips, generator)
-    talking = steps - CONVERSATION_STEPS
+    talking = steps - sum(CONVERSATION_ROUNDS)
     quiet = talking - SILENCE_ROUNDS * SILENCE_STEPS
     voices.learn(quiet, 2e-3, 0.0, partial(_told, progress, 0, steps))
     for before in range(quiet, talking, SILENCE_STEPS):
         voices.learn(SILENCE_STEPS, 1e-3, MOST_SILENCE, partial(_told, progress, before, steps))
     del voices
-    talks = Talks(network, clips, generator)
-    last = talks.learn(CONVERSATION_STEPS, 1e-3, partial(_told, progress, talking, steps))
+    last = 0.0
+    for number, length in enumerate(CONVERSATION_ROUNDS):
+        before = talking + sum(CONVERSATION_ROUNDS[:number])
+        talks = Talks(network, clips, generator)
+        last = talks.learn(length, 1e-3, partial(_told, progress, before, steps))
     torch.save(network.state_dict(), path)
     return last
 

@@ -22,7 +22,7 @@ GRID_31: list[Parameters] = [
 ]
 GRID_COMMUNITY_1: list[Parameters] = [
     {"threshold": round(float(threshold), 3), "Fa": fa, "Fb": fb}
-    for threshold, fa, fb in product(np.arange(0.3, 1.1, 0.15), (0.03, 0.07, 0.3), (0.8, 3.0, 10.0))
+    for threshold, fa, fb in product(np.arange(0.45, 1.1, 0.1), (0.07, 0.3, 1.0), (3.0, 10.0, 30.0))
 ]
 MISCOUNT = 0.25
 """What a wrong number of speakers weighs beside the error rate."""
