@@ -1,0 +1,63 @@
+"""Every request that was sent and how it ended."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import clips
+import httpx2
+import numpy as np
+
+from benchmarks.simulated import expected
+from config.settings import AudioLimits
+from pipelines.audio import decode
+
+RIGHT, WRONG, HUNG, CUT = "right", "wrong", "hung", "cut"
+HUNG_AFTER_S = 120.0
+"""No deadline in these tests is near it."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """How requests ended: `RIGHT`, `WRONG`, `HUNG`, `CUT` (no answer came), or the status and its code."""
+
+    ends: list[tuple[str, float]] = field(default_factory=list)
+    """And how many seconds they took."""
+    made: int = 0
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(end for end, _ in self.ends)
+
+    def longest_s(self, end: str) -> float:
+        return max((seconds for found, seconds in self.ends if found == end), default=0.0)
+
+    def recording(self, seconds: float) -> bytes:
+        """A WAV that nobody sent before."""
+        self.made += 1
+        noise = np.random.default_rng(self.made).normal(0, 0.05, (round(seconds * 16_000), 1))
+        return clips.soundfile_bytes(noise.astype(np.float32), 16_000, "WAV", "PCM_16")
+
+    async def ask(self, client: httpx2.AsyncClient, seconds: float = 0.5) -> str:
+        """Send one recording and write down how that ended."""
+        wav = self.recording(seconds)
+        started = time.monotonic()
+        end = HUNG
+        try:
+            async with asyncio.timeout(HUNG_AFTER_S):
+                end = ending(await client.post("/detect-language", content=wav), wav)
+        except TimeoutError:
+            pass
+        except httpx2.HTTPError:
+            end = CUT
+        self.ends.append((end, time.monotonic() - started))
+        return end
+
+
+def ending(response: httpx2.Response, wav: bytes) -> str:
+    if response.status_code != 200:
+        body = response.json() if response.headers.get("content-type") == "application/json" else {}
+        return f"{response.status_code} {body.get('code', response.text[:60])}"
+    right = expected(decode(wav, AudioLimits())).confidence
+    return RIGHT if response.json()["confidence"] == right else WRONG
