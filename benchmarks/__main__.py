@@ -17,13 +17,20 @@ from benchmarks.bare import Bare, Cores
 from benchmarks.checkpoints import written
 from benchmarks.load import Ask, Outcome, closed_loop
 from benchmarks.report import Result, Side, Started, page
-from benchmarks.servers import ROOT, Server, graph_server, naive_server, running, write_graph_config
+from benchmarks.servers import (
+    BUILD,
+    DEMO_CONFIG,
+    ROOT,
+    Server,
+    graph_server,
+    naive_server,
+    running,
+    write_graph_config,
+)
 from benchmarks.workloads import DIARIZATION, Workload, all_workloads, quick
 from config.settings import ModelKey, Size
 
-BUILD = ROOT / "build" / "benchmarks"
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
-DEMO_CONFIG = ROOT / "config" / "demo.yaml"
 DEMO_START = "demo-start"
 """The name of the measurement that starts ``config/demo.yaml`` and nothing else."""
 CORES = os.cpu_count() or 1

@@ -6,16 +6,15 @@ each process spends on a request.
 """
 
 import argparse
-from pathlib import Path
 
+import numpy as np
 import yaml
 
 from benchmarks.load import Ask, closed_loop
 from benchmarks.report import cpu_name, table
-from benchmarks.servers import ROOT, graph_server, running
+from benchmarks.servers import BUILD, graph_server, running
 from benchmarks.simulated import BATCH_ITEMS, config
 
-BUILD = ROOT / "build" / "benchmarks"
 ASK = Ask("/detect-language", 1.0)
 BATCH_S = 1.0
 IN_FLIGHT = 3
@@ -35,7 +34,7 @@ TITLES = [
 
 def measure(replicas: int, batch_s: float, requests: int) -> list[str]:
     """One row: a graph of its own, warm, then one round."""
-    path = Path(BUILD / "simulated.yaml")
+    path = BUILD / "simulated.yaml"
     path.write_text(yaml.safe_dump(config(replicas, batch_s)))
     graph = graph_server(path, BUILD)
     concurrency = IN_FLIGHT * BATCH_ITEMS * replicas
@@ -45,12 +44,12 @@ def measure(replicas: int, batch_s: float, requests: int) -> list[str]:
         outcome = closed_loop(graph.url, [ASK] * requests, concurrency)
         spent = {name: seconds - before.get(name, 0.0) for name, seconds in graph.cpu_s().items()}
     limit = replicas * BATCH_ITEMS / batch_s if batch_s else 0.0
-    seconds = sorted(outcome.latencies_s[ASK])
+    p50, p99 = np.percentile(outcome.latencies_s[ASK], [50, 99])
     most = sorted(spent.items(), key=lambda item: -item[1])[:4]
     return [
         str(replicas), f"{batch_s:g}", str(concurrency), f"{outcome.per_s:.1f}",
-        f"{outcome.per_s / limit:.2f}" if limit else "", f"{seconds[len(seconds) // 2]:.3f}",
-        f"{seconds[int(0.99 * len(seconds))]:.3f}", str(len(outcome.errors)),
+        f"{outcome.per_s / limit:.2f}" if limit else "", f"{p50:.3f}",
+        f"{p99:.3f}", str(len(outcome.errors)),
         ", ".join(f"{name} {1000 * took / requests:.1f}" for name, took in most),
     ]  # fmt: skip
 

@@ -20,6 +20,9 @@ from config.settings import ModelKey, Size
 from deployments.graph import NAMES, SHARED
 
 ROOT = Path(__file__).parents[1]
+BUILD = ROOT / "build" / "benchmarks"
+"""Where checkpoints, configurations and logs of measurements go."""
+DEMO_CONFIG = ROOT / "config" / "demo.yaml"
 START_LIMIT_S = 900.0
 STOP_LIMIT_S = 45.0
 IDLE_WATCHED_S = 5.0

@@ -15,10 +15,8 @@ import numpy as np
 
 from benchmarks.load import Ask, closed_loop, post
 from benchmarks.report import cpu_name, table
-from benchmarks.servers import ROOT, Server, graph_server, running
+from benchmarks.servers import BUILD, DEMO_CONFIG, Server, graph_server, running
 
-BUILD = ROOT / "build" / "benchmarks"
-CONFIG = ROOT / "config" / "demo.yaml"
 MIX = (
     *(Ask("/extract-embedding", 3.0, 1.0),) * 4,
     *(Ask("/detect-language", 3.0, 1.0),) * 2,
@@ -62,7 +60,7 @@ async def steadily(url: str, asks: Iterator[Ask], per_s: float, seconds: float) 
 def memory(server: Server) -> list[str]:
     """Of all processes, and of the kinds that have most of it."""
     found = sorted(server.memory_mb().items(), key=lambda item: -item[1][1])
-    total = sum(mb for _, mb in server.memory_mb().values())
+    total = sum(mb for _, (_, mb) in found)
     return [f"{total:.0f}", ", ".join(f"{name} {mb / count:.0f}" for name, (count, mb) in found[:6])]
 
 
@@ -86,12 +84,11 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.5, help="of the capacity")
     options = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
-    graph = graph_server(CONFIG, BUILD)
+    graph = graph_server(DEMO_CONFIG, BUILD)
     with running(graph):
         per_s, rows = soak(graph, options.share, options.minutes, options.every)
-    print(
-        f"\n{cpu_name()}; {CONFIG.name}; {per_s:.2f} requests a second, {options.share:g} of the capacity\n"
-    )
+    load = f"{per_s:.2f} requests a second, {options.share:g} of the capacity"
+    print(f"\n{cpu_name()}; {DEMO_CONFIG.name}; {load}\n")
     print(table(TITLES, rows))
 
 

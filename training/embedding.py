@@ -18,7 +18,7 @@ from pipelines.diarization import build_embedding
 from training.augmentation import augmented
 from training.conversations import CONVERSATION_S, Conversation, activity, by_speaker, converse
 from training.corpus import Clip
-from training.ecapa import crop
+from training.ecapa import MARGIN, SCALE, crop
 from training.fit import Progress, fit
 
 CLIPS, SHORTEST, LONGEST = 32, 60, 160
@@ -37,7 +37,6 @@ FEWEST_ALONE = 60
 """Frames that a voice must talk alone in a window to be asked for."""
 FRAME_S, HALF_FRAME_S = 0.01, 0.0125
 """Step of the mel energies, and the middle of the first."""
-MARGIN, SCALE = 0.2, 30.0
 
 
 def train_embedding(clips: Sequence[Clip], path: Path, steps: int, seed: int, progress: Progress) -> float:

@@ -34,9 +34,6 @@ class FaultyReplica(simulated.Simulated):
         super()._load(model, settings)
         return Faulty()
 
-    async def process(self) -> int:
-        return os.getpid()
-
 
 def build(settings: GraphSettings) -> serve.Application:
     graph.CLASSES = dict.fromkeys(ModelKey, FaultyReplica)
