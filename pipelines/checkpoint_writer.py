@@ -16,7 +16,9 @@ from pipelines.checkpoints import LABEL_FOOTER, LABEL_SEPARATOR
 from pipelines.labels import COMMON_ACCENT_ECAPA, VOXLINGUA107
 
 SPEAKERS = {ModelKey.SPEAKER_VOXCELEB: 7205, ModelKey.SPEAKER_CNCELEB: 2793}
-"""Speakers that the published encoders were trained on: classes of a classifier that only loaders see."""
+"""Speakers that the published encoders were trained on: classes of a classifier that SpeechBrain loads."""
+DEMO_SPEAKERS = 10
+"""Classes of that classifier in a small checkpoint, whose size it would otherwise be most of."""
 
 
 def write_checkpoint(model: ModelKey, size: Size, folder: Path, seed: int = 0) -> None:
@@ -69,39 +71,49 @@ def _write_ecapa(row: Checkpoint, architecture: EcapaArchitecture, folder: Path)
     encoder = build_encoder(architecture)
     randomise_batch_norm(encoder)
     torch.save(encoder.state_dict(), folder / "embedding_model.ckpt")
-    head = build_head(architecture) or _speaker_head(row.key, architecture)
+    head = build_head(architecture) or _speaker_head(row, architecture)
     randomise_batch_norm(head)
     torch.save(head.state_dict(), folder / "classifier.ckpt")
-    _ECAPA_EXTRAS[row.key](architecture, folder)
+    _ECAPA_EXTRAS[row.key](row, architecture, folder)
     interface = "SpeakerRecognition" if row.key in SPEAKERS else "EncoderClassifier"
     (folder / "config.json").write_text(json.dumps({"speechbrain_interface": interface}))
     (folder / "hyperparams.yaml").write_text(_hyperparams(row, architecture))
 
 
-def _speaker_head(model: ModelKey, architecture: EcapaArchitecture) -> nn.Module:
+def _classes(row: Checkpoint, architecture: EcapaArchitecture) -> int:
+    """Of the classifier: labels, or the speakers of an encoder of voices."""
+    if row.key not in SPEAKERS:
+        return architecture.n_labels
+    return SPEAKERS[row.key] if architecture == row.architectures[Size.FULL] else DEMO_SPEAKERS
+
+
+def _speaker_head(row: Checkpoint, architecture: EcapaArchitecture) -> nn.Module:
     from speechbrain.lobes.models.ECAPA_TDNN import Classifier
 
-    head: nn.Module = Classifier(architecture.embedding_dim, out_neurons=SPEAKERS[model])
+    head: nn.Module = Classifier(architecture.embedding_dim, out_neurons=_classes(row, architecture))
     return head
 
 
-def _voxceleb_extras(architecture: EcapaArchitecture, folder: Path) -> None:
+def _voxceleb_extras(row: Checkpoint, architecture: EcapaArchitecture, folder: Path) -> None:
     dim = architecture.embedding_dim
     statistics = {"count": 1, "glob_mean": torch.zeros(dim), "glob_std": torch.ones(1), "spk_dict_mean": {},
                   "spk_dict_std": {}, "spk_dict_count": {}}  # fmt: skip
     torch.save(statistics, folder / "mean_var_norm_emb.ckpt")
-    _speaker_labels(ModelKey.SPEAKER_VOXCELEB, folder)
+    _speaker_labels(row, architecture, folder)
 
 
-def _speaker_labels(model: ModelKey, folder: Path) -> None:
-    write_labels(folder / "label_encoder.txt", [f"id{number:05d}" for number in range(SPEAKERS[model])])
+def _speaker_labels(row: Checkpoint, architecture: EcapaArchitecture, folder: Path) -> None:
+    count = _classes(row, architecture)
+    write_labels(folder / "label_encoder.txt", [f"id{number:05d}" for number in range(count)])
 
 
-_ECAPA_EXTRAS: dict[ModelKey, Callable[[EcapaArchitecture, Path], None]] = {
-    ModelKey.LANGUAGE: lambda _, folder: write_labels(folder / "label_encoder.txt", list(VOXLINGUA107)),
-    ModelKey.ACCENT_ECAPA: lambda _, folder: write_labels(folder / "accent_encoder.txt", COMMON_ACCENT_ECAPA),
+_ECAPA_EXTRAS: dict[ModelKey, Callable[[Checkpoint, EcapaArchitecture, Path], None]] = {
+    ModelKey.LANGUAGE: lambda _, __, folder: write_labels(folder / "label_encoder.txt", list(VOXLINGUA107)),
+    ModelKey.ACCENT_ECAPA: (
+        lambda _, __, folder: write_labels(folder / "accent_encoder.txt", COMMON_ACCENT_ECAPA)
+    ),
     ModelKey.SPEAKER_VOXCELEB: _voxceleb_extras,
-    ModelKey.SPEAKER_CNCELEB: lambda _, folder: _speaker_labels(ModelKey.SPEAKER_CNCELEB, folder),
+    ModelKey.SPEAKER_CNCELEB: _speaker_labels,
 }
 """What a layout has beside the networks."""
 
@@ -122,7 +134,7 @@ def _hyperparams(row: Checkpoint, architecture: EcapaArchitecture) -> str:
     else:
         classifier = f"""classifier: !new:speechbrain.lobes.models.ECAPA_TDNN.Classifier
     input_size: {architecture.embedding_dim}
-    out_neurons: {SPEAKERS.get(row.key, architecture.n_labels)}
+    out_neurons: {_classes(row, architecture)}
 """
     statistics = """mean_var_norm_emb: !new:speechbrain.processing.features.InputNormalization
     norm_type: global
