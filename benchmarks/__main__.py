@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import itertools
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -17,10 +16,10 @@ from benchmarks.bare import Bare, Cores
 from benchmarks.checkpoints import written
 from benchmarks.load import Ask, Outcome, closed_loop
 from benchmarks.report import Result, Side, Started, page
+from benchmarks.results import WRITE_HELP, publish
 from benchmarks.servers import (
     BUILD,
     DEMO_CONFIG,
-    ROOT,
     Server,
     graph_server,
     naive_server,
@@ -30,7 +29,6 @@ from benchmarks.servers import (
 from benchmarks.workloads import DIARIZATION, Workload, all_workloads, quick
 from config.settings import ModelKey, Size
 
-RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 DEMO_START = "demo-start"
 """The name of the measurement that starts ``config/demo.yaml`` and nothing else."""
 CORES = os.cpu_count() or 1
@@ -135,7 +133,7 @@ def main() -> None:
         "--stock-seconds", type=float, default=60.0, help="of what stock pyannote gets, scaled"
     )
     parser.add_argument("--quick", action="store_true", help="small networks, few requests: does it work?")
-    parser.add_argument("--write", action="store_true", help=f"also write {RESULTS.relative_to(ROOT)}")
+    parser.add_argument("--write", action="store_true", help=WRITE_HELP)
     options = parser.parse_args()
     # So that a run that is ended leaves no server behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
@@ -149,12 +147,7 @@ def main() -> None:
     bench.run([workload for workload in workloads if workload.name in options.only])
     if DEMO_START in options.only:
         bench.start_demo()
-    text = page(
-        bench.results, bench.started, shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]), rounds
-    )
-    print(text)
-    if options.write:
-        RESULTS.write_text(text)
+    publish("Against naive servers", page(bench.results, bench.started, rounds), write=options.write)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import time
 
 import numpy as np
 
+from benchmarks.report import table
+from benchmarks.results import WRITE_HELP, publish
 from config.settings import BatchTunables
 from deployments.batching import Batcher, BatcherStats
 
@@ -17,6 +19,7 @@ BATCH_S = 0.150
 ITEM_S = 0.010
 REQUESTS = 60
 CLIP_S = 1.0
+TITLES = ["apart ms", "way", "p50 s", "p99 s", "batches", "largest"]
 WAYS = {"batched": BatchTunables(), "one by one": BatchTunables(max_batch_items=1)}
 
 
@@ -55,14 +58,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.batching", description=__doc__)
     parser.add_argument("--spacing-ms", type=float, nargs="+", default=[5, 10, 25, 50, 100, 170, 250])
     parser.add_argument("--requests", type=int, default=REQUESTS)
+    parser.add_argument("--write", action="store_true", help=WRITE_HELP)
     options = parser.parse_args()
-    print(f"{'apart ms':>8} {'way':12}{'p50 s':>8}{'p99 s':>8}{'batches':>9}{'largest':>9}")
+    rows = []
     for spacing_ms in options.spacing_ms:
         for way, tunables in WAYS.items():
             seconds, stats = asyncio.run(replay(tunables, spacing_ms / 1e3, options.requests))
             p50, p99 = np.percentile(seconds, [50, 99])
-            cells = f"{p50:8.2f}{p99:8.2f}{stats.batches:9}{stats.largest:9}"
-            print(f"{spacing_ms:8g} {way:12}{cells}", flush=True)
+            cells = f"{p50:.2f}", f"{p99:.2f}", str(stats.batches), str(stats.largest)
+            rows.append([f"{spacing_ms:g}", way, *cells])
+    said = (
+        f"{options.requests} requests; a batch takes {BATCH_S:g} s and {ITEM_S:g} s for each that is in it."
+    )
+    publish("Replayed arrivals", f"{said}\n\n{table(TITLES, rows)}", write=options.write)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 
 from benchmarks.report import cpu_name, table
+from benchmarks.results import WRITE_HELP, publish
 from config.settings import CheckpointSource, ModelKey, SpeakerCount
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.checkpoints import locate
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("hours", type=float, nargs="*", default=[0.5, 2, 5, 10])
     parser.add_argument("--pipelines", nargs="+", type=ModelKey, choices=PIPELINES, default=PIPELINES)
     parser.add_argument("--every", type=int, default=10, help="of how many windows one is computed")
+    parser.add_argument("--write", action="store_true", help=WRITE_HELP)
     parser.add_argument("--row", action="store_true", help="only one row, for this program itself")
     options = parser.parse_args()
     if options.row:
@@ -126,8 +128,8 @@ def main() -> None:
             printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             rows.append(printed.splitlines()[-1].split("\t"))
             print("\t".join(rows[-1]), file=sys.stderr, flush=True)
-    print(f"{cpu_name()}; {SPEAKERS} speakers; one of {options.every} windows computed\n")
-    print(table(TITLES, rows))
+    said = f"{cpu_name()}; {SPEAKERS} speakers; one of {options.every} windows computed."
+    publish("Memory of long recordings", f"{said}\n\n{table(TITLES, rows)}", write=options.write)
 
 
 if __name__ == "__main__":

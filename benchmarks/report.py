@@ -71,11 +71,10 @@ class Started:
     """Processes and memory by kind, once all workloads were done."""
 
 
-def page(results: Sequence[Result], started: Sequence[Started], command: str, rounds: int) -> str:
+def page(results: Sequence[Result], started: Sequence[Started], rounds: int) -> str:
     """Everything that was measured, with the machine."""
     parts = [
-        "# Results",
-        f"`{command}`: {rounds} rounds, in each of them all sides one after the other. {machine()}",
+        f"{rounds} rounds, in each of them all sides one after the other. {machine()}",
         speed_notes(results),
         table(SPEED_TITLES, [row for result in results for row in speed_rows(result)]),
         START_NOTES,

@@ -12,6 +12,7 @@ import yaml
 
 from benchmarks.load import Ask, closed_loop
 from benchmarks.report import cpu_name, table
+from benchmarks.results import WRITE_HELP, publish
 from benchmarks.servers import BUILD, graph_server, running
 from benchmarks.simulated import BATCH_ITEMS, config
 
@@ -20,16 +21,9 @@ BATCH_S = 1.0
 IN_FLIGHT = 3
 """Full batches per replica: one runs, the others wait or are on their way."""
 TITLES = [
-    "replicas",
-    "batch s",
-    "in flight",
-    "per s",
-    "of linear",
-    "p50 s",
-    "p99 s",
-    "errors",
+    "replicas", "batch s", "in flight", "per s", "of linear", "p50 s", "p99 s", "errors",
     "CPU ms per request",
-]
+]  # fmt: skip
 
 
 def measure(replicas: int, batch_s: float, requests: int) -> list[str]:
@@ -60,12 +54,13 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--batches", type=int, default=20, help="of each replica in a round")
     parser.add_argument("--requests", type=int, default=2_000, help="of the model that takes no time")
+    parser.add_argument("--write", action="store_true", help=WRITE_HELP)
     options = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
     rows = [measure(count, BATCH_S, options.batches * BATCH_ITEMS * count) for count in options.replicas]
     rows.append(measure(2, 0.0, options.requests))
-    print(f"{cpu_name()}; 1 s clips as WAV over HTTP\n")
-    print(table(TITLES, rows))
+    said = f"{cpu_name()}; {ASK.seconds:g} s clips as WAV over HTTP to a simulated model."
+    publish("Scaling", f"{said}\n\n{table(TITLES, rows)}", write=options.write)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.load import Ask, closed_loop, post
 from benchmarks.report import cpu_name, table
+from benchmarks.results import WRITE_HELP, publish
 from benchmarks.servers import BUILD, DEMO_CONFIG, Server, graph_server, running
 
 MIX = (
@@ -82,14 +83,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--every", type=float, default=5.0, help="minutes of a row")
     parser.add_argument("--share", type=float, default=0.5, help="of the capacity")
+    parser.add_argument("--write", action="store_true", help=WRITE_HELP)
     options = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
     graph = graph_server(DEMO_CONFIG, BUILD)
     with running(graph):
         per_s, rows = soak(graph, options.share, options.minutes, options.every)
     load = f"{per_s:.2f} requests a second, {options.share:g} of the capacity"
-    print(f"\n{cpu_name()}; {DEMO_CONFIG.name}; {load}\n")
-    print(table(TITLES, rows))
+    said = f"{cpu_name()}; {DEMO_CONFIG.name}; {load}."
+    publish("Soak", f"{said}\n\n{table(TITLES, rows)}", write=options.write)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def test_a_stock_recording_is_scaled_by_windows_and_says_so() -> None:
     assert result.percentile(Side.NAIVE, ASK, 50) == pytest.approx(291.0)
     assert result.ratio(Side.GRAPH, Side.NAIVE, ASK) == pytest.approx(10.0)
     assert speed_rows(result)[0][1] == "naive (scaled)"
-    assert "60 s instead of 300 s" in page([result], [], "command", 1)
+    assert "60 s instead of 300 s" in page([result], [], 1)
 
 
 def test_each_kind_of_request_has_its_own_row() -> None:
@@ -51,7 +51,7 @@ def test_failed_requests_are_named() -> None:
     failed = Outcome(2, 1.0, {ASK: [1.0]}, ["503 full"])
 
     assert "1 of 2: 503 full" in page(
-        [Result(Workload("w", (), (ASK,), 1, 2), {Side.GRAPH: [failed]})], [], "c", 1
+        [Result(Workload("w", (), (ASK,), 1, 2), {Side.GRAPH: [failed]})], [], 1
     )
 
 
