@@ -1,8 +1,10 @@
 """Every request that was sent and how it ended."""
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import clips
@@ -25,6 +27,7 @@ class Ledger:
     ends: list[tuple[str, float]] = field(default_factory=list)
     """And how many seconds they took."""
     made: int = 0
+    sent: int = 0
 
     @property
     def counts(self) -> Counter[str]:
@@ -42,6 +45,7 @@ class Ledger:
     async def ask(self, client: httpx2.AsyncClient, seconds: float = 0.5) -> str:
         """Send one recording and write down how that ended."""
         wav = self.recording(seconds)
+        self.sent += 1
         started = time.monotonic()
         end = HUNG
         try:
@@ -53,6 +57,24 @@ class Ledger:
             end = CUT
         self.ends.append((end, time.monotonic() - started))
         return end
+
+    @contextlib.asynccontextmanager
+    async def load(self, url: str, callers: int, pause_s: float) -> AsyncIterator[None]:
+        """So many callers, each asking again a little after every answer; at the end all are answered."""
+        going = True
+
+        async def call(client: httpx2.AsyncClient) -> None:
+            while going:
+                await self.ask(client)
+                await asyncio.sleep(pause_s)
+
+        async with httpx2.AsyncClient(base_url=url, timeout=None) as client:
+            tasks = [asyncio.create_task(call(client)) for _ in range(callers)]
+            try:
+                yield
+            finally:
+                going = False
+                await asyncio.gather(*tasks)
 
 
 def ending(response: httpx2.Response, wav: bytes) -> str:
