@@ -52,7 +52,7 @@ bench-gpu: .venv/.installed  ## Measure every pipeline on CUDA against what the 
 	$(UV) pip install --quiet --require-hashes -r requirements/training.txt
 	touch $@
 
-demo-checkpoints: .venv/.installed-training  ## Train checkpoints/demo anew (needs espeak-ng and flite), 2 cores, 2 hours.
+demo-checkpoints: .venv/.installed-training  ## Train checkpoints/demo anew (needs espeak-ng and flite), 2 cores, 3 hours.
 	$(BIN)/python -W ignore -m training
 	$(BIN)/python -W ignore -m training.evaluate
 

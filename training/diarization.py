@@ -27,7 +27,7 @@ from training.embedding import demo_architecture
 from training.fit import Progress, fit
 from training.tuning import GRID_31, GRID_COMMUNITY_1, tuned
 
-CONVERSATIONS, BATCH = 400, 8
+CONVERSATIONS, BATCH = 400, 16
 TUNED_ON, PLDA_ON = 48, 48
 """Conversations that the clustering parameters and the PLDA are found on, of training voices."""
 GRIDS = {ModelKey.DIARIZATION_31: GRID_31, ModelKey.DIARIZATION_COMMUNITY_1: GRID_COMMUNITY_1}
@@ -38,8 +38,10 @@ def train_segmentation(clips: Sequence[Clip], path: Path, steps: int, seed: int,
     architecture = demo_architecture()
     torch.manual_seed(seed)
     network = build_segmentation(architecture).requires_grad_(True).train()
-    # The band-pass filters start on the mel scale and stay there: learning them is a third of the time.
+    # The band-pass filters start on the mel scale and stay there: with what stands before them they would
+    # take two thirds of the time.
     network.sincnet.conv1d[0].requires_grad_(False)
+    network.sincnet.wav_norm1d.requires_grad_(False)
     powerset = Powerset(architecture.max_speakers_per_chunk, architecture.max_speakers_per_frame)
     generator = np.random.default_rng(seed)
     voices = by_speaker(clips)

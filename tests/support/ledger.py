@@ -15,14 +15,17 @@ from benchmarks.simulated import expected
 from config.settings import AudioLimits
 from pipelines.audio import decode
 
-RIGHT, WRONG, HUNG, CUT = "right", "wrong", "hung", "cut"
+RIGHT, WRONG, HUNG, CUT, UNREACHABLE = "right", "wrong", "hung", "cut", "unreachable"
 HUNG_AFTER_S = 120.0
 """No deadline in these tests is near it."""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """How requests ended: `RIGHT`, `WRONG`, `HUNG`, `CUT` (no answer came), or the status and its code."""
+    """How requests ended: by the status and its code, or one of the words above.
+
+    `CUT`: the connection ended without an answer. `UNREACHABLE`: there was none.
+    """
 
     ends: list[tuple[str, float]] = field(default_factory=list)
     """And how many seconds they took."""
@@ -53,6 +56,8 @@ class Ledger:
                 end = ending(await client.post("/detect-language", content=wav), wav)
         except TimeoutError:
             pass
+        except httpx2.ConnectError:
+            end = UNREACHABLE
         except httpx2.HTTPError:
             end = CUT
         self.ends.append((end, time.monotonic() - started))
