@@ -10,21 +10,24 @@ TITLE = "# Results"
 WRITE_HELP = f"also keep it in benchmarks/{RESULTS.name}"
 
 
-def publish(title: str, text: str, *, write: bool, path: Path = RESULTS) -> None:
-    """Print what was measured with the command that did; keep it in place of what stood under its title.
+def publish(title: str, text: str, *, write: bool) -> None:
+    """Print what was measured, and keep it if asked to."""
+    print(text)
+    if write:
+        keep(title, text)
+
+
+def keep(title: str, text: str, path: Path = RESULTS) -> None:
+    """Keep what was measured, with the command that did, in place of what stood under its title.
 
     Args:
         title: Of the section.
         text: Markdown.
-        write: Whether it is kept.
         path: The file that it is kept in.
     """
-    section = f"`{command()}`\n\n{text.strip()}\n"
-    print(section)
-    if write:
-        kept = sections(path.read_text()) if path.exists() else {}
-        kept[title] = section
-        path.write_text("\n".join([f"{TITLE}\n", *(f"## {name}\n\n{body}" for name, body in kept.items())]))
+    kept = sections(path.read_text()) if path.exists() else {}
+    kept[title] = f"`{command()}`\n\n{text.strip()}\n"
+    path.write_text("\n".join([f"{TITLE}\n", *(f"## {name}\n\n{body}" for name, body in kept.items())]))
 
 
 def sections(page: str) -> dict[str, str]:

@@ -26,6 +26,8 @@ DEMO_CONFIG = ROOT / "config" / "demo.yaml"
 START_LIMIT_S = 900.0
 STOP_LIMIT_S = 45.0
 IDLE_WATCHED_S = 5.0
+PATIENCE_S = 3600.0
+"""The naive server never gives up."""
 
 
 class Server:
@@ -156,11 +158,14 @@ def write_graph_config(
         }
         for name in [*names, "Ingress", *SHARED]
     ]
-    # The old service took 5 running and 20 waiting: what is measured here is how fast they run.
-    next(one for one in deployments if one["name"] == "Admission")["user_config"] = {
-        "max_running": 64,
-        "max_queued": 256,
+    # The old service took 5 running and 20 waiting, and there are deadlines: measured is how fast all run.
+    tunables: dict[str, dict[str, float]] = {
+        "Admission": {"max_running": 64, "max_queued": 256},
+        "Ingress": {"deadline_s": PATIENCE_S, "accent_deadline_s": PATIENCE_S},
     }
+    for deployment in deployments:
+        if deployment["name"] in tunables:
+            deployment["user_config"] = tunables[deployment["name"]]
     sources = {str(key): {"source": str((folder / key).resolve()), "size": str(sizes[key])} for key in models}
     application = {
         "name": "voxgraph",

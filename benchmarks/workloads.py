@@ -66,7 +66,7 @@ def windows(seconds: float) -> float:
 
 
 def all_workloads(
-    conversation_s: float = 300.0, stock_s: float = 60.0, long_s: float = 3600.0
+    conversation_s: float = 300.0, stock_s: float = 30.0, long_s: float = 3600.0
 ) -> list[Workload]:
     """Every workload.
 
