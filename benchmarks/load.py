@@ -100,6 +100,14 @@ async def _work(client: httpx2.AsyncClient, left: Iterator[tuple[Ask, bytes]], o
             outcome.errors.append(f"{response.status_code} {response.text[:200]}")
 
 
+async def arrivals(per_s: float, seconds: float) -> AsyncIterator[None]:
+    """The moments of a fixed rate, whatever is done in between; one that is late is made up for."""
+    started = time.monotonic()
+    for number in range(round(per_s * seconds)):
+        await asyncio.sleep(started + number / per_s - time.monotonic())
+        yield
+
+
 async def post(client: httpx2.AsyncClient, ask: Ask, body: bytes) -> httpx2.Response:
     """Send one request."""
     content_type = f"multipart/form-data; boundary={BOUNDARY}"

@@ -11,8 +11,8 @@ WRITE_HELP = f"also keep it in benchmarks/{RESULTS.name}"
 
 
 def publish(title: str, text: str, *, write: bool) -> None:
-    """Print what was measured, and keep it if asked to."""
-    print(text)
+    """Print what was measured with the command that did, and keep it if asked to."""
+    print(section(text))
     if write:
         keep(title, text)
 
@@ -26,8 +26,13 @@ def keep(title: str, text: str, path: Path = RESULTS) -> None:
         path: The file that it is kept in.
     """
     kept = sections(path.read_text()) if path.exists() else {}
-    kept[title] = f"`{command()}`\n\n{text.strip()}\n"
+    kept[title] = section(text)
     path.write_text("\n".join([f"{TITLE}\n", *(f"## {name}\n\n{body}" for name, body in kept.items())]))
+
+
+def section(text: str) -> str:
+    """What stands under a title."""
+    return f"`{command()}`\n\n{text.strip()}\n"
 
 
 def sections(page: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import httpx2
 import numpy as np
 
-from benchmarks.load import Ask, closed_loop, post
+from benchmarks.load import Ask, arrivals, closed_loop, post
 from benchmarks.report import cpu_name, table
 from benchmarks.results import WRITE_HELP, publish
 from benchmarks.servers import BUILD, DEMO_CONFIG, Server, graph_server, running
@@ -50,9 +50,7 @@ async def steadily(url: str, asks: Iterator[Ask], per_s: float, seconds: float) 
         httpx2.AsyncClient(base_url=url, timeout=None, limits=limits) as client,
         asyncio.TaskGroup() as tasks,
     ):
-        started = time.monotonic()
-        for number in range(round(per_s * seconds)):
-            await asyncio.sleep(started + number / per_s - time.monotonic())
+        async for _ in arrivals(per_s, seconds):
             tasks.create_task(send(client, next(asks)))
     p50, p99 = np.percentile(latencies, [50, 99])
     return [str(len(latencies)), str(errors), f"{p50:.3f}", f"{p99:.3f}"]

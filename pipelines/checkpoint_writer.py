@@ -71,13 +71,14 @@ def _write_ecapa(row: Checkpoint, architecture: EcapaArchitecture, folder: Path)
     encoder = build_encoder(architecture)
     randomise_batch_norm(encoder)
     torch.save(encoder.state_dict(), folder / "embedding_model.ckpt")
-    head = build_head(architecture) or _speaker_head(row, architecture)
+    classes = _classes(row, architecture)
+    head = build_head(architecture) or _speaker_head(architecture, classes)
     randomise_batch_norm(head)
     torch.save(head.state_dict(), folder / "classifier.ckpt")
-    _ECAPA_EXTRAS[row.key](row, architecture, folder)
+    _ECAPA_EXTRAS[row.key](architecture, classes, folder)
     interface = "SpeakerRecognition" if row.key in SPEAKERS else "EncoderClassifier"
     (folder / "config.json").write_text(json.dumps({"speechbrain_interface": interface}))
-    (folder / "hyperparams.yaml").write_text(_hyperparams(row, architecture))
+    (folder / "hyperparams.yaml").write_text(_hyperparams(row, architecture, classes))
 
 
 def _classes(row: Checkpoint, architecture: EcapaArchitecture) -> int:
@@ -87,38 +88,37 @@ def _classes(row: Checkpoint, architecture: EcapaArchitecture) -> int:
     return SPEAKERS[row.key] if architecture == row.architectures[Size.FULL] else DEMO_SPEAKERS
 
 
-def _speaker_head(row: Checkpoint, architecture: EcapaArchitecture) -> nn.Module:
+def _speaker_head(architecture: EcapaArchitecture, classes: int) -> nn.Module:
     from speechbrain.lobes.models.ECAPA_TDNN import Classifier
 
-    head: nn.Module = Classifier(architecture.embedding_dim, out_neurons=_classes(row, architecture))
+    head: nn.Module = Classifier(architecture.embedding_dim, out_neurons=classes)
     return head
 
 
-def _voxceleb_extras(row: Checkpoint, architecture: EcapaArchitecture, folder: Path) -> None:
+def _voxceleb_extras(architecture: EcapaArchitecture, classes: int, folder: Path) -> None:
     dim = architecture.embedding_dim
     statistics = {"count": 1, "glob_mean": torch.zeros(dim), "glob_std": torch.ones(1), "spk_dict_mean": {},
                   "spk_dict_std": {}, "spk_dict_count": {}}  # fmt: skip
     torch.save(statistics, folder / "mean_var_norm_emb.ckpt")
-    _speaker_labels(row, architecture, folder)
+    _speaker_labels(classes, folder)
 
 
-def _speaker_labels(row: Checkpoint, architecture: EcapaArchitecture, folder: Path) -> None:
-    count = _classes(row, architecture)
-    write_labels(folder / "label_encoder.txt", [f"id{number:05d}" for number in range(count)])
+def _speaker_labels(classes: int, folder: Path) -> None:
+    write_labels(folder / "label_encoder.txt", [f"id{number:05d}" for number in range(classes)])
 
 
-_ECAPA_EXTRAS: dict[ModelKey, Callable[[Checkpoint, EcapaArchitecture, Path], None]] = {
+_ECAPA_EXTRAS: dict[ModelKey, Callable[[EcapaArchitecture, int, Path], None]] = {
     ModelKey.LANGUAGE: lambda _, __, folder: write_labels(folder / "label_encoder.txt", list(VOXLINGUA107)),
     ModelKey.ACCENT_ECAPA: (
         lambda _, __, folder: write_labels(folder / "accent_encoder.txt", COMMON_ACCENT_ECAPA)
     ),
     ModelKey.SPEAKER_VOXCELEB: _voxceleb_extras,
-    ModelKey.SPEAKER_CNCELEB: _speaker_labels,
+    ModelKey.SPEAKER_CNCELEB: lambda _, classes, folder: _speaker_labels(classes, folder),
 }
 """What a layout has beside the networks."""
 
 
-def _hyperparams(row: Checkpoint, architecture: EcapaArchitecture) -> str:
+def _hyperparams(row: Checkpoint, architecture: EcapaArchitecture, classes: int) -> str:
     """The file that SpeechBrain executes and this project never reads."""
     has_statistics = row.key is ModelKey.SPEAKER_VOXCELEB
     label_file = "accent_encoder.txt" if row.key is ModelKey.ACCENT_ECAPA else "label_encoder.txt"
@@ -134,7 +134,7 @@ def _hyperparams(row: Checkpoint, architecture: EcapaArchitecture) -> str:
     else:
         classifier = f"""classifier: !new:speechbrain.lobes.models.ECAPA_TDNN.Classifier
     input_size: {architecture.embedding_dim}
-    out_neurons: {_classes(row, architecture)}
+    out_neurons: {classes}
 """
     statistics = """mean_var_norm_emb: !new:speechbrain.processing.features.InputNormalization
     norm_type: global

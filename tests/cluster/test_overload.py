@@ -13,6 +13,7 @@ import yaml
 from launched import Launched, running
 from ledger import RIGHT, Ledger
 
+from benchmarks.load import arrivals
 from benchmarks.simulated import BATCH_ITEMS, config
 
 BATCH_S = 0.4
@@ -40,11 +41,7 @@ def ingress_mb(launched: Launched) -> float:
 async def arrive(client: httpx2.AsyncClient, ledger: Ledger, per_s: float, seconds: float) -> float:
     """Requests at a fixed rate, whatever becomes of them: seconds until the last is answered."""
     started = time.monotonic()
-    tasks = []
-    for number in range(round(per_s * seconds)):
-        await asyncio.sleep(started + number / per_s - time.monotonic())
-        tasks.append(asyncio.create_task(ledger.ask(client)))
-    await asyncio.gather(*tasks)
+    await asyncio.gather(*[asyncio.create_task(ledger.ask(client)) async for _ in arrivals(per_s, seconds)])
     return time.monotonic() - started
 
 
