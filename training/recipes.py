@@ -55,7 +55,7 @@ def _speaker(model: ModelKey) -> Callable[[Sequence[Clip], Path, int, int, Progr
 
 RECIPES = {
     "segmentation": Recipe("multilingual-train", 4_000, 2_400, 11, diarization.train_segmentation),
-    "deepfake": Recipe("multilingual-train", 400, 1_000, 12, wav2vec2.train_deepfake),
+    "deepfake": Recipe("multilingual-train", 800, 2_000, 12, wav2vec2.train_deepfake),
     "embedding": Recipe("multilingual-train", 4_800, 6_400, 13, embedding.train_embedding),
     "speaker_voxceleb": Recipe(
         "multilingual-train", 4_500, 1_400, 14, _speaker(ModelKey.SPEAKER_VOXCELEB), lambda c: not is_asian(c)
