@@ -89,7 +89,7 @@ def _classes(row: Checkpoint, architecture: EcapaArchitecture) -> int:
 
 
 def _speaker_head(architecture: EcapaArchitecture, classes: int) -> nn.Module:
-    from speechbrain.lobes.models.ECAPA_TDNN import Classifier
+    from pipelines.speechbrain import Classifier
 
     head: nn.Module = Classifier(architecture.embedding_dim, out_neurons=classes)
     return head

@@ -8,10 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from speechbrain.lobes.features import Fbank
-from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
-from speechbrain.lobes.models.ECAPA_TDNN import Classifier as CosineClassifier
-from speechbrain.lobes.models.Xvector import Classifier as XvectorClassifier
 from torch import Tensor, nn
 
 from config.checkpoints import EcapaArchitecture
@@ -22,6 +18,7 @@ from pipelines.engines.run import on_engine
 from pipelines.engines.select import Network, choose
 from pipelines.errors import AudioTooShort, CheckpointError
 from pipelines.results import Waveform
+from pipelines.speechbrain import ECAPA_TDNN, Classifier, Fbank, XvectorClassifier
 from pipelines.windows import averaged
 
 HOP_SAMPLES = 160
@@ -52,7 +49,7 @@ def build_head(architecture: EcapaArchitecture) -> nn.Module | None:
     """The classifier of a checkpoint, with random weights; None where it has none."""
     head: nn.Module | None = None
     if architecture.head == "cosine":
-        head = CosineClassifier(architecture.embedding_dim, out_neurons=architecture.n_labels)
+        head = Classifier(architecture.embedding_dim, out_neurons=architecture.n_labels)
     elif architecture.head == "xvector":
         head = XvectorClassifier(
             input_shape=[None, None, architecture.embedding_dim],

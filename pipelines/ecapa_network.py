@@ -6,7 +6,10 @@ at each clip's own end; and it is tensor operations alone, so that a trace of it
 """
 
 import torch
-from speechbrain.lobes.models.ECAPA_TDNN import (
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipelines.speechbrain import (
     ECAPA_TDNN,
     AttentiveStatisticsPooling,
     Res2NetBlock,
@@ -14,8 +17,6 @@ from speechbrain.lobes.models.ECAPA_TDNN import (
     SERes2NetBlock,
     TDNNBlock,
 )
-from torch import Tensor, nn
-from torch.nn import functional
 
 MIN_FRAMES = 5
 """Reflection by 4 frames needs 5 of them."""
