@@ -39,7 +39,7 @@ MODEL_OPTIONS: dict[str, Any] = {
     "user_config": BatchTunables().model_dump(),
     # A sole replica is replaced without a gap: the new one answers before the old one stops.
     "max_surge_percent": 100,
-    "health_check_period_s": 2,
+    "health_check_period_s": 1,
     "health_check_timeout_s": 30,
     "graceful_shutdown_timeout_s": 60,
 }
@@ -61,7 +61,7 @@ INGRESS_OPTIONS: dict[str, Any] = {
     "max_queued_requests": 4096,
     "user_config": IngressTunables().model_dump(),
     "max_surge_percent": 100,
-    "health_check_period_s": 2,
+    "health_check_period_s": 1,
     "health_check_timeout_s": 30,
     "graceful_shutdown_timeout_s": 1800,
 }
@@ -72,7 +72,7 @@ SHARED_OPTIONS: dict[str, Any] = {
     "ray_actor_options": {"num_cpus": 0.1, "num_gpus": 0},
     "max_ongoing_requests": 10_000,
     "max_surge_percent": 100,
-    "health_check_period_s": 2,
+    "health_check_period_s": 1,
     "health_check_timeout_s": 30,
     "graceful_shutdown_timeout_s": 5,
 }
