@@ -18,6 +18,7 @@ import ray
 import yaml
 from pydantic import ValidationError
 from ray import serve
+from ray.exceptions import RayActorError
 from ray.serve._private import api as serve_api
 from ray.serve.schema import ApplicationStatusOverview, RayActorOptionsSchema, ServeDeploySchema
 from rich.console import Console
@@ -174,13 +175,21 @@ def end_all(processes: list[psutil.Process]) -> None:
 
 
 def deploy(schema: ServeDeploySchema) -> None:
-    """Hand the file to Serve as ``serve run`` does: the Python API has no public call for a file."""
+    """Hand the file to Serve as ``serve run`` does: the Python API has no public call for a file.
+
+    Raises:
+        LaunchFailed: Serve's HTTP proxy did not start.
+    """
     serve_api.HTTP_PROXY_TIMEOUT = PROXY_TIMEOUT_S
-    client = serve_api.serve_start(
-        http_options=schema.http_options.model_dump(),
-        proxy_location=schema.proxy_location,
-        global_logging_config=schema.logging_config,
-    )
+    try:
+        client = serve_api.serve_start(
+            http_options=schema.http_options.model_dump(),
+            proxy_location=schema.proxy_location,
+            global_logging_config=schema.logging_config,
+        )
+    except (RayActorError, TimeoutError) as error:
+        # Serve itself gives up a proxy that is not ready in time, and kills it.
+        raise LaunchFailed("Serve's HTTP proxy did not start in time; is this machine overloaded?") from error
     client.deploy_apps(schema)
 
 

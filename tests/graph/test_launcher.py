@@ -11,8 +11,11 @@ import psutil
 import pytest
 import yaml
 from launched import ROOT, Launched, launch
+from ray.exceptions import ActorDiedError, GetTimeoutError
+from ray.serve.schema import ServeDeploySchema
 
 from config.settings import ModelKey
+from deployments import launcher
 from deployments.graph import NAMES
 
 TINY = {
@@ -95,6 +98,19 @@ def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
 
         assert launched.process.wait(timeout=60) == 1
     assert "cannot listen on" in launched.output
+
+
+@pytest.mark.parametrize("error", [ActorDiedError(), GetTimeoutError("300 s")])
+def test_a_proxy_that_does_not_start_is_a_failed_launch(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def serve_start(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(launcher.serve_api, "serve_start", serve_start)
+
+    with pytest.raises(launcher.LaunchFailed, match="proxy did not start"):
+        launcher.deploy(ServeDeploySchema.model_validate(TINY))
 
 
 def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path) -> None:
