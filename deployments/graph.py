@@ -30,17 +30,21 @@ from deployments.shared import SharedHandles
 from deployments.speaker import Speaker
 from deployments.statistics import Statistics
 
-MODEL_OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, Any] = {
     "num_replicas": 1,
+    # A sole replica is replaced without a gap: the new one answers before the old one stops.
+    "max_surge_percent": 100,
+    "health_check_period_s": 1,
+    "health_check_timeout_s": 30,
+}
+"""Options of every deployment."""
+
+MODEL_OPTIONS: dict[str, Any] = OPTIONS | {
     "ray_actor_options": {"num_cpus": 1, "num_gpus": 0},
     # The batcher can only batch what it sees waiting: let far more in than one batch takes.
     "max_ongoing_requests": 64,
     "max_queued_requests": 128,
     "user_config": BatchTunables().model_dump(),
-    # A sole replica is replaced without a gap: the new one answers before the old one stops.
-    "max_surge_percent": 100,
-    "health_check_period_s": 1,
-    "health_check_timeout_s": 30,
     "graceful_shutdown_timeout_s": 60,
 }
 """Options of every model deployment."""
@@ -53,27 +57,20 @@ DIARIZATION_OPTIONS: dict[str, Any] = MODEL_OPTIONS | {
     "graceful_shutdown_timeout_s": 1800,
 }
 
-INGRESS_OPTIONS: dict[str, Any] = {
-    "num_replicas": 1,
+INGRESS_OPTIONS: dict[str, Any] = OPTIONS | {
     "ray_actor_options": {"num_cpus": 1, "num_gpus": 0},
     # `IngressTunables.max_requests` refuses first: the answer of Serve itself names no time to try again.
     "max_ongoing_requests": 4096,
     "max_queued_requests": 4096,
     "user_config": IngressTunables().model_dump(),
-    "max_surge_percent": 100,
-    "health_check_period_s": 1,
-    "health_check_timeout_s": 30,
     "graceful_shutdown_timeout_s": 1800,
 }
 
-SHARED_OPTIONS: dict[str, Any] = {
+SHARED_OPTIONS: dict[str, Any] = OPTIONS | {
     # One replica each, so that there is one count; who waits is a coroutine and costs next to nothing.
     "num_replicas": 1,
     "ray_actor_options": {"num_cpus": 0.1, "num_gpus": 0},
     "max_ongoing_requests": 10_000,
-    "max_surge_percent": 100,
-    "health_check_period_s": 1,
-    "health_check_timeout_s": 30,
     "graceful_shutdown_timeout_s": 5,
 }
 """Options of what all ingress replicas share."""

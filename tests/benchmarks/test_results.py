@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from benchmarks.results import keep, sections
+import pytest
+
+from benchmarks.results import RESULTS, keep, publish, sections
 
 
 def test_a_measurement_takes_the_place_of_the_one_before_and_leaves_the_others(tmp_path: Path) -> None:
@@ -15,3 +17,12 @@ def test_a_measurement_takes_the_place_of_the_one_before_and_leaves_the_others(t
 
     assert path.read_text() == before.replace("| 1 |", "| 2 |")
     assert list(sections(path.read_text())) == ["First", "Second"]
+
+
+def test_what_is_not_kept_is_printed_only(capsys: pytest.CaptureFixture[str]) -> None:
+    before = RESULTS.read_bytes()
+
+    publish("First", "something", write=False)
+
+    assert "something" in capsys.readouterr().out
+    assert RESULTS.read_bytes() == before
