@@ -38,7 +38,6 @@ ENVIRONMENT = {
 
 MEMORY_FOLDER = "/dev/shm"
 """Where an object store that is full puts recordings: into memory all the same, never on a disk."""
-WORKER_SETUP = "deployments.worker_setup.setup"
 PROXY_TIMEOUT_S = 300
 """Serve itself gives its proxy 60 s to start, which a loaded machine may need more of."""
 
@@ -150,7 +149,6 @@ def local_cluster() -> Iterator[None]:
         log_to_driver=False,
         logging_level=logging.WARNING,
         object_spilling_directory=MEMORY_FOLDER,
-        runtime_env={"worker_process_setup_hook": WORKER_SETUP},
         _system_config={"automatic_object_spilling_enabled": False},
     )
     # Ray's native handler of SIGTERM took the place of ours, and aborts the process.

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import httpx2
 import numpy as np
-import psutil
 import pytest
 import yaml
 from launched import Launched, running
@@ -34,8 +33,8 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
 
 
 def ingress_mb(launched: Launched) -> float:
-    (ingress,) = [p for p in launched.processes() if "voxgraph:Ingress" in " ".join(p.cmdline())]
-    return float(psutil.Process(ingress.pid).memory_info().rss) / 1e6
+    (ingress,) = launched.replicas("Ingress")
+    return float(ingress.memory_info().rss) / 1e6
 
 
 async def arrive(client: httpx2.AsyncClient, ledger: Ledger, per_s: float, seconds: float) -> float:

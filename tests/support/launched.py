@@ -59,6 +59,10 @@ class Launched:
         parent = psutil.Process(self.process.pid)
         return [parent, *parent.children(recursive=True)]
 
+    def replicas(self, deployment: str) -> list[psutil.Process]:
+        title = f"ServeReplica:voxgraph:{deployment}"
+        return [process for process in self.processes() if title in " ".join(process.cmdline())]
+
     def stop(self, signal_number: int = signal.SIGINT) -> int:
         self.process.send_signal(signal_number)
         return self.process.wait(timeout=90)
