@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from config.settings import BatchTunables
-from pipelines.errors import InferenceError, ModelUnavailable, Overloaded, VoxError
+from pipelines.errors import InferenceError, ModelUnavailable, VoxError
 
 log = logging.getLogger("ray.serve")
 
@@ -50,8 +50,6 @@ class BatchReport:
     """Seconds that the oldest item waited."""
     ran_s: float
     """Seconds in `run`."""
-    left_s: float
-    """Seconds of the items that wait now."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,9 +77,10 @@ class Batcher(Generic[Item, Result]):
         cost: Seconds of an item.
         tunables: The budget of a batch.
         is_out_of_memory: Whether an error of `run` means that the batch was too large for the device.
-        max_queued: Items that may wait; None is no bound of its own.
         best_items: Items of a batch at most, where `tunables` leave it open.
         on_batch: Told of each batch that was answered, after its callers were; it must not raise.
+        on_left: Told after each batch, also one that failed, the seconds of the items that wait now; it must
+            not raise.
     """
 
     def __init__(
@@ -91,17 +90,17 @@ class Batcher(Generic[Item, Result]):
         tunables: BatchTunables,
         *,
         is_out_of_memory: Callable[[BaseException], bool] = lambda _: False,
-        max_queued: int | None = None,
         best_items: int = 32,
         on_batch: Callable[[BatchReport], None] = lambda _: None,
+        on_left: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._run = run
         self._cost = cost
         self._tunables = tunables
         self._is_out_of_memory = is_out_of_memory
-        self._max_queued = max_queued
         self._best_items = best_items
         self._on_batch = on_batch
+        self._on_left = on_left
         self._budget_s = tunables.max_batch_s
         self._waiting: list[_Waiting[Item, Result]] = []
         self._arrived = asyncio.Event()
@@ -148,13 +147,10 @@ class Batcher(Generic[Item, Result]):
         """Answer one item.
 
         Raises:
-            Overloaded: `max_queued` items wait.
             ModelUnavailable: The batcher is closed.
             InferenceError: `run` failed for this item with something else than a `VoxError`.
         """
         self.check_alive()
-        if self._max_queued is not None and self.queued >= self._max_queued:
-            raise Overloaded(f"{self.queued} recordings wait already.")
         loop = asyncio.get_running_loop()
         waiting = _Waiting[Item, Result](item, self._cost(item), loop.create_future(), loop.time())
         self._waiting.append(waiting)
@@ -192,6 +188,7 @@ class Batcher(Generic[Item, Result]):
                     for waiting in self._running:
                         _fail(waiting, _as_vox(error))
             self._running = []
+            self._on_left(self.load()[1])
             if not self._waiting:
                 self._arrived.clear()
 
@@ -253,7 +250,6 @@ class Batcher(Generic[Item, Result]):
             padded_s=max(waiting.cost for waiting in batch) * len(batch),
             waited_s=started - min(waiting.since for waiting in batch),
             ran_s=ran_s,
-            left_s=self.load()[1],
         )
         self._stats = BatcherStats(
             batches=self._stats.batches + 1,

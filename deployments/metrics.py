@@ -27,7 +27,7 @@ class ModelMetrics:
             "How long the oldest recording of a batch waited.",
             boundaries=SECONDS,
         )
-        self._backlog = Gauge("voxgraph_backlog_audio_seconds", "Seconds of audio left waiting by a batch.")
+        self._backlog = Gauge("voxgraph_backlog_audio_seconds", "Seconds of audio that wait.")
 
     def record(self, batch: BatchReport) -> None:
         """Count one batch."""
@@ -36,7 +36,10 @@ class ModelMetrics:
         self._items.observe(batch.items)
         self._model.observe(batch.ran_s)
         self._age.observe(batch.waited_s)
-        self._backlog.set(batch.left_s)
+
+    def left(self, seconds: float) -> None:
+        """Take down how much audio waits."""
+        self._backlog.set(seconds)
 
 
 class IngressMetrics:

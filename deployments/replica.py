@@ -199,6 +199,7 @@ class ModelReplica(Generic[Item, Result]):
                 is_out_of_memory=_is_out_of_memory,
                 best_items=self._info.batch_items,
                 on_batch=self._metrics.record,
+                on_left=self._metrics.left,
             )
         return self._batcher
 

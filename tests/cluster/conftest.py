@@ -10,7 +10,7 @@ from launched import Launched, running
 from simulated_cluster import graph
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
     """The simulated graph, running; this process is a driver of its cluster."""
     # A GPU that does not exist: Ray assigns shares of it, and nothing here asks torch for it.

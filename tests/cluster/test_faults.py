@@ -1,89 +1,45 @@
-"""Models raise, hang and take their process down: every request ends with its right answer or a refusal."""
+"""Models raise, hang and take their process down, processes die: who asks gets an answer or a refusal."""
 
 import asyncio
-import os
-import subprocess
-import sys
+import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from math import inf
 
 import httpx2
-import psutil
+import prometheus
 import pytest
-import yaml
+import ray
 from faulty import DEADLINE_S, HANGS_S, KILLS_S, RAISES_S, config
-from launched import Launched, running
-from ledger import RIGHT, Ledger
+from ledger import CUT, HUNG, RIGHT, UNREACHABLE, WRONG, Ledger
+from nodes import NODE, Cluster, three_nodes
+from ray.serve.schema import ServeDeploySchema
+
+from deployments.launcher import deploy
 
 BACK_WITHIN_S = 60.0
-MODEL = "ServeReplica:voxgraph:Language"
+CALLERS, PAUSE_S = 4, 0.2
+MODEL, CACHE, STATISTICS, INGRESS = (
+    f"ServeReplica:voxgraph:{name}" for name in ("Language", "Cache", "Statistics", "Ingress")
+)
+CONTROLLER, PROXY = "ServeController", "ProxyActor"
+BEHIND_THE_INGRESS = [
+    *[MODEL, MODEL, CACHE, MODEL, MODEL, STATISTICS, MODEL] * 5, *[CONTROLLER, MODEL, NODE] * 3,
+]  # fmt: skip
+AT_THE_DOOR = [INGRESS, PROXY] * 3
+"""What these have in hand is cut: nobody is left who could answer. With the others they are fifty kills."""
 REFUSALS = {"503 model_unavailable", "503 overloaded", "408 deadline_exceeded"}
-
-
-class Cluster:
-    """A head and two more nodes."""
-
-    def __init__(self, head: Launched) -> None:
-        self.head = head
-        self._nodes = [self._start() for _ in range(2)]
-
-    @property
-    def url(self) -> str:
-        return self.head.url
-
-    def _start(self) -> "subprocess.Popen[bytes]":
-        command = Path(sys.executable).with_name("ray")
-        return subprocess.Popen(
-            [command, "start", f"--address={self.head.ray_address}", "--num-cpus=1", "--block",
-             '--resources={"worker": 1}', "--object-store-memory=100000000", "--disable-usage-stats"],
-            env=os.environ | {"RAY_AUTH_MODE": "token"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    def processes(self, name: str) -> list[psutil.Process]:
-        """Ray's processes whose command line has a name."""
-        found = []
-        for root in (self.head.process.pid, *(node.pid for node in self._nodes)):
-            for process in psutil.Process(root).children(recursive=True):
-                try:
-                    if name in " ".join(process.cmdline()):
-                        found.append(process)
-                except (psutil.NoSuchProcess, psutil.ZombieProcess):
-                    continue
-        return found
-
-    def settle(self) -> None:
-        """Wait until nodes that start take the processor no more: what is measured is the graph."""
-        deadline = time.monotonic() + 60
-        while psutil.cpu_percent(interval=2) > 40 and time.monotonic() < deadline:
-            pass
-
-    def stop(self) -> None:
-        for node in self._nodes:
-            end_tree(node)
-
-
-def end_tree(process: "subprocess.Popen[bytes]") -> None:
-    tree = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-    for one in tree:
-        try:
-            one.kill()
-        except psutil.NoSuchProcess:
-            continue
-    process.wait()
+CUT_BY_SERVE = "500 Internal Server Error"
+"""What Serve's proxy says when its ingress replica died."""
+LEAVE = 10_000
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    path: Path = tmp_path_factory.mktemp("config") / "faulty.yaml"
-    path.write_text(yaml.safe_dump(config(replicas=2)))
-    with running(path) as head:
-        started = Cluster(head)
-        try:
-            started.settle()
-            yield started
-        finally:
-            started.stop()
+    with three_nodes(config(replicas=2), tmp_path_factory.mktemp("config") / "faulty.yaml") as cluster:
+        cluster.settle()
+        yield cluster
 
 
 @pytest.fixture
@@ -138,3 +94,117 @@ async def test_a_model_that_takes_its_process_down_takes_no_other_answer_with_it
 
     assert ends[0] == "503 model_unavailable"
     assert not set(ends[1:]) - REFUSALS - {RIGHT}
+
+
+async def test_ten_thousand_clients_that_go_away_leave_nothing_behind(
+    client: httpx2.AsyncClient, cluster: Cluster
+) -> None:
+    ledger = Ledger()
+    wav = ledger.recording(1.0)
+    head = (
+        f"POST /detect-language HTTP/1.1\r\nHost: test\r\nContent-Type: audio/wav\r\n"
+        f"Content-Length: {len(wav)}\r\n\r\n"
+    ).encode()
+
+    async def leave(number: int) -> None:
+        """Go in the middle of the upload, or before the answer."""
+        _, writer = await asyncio.open_connection("127.0.0.1", cluster.head.port)
+        writer.write(head + wav[: len(wav) // 2 if number % 2 else len(wav)])
+        await writer.drain()
+        await asyncio.sleep(0.02 * (number % 3))
+        writer.transport.abort()
+
+    for first in range(0, LEAVE, 50):
+        await asyncio.gather(*(leave(number) for number in range(first, first + 50)))
+    await answered(client, ledger)
+
+    with driver(cluster):
+        deadline = time.monotonic() + 60
+        while any((gauges := await asyncio.to_thread(in_hand)).values()):
+            assert time.monotonic() < deadline, gauges
+            await asyncio.sleep(1)
+
+
+async def test_a_rolling_update_of_a_model_fails_no_request(cluster: Cluster) -> None:
+    new = config(replicas=2, ray_actor_options={"num_cpus": 0.02})
+    new["http_options"]["port"] = cluster.head.port
+    before = {process.pid for process in cluster.processes(MODEL)}
+    ledger = Ledger()
+
+    async with ledger.load(cluster.url, CALLERS, pause_s=0.01):
+        with driver(cluster):
+            await asyncio.to_thread(deploy, ServeDeploySchema.model_validate(new))
+            deadline = time.monotonic() + 120
+            while before & {process.pid for process in await asyncio.to_thread(cluster.processes, MODEL)}:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.2)
+        await asyncio.sleep(2)
+
+    print(ledger.counts, flush=True)
+    assert len(before) == len(cluster.processes(MODEL)) == 2
+    assert set(ledger.counts) == {RIGHT}
+    assert ledger.counts[RIGHT] > 100
+
+
+@contextlib.contextmanager
+def driver(cluster: Cluster) -> Iterator[None]:
+    """This process is a driver of the cluster."""
+    ray.init(address=cluster.head.ray_address, log_to_driver=False, logging_level="error")
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def in_hand() -> dict[str, float]:
+    """What replicas say that they work on: requests by Serve's count, seconds of audio by ours.
+
+    What no replica has told yet is infinite: Ray collects every ten seconds.
+    """
+    most = dict.fromkeys(("ray_serve_replica_processing_queries", "ray_voxgraph_backlog_audio_seconds"), inf)
+    for line in prometheus.lines(*most):
+        name, value = line.partition("{")[0], float(line.rpartition(" ")[2])
+        most[name] = value if most[name] == inf else max(value, most[name])
+    return most
+
+
+@pytest.mark.timeout(900)
+async def test_nothing_is_wrong_lost_or_hung_when_processes_behind_the_ingress_are_killed(
+    cluster: Cluster,
+) -> None:
+    ledger = await killed(cluster, BEHIND_THE_INGRESS)
+
+    assert not set(ledger.counts) - REFUSALS - {RIGHT}
+    assert all(seconds <= DEADLINE_S + 1 for _, seconds in ledger.ends)
+    assert ledger.counts[RIGHT] > 5 * len(BEHIND_THE_INGRESS)
+
+
+async def test_only_what_was_in_hand_is_lost_when_the_ingress_or_the_proxy_is_killed(
+    cluster: Cluster,
+) -> None:
+    ledger = await killed(cluster, AT_THE_DOOR)
+
+    assert not set(ledger.counts) - REFUSALS - {RIGHT, CUT, CUT_BY_SERVE, UNREACHABLE}
+    assert ledger.counts[CUT] + ledger.counts[CUT_BY_SERVE] <= CALLERS * len(AT_THE_DOOR)
+
+
+async def killed(cluster: Cluster, victims: list[str]) -> Ledger:
+    """How requests ended while one process after the other was killed."""
+    ledger, probes = Ledger(), Ledger(made=1_000_000)
+    back: dict[str, list[float]] = {}
+    async with (
+        ledger.load(cluster.url, CALLERS, PAUSE_S),
+        httpx2.AsyncClient(base_url=cluster.url, timeout=None) as client,
+    ):
+        for name in victims:
+            while not await asyncio.to_thread(cluster.kill, name):
+                await asyncio.sleep(0.2)
+            at = time.monotonic()
+            await asyncio.sleep(1.0)
+            await answered(client, probes)
+            back.setdefault(name, []).append(round(time.monotonic() - at, 1))
+    print(back, ledger.counts, round(max(seconds for _, seconds in ledger.ends), 1), flush=True)
+    assert len(ledger.ends) == ledger.sent
+    assert ledger.counts[WRONG] == ledger.counts[HUNG] == 0
+    assert {name: len(times) for name, times in back.items()} == Counter(victims)
+    return ledger

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import json
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import numpy as np
+import prometheus
 import pytest
 import ray
 from launched import Launched
@@ -104,17 +104,11 @@ async def test_a_replica_knows_its_share_of_a_gpu() -> None:
 
 def test_our_metrics_are_on_rays_prometheus_endpoint(simulated: Launched) -> None:
     httpx2.get(f"{simulated.url}/?seconds=3", timeout=60).raise_for_status()
-    (node,) = ray.nodes()
     deadline = time.monotonic() + 60
-
-    while True:
-        url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
-        page = urllib.request.urlopen(url, timeout=10).read().decode()
-        lines = [line for line in page.splitlines() if line.startswith("ray_voxgraph_")]
-        if any("ray_voxgraph_model_audio_seconds_total" in line for line in lines):
-            break
-        assert time.monotonic() < deadline, page[:2000]
+    while not prometheus.lines("ray_voxgraph_model_audio_seconds_total"):
+        assert time.monotonic() < deadline
         time.sleep(2)
+    lines = prometheus.lines("ray_voxgraph_")
 
     assert all('deployment="' in line and 'application="simulated"' in line for line in lines)
     assert {line.split("{")[0] for line in lines} >= {

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from config.settings import BatchTunables
 from deployments.batching import Batcher, BatchReport
-from pipelines.errors import CorruptAudio, InferenceError, ModelUnavailable, Overloaded
+from pipelines.errors import CorruptAudio, InferenceError, ModelUnavailable
 
 Run = Callable[[list[float]], list[float]]
 
@@ -204,16 +204,28 @@ async def test_its_load_is_what_waits_and_runs_for_somebody() -> None:
 async def test_each_batch_that_was_answered_is_reported() -> None:
     engine = Engine(errors={3.0: CorruptAudio("this one")})
     reports: list[BatchReport] = []
-    batch = batcher(engine, max_batch_items=2, on_batch=reports.append)
+    left: list[float] = []
+    batch = batcher(engine, max_batch_items=2, on_batch=reports.append, on_left=left.append)
 
     tasks = await behind_a_held_engine(batch, engine, [2.0, 5.0, 3.0])
     await asyncio.gather(*tasks, return_exceptions=True)
 
     # 2 and 3 fail together and are run apart; 3 is never answered.
-    assert [(report.items, report.cost_s, report.left_s) for report in reports] == [
-        (1, 1.0, 10.0), (1, 2.0, 8.0), (1, 5.0, 0.0)
-    ]  # fmt: skip
+    assert [(report.items, report.cost_s) for report in reports] == [(1, 1.0), (1, 2.0), (1, 5.0)]
+    assert left == [10.0, 5.0, 0.0]
     assert all(0 <= report.waited_s < 10 and 0 <= report.ran_s < 10 for report in reports)
+
+
+async def test_a_batch_that_failed_leaves_nothing_either() -> None:
+    engine = Engine(errors={5.0: CorruptAudio("this one")})
+    left: list[float] = []
+    batch = batcher(engine, max_batch_items=1, on_left=left.append)
+
+    tasks = await behind_a_held_engine(batch, engine, [2.0, 5.0])
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0)
+
+    assert left == [7.0, 5.0, 0.0]
 
 
 async def test_what_is_logged_of_a_recording_carries_its_own_request() -> None:
@@ -241,18 +253,6 @@ async def test_what_is_logged_of_a_recording_carries_its_own_request() -> None:
 
     assert ("A recording failed in the model", "request 4") in logged
     assert {who for message, who in logged if "memory" in message} == {"none"}
-
-
-async def test_a_full_queue_refuses_at_once() -> None:
-    engine = Engine()
-    batch = batcher(engine, max_queued=2)
-    tasks = [await hold(batch, engine), *(asyncio.create_task(batch.submit(1.0)) for _ in range(2))]
-    await waiting(batch, 2)
-
-    with pytest.raises(Overloaded):
-        await batch.submit(1.0)
-    engine.free.set()
-    await asyncio.gather(*tasks)
 
 
 async def test_closing_fails_what_waits_and_everything_after() -> None:

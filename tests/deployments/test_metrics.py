@@ -41,11 +41,13 @@ def total(recorded: Recorded, name: str) -> float:
 
 
 async def test_batches_are_counted_with_their_padding_and_leave_no_backlog(recorded: Recorded) -> None:
+    model = ModelMetrics()
     batcher = Batcher[float, float](
         run=lambda items: items,
         cost=lambda item: item,
         tunables=BatchTunables(max_batch_items=3),
-        on_batch=ModelMetrics().record,
+        on_batch=model.record,
+        on_left=model.left,
     )
 
     await asyncio.gather(*(batcher.submit(seconds) for seconds in (2.0, 3.0, 4.0, 1.0)))
@@ -58,7 +60,7 @@ async def test_batches_are_counted_with_their_padding_and_leave_no_backlog(recor
 
 
 def test_a_batch_without_padding_is_no_error_of_the_counter() -> None:
-    ModelMetrics().record(BatchReport(items=1, cost_s=2.0, padded_s=2.0, waited_s=0.0, ran_s=0.1, left_s=0.0))
+    ModelMetrics().record(BatchReport(items=1, cost_s=2.0, padded_s=2.0, waited_s=0.0, ran_s=0.1))
 
 
 def test_received_audio_is_counted_by_question(recorded: Recorded) -> None:

@@ -1,0 +1,97 @@
+"""A head that `make serve` would start and two more nodes, whose processes can be killed.
+
+What is killed starts again on any of them: Serve spreads replicas.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from launched import Launched, running
+
+NODE = "a node"
+SETTLED_CORES, SETTLES_S = 0.4, 60.0
+
+
+class Cluster:
+    """Three nodes on this machine."""
+
+    def __init__(self, head: Launched) -> None:
+        self.head = head
+        self._nodes = [self._start() for _ in range(2)]
+
+    @property
+    def url(self) -> str:
+        return self.head.url
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        command = Path(sys.executable).with_name("ray")
+        return subprocess.Popen(
+            [command, "start", f"--address={self.head.ray_address}", "--num-cpus=1", "--block",
+             '--resources={"worker": 1}', "--object-store-memory=100000000", "--disable-usage-stats"],
+            env=os.environ | {"RAY_AUTH_MODE": "token"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        """Ray's processes whose command line has a name, the oldest first."""
+        found = []
+        for root in (self.head.process.pid, *(node.pid for node in self._nodes)):
+            for process in psutil.Process(root).children(recursive=True):
+                try:
+                    if name in " ".join(process.cmdline()):
+                        found.append(process)
+                except (psutil.NoSuchProcess, psutil.ZombieProcess):
+                    continue
+        return sorted(found, key=lambda process: process.create_time())
+
+    def kill(self, name: str) -> bool:
+        """SIGKILL to the oldest process of a name, or to all of the oldest node: whether there was one.
+
+        A node that is killed gets another in its place.
+        """
+        if name == NODE:
+            end_tree(self._nodes.pop(0))
+            self._nodes.append(self._start())
+            return True
+        found = self.processes(name)[:1]
+        for process in found:
+            process.kill()
+        return bool(found)
+
+    def settle(self) -> None:
+        """Wait until what starts takes the processor no more: what is measured is the graph."""
+        deadline = time.monotonic() + SETTLES_S
+        while psutil.cpu_percent(interval=1) > 100 * SETTLED_CORES and time.monotonic() < deadline:
+            pass
+
+    def stop(self) -> None:
+        for node in self._nodes:
+            end_tree(node)
+
+
+@contextmanager
+def three_nodes(config: dict[str, Any], path: Path) -> Iterator[Cluster]:
+    path.write_text(yaml.safe_dump(config))
+    with running(path) as head:
+        cluster = Cluster(head)
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+def end_tree(process: "subprocess.Popen[bytes]") -> None:
+    tree = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for one in tree:
+        try:
+            one.kill()
+        except psutil.NoSuchProcess:
+            continue
+    process.wait()
