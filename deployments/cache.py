@@ -13,7 +13,7 @@ from config.settings import CacheTunables
 from deployments.leases import Leases
 
 LOOK_S = 1.0
-"""Seconds between two looks at whether a lease has lapsed, while somebody waits for it."""
+"""Seconds after which `take` answers at the latest: whom it keeps longer cannot tell it from a dead one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +28,19 @@ class CacheInfo:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The value, or the lease under which the caller is to compute it."""
+    """The value, or the lease under which the caller is to compute it, or neither."""
 
     value: Any = None
     lease: str | None = None
+    pending: bool = False
+    """Somebody is computing it still: ask again."""
 
 
 class Cache:
     """Least recently used answers.
 
-    Call `take`; with a lease in hand compute and `put`, or `give_up`. A lease lapses unless it is renewed,
-    and then the next in line computes.
+    Call `take` until it is not pending; with a lease in hand compute and `put`, or `give_up`. A lease lapses
+    unless it is renewed, and then the next in line computes.
     """
 
     def __init__(self, leases: Leases | None = None) -> None:
@@ -58,7 +60,8 @@ class Cache:
         self._trim()
 
     async def take(self, key: str) -> Taken:
-        """The value of a key, waited for where somebody computes it, or a lease to compute it."""
+        """The value of a key, waited for a while where somebody computes it, or a lease to compute it."""
+        end = asyncio.get_running_loop().time() + LOOK_S
         while True:
             if key in self._values:
                 self._values.move_to_end(key)
@@ -67,8 +70,11 @@ class Cache:
             self._lapse()
             if key not in self._pending:
                 return Taken(lease=self._lease(key))
-            done, _ = await asyncio.wait([self._pending[key]], timeout=LOOK_S)
-            if done and (taken := done.pop().result()) is not None:
+            left_s = max(0.0, end - asyncio.get_running_loop().time())
+            done, _ = await asyncio.wait([self._pending[key]], timeout=left_s)
+            if not done:
+                return Taken(pending=True)
+            if (taken := done.pop().result()) is not None:
                 self._hits += 1
                 return taken
 

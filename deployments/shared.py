@@ -16,7 +16,7 @@ import numpy as np
 from ray.serve.handle import DeploymentHandle
 
 from deployments.admission import QueueStatus
-from deployments.cache import CacheInfo, Taken
+from deployments.cache import LOOK_S, CacheInfo, Taken
 from deployments.calls import Deadline, call
 from deployments.leases import renewing
 from deployments.metrics import CacheMetrics
@@ -26,6 +26,8 @@ from pipelines.results import Waveform
 
 T = TypeVar("T")
 
+CACHE_ANSWERS_S = LOOK_S + 1.0
+"""Seconds after which the cache is taken for gone: a router waits for a replica as long as it may."""
 REPORTED_EVERY_S = 0.1
 ASKED_FOR_S = 5.0
 """Deadline of a question about the graph itself."""
@@ -73,10 +75,8 @@ class Shared:
         Raises:
             VoxError: What `compute` raises; it is not kept.
         """
-        cache = self._handles.cache
-        try:
-            taken: Taken = await call(lambda: cache.take.remote(key), deadline)
-        except (ModelUnavailable, Overloaded):
+        cache, taken = self._handles.cache, await self._taken(key, deadline)
+        if taken is None:
             return await self._timed(question, compute)
         self._metrics.looked(question, hit=taken.lease is None)
         if taken.lease is None:
@@ -90,6 +90,24 @@ class Shared:
             raise
         self._later(lambda: cache.put.remote(taken.lease, value))
         return value
+
+    async def _taken(self, key: str, deadline: Deadline) -> Taken | None:
+        """The value of a key or a lease to compute it; None where the cache does not answer.
+
+        Raises:
+            DeadlineExceeded: Of the question.
+        """
+        while True:
+            soon = Deadline.after(min(CACHE_ANSWERS_S, deadline.left()))
+            try:
+                taken: Taken = await call(lambda: self._handles.cache.take.remote(key), soon)
+            except (ModelUnavailable, Overloaded):
+                return None
+            except DeadlineExceeded:
+                deadline.left()
+                return None
+            if not taken.pending:
+                return taken
 
     @contextlib.asynccontextmanager
     async def admitted(self, request_id: str) -> AsyncIterator[None]:

@@ -3,12 +3,12 @@
 import asyncio
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from launched import ROOT
 from metric_names import exported
+from plain_handles import handle
 
 from config.settings import BatchTunables
 from deployments import metrics
@@ -91,17 +91,6 @@ async def test_hits_and_misses_of_the_cache_are_counted_by_question(recorded: Re
     hits = [tags["question"] for _, tags in recorded["voxgraph_cache_hit_requests"]]
     assert misses == ["language", "language"]
     assert hits == ["language", "speaker"]
-
-
-def handle(replica: Any) -> Any:
-    """As a handle of a deployment with this one replica."""
-
-    class Handle:
-        def __getattr__(self, name: str) -> Any:
-            method = getattr(replica, name)
-            return SimpleNamespace(remote=lambda *arguments: asyncio.ensure_future(method(*arguments)))
-
-    return Handle()
 
 
 def test_every_metric_is_named_after_the_project_and_its_unit() -> None:

@@ -1,0 +1,16 @@
+"""Objects in the call shape of Serve's handles, without Serve."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+
+def handle(replica: Any) -> Any:
+    """As a handle of a deployment with this one replica."""
+
+    class Handle:
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(replica, name)
+            return SimpleNamespace(remote=lambda *arguments: asyncio.ensure_future(method(*arguments)))
+
+    return Handle()
