@@ -6,7 +6,7 @@ import threading
 import pytest
 import torch
 
-from pipelines.device import NICENESS, cap_memory, is_out_of_memory, make_way
+from pipelines.device import NICENESS, NICEST, cap_memory, is_out_of_memory, make_way
 
 
 @pytest.fixture
@@ -39,14 +39,17 @@ def test_running_into_the_cap_is_known_as_too_little_memory() -> None:
     assert not is_out_of_memory(RuntimeError("device-side assert"))
 
 
-@pytest.mark.parametrize(("device", "least"), [("cpu", NICENESS), ("cuda:0", 0)])
-def test_long_work_on_a_cpu_makes_way_in_its_own_threads_alone(device: str, least: int) -> None:
+@pytest.mark.parametrize(
+    ("device", "own", "expected"), [("cpu", 0, NICENESS), ("cpu", 15, NICEST), ("cuda:0", 15, 15)]
+)
+def test_long_work_on_a_cpu_makes_way_in_its_own_threads_alone(device: str, own: int, expected: int) -> None:
     found: list[int] = []
 
     def priority() -> int:
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     def work() -> None:
+        os.setpriority(os.PRIO_PROCESS, 0, own)
         make_way(device)
         started = threading.Thread(target=lambda: found.append(priority()))
         started.start()
@@ -57,5 +60,5 @@ def test_long_work_on_a_cpu_makes_way_in_its_own_threads_alone(device: str, leas
     worker.start()
     worker.join()
 
-    assert found == [max(before, least)]
+    assert found == [expected]
     assert priority() == before
