@@ -161,7 +161,12 @@ def write_graph_config(
     # The old service took 5 running and 20 waiting, and there are deadlines: measured is how fast all run.
     tunables: dict[str, dict[str, float]] = {
         "Admission": {"max_running": 64, "max_queued": 256},
-        "Ingress": {"deadline_s": PATIENCE_S, "accent_deadline_s": PATIENCE_S},
+        "Ingress": {
+            "deadline_s": PATIENCE_S,
+            "accent_deadline_s": PATIENCE_S,
+            "diarization_deadline_s": PATIENCE_S,
+            "diarization_window": replicas + 1,
+        },
     }
     for deployment in deployments:
         if deployment["name"] in tunables:

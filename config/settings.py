@@ -132,7 +132,7 @@ class IngressTunables(_Frozen):
     chunk_window: Annotated[int, Field(ge=1)] = 8
     """Deepfake chunks of one request in flight at a time, so that a long file does not starve short ones."""
     diarization_window: Annotated[int, Field(ge=1)] = 2
-    """Parts of one conversation in flight at a time; each is 41 s of audio. As many as replicas, and one
+    """Parts of one conversation in flight at a time; each is 25 s of audio. As many as replicas, and one
     more, keeps all of them busy."""
 
 

@@ -17,7 +17,7 @@ from pipelines.diarization.clustering import NoPlda, cluster
 from pipelines.diarization.config import PipelineConfig, read_pipeline_config
 from pipelines.diarization.networks import build_embedding, build_segmentation, load_lightning
 from pipelines.diarization.turns import Timeline, activations, annotated, loudest, speaker_count
-from pipelines.diarization.windows import Progress, WindowAnalyzer
+from pipelines.diarization.windows import Progress, WindowAnalyzer, segmentation_batch
 from pipelines.engines.select import Network, choose
 from pipelines.errors import CheckpointError
 from pipelines.results import DiarizationResult, Turn, Waveform, WindowFindings
@@ -61,7 +61,7 @@ class Diarizer:
             embedding=embedding,
             plda=_load_plda(checkpoint, config) or NoPlda(),
             clustering=config.clustering,
-            segmentation_batch_size=config.segmentation_batch_size,
+            segmentation_batch_size=min(config.segmentation_batch_size, segmentation_batch(device)),
         ).to(torch.device(device))
         _instantiate(pipeline, config)
         choice = choose(options, device, Network.RESNET, checkpoint.size)
