@@ -6,6 +6,7 @@ each process spends on a request.
 """
 
 import argparse
+import sys
 
 import numpy as np
 import yaml
@@ -22,7 +23,7 @@ IN_FLIGHT = 3
 """Full batches per replica: one runs, the others wait or are on their way."""
 TITLES = [
     "replicas", "batch s", "in flight", "per s", "of linear", "p50 s", "p99 s", "errors",
-    "CPU ms per request",
+    "controller cores", "CPU ms per request",
 ]  # fmt: skip
 
 
@@ -39,11 +40,11 @@ def measure(replicas: int, batch_s: float, requests: int) -> list[str]:
         spent = {name: seconds - before.get(name, 0.0) for name, seconds in graph.cpu_s().items()}
     limit = replicas * BATCH_ITEMS / batch_s if batch_s else 0.0
     p50, p99 = np.percentile(outcome.latencies_s[ASK], [50, 99])
-    most = sorted(spent.items(), key=lambda item: -item[1])[:4]
+    most = sorted(spent.items(), key=lambda item: -item[1])[:6]
     return [
         str(replicas), f"{batch_s:g}", str(concurrency), f"{outcome.per_s:.1f}",
         f"{outcome.per_s / limit:.2f}" if limit else "", f"{p50:.3f}",
-        f"{p99:.3f}", str(len(outcome.errors)),
+        f"{p99:.3f}", str(len(outcome.errors)), f"{spent['ServeController'] / outcome.wall_s:.3f}",
         ", ".join(f"{name} {1000 * took / requests:.1f}" for name, took in most),
     ]  # fmt: skip
 
@@ -57,8 +58,11 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=WRITE_HELP)
     options = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
-    rows = [measure(count, BATCH_S, options.batches * BATCH_ITEMS * count) for count in options.replicas]
-    rows.append(measure(2, 0.0, options.requests))
+    todo = [(count, BATCH_S, options.batches * BATCH_ITEMS * count) for count in options.replicas]
+    rows = []
+    for one in [*todo, (2, 0.0, options.requests)]:
+        rows.append(measure(*one))
+        print("\t".join(rows[-1]), file=sys.stderr, flush=True)
     said = f"{cpu_name()}; {ASK.seconds:g} s clips as WAV over HTTP to a simulated model."
     publish("Scaling", f"{said}\n\n{table(TITLES, rows)}", write=options.write)
 

@@ -107,6 +107,13 @@ class Server:
                 found[kind_of(process.cmdline())] += times.user + times.system
         return dict(found)
 
+    def kill(self, kind: str) -> None:
+        """SIGKILL to every process of a kind, as the kernel does when memory runs out."""
+        for process in self._processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if kind_of(process.cmdline()) == kind:
+                    process.kill()
+
     def _processes(self) -> list[psutil.Process]:
         assert self._process is not None
         leader = psutil.Process(self._process.pid)

@@ -1,7 +1,8 @@
 """How many clips a forward pass should take on this device: as many as make each of them cheaper.
 
-On a GPU larger batches are faster per clip up to a point, on a CPU they are slower from two on (full-size
-ECAPA, clips of 3 s, one core: 116 ms alone, 120 ms in eights, 204 ms in batches of 32).
+On a GPU larger batches are faster per clip up to a point; on a CPU that is up to the chip (full-size ECAPA,
+clips of 3 s, one core: a Xeon in float32 116 ms alone, 120 ms in eights, 204 ms in batches of 32, a Zen 5 in
+bfloat16 35 ms alone, 32 ms in fours, 31 ms in batches of 32).
 """
 
 import time

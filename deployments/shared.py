@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 CACHE_ANSWERS_S = LOOK_S + 1.0
 """Seconds after which the cache is taken for gone: a router waits for a replica as long as it may."""
+CACHE_GONE_S = 1.0
+"""Seconds for which a cache that did not answer is not asked again."""
 REPORTED_EVERY_S = 0.1
 ASKED_FOR_S = 5.0
 """Deadline of a question about the graph itself."""
@@ -56,6 +58,8 @@ class Shared:
         self.place_deadline_s = place_deadline_s
         self._handles = handles
         self._metrics = CacheMetrics()
+        self._cache_back_at = 0.0
+        """When the cache is asked again, in the time of the event loop."""
         self._requests: dict[str, Count] = {}
         self._inferences: dict[str, Count] = {}
         self._reporting: asyncio.Task[None] | None = None
@@ -97,17 +101,19 @@ class Shared:
         Raises:
             DeadlineExceeded: Of the question.
         """
-        while True:
+        loop = asyncio.get_running_loop()
+        while loop.time() >= self._cache_back_at:
             soon = Deadline.after(min(CACHE_ANSWERS_S, deadline.left()))
             try:
                 taken: Taken = await call(lambda: self._handles.cache.take.remote(key), soon)
-            except (ModelUnavailable, Overloaded):
-                return None
-            except DeadlineExceeded:
-                deadline.left()
-                return None
-            if not taken.pending:
-                return taken
+            except (ModelUnavailable, Overloaded, DeadlineExceeded) as error:
+                if isinstance(error, DeadlineExceeded):
+                    deadline.left()
+                self._cache_back_at = loop.time() + CACHE_GONE_S
+            else:
+                if not taken.pending:
+                    return taken
+        return None
 
     @contextlib.asynccontextmanager
     async def admitted(self, request_id: str) -> AsyncIterator[None]:

@@ -1,11 +1,12 @@
 """What the benchmarks start and weigh."""
 
+import signal
 from pathlib import Path
 
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from benchmarks.servers import kind_of, write_graph_config
+from benchmarks.servers import Server, kind_of, running, write_graph_config
 from benchmarks.workloads import ALL, all_workloads, quick
 from config.settings import GraphSettings, ModelKey, Size
 
@@ -31,6 +32,21 @@ def test_processes_are_named_by_what_they_do() -> None:
         == "benchmarks.baselines"
     )
     assert kind_of(["/x/raylet", "--id=1"]) == "raylet"
+
+
+def test_a_server_is_started_weighed_and_its_processes_killed_by_what_they_are(tmp_path: Path) -> None:
+    server = Server(["-c", "print('up'); import time; time.sleep(60)"], "up", tmp_path / "log")
+    with running(server):
+        ((kind, (count, mb)),) = server.memory_mb().items()
+        server.kill("another")
+        assert set(server.cpu_s()) == {kind}
+
+        server.kill(kind)
+
+        assert count == 1
+        assert mb > 1
+        assert server._process is not None
+        assert server._process.wait(10) == -signal.SIGKILL
 
 
 def test_every_workload_asks_for_models_that_are_loaded() -> None:

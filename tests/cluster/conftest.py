@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import ray
 import yaml
 from launched import Launched, running
 from simulated_cluster import graph
@@ -18,8 +17,6 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
     monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"GPU": 1}')
     path: Path = tmp_path_factory.mktemp("config") / "simulated.yaml"
     path.write_text(yaml.safe_dump(graph()))
-    with running(path) as launched:
-        ray.init(address=launched.ray_address, log_to_driver=False, logging_level="error")
+    with running(path) as launched, launched.driver():
         yield launched
-        ray.shutdown()
     monkeypatch.undo()

@@ -1,7 +1,6 @@
 """Models raise, hang and take their process down, processes die: who asks gets an answer or a refusal."""
 
 import asyncio
-import contextlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -10,8 +9,8 @@ from math import inf
 import httpx2
 import prometheus
 import pytest
-import ray
 from faulty import DEADLINE_S, HANGS_S, KILLS_S, RAISES_S, config
+from launched import replica_title
 from ledger import CUT, HUNG, RIGHT, UNREACHABLE, WRONG, Ledger
 from nodes import NODE, Cluster, three_nodes
 from ray.serve.schema import ServeDeploySchema
@@ -20,14 +19,12 @@ from deployments.launcher import deploy
 
 BACK_WITHIN_S = 60.0
 CALLERS, PAUSE_S = 4, 0.2
-MODEL, CACHE, STATISTICS, INGRESS = (
-    f"ServeReplica:voxgraph:{name}" for name in ("Language", "Cache", "Statistics", "Ingress")
-)
+MODEL, CACHE, STATISTICS, INGRESS = map(replica_title, ("Language", "Cache", "Statistics", "Ingress"))
 CONTROLLER, PROXY = "ServeController", "ProxyActor"
 BEHIND_THE_INGRESS = [
-    *[MODEL, MODEL, CACHE, MODEL, MODEL, STATISTICS, MODEL] * 5, *[CONTROLLER, MODEL, NODE] * 3,
+    *[MODEL, MODEL, CACHE, MODEL, MODEL, STATISTICS, MODEL] * 6, *[CONTROLLER, NODE] * 2,
 ]  # fmt: skip
-AT_THE_DOOR = [INGRESS, PROXY] * 3
+AT_THE_DOOR = [INGRESS, PROXY, INGRESS, INGRESS]
 """What these have in hand is cut: nobody is left who could answer. With the others they are fifty kills."""
 REFUSALS = {"503 model_unavailable", "503 overloaded", "408 deadline_exceeded"}
 CUT_BY_SERVE = "500 Internal Server Error"
@@ -118,7 +115,7 @@ async def test_ten_thousand_clients_that_go_away_leave_nothing_behind(
         await asyncio.gather(*(leave(number) for number in range(first, first + 50)))
     await answered(client, ledger)
 
-    with driver(cluster):
+    with cluster.head.driver():
         deadline = time.monotonic() + 60
         while any((gauges := await asyncio.to_thread(in_hand)).values()):
             assert time.monotonic() < deadline, gauges
@@ -132,7 +129,7 @@ async def test_a_rolling_update_of_a_model_fails_no_request(cluster: Cluster) ->
     ledger = Ledger()
 
     async with ledger.load(cluster.url, CALLERS, pause_s=0.01):
-        with driver(cluster):
+        with cluster.head.driver():
             await asyncio.to_thread(deploy, ServeDeploySchema.model_validate(new))
             deadline = time.monotonic() + 120
             while before & {process.pid for process in await asyncio.to_thread(cluster.processes, MODEL)}:
@@ -144,16 +141,6 @@ async def test_a_rolling_update_of_a_model_fails_no_request(cluster: Cluster) ->
     assert len(before) == len(cluster.processes(MODEL)) == 2
     assert set(ledger.counts) == {RIGHT}
     assert ledger.counts[RIGHT] > 100
-
-
-@contextlib.contextmanager
-def driver(cluster: Cluster) -> Iterator[None]:
-    """This process is a driver of the cluster."""
-    ray.init(address=cluster.head.ray_address, log_to_driver=False, logging_level="error")
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def in_hand() -> dict[str, float]:

@@ -36,9 +36,11 @@ def gone() -> Any:
     """A handle whose router finds no replica."""
 
     def remote(*_arguments: object) -> "asyncio.Future[None]":
+        handle.asked += 1
         return asyncio.get_running_loop().create_future()
 
-    return SimpleNamespace(take=SimpleNamespace(remote=remote))
+    handle = SimpleNamespace(take=SimpleNamespace(remote=remote), asked=0)
+    return handle
 
 
 async def test_an_answer_is_computed_where_the_cache_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,6 +49,25 @@ async def test_an_answer_is_computed_where_the_cache_is_gone(monkeypatch: pytest
 
     assert await asyncio.wait_for(asked(), 5) == "en"
     assert asked.times == 1
+
+
+async def test_a_cache_that_is_gone_costs_one_question_its_time_and_is_asked_again_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared, "CACHE_ANSWERS_S", 0.05)
+    monkeypatch.setattr(shared, "CACHE_GONE_S", 0.3)
+    cache = gone()
+    asked = Asked(cache, seconds=0.0)
+
+    await asyncio.gather(*(asyncio.wait_for(asked(), 5) for _ in range(2)))
+    for _ in range(3):
+        await asyncio.wait_for(asked(), 5)
+    assert cache.asked == 2
+
+    await asyncio.sleep(0.3)
+    await asyncio.wait_for(asked(), 5)
+    assert cache.asked == 3
+    assert asked.times == 6
 
 
 async def test_what_is_computed_for_longer_than_the_cache_waits_is_computed_once(

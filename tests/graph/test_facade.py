@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-import ray
 from launched import ROOT, Launched
 
 from config.settings import AudioLimits, ModelKey
@@ -16,9 +15,8 @@ from pipelines.results import Waveform
 
 @pytest.fixture(scope="module")
 def voxgraph(service: Launched) -> Iterator[Voxgraph]:
-    ray.init(address=service.ray_address, log_to_driver=False, logging_level="error")
-    yield Voxgraph.connect()
-    ray.shutdown()
+    with service.driver():
+        yield Voxgraph.connect()
 
 
 @pytest.fixture(scope="module")

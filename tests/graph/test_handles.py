@@ -7,7 +7,6 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
-import ray
 from launched import ROOT, Launched, sample_path
 from ray import serve
 
@@ -22,9 +21,8 @@ from pipelines.results import DiarizationProgress, Waveform
 
 @pytest.fixture(scope="module")
 def voxgraph(service: Launched) -> Iterator[Any]:
-    ray.init(address=service.ray_address, log_to_driver=False, logging_level="error")
-    yield serve.get_app_handle("voxgraph")
-    ray.shutdown()
+    with service.driver():
+        yield serve.get_app_handle("voxgraph")
 
 
 @pytest.fixture(scope="module")

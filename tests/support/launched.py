@@ -26,6 +26,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def replica_title(deployment: str) -> str:
+    """What Ray calls the processes of a deployment of the graph."""
+    return f"ServeReplica:voxgraph:{deployment}"
+
+
 @dataclass
 class Launched:
     """A running ``python -m deployments CONFIG`` and what it has printed."""
@@ -60,8 +65,20 @@ class Launched:
         return [parent, *parent.children(recursive=True)]
 
     def replicas(self, deployment: str) -> list[psutil.Process]:
-        title = f"ServeReplica:voxgraph:{deployment}"
+        title = replica_title(deployment)
         return [process for process in self.processes() if title in " ".join(process.cmdline())]
+
+    @contextlib.contextmanager
+    def driver(self) -> Iterator[None]:
+        """This process is a driver of its cluster."""
+        # conftest sets how to authenticate, which Ray reads when it is imported.
+        import ray
+
+        ray.init(address=self.ray_address, log_to_driver=False, logging_level="error")
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
     def stop(self, signal_number: int = signal.SIGINT) -> int:
         self.process.send_signal(signal_number)
