@@ -4,8 +4,9 @@ The ResNet runs once per window instead of once per window and speaker, and not 
 What the windows say stays small: a bit per frame and speaker, a vector per speaker who talks.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -21,9 +22,11 @@ from pipelines.results import Waveform, WindowFindings
 
 Progress = Callable[[int, int], None]
 """Told how many windows of how many are done."""
-CPU_SEGMENTATION_BATCH = 4
-"""Windows in one forward pass on a core, where more leave its cache: 20 ms a window of the full-size network
-on a Zen 5, against 31 alone and 33 in batches of 32."""
+CPU_SEGMENTATION_BATCH = 8
+"""Windows in one forward pass on a core, where more leave its cache: with torch 25 ms a window of the
+full-size network on a Zen 5, 31 alone and 33 in batches of 32; with OpenVINO 18, 29 alone and 18 in 32."""
+FBANK_SAMPLES, FBANK_HOP = 400, 160
+"""Samples of a frame of the ResNet's input, and from one to the next."""
 
 
 class WindowAnalyzer:
@@ -32,7 +35,8 @@ class WindowAnalyzer:
     Args:
         segmentation: pyannote's sliding inference of the loaded PyanNet.
         embedding: pyannote's wrapper of the loaded ResNet.
-        choice: What the ResNet's convolutions run on; its pooling stays with torch in float32.
+        choice: What the networks run on: the ResNet's convolutions in its precision, the segmentation in
+            float32, of which little deviations move turns. Pooling stays with torch.
         exclude_overlap: Whether a voice is pooled from where it speaks alone, if that is enough.
         embedding_batch_size: (Window, speaker) pairs in one forward pass.
     """
@@ -57,7 +61,8 @@ class WindowAnalyzer:
         # pyannote finds this by trying lengths until the network fails, which another engine need not do.
         shortest = embedding.min_num_samples
         self._minimum_frames = int(np.ceil(frames * shortest / self.window)) if exclude_overlap else None
-        self._run_frames_on(choice)
+        self._run_segmentation_on(choice)
+        self._frames = self._frames_on(choice)
 
     def __call__(self, waveform: Waveform, progress: Progress | None = None) -> WindowFindings:
         """Run every window of a recording, the last padded with silence.
@@ -69,8 +74,7 @@ class WindowAnalyzer:
         total = window_count(len(waveform), self.window, self.hop)
         parts = []
         for first, last in self._batches(len(waveform), total):
-            clips = torch.from_numpy(self._cut(waveform, first, last))
-            parts.append(self._batch_findings(clips))
+            parts.append(self._batch_findings(self._cut(waveform, first, last)))
             if progress is not None:
                 progress(last, total)
         return joined(parts)
@@ -83,23 +87,24 @@ class WindowAnalyzer:
         if whole < total:
             yield whole, total
 
-    def _cut(self, waveform: Waveform, first: int, last: int) -> np.ndarray:
-        """Some windows: float32 (windows, 1, samples)."""
-        clips = np.zeros((last - first, 1, self.window), np.float32)
-        for clip, start in zip(clips, range(first * self.hop, last * self.hop, self.hop), strict=True):
-            part = waveform[start : start + self.window]
-            clip[0, : len(part)] = part
-        return clips
+    def _cut(self, waveform: Waveform, first: int, last: int) -> Tensor:
+        """The samples of some windows, silence after the end: float32 (samples,)."""
+        cut = np.zeros((last - first - 1) * self.hop + self.window, np.float32)
+        part = waveform[first * self.hop :][: len(cut)]
+        cut[: len(part)] = part
+        return torch.from_numpy(cut)
 
-    def _batch_findings(self, clips: Tensor) -> WindowFindings:
+    def _batch_findings(self, samples: Tensor) -> WindowFindings:
+        clips = samples.unfold(0, self.window, self.hop).unsqueeze(1)  # (windows, 1, samples), a view
         speech = self._segmentation.infer(clips)  # (windows, frames, speakers), 0 or 1
         windows, speakers = np.nonzero(speech.any(axis=1))
         embeddings = np.zeros((len(windows), self._embedding.dimension), np.float32)
         masks = used_masks(speech, self._minimum_frames)
         voiced = np.unique(windows)
+        features = self._features(samples)
         for start in range(0, len(voiced), self._batch):
             batch = voiced[start : start + self._batch]
-            found = self._embedding(clips[batch], masks=torch.from_numpy(masks[batch]))
+            found = self._embed(features[batch], torch.from_numpy(masks[batch]))
             inside = np.isin(windows, batch)
             embeddings[inside] = found[np.searchsorted(batch, windows[inside]), speakers[inside]]
         alone = speech * (speech.sum(axis=2, keepdims=True) == 1)
@@ -112,14 +117,46 @@ class WindowAnalyzer:
             embeddings=embeddings,
         )
 
-    def _run_frames_on(self, choice: EngineChoice) -> None:
+    @torch.inference_mode()
+    def _features(self, samples: Tensor) -> Tensor:
+        """The ResNet's input for each window, (windows, frames, mels): a frame that ten windows have is
+        computed once. What `BaseWeSpeakerResNet.compute_fbank` says of each window by itself."""
+        network = self._embedding.model_
+        fbank: Tensor = network._fbank(samples.to(self._embedding.device)[None] * (1 << 15))
+        windows = fbank.unfold(0, 1 + (self.window - FBANK_SAMPLES) // FBANK_HOP, self.hop // FBANK_HOP).mT
+        return windows - windows.mean(dim=1, keepdim=True)
+
+    @torch.inference_mode()
+    def _embed(self, features: Tensor, masks: Tensor) -> np.ndarray:
+        """Vectors of the speakers of some windows, (windows, speakers, dimension)."""
         resnet = self._embedding.model_.resnet
-        frames = on_engine(ResNetFrames(resnet), choice, (torch.zeros(2, 200, N_MELS),), ((-1, -1, N_MELS),))
+        with warnings.catch_warnings():
+            # A voice of one frame has no deviation.
+            warnings.simplefilter("ignore")
+            frames, weights = self._frames(features), masks.to(features.device)
+            # Pooling passes over the frames a dozen times: those of one window stay in a core's cache.
+            size = 1 if features.device.type == "cpu" else len(frames)
+            found = [
+                resnet.forward_embedding(one, weights=weight)[1]
+                for one, weight in zip(torch.split(frames, size), torch.split(weights, size), strict=True)
+            ]
+        vectors: np.ndarray = torch.cat(found).cpu().numpy()
+        return vectors
 
-        def forward(fbank: Tensor, weights: Tensor | None = None) -> Any:
-            return resnet.forward_embedding(frames(fbank), weights=weights)
+    def _run_segmentation_on(self, choice: EngineChoice) -> None:
+        model = self._segmentation.model
+        forward = model.forward
+        example = torch.zeros(2, 1, self.window)
+        model.forward = on_engine(
+            lambda clips: forward(clips),  # torch would trace the whole module, which Lightning forbids
+            replace(choice, precision="float32"),
+            (example,),
+            ((-1, 1, self.window),),
+        )
 
-        resnet.forward = forward
+    def _frames_on(self, choice: EngineChoice) -> Callable[..., Tensor]:
+        resnet = self._embedding.model_.resnet
+        return on_engine(ResNetFrames(resnet), choice, (torch.zeros(2, 200, N_MELS),), ((-1, -1, N_MELS),))
 
 
 def segmentation_batch(device: str) -> int:

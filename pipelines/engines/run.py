@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipelines.engines.select import EngineChoice, Precision
 
@@ -11,7 +11,7 @@ DTYPES: dict[Precision, torch.dtype] = {"bfloat16": torch.bfloat16, "float16": t
 
 
 def on_engine(
-    network: nn.Module,
+    network: Callable[..., Tensor],
     choice: EngineChoice,
     examples: Sequence[Tensor],
     shapes: Sequence[Sequence[int]],
@@ -19,7 +19,7 @@ def on_engine(
     """The network as a function of tensors, float32 in and out.
 
     Args:
-        network: On its device, for answering only.
+        network: A module, or a function of tensors; on its device, for answering only.
         choice: From `pipelines.engines.select.choose`.
         examples: One input per argument, to trace the network with.
         shapes: Of each input, -1 where a dimension varies.
@@ -39,7 +39,7 @@ def on_engine(
 class Autocast:
     """A torch network whose products and convolutions are computed in fewer bits."""
 
-    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+    def __init__(self, network: Callable[..., Tensor], dtype: torch.dtype) -> None:
         self._network, self._dtype = network, dtype
 
     def __call__(self, *inputs: Tensor) -> Tensor:

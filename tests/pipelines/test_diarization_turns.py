@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyannote.audio.pipelines.clustering import VBxClustering
@@ -174,6 +175,21 @@ def test_spans_of_a_recording_say_together_what_the_whole_says(diarizer: Diarize
     np.testing.assert_array_equal(together.speech, whole.speech)
     np.testing.assert_array_equal(together.windows, whole.windows)
     np.testing.assert_allclose(together.embeddings, whole.embeddings, rtol=1e-4, atol=1e-5)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 12), st.integers(0, 2**32 - 1), st.floats(1e-4, 0.5))
+def test_the_resnets_input_is_what_pyannote_computes_of_each_window(
+    diarizer: Diarizer, windows: int, seed: int, loudness: float
+) -> None:
+    analyzer = diarizer.windows
+    length = (windows - 1) * analyzer.hop + analyzer.window
+    samples = torch.randn(length, generator=torch.Generator().manual_seed(seed)) * loudness
+    clips = samples.unfold(0, analyzer.window, analyzer.hop).unsqueeze(1)
+
+    expected = analyzer._embedding.model_.compute_fbank(clips)
+
+    torch.testing.assert_close(analyzer._features(samples), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_progress_is_told_window_by_window_to_the_end(diarizer: Diarizer) -> None:
