@@ -81,7 +81,7 @@ def measure(key: ModelKey, hours: float, every: int) -> list[str]:
 def stand_in(diarizer: Any, voices: np.ndarray, generator: np.random.Generator, every: int) -> None:
     """Let simulated people talk in the recording: noise has nobody in it. The first batch is all computed."""
     windows = diarizer.windows
-    infer, embed = windows._segmentation.infer, windows._embedding
+    infer, embed = windows._segmentation.infer, windows._embed
     steps = {name: itertools.chain([1], itertools.repeat(every)) for name in ("segmented", "embedded")}
 
     def segmented(clips: Any) -> np.ndarray:
@@ -92,18 +92,15 @@ def stand_in(diarizer: Any, voices: np.ndarray, generator: np.random.Generator, 
             window[:first, 0] = window[first:second, 1] = window[second - 10 :, 0] = 1
         return speech
 
-    class Embedding:
-        dimension = voices.shape[1]
+    def embedded(features: Any, masks: Any) -> np.ndarray:
+        step = next(steps["embedded"])
+        embed(features[::step], masks[::step])
+        who = generator.integers(len(voices), size=(len(features), 3))
+        noise = generator.normal(size=(*who.shape, voices.shape[1]))
+        heard: np.ndarray = (voices[who] + SPREAD * noise).astype(np.float32)
+        return heard
 
-        def __call__(self, clips: Any, masks: Any) -> np.ndarray:
-            step = next(steps["embedded"])
-            embed(clips[::step], masks=masks[::step])
-            who = generator.integers(len(voices), size=(len(clips), 3))
-            noise = generator.normal(size=(*who.shape, self.dimension))
-            heard: np.ndarray = (voices[who] + SPREAD * noise).astype(np.float32)
-            return heard
-
-    windows._segmentation.infer, windows._embedding = segmented, Embedding()
+    windows._segmentation.infer, windows._embed = segmented, embedded
 
 
 def main() -> None:

@@ -79,8 +79,6 @@ class Batcher(Generic[Item, Result]):
         is_out_of_memory: Whether an error of `run` means that the batch was too large for the device.
         best_items: Items of a batch at most, where `tunables` leave it open.
         on_batch: Told of each batch that was answered, after its callers were; it must not raise.
-        on_left: Told after each batch, also one that failed, the seconds of the items that wait now; it must
-            not raise.
     """
 
     def __init__(
@@ -92,7 +90,6 @@ class Batcher(Generic[Item, Result]):
         is_out_of_memory: Callable[[BaseException], bool] = lambda _: False,
         best_items: int = 32,
         on_batch: Callable[[BatchReport], None] = lambda _: None,
-        on_left: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._run = run
         self._cost = cost
@@ -100,7 +97,6 @@ class Batcher(Generic[Item, Result]):
         self._is_out_of_memory = is_out_of_memory
         self._best_items = best_items
         self._on_batch = on_batch
-        self._on_left = on_left
         self._budget_s = tunables.max_batch_s
         self._waiting: list[_Waiting[Item, Result]] = []
         self._arrived = asyncio.Event()
@@ -188,7 +184,6 @@ class Batcher(Generic[Item, Result]):
                     for waiting in self._running:
                         _fail(waiting, _as_vox(error))
             self._running = []
-            self._on_left(self.load()[1])
             if not self._waiting:
                 self._arrived.clear()
 

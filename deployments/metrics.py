@@ -27,7 +27,7 @@ class ModelMetrics:
             "How long the oldest recording of a batch waited.",
             boundaries=SECONDS,
         )
-        self._backlog = Gauge("voxgraph_backlog_audio_seconds", "Seconds of audio that wait.")
+        self._backlog = Gauge("voxgraph_backlog_audio_seconds", "Seconds of audio that wait or run.")
 
     def record(self, batch: BatchReport) -> None:
         """Count one batch."""
@@ -37,8 +37,8 @@ class ModelMetrics:
         self._model.observe(batch.ran_s)
         self._age.observe(batch.waited_s)
 
-    def left(self, seconds: float) -> None:
-        """Take down how much audio waits."""
+    def in_hand(self, seconds: float) -> None:
+        """Take down how much audio waits or runs."""
         self._backlog.set(seconds)
 
 

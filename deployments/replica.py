@@ -171,9 +171,12 @@ class ModelReplica(Generic[Item, Result]):
             self._running_batcher().reconfigure(self._tunables)
 
     async def check_health(self) -> None:
-        """Fail, so that Serve replaces the replica, when the batcher's loop is dead."""
+        """Say what is in hand; fail, so that Serve replaces the replica, when the batcher's loop is dead."""
         if self._failure is None:
-            self._running_batcher().check_alive()
+            batcher = self._running_batcher()
+            # Here, since Serve comes by for ever: Ray forgets a gauge that is not set anew.
+            self._metrics.in_hand(batcher.load()[1])
+            batcher.check_alive()
 
     def _check_loaded(self) -> None:
         if self._failure is not None:
@@ -199,7 +202,6 @@ class ModelReplica(Generic[Item, Result]):
                 is_out_of_memory=_is_out_of_memory,
                 best_items=self._info.batch_items,
                 on_batch=self._metrics.record,
-                on_left=self._metrics.left,
             )
         return self._batcher
 

@@ -40,14 +40,13 @@ def total(recorded: Recorded, name: str) -> float:
     return sum(value for value, _ in recorded.get(name, []))
 
 
-async def test_batches_are_counted_with_their_padding_and_leave_no_backlog(recorded: Recorded) -> None:
+async def test_batches_are_counted_with_their_padding(recorded: Recorded) -> None:
     model = ModelMetrics()
     batcher = Batcher[float, float](
         run=lambda items: items,
         cost=lambda item: item,
         tunables=BatchTunables(max_batch_items=3),
         on_batch=model.record,
-        on_left=model.left,
     )
 
     await asyncio.gather(*(batcher.submit(seconds) for seconds in (2.0, 3.0, 4.0, 1.0)))
@@ -56,7 +55,6 @@ async def test_batches_are_counted_with_their_padding_and_leave_no_backlog(recor
     assert total(recorded, "voxgraph_padding_seconds") == 3.0  # 3 x 3 s for 1, 2 and 3 s, then 4 s alone
     assert [items for items, _ in recorded["voxgraph_batch_items"]] == [3, 1]
     assert len(recorded["voxgraph_model_seconds"]) == len(recorded["voxgraph_queue_age_seconds"]) == 2
-    assert [left for left, _ in recorded["voxgraph_backlog_audio_seconds"]] == [4.0, 0.0]
 
 
 def test_a_batch_without_padding_is_no_error_of_the_counter() -> None:

@@ -96,6 +96,23 @@ async def test_a_checkpoint_that_does_not_load_is_answered_with_its_cause() -> N
     await replica.check_health()
 
 
+async def test_what_is_in_hand_is_told_at_each_look_at_the_replicas_health(
+    pipeline: Mean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = MeanReplica(pipeline)
+    told: list[float] = []
+    monkeypatch.setattr(replica._metrics, "in_hand", told.append)
+
+    await replica.check_health()
+    answer = asyncio.create_task(replica.answer(noise(2)))
+    await asyncio.sleep(0)
+    await replica.check_health()
+    await answer
+    await replica.check_health()
+
+    assert told == [0.0, 2.0, 0.0]
+
+
 async def test_a_warm_up_that_fails_is_a_failed_start() -> None:
     class Bad(Mean):
         def __call__(self, items: list[Waveform]) -> list[float]:
