@@ -12,6 +12,7 @@ from benchmarks.recordings import clip, wav
 from pipelines.results import Waveform
 
 BOUNDARY = "voxgraph-benchmark"
+HEADERS = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,7 @@ async def arrivals(per_s: float, seconds: float) -> AsyncIterator[None]:
 
 async def post(client: httpx2.AsyncClient, ask: Ask, body: bytes) -> httpx2.Response:
     """Send one request."""
-    content_type = f"multipart/form-data; boundary={BOUNDARY}"
-    return await client.post(ask.path, content=body, headers={"content-type": content_type})
+    return await client.post(ask.path, content=body, headers=HEADERS)
 
 
 @contextlib.asynccontextmanager

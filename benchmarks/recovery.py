@@ -10,7 +10,7 @@ import time
 
 import httpx2
 
-from benchmarks.load import BOUNDARY, Ask
+from benchmarks.load import HEADERS, Ask
 from benchmarks.report import cpu_name, table
 from benchmarks.results import WRITE_HELP, publish
 from benchmarks.servers import BUILD, DEMO_CONFIG, Server, graph_server, running
@@ -36,11 +36,10 @@ def answered(server: Server, ask: Ask, since: float) -> float:
     Raises:
         TimeoutError: There is none within `PATIENCE_S`.
     """
-    headers = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
     with httpx2.Client(base_url=server.url, timeout=PATIENCE_S) as client:
         while time.monotonic() - since < PATIENCE_S:
             try:
-                if client.post(ask.path, content=ask.body(), headers=headers).status_code == 200:
+                if client.post(ask.path, content=ask.body(), headers=HEADERS).status_code == 200:
                     return time.monotonic() - since
             except httpx2.HTTPError:
                 pass

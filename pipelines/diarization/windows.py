@@ -101,7 +101,7 @@ class WindowAnalyzer:
         embeddings = np.zeros((len(windows), self._embedding.dimension), np.float32)
         masks = used_masks(speech, self._minimum_frames)
         voiced = np.unique(windows)
-        features = self._features(samples)
+        features = self._features(samples) if len(voiced) else torch.empty(0)
         for start in range(0, len(voiced), self._batch):
             batch = voiced[start : start + self._batch]
             found = self._embed(features[batch], torch.from_numpy(masks[batch]))
