@@ -17,7 +17,7 @@ from scipy.cluster import hierarchy
 from config.settings import CheckpointSource, ModelKey, SpeakerCount
 from pipelines.checkpoints import locate
 from pipelines.chunking import CONVERSATION_HOP, CONVERSATION_WINDOW, conversation_parts
-from pipelines.diarization import Diarizer, clustering, turns
+from pipelines.diarization import Diarizer, clustering, linkage, turns
 from pipelines.diarization.windows import joined
 from pipelines.results import Turn, WindowFindings
 
@@ -118,7 +118,7 @@ def test_turns_are_those_of_pyannote(
     if in_blocks:
         for module, name, value in (
             (clustering, "DISTANCES_UP_TO", 3), (clustering, "BLOCK", 7),
-            (clustering, "CELLS", 50), (turns, "BLOCK", 100),
+            (clustering, "CELLS", 50), (linkage, "BLOCK", 7), (linkage, "SEARCHED", 2), (turns, "BLOCK", 100),
         ):  # fmt: skip
             monkeypatch.setattr(module, name, value)
 
@@ -142,23 +142,6 @@ def test_turns_are_those_of_pyannote(
             assert list(found.turns) == pyannotes(diarizer, speech, embeddings, speakers)
 
     check()
-
-
-def test_linkage_without_distances_is_scipys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clustering, "DISTANCES_UP_TO", 10)
-    generator = np.random.default_rng(0)
-    for voices in (1, 4, 30):
-        means = generator.normal(size=(voices, 32))
-        vectors = means[generator.integers(voices, size=300)] + 0.5 * generator.normal(size=(300, 32))
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        expected = hierarchy.linkage(vectors, "centroid", "euclidean")
-
-        found = clustering.linkage(vectors, "centroid", "euclidean")
-
-        np.testing.assert_allclose(found[:, 2:], expected[:, 2:], atol=1e-9)
-        for threshold in np.arange(0.2, 1.4, 0.05):
-            clusters = hierarchy.fcluster(found, threshold, "distance")
-            assert (clusters == hierarchy.fcluster(expected, threshold, "distance")).all()
 
 
 def test_spans_of_a_recording_say_together_what_the_whole_says(diarizer: Diarizer) -> None:
