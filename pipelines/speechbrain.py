@@ -4,29 +4,9 @@ It imports its training loop with everything else, and that a sampler of batches
 distribution of ``scipy.stats``, whose import takes longer than all of SpeechBrain; nothing here trains by it.
 """
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import ModuleType
+from pipelines.stand_ins import stand_ins
 
-
-@contextmanager
-def _without_distributions() -> Iterator[None]:
-    """While the block runs, importing ``scipy.stats`` finds a stand-in; the real one stays."""
-    name = "scipy.stats"
-    if name in sys.modules:
-        yield
-        return
-    stand_in = ModuleType(name)
-    stand_in.lognorm = None  # type: ignore[attr-defined]
-    sys.modules[name] = stand_in
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-
-
-with _without_distributions():
+with stand_ins({"scipy.stats": {"lognorm": None}}):
     from speechbrain.lobes.features import Fbank
     from speechbrain.lobes.models.ECAPA_TDNN import (
         ECAPA_TDNN,

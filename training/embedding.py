@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pyannote.audio.models.embedding.wespeaker import WeSpeakerResNet34
 from speechbrain.lobes.models.ECAPA_TDNN import Classifier
 from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from config.checkpoints import CHECKPOINTS, DiarizationArchitecture
 from config.settings import ModelKey, Size
 from pipelines.diarization import build_embedding
+from pipelines.pyannote import WeSpeakerResNet34
 from training.augmentation import augmented
 from training.conversations import CONVERSATION_S, Conversation, activity, by_speaker, converse
 from training.corpus import Clip

@@ -9,9 +9,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from pyannote.audio.core.plda import PLDA
-from pyannote.audio.pipelines import clustering as pyannotes
-from pyannote.audio.pipelines.clustering import AgglomerativeClustering, VBxClustering
 from scipy.cluster import hierarchy
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
@@ -19,6 +16,8 @@ from scipy.special import logsumexp
 from sklearn.cluster import KMeans
 
 from pipelines.diarization.linkage import centroid_linkage
+from pipelines.pyannote import PLDA, AgglomerativeClustering, VBxClustering
+from pipelines.pyannote import clustering as pyannotes
 from pipelines.results import WindowFindings
 from pipelines.speaker_bounds import Bounds
 

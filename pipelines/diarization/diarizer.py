@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pyannote.audio.core.plda import PLDA
-from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
 from pyannote.core import Annotation, SlidingWindow
 
 from config.checkpoints import DiarizationArchitecture
@@ -20,6 +18,7 @@ from pipelines.diarization.turns import Timeline, activations, annotated, loudes
 from pipelines.diarization.windows import Progress, WindowAnalyzer, segmentation_batch
 from pipelines.engines.select import Network, choose
 from pipelines.errors import CheckpointError
+from pipelines.pyannote import PLDA, SpeakerDiarization
 from pipelines.results import DiarizationResult, Turn, Waveform, WindowFindings
 from pipelines.speaker_bounds import bounds_of
 

@@ -6,16 +6,21 @@ pyannote loads its checkpoints with full pickle and imports the class that a che
 
 from pathlib import Path
 
-from pyannote.audio.core.task import Problem, Resolution, Specifications
-from pyannote.audio.models.embedding.wespeaker import WeSpeakerResNet34
-from pyannote.audio.models.embedding.wespeaker.resnet import BasicBlock, ResNet
-from pyannote.audio.models.segmentation import PyanNet
 from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
 from config.checkpoints import DiarizationArchitecture
 from pipelines.checkpoints import load_data
 from pipelines.errors import CheckpointError
+from pipelines.pyannote import (
+    BasicBlock,
+    Problem,
+    PyanNet,
+    ResNet,
+    Resolution,
+    Specifications,
+    WeSpeakerResNet34,
+)
 
 SAFE_CLASSES = [Problem, Resolution, Specifications, TorchVersion]
 """What pyannote's checkpoints hold beside tensors: enumerations and one record."""

@@ -10,14 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from pyannote.audio.core.inference import Inference
-from pyannote.audio.pipelines.speaker_verification import PyannoteAudioPretrainedSpeakerEmbedding
 from torch import Tensor
 
 from pipelines.chunking import PART_WINDOWS
 from pipelines.diarization.networks import N_MELS, ResNetFrames
 from pipelines.engines.run import on_engine
 from pipelines.engines.select import EngineChoice
+from pipelines.pyannote import Inference, PyannoteAudioPretrainedSpeakerEmbedding
 from pipelines.results import Waveform, WindowFindings
 
 Progress = Callable[[int, int], None]

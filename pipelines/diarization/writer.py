@@ -1,9 +1,9 @@
 """Write the layouts of the two diarization checkpoints, with weights from torch's generator."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import lightning
 import numpy as np
 import torch
 import yaml
@@ -57,8 +57,8 @@ def save_network(model: Any, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = {
         "state_dict": model.state_dict(),
-        model.CHECKPOINT_HYPER_PARAMS_KEY: dict(model.hparams),
-        "pytorch-lightning_version": lightning.__version__,
+        "hyper_parameters": dict(model.hparams),
+        "pytorch-lightning_version": version("lightning"),
     }
     model.on_save_checkpoint(checkpoint)
     torch.save(checkpoint, folder / "pytorch_model.bin")

@@ -13,10 +13,20 @@ def test_it_starts_without_torch(module: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
-def test_a_replica_is_spared_distributions_that_are_there_for_who_wants_them() -> None:
-    code = (
-        "import pipelines.language, sys; assert 'scipy.stats' not in sys.modules; "
-        "import scipy.stats; assert scipy.stats.lognorm.mean(1.0) > 1"
-    )
+@pytest.mark.parametrize(
+    ("module", "training", "use"),
+    [
+        ("pipelines.language", ("scipy.stats",), "import scipy.stats; scipy.stats.lognorm.mean(1.0)"),
+        (
+            "pipelines.diarization",
+            ("lightning", "torchmetrics", "torch._dynamo"),
+            "import lightning, torchmetrics; lightning.Trainer, torchmetrics.Metric",
+        ),
+    ],
+)
+def test_a_replica_is_spared_what_is_there_for_who_trains(
+    module: str, training: tuple[str, ...], use: str
+) -> None:
+    code = f"import {module}, sys; assert not {set(training)} & set(sys.modules), 'imported'; {use}"
 
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120)
