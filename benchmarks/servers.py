@@ -2,9 +2,7 @@
 
 import contextlib
 import os
-import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ from typing import Any
 import psutil
 import yaml
 
+from benchmarks.processes import free_port, kind_of
 from config.settings import ModelKey, Size
 from deployments.graph import NAMES, SHARED
 
@@ -190,22 +189,3 @@ def write_graph_config(
     config = {"proxy_location": "HeadOnly", "http_options": http, "applications": [application]}
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     return path
-
-
-def kind_of(command: Sequence[str]) -> str:
-    """What a process is, from its command line."""
-    text = " ".join(command)
-    if replica := re.search(r"ray::ServeReplica:\w+:(\w+)", text):
-        return replica.group(1)
-    if actor := re.search(r"ray::(\w+)", text):
-        return actor.group(1)
-    if module := re.search(r"-m (\S+)", text):
-        return module.group(1)
-    return Path(command[0]).name if command else "ended"
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

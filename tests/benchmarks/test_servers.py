@@ -6,7 +6,8 @@ from pathlib import Path
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from benchmarks.servers import Server, kind_of, running, write_graph_config
+from benchmarks.processes import kind_of
+from benchmarks.servers import Server, running, write_graph_config
 from benchmarks.workloads import ALL, all_workloads, quick
 from config.settings import GraphSettings, ModelKey, Size
 

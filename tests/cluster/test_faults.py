@@ -10,7 +10,6 @@ import httpx2
 import prometheus
 import pytest
 from faulty import DEADLINE_S, HANGS_S, KILLS_S, RAISES_S, config
-from launched import replica_title
 from ledger import CUT, HUNG, RIGHT, UNREACHABLE, WRONG, Ledger
 from nodes import NODE, Cluster, three_nodes
 from ray.serve.schema import ServeDeploySchema
@@ -19,7 +18,7 @@ from deployments.launcher import deploy
 
 BACK_WITHIN_S = 60.0
 CALLERS, PAUSE_S = 4, 0.2
-MODEL, CACHE, STATISTICS, INGRESS = map(replica_title, ("Language", "Cache", "Statistics", "Ingress"))
+MODEL, CACHE, STATISTICS, INGRESS = "Language", "Cache", "Statistics", "Ingress"
 CONTROLLER, PROXY = "ServeController", "ProxyActor"
 BEHIND_THE_INGRESS = [
     *[MODEL, MODEL, CACHE, MODEL, MODEL, STATISTICS, MODEL] * 6, *[CONTROLLER, NODE] * 2,

@@ -17,10 +17,10 @@ from closeness import relative_difference
 from hub import serving
 from hypothesis import given
 from hypothesis import strategies as st
-from launched import free_port
 from safetensors.torch import save
 from torch import nn
 
+from benchmarks.processes import free_port
 from config.checkpoints import CHECKPOINTS, CheckpointFile, CheckpointPart
 from config.settings import CheckpointSource, ModelKey, Size
 from pipelines.checkpoint_writer import write_checkpoint

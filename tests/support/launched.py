@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,19 +15,10 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.processes import free_port, kind_of
+
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 500
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def replica_title(deployment: str) -> str:
-    """What Ray calls the processes of a deployment of the graph."""
-    return f"ServeReplica:voxgraph:{deployment}"
 
 
 @dataclass
@@ -65,8 +55,7 @@ class Launched:
         return [parent, *parent.children(recursive=True)]
 
     def replicas(self, deployment: str) -> list[psutil.Process]:
-        title = replica_title(deployment)
-        return [process for process in self.processes() if title in " ".join(process.cmdline())]
+        return [process for process in self.processes() if kind_of(process.cmdline()) == deployment]
 
     @contextlib.contextmanager
     def driver(self) -> Iterator[None]:

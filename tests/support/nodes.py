@@ -16,6 +16,8 @@ import psutil
 import yaml
 from launched import Launched, running
 
+from benchmarks.processes import kind_of
+
 NODE = "a node"
 NICENESS = "10"
 """A node that starts takes the cores of this machine, which it would not have of its own."""
@@ -41,28 +43,28 @@ class Cluster:
             env=os.environ | {"RAY_AUTH_MODE": "token"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def processes(self, name: str) -> list[psutil.Process]:
-        """Ray's processes whose command line has a name, the oldest first."""
+    def processes(self, kind: str) -> list[psutil.Process]:
+        """Ray's processes of a kind, the oldest first."""
         found = []
         for root in (self.head.process.pid, *(node.pid for node in self._nodes)):
             for process in psutil.Process(root).children(recursive=True):
                 try:
-                    if name in " ".join(process.cmdline()):
+                    if kind_of(process.cmdline()) == kind:
                         found.append(process)
                 except (psutil.NoSuchProcess, psutil.ZombieProcess):
                     continue
         return sorted(found, key=lambda process: process.create_time())
 
-    def kill(self, name: str) -> bool:
-        """SIGKILL to the oldest process of a name, or to all of the oldest node: whether there was one.
+    def kill(self, kind: str) -> bool:
+        """SIGKILL to the oldest process of a kind, or to all of the oldest node: whether there was one.
 
         A node that is killed gets another in its place.
         """
-        if name == NODE:
+        if kind == NODE:
             end_tree(self._nodes.pop(0))
             self._nodes.append(self._start())
             return True
-        found = self.processes(name)[:1]
+        found = self.processes(kind)[:1]
         for process in found:
             process.kill()
         return bool(found)
