@@ -21,6 +21,7 @@ from config.settings import ChunkOptions, GraphSettings, IngressTunables, ModelK
 from deployments.api.analyzer import TASKS, AccentModel, Analysis, GraphHealth, SpeakerResult, Task
 from deployments.api.app import create_app
 from deployments.calls import Deadline, call, call_all, side_by_side
+from deployments.memory import give_back_for_ever
 from deployments.metrics import IngressMetrics
 from deployments.shared import Shared, SharedHandles, key_of
 from pipelines.audio import SAMPLE_RATE_HZ
@@ -88,6 +89,7 @@ class Ingress:
         self.shared = Shared(shared, self._tunables.accent_deadline_s)
         self.diarization_model = settings.diarization
         self._metrics = IngressMetrics()
+        give_back_for_ever()
         self._infos: dict[ModelKey, tuple[float, ModelInfo]] = {}
 
     def __serve_build_asgi_app__(self) -> FastAPI:

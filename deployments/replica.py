@@ -16,6 +16,7 @@ import ray
 from config.settings import DEMO, BatchTunables, EngineOptions, GraphSettings, ModelKey
 from deployments.batching import Batcher, BatcherStats
 from deployments.calibration import best_batch
+from deployments.memory import give_back_for_ever
 from deployments.metrics import ModelMetrics
 from deployments.scaling import stats
 from pipelines.audio import SAMPLE_RATE_HZ
@@ -83,6 +84,7 @@ class ModelReplica(Generic[Item, Result]):
         self._batcher: Batcher[Item, Result] | None = None
         self._tunables = BatchTunables()
         self._metrics = ModelMetrics()
+        give_back_for_ever()
         # Importing torch makes a million objects that stay: collecting them costs a tenth of the start.
         gc.disable()
         try:

@@ -1,0 +1,30 @@
+"""Freed memory goes back to the system.
+
+glibc keeps it for the next allocation; where sizes vary, as recordings do, that is in ever more pieces.
+"""
+
+import ctypes
+import threading
+import time
+from functools import cache
+
+EVERY_S = 30.0
+
+
+@cache
+def give_back_for_ever() -> None:
+    """Return what is free again and again, from a thread of this process; one is enough."""
+    threading.Thread(target=_give_back_for_ever, name="give back memory", daemon=True).start()
+
+
+def give_back() -> None:
+    """Return what is free: some ten milliseconds. Only glibc needs it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _give_back_for_ever() -> None:
+    while True:
+        time.sleep(EVERY_S)
+        give_back()
