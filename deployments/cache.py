@@ -34,6 +34,8 @@ class Taken:
     lease: str | None = None
     pending: bool = False
     """Somebody is computing it still: ask again."""
+    apart: bool = False
+    """There is a value, which was put to be fetched apart."""
 
 
 class Cache:
@@ -46,11 +48,12 @@ class Cache:
     def __init__(self, leases: Leases | None = None) -> None:
         self._tunables = CacheTunables()
         self._leases = leases or Leases()
-        self._values: OrderedDict[str, Any] = OrderedDict()
+        self._values: OrderedDict[str, tuple[Any, bool]] = OrderedDict()
+        """And whether each is fetched apart."""
         self._keys: dict[str, str] = {}
         """Of each lease."""
         self._pending: dict[str, asyncio.Future[Taken | None]] = {}
-        """What a computation ends with: its value, or None where it failed."""
+        """What a computation ends with, or None where it failed."""
         self._hits = 0
         self._misses = 0
 
@@ -66,7 +69,7 @@ class Cache:
             if key in self._values:
                 self._values.move_to_end(key)
                 self._hits += 1
-                return Taken(self._values[key])
+                return _taken(*self._values[key])
             self._lapse()
             if key not in self._pending:
                 return Taken(lease=self._lease(key))
@@ -82,15 +85,26 @@ class Cache:
         """Say that the computation goes on."""
         self._leases.renew(lease)
 
-    async def put(self, lease: str, value: Any) -> None:
-        """Keep what was computed; under a lease that lapsed it is as good as any other."""
+    async def fetch(self, key: str) -> Any:
+        """A value that was put to be fetched apart; None where it is there no more."""
+        value, _ = self._values.get(key, (None, True))
+        return value
+
+    async def put(self, lease: str, value: Any, apart: bool = False) -> None:
+        """Keep what was computed; under a lease that lapsed it is as good as any other.
+
+        Args:
+            lease: Of `take`.
+            value: Not None.
+            apart: Whether `take` only says that it is there: it is too large for the way that answers take.
+        """
         key = self._keys.get(lease)
         if key is None:
             return
         if self._tunables.max_entries:
-            self._values[key] = value
+            self._values[key] = value, apart
             self._trim()
-        self._end(lease, Taken(value))
+        self._end(lease, _taken(value, apart))
 
     async def give_up(self, lease: str) -> None:
         """Let the next in line compute."""
@@ -130,3 +144,7 @@ class Cache:
     def _trim(self) -> None:
         while len(self._values) > self._tunables.max_entries:
             self._values.popitem(last=False)
+
+
+def _taken(value: Any, apart: bool) -> Taken:
+    return Taken(apart=True) if apart else Taken(value)

@@ -20,7 +20,7 @@ from ray.serve.handle import DeploymentHandle
 from config.settings import ChunkOptions, GraphSettings, IngressTunables, ModelKey, SpeakerCount
 from deployments.api.analyzer import TASKS, AccentModel, Analysis, GraphHealth, SpeakerResult, Task
 from deployments.api.app import create_app
-from deployments.calls import Deadline, call, call_all, side_by_side
+from deployments.calls import DIRECT_BYTES, Deadline, call, call_all, direct, side_by_side
 from deployments.memory import give_back_for_ever
 from deployments.metrics import IngressMetrics
 from deployments.shared import Shared, SharedHandles, key_of
@@ -62,15 +62,16 @@ INFO_KEPT_S = 10.0
 
 
 class Clip:
-    """A recording that several models may read: one copy in the object store, made when one asks for it."""
+    """A recording that several models may read: a long one from the object store, put there when one asks."""
 
     def __init__(self, waveform: Waveform) -> None:
         self.waveform = waveform
+        self.is_short: bool = waveform.nbytes <= DIRECT_BYTES
 
     @cached_property
-    def reference(self) -> "ray.ObjectRef[Waveform]":
-        """Where the models read it."""
-        return ray.put(self.waveform)
+    def sent(self) -> "Waveform | ray.ObjectRef[Waveform]":
+        """What a handle is given."""
+        return self.waveform if self.is_short else ray.put(self.waveform)
 
 
 @serve.ingress()
@@ -86,6 +87,7 @@ class Ingress:
         self._settings = settings
         self._tunables = IngressTunables()
         self._models = models
+        self._direct: Models = {key: direct(handle) for key, handle in models.items()}
         self.shared = Shared(shared, self._tunables.accent_deadline_s)
         self.diarization_model = settings.diarization
         self._metrics = IngressMetrics()
@@ -213,7 +215,7 @@ class Ingress:
 
         async def ask(key: ModelKey) -> None:
             try:
-                status: ReplicaStatus = await call(lambda: self._models[key].status.remote(), deadline)
+                status: ReplicaStatus = await call(lambda: self._direct[key].status.remote(), deadline)
             except VoxError as error:
                 health.failed[key] = error.detail
             else:
@@ -233,7 +235,7 @@ class Ingress:
             raise ModelUnavailable(f"Model {model} is not part of this graph.")
         said_at, info = self._infos.get(model, (-INFO_KEPT_S, None))
         if info is None or time.monotonic() - said_at >= INFO_KEPT_S:
-            info = await call(lambda: self._models[model].info.remote(), Deadline.after(INFO_DEADLINE_S))
+            info = await call(lambda: self._direct[model].info.remote(), Deadline.after(INFO_DEADLINE_S))
             self._infos[model] = time.monotonic(), info
         return info
 
@@ -295,13 +297,12 @@ class Ingress:
     ) -> DiarizationResult:
         """Turns of a recording: a short one in one call, a long one in parts over all replicas."""
         bounds_of(speakers)  # what is refused in the end is refused before the work
-        handle = self._models[self.diarization_model]
         parts = conversation_parts(len(clip.waveform))
         if len(parts) == 1:
-            whole: DiarizationResult = await call(
-                lambda: handle.diarize.remote(clip.reference, speakers), deadline
-            )
+            ask = self._handle(self.diarization_model, clip).diarize
+            whole: DiarizationResult = await call(lambda: ask.remote(clip.sent, speakers), deadline)
             return whole
+        handle = self._models[self.diarization_model]
         starts = [lambda s=start, e=end: handle.windows.remote(clip.waveform[s:e]) for start, end in parts]
         findings = await call_all(starts, deadline, self._tunables.diarization_window, done)
         result: DiarizationResult = await call(
@@ -313,7 +314,8 @@ class Ingress:
         self, clip: Clip, options: ChunkOptions, deadline: Deadline
     ) -> tuple[DeepfakeChunk, ...]:
         cuts = chunk_spans(len(clip.waveform), options)
-        handle = self._models[ModelKey.DEEPFAKE]
+        chunk = Clip(clip.waveform[slice(*cuts[0])])
+        handle = self._handle(ModelKey.DEEPFAKE, chunk)
         starts = [lambda s=start, e=end: handle.answer.remote(clip.waveform[s:e]) for start, end in cuts]
         scores = await call_all(starts, deadline, self._tunables.chunk_window)
         return tuple(
@@ -322,7 +324,12 @@ class Ingress:
         )
 
     async def _ask(self, model: ModelKey, clip: Clip, deadline: Deadline) -> Any:
-        return await call(lambda: self._models[model].answer.remote(clip.reference), deadline)
+        ask = self._handle(model, clip).answer
+        return await call(lambda: ask.remote(clip.sent), deadline)
+
+    def _handle(self, model: ModelKey, clip: Clip) -> DeploymentHandle:
+        """By which a model is given a recording."""
+        return (self._direct if clip.is_short else self._models)[model]
 
     async def _answer(
         self,

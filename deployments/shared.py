@@ -7,6 +7,7 @@ answered without them.
 import asyncio
 import contextlib
 import hashlib
+import pickle
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.admission import QueueStatus
 from deployments.cache import LOOK_S, CacheInfo, Taken
-from deployments.calls import Deadline, call
+from deployments.calls import DIRECT_BYTES, Deadline, call, direct
 from deployments.leases import renewing
 from deployments.metrics import CacheMetrics
 from deployments.statistics import CleanupStatus, Count, Counts
@@ -56,7 +57,11 @@ class Shared:
 
     def __init__(self, handles: SharedHandles, place_deadline_s: float) -> None:
         self.place_deadline_s = place_deadline_s
-        self._handles = handles
+        self._cache, self._admission, self._statistics = (
+            direct(handle) for handle in (handles.cache, handles.admission, handles.statistics)
+        )
+        self._large = handles.cache
+        """For values that do not go directly."""
         self._metrics = CacheMetrics()
         self._cache_back_at = 0.0
         """When the cache is asked again, in the time of the event loop."""
@@ -79,20 +84,23 @@ class Shared:
         Raises:
             VoxError: What `compute` raises; it is not kept.
         """
-        cache, taken = self._handles.cache, await self._taken(key, deadline)
+        taken = await self._taken(key, deadline)
         if taken is None:
             return await self._timed(question, compute)
         self._metrics.looked(question, hit=taken.lease is None)
         if taken.lease is None:
-            value: T = taken.value
+            value: T = pickle.loads(taken.value)
             return value
         try:
-            async with renewing(lambda: cache.renew.remote(taken.lease)):
+            async with renewing(lambda: self._cache.renew.remote(taken.lease)):
                 value = await self._timed(question, compute)
         except BaseException:
-            self._later(lambda: cache.give_up.remote(taken.lease))
+            self._later(lambda: self._cache.give_up.remote(taken.lease))
             raise
-        self._later(lambda: cache.put.remote(taken.lease, value))
+        data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        large = len(data) > DIRECT_BYTES
+        cache = self._large if large else self._cache
+        self._later(lambda: cache.put.remote(taken.lease, data, large))
         return value
 
     async def _taken(self, key: str, deadline: Deadline) -> Taken | None:
@@ -105,7 +113,10 @@ class Shared:
         while loop.time() >= self._cache_back_at:
             soon = Deadline.after(min(CACHE_ANSWERS_S, deadline.left()))
             try:
-                taken: Taken = await call(lambda: self._handles.cache.take.remote(key), soon)
+                taken: Taken = await call(lambda: self._cache.take.remote(key), soon)
+                if taken.apart:
+                    value = await call(lambda: self._large.fetch.remote(key), soon)
+                    return None if value is None else Taken(value)
             except (ModelUnavailable, Overloaded, DeadlineExceeded) as error:
                 if isinstance(error, DeadlineExceeded):
                     deadline.left()
@@ -126,7 +137,7 @@ class Shared:
             Overloaded: As many wait as may.
             DeadlineExceeded: The time is over.
         """
-        admission, seconds = self._handles.admission, self.place_deadline_s
+        admission, seconds = self._admission, self.place_deadline_s
         deadline = Deadline.after(seconds)
         lease = await call(lambda: admission.enter.remote(request_id), deadline)
         try:
@@ -146,32 +157,32 @@ class Shared:
     async def counts(self) -> Counts:
         """What all ingress replicas have counted; this one's own to the last request."""
         await self._report()
-        counts: Counts = await self._ask(self._handles.statistics.counts.remote)
+        counts: Counts = await self._ask(self._statistics.counts.remote)
         return counts
 
     async def cache_info(self) -> CacheInfo:
         """Hits, misses and size."""
-        info: CacheInfo = await self._ask(self._handles.cache.info.remote)
+        info: CacheInfo = await self._ask(self._cache.info.remote)
         return info
 
     async def clear_cache(self) -> CacheInfo:
         """Forget every answer; says what there was."""
-        info: CacheInfo = await self._ask(self._handles.cache.clear.remote)
+        info: CacheInfo = await self._ask(self._cache.clear.remote)
         return info
 
     async def queue(self) -> QueueStatus:
         """Who runs and who waits."""
-        status: QueueStatus = await self._ask(self._handles.admission.status.remote)
+        status: QueueStatus = await self._ask(self._admission.status.remote)
         return status
 
     async def cleanup_status(self) -> CleanupStatus:
         """What the janitor looks after."""
-        status: CleanupStatus = await self._ask(self._handles.statistics.cleanup_status.remote)
+        status: CleanupStatus = await self._ask(self._statistics.cleanup_status.remote)
         return status
 
     async def clean(self) -> tuple[int, int]:
         """Delete what is too old in the uploads folder: files, bytes."""
-        deleted: tuple[int, int] = await self._ask(self._handles.statistics.clean.remote)
+        deleted: tuple[int, int] = await self._ask(self._statistics.clean.remote)
         return deleted
 
     async def _ask(self, start: Callable[[], Any]) -> Any:
@@ -204,7 +215,7 @@ class Shared:
             return
         self._requests, self._inferences = {}, {}
         try:
-            await self._ask(lambda: self._handles.statistics.add.remote(counts))
+            await self._ask(lambda: self._statistics.add.remote(counts))
         except BaseException:
             for mine, unsent in ((self._requests, counts.requests), (self._inferences, counts.inferences)):
                 for key, count in unsent.items():

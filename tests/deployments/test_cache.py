@@ -2,7 +2,7 @@
 
 import asyncio
 
-from deployments.cache import Cache
+from deployments.cache import Cache, Taken
 from deployments.leases import Leases
 
 
@@ -102,6 +102,19 @@ async def test_a_caller_who_stops_waiting_leaves_no_trace() -> None:
     await cache.put(lease, 1)
 
     assert (await cache.take("a")).value == 1
+
+
+async def test_what_is_fetched_apart_is_not_in_the_answer() -> None:
+    cache = Cache()
+    lease = await lease_of(cache, "a")
+    waiting = asyncio.create_task(cache.take("a"))
+    await asyncio.sleep(0.01)
+
+    await cache.put(lease, "long", True)
+
+    assert await waiting == await cache.take("a") == Taken(apart=True)
+    assert await cache.fetch("a") == "long"
+    assert await cache.fetch("b") is None
 
 
 async def test_the_least_recently_used_goes_first() -> None:

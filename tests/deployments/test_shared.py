@@ -40,6 +40,7 @@ def gone() -> Any:
         return asyncio.get_running_loop().create_future()
 
     handle = SimpleNamespace(take=SimpleNamespace(remote=remote), asked=0)
+    handle.options = lambda **_: handle
     return handle
 
 
@@ -78,6 +79,19 @@ async def test_what_is_computed_for_longer_than_the_cache_waits_is_computed_once
 
     assert await asyncio.gather(*(asked() for _ in range(5))) == ["en"] * 5
     assert asked.times == 1
+
+
+async def test_an_answer_too_large_for_the_direct_way_is_kept_and_fetched_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared, "DIRECT_BYTES", 4)
+    kept = Cache()
+    asked = Asked(handle(kept), seconds=0.1)
+
+    assert await asyncio.gather(*(asked() for _ in range(3))) == ["en"] * 3
+    assert await asked() == "en"
+    assert asked.times == 1
+    assert (await kept.take("a")).apart
 
 
 async def test_who_waits_for_another_gives_up_at_its_own_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,4 +13,7 @@ def handle(replica: Any) -> Any:
             method = getattr(replica, name)
             return SimpleNamespace(remote=lambda *arguments: asyncio.ensure_future(method(*arguments)))
 
+        def options(self, **_: object) -> "Handle":
+            return self
+
     return Handle()
