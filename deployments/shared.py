@@ -204,9 +204,10 @@ class Shared:
             self._reporting = asyncio.create_task(self._report_later())
 
     async def _report_later(self) -> None:
-        await asyncio.sleep(REPORTED_EVERY_S)
-        with contextlib.suppress(ModelUnavailable, DeadlineExceeded, Overloaded):
-            await self._report()
+        while self._requests or self._inferences:
+            await asyncio.sleep(REPORTED_EVERY_S)
+            with contextlib.suppress(ModelUnavailable, DeadlineExceeded, Overloaded):
+                await self._report()
 
     async def _report(self) -> None:
         """Send what was counted since; where it does not arrive it is sent with the next."""

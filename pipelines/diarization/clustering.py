@@ -138,8 +138,10 @@ def responsibilities(first: np.ndarray, embeddings: np.ndarray, plda: PLDA, fa: 
     Returns:
         How much each embedding belongs to each speaker that is kept: (embeddings, speakers).
     """
-    features = np.concatenate([plda(embeddings[rows]) for rows in _blocks(len(embeddings))])
     phi = plda.phi
+    features = np.empty((len(embeddings), len(phi)))
+    for rows in _blocks(len(embeddings)):
+        features[rows] = plda(embeddings[rows])
     clusters = int(first.max()) + 1
     blocks = list(_blocks(len(features), max(1, CELLS // clusters)))
     prior = np.full(clusters, 1 / clusters)
@@ -147,8 +149,11 @@ def responsibilities(first: np.ndarray, embeddings: np.ndarray, plda: PLDA, fa: 
     off = np.exp(-SMOOTHING) / (1 + (clusters - 1) * np.exp(-SMOOTHING))
     on = off * np.exp(SMOOTHING)
     counts = np.bincount(first, minlength=clusters) * (on - off) + len(first) * off
-    sums = np.tile(off * (features * np.sqrt(phi)).sum(axis=0), (clusters, 1))
-    np.add.at(sums, first, (on - off) * features * np.sqrt(phi))
+    sums = np.zeros((clusters, len(phi)))
+    for rows in _blocks(len(features)):
+        scaled = features[rows] * np.sqrt(phi)
+        sums += off * scaled.sum(axis=0)
+        np.add.at(sums, first[rows], (on - off) * scaled)
     bounds: list[float] = []
     for _ in range(ITERATIONS):
         precision = 1.0 / (1 + fa / fb * counts[:, None] * phi)  # (17)

@@ -11,7 +11,7 @@ from deployments import cache, shared
 from deployments.cache import Cache
 from deployments.calls import Deadline
 from deployments.shared import Shared, SharedHandles
-from deployments.statistics import Statistics
+from deployments.statistics import Counts, Statistics
 from pipelines.errors import DeadlineExceeded
 
 
@@ -104,3 +104,21 @@ async def test_who_waits_for_another_gives_up_at_its_own_deadline(monkeypatch: p
         await asked(deadline_s=0.2)
     assert await first == "en"
     assert asked.times == 1
+
+
+class SlowStatistics(Statistics):
+    async def add(self, counts: Counts) -> None:
+        await asyncio.sleep(0.3)
+        await super().add(counts)
+
+
+async def test_what_is_counted_while_a_report_is_under_way_is_reported_too() -> None:
+    statistics = SlowStatistics()
+    counting = Shared(SharedHandles(handle(Cache()), handle(None), handle(statistics)), place_deadline_s=1.0)
+
+    counting.observe("/diarize", 200, 1.0)
+    await asyncio.sleep(2 * shared.REPORTED_EVERY_S)
+    counting.observe("/diarize", 200, 1.0)
+    await asyncio.sleep(1.0)
+
+    assert (await statistics.counts()).requests["/diarize"].number == 2
