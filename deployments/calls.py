@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from grpc.aio import AioRpcError
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RequestCancelledError
 from ray.serve.handle import DeploymentHandle
@@ -20,7 +21,8 @@ DIRECT_BYTES = 1 << 20
 """The most that goes directly: from there on the object store is as fast, and Ray takes no message of more
 than 4 MiB."""
 
-REPLICA_GONE = (ActorDiedError, ActorUnavailableError)
+REPLICA_GONE = (ActorDiedError, ActorUnavailableError, AioRpcError)
+"""The last where a direct call breaks off in another way than the second tells."""
 REPLICA_DIED = "The model's replica died; it is being replaced."
 
 

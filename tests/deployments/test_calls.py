@@ -6,6 +6,8 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
+from grpc import StatusCode
+from grpc.aio import AioRpcError, Metadata
 from ray.exceptions import ActorDiedError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
@@ -71,8 +73,12 @@ async def test_a_caller_who_goes_away_cancels_the_replica() -> None:
     assert response.cancelled
 
 
-async def test_a_dead_replica_is_tried_once_more() -> None:
-    assert await call(starting(Response(ActorDiedError()), Response(5)), Deadline.after(1)) == 5
+BROKEN_OFF = AioRpcError(StatusCode.INTERNAL, Metadata(), Metadata(), "stream reset")
+
+
+@pytest.mark.parametrize("error", [ActorDiedError(), BROKEN_OFF])
+async def test_a_dead_replica_is_tried_once_more(error: Exception) -> None:
+    assert await call(starting(Response(error), Response(5)), Deadline.after(1)) == 5
 
 
 async def test_two_dead_replicas_are_unavailable() -> None:
