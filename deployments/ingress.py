@@ -7,12 +7,9 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
-from functools import cached_property
 from typing import Any, TypeVar
 
-import numpy as np
 import psutil
-import ray
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
@@ -20,21 +17,14 @@ from ray.serve.handle import DeploymentHandle
 from config.settings import ChunkOptions, GraphSettings, IngressTunables, ModelKey, SpeakerCount
 from deployments.api.analyzer import TASKS, AccentModel, Analysis, GraphHealth, SpeakerResult, Task
 from deployments.api.app import create_app
-from deployments.calls import DIRECT_BYTES, Deadline, call, call_all, direct, side_by_side
+from deployments.calls import Deadline, call, call_all, side_by_side
+from deployments.clips import Clip, ModelHandle, checked
 from deployments.memory import give_back_for_ever
 from deployments.metrics import IngressMetrics
 from deployments.shared import Shared, SharedHandles, key_of
 from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.chunking import chunk_spans, conversation_parts
-from pipelines.errors import (
-    AudioTooLong,
-    AudioTooShort,
-    InvalidAudio,
-    InvalidOptions,
-    ModelUnavailable,
-    NonFiniteAudio,
-    VoxError,
-)
+from pipelines.errors import InvalidOptions, ModelUnavailable, VoxError
 from pipelines.results import (
     AccentResult,
     DeepfakeChunk,
@@ -61,19 +51,6 @@ INFO_KEPT_S = 10.0
 """Seconds for which a replica's word on its checkpoint is taken: the content of a folder may change."""
 
 
-class Clip:
-    """A recording that several models may read: a long one from the object store, put there when one asks."""
-
-    def __init__(self, waveform: Waveform) -> None:
-        self.waveform = waveform
-        self.is_short: bool = waveform.nbytes <= DIRECT_BYTES
-
-    @cached_property
-    def sent(self) -> "Waveform | ray.ObjectRef[Waveform]":
-        """What a handle is given."""
-        return self.waveform if self.is_short else ray.put(self.waveform)
-
-
 @serve.ingress()
 class Ingress:
     """The `Analyzer` of the graph: every question as a method, by handle or over HTTP.
@@ -86,8 +63,7 @@ class Ingress:
     def __init__(self, settings: GraphSettings, models: Models, shared: SharedHandles) -> None:
         self._settings = settings
         self._tunables = IngressTunables()
-        self._models = models
-        self._direct: Models = {key: direct(handle) for key, handle in models.items()}
+        self._models = {key: ModelHandle(handle) for key, handle in models.items()}
         self.shared = Shared(shared, self._tunables.accent_deadline_s)
         self.diarization_model = settings.diarization
         self._metrics = IngressMetrics()
@@ -215,7 +191,7 @@ class Ingress:
 
         async def ask(key: ModelKey) -> None:
             try:
-                status: ReplicaStatus = await call(lambda: self._direct[key].status.remote(), deadline)
+                status: ReplicaStatus = await call(lambda: self._models[key].direct.status.remote(), deadline)
             except VoxError as error:
                 health.failed[key] = error.detail
             else:
@@ -235,7 +211,9 @@ class Ingress:
             raise ModelUnavailable(f"Model {model} is not part of this graph.")
         said_at, info = self._infos.get(model, (-INFO_KEPT_S, None))
         if info is None or time.monotonic() - said_at >= INFO_KEPT_S:
-            info = await call(lambda: self._direct[model].info.remote(), Deadline.after(INFO_DEADLINE_S))
+            info = await call(
+                lambda: self._models[model].direct.info.remote(), Deadline.after(INFO_DEADLINE_S)
+            )
             self._infos[model] = time.monotonic(), info
         return info
 
@@ -299,10 +277,10 @@ class Ingress:
         bounds_of(speakers)  # what is refused in the end is refused before the work
         parts = conversation_parts(len(clip.waveform))
         if len(parts) == 1:
-            ask = self._handle(self.diarization_model, clip).diarize
+            ask = self._models[self.diarization_model].given(clip).diarize
             whole: DiarizationResult = await call(lambda: ask.remote(clip.sent, speakers), deadline)
             return whole
-        handle = self._models[self.diarization_model]
+        handle = self._models[self.diarization_model].by_reference
         starts = [lambda s=start, e=end: handle.windows.remote(clip.waveform[s:e]) for start, end in parts]
         findings = await call_all(starts, deadline, self._tunables.diarization_window, done)
         result: DiarizationResult = await call(
@@ -315,7 +293,7 @@ class Ingress:
     ) -> tuple[DeepfakeChunk, ...]:
         cuts = chunk_spans(len(clip.waveform), options)
         chunk = Clip(clip.waveform[slice(*cuts[0])])
-        handle = self._handle(ModelKey.DEEPFAKE, chunk)
+        handle = self._models[ModelKey.DEEPFAKE].given(chunk)
         starts = [lambda s=start, e=end: handle.answer.remote(clip.waveform[s:e]) for start, end in cuts]
         scores = await call_all(starts, deadline, self._tunables.chunk_window)
         return tuple(
@@ -324,12 +302,8 @@ class Ingress:
         )
 
     async def _ask(self, model: ModelKey, clip: Clip, deadline: Deadline) -> Any:
-        ask = self._handle(model, clip).answer
+        ask = self._models[model].given(clip).answer
         return await call(lambda: ask.remote(clip.sent), deadline)
-
-    def _handle(self, model: ModelKey, clip: Clip) -> DeploymentHandle:
-        """By which a model is given a recording."""
-        return (self._direct if clip.is_short else self._models)[model]
 
     async def _answer(
         self,
@@ -380,24 +354,3 @@ def with_origins(settings: GraphSettings, variable: str) -> GraphSettings:
     """The settings with the origins of ``ALLOWED_ORIGINS``, separated by commas, where they name none."""
     origins = tuple(origin.strip() for origin in variable.split(",") if origin.strip())
     return settings if settings.cors_origins else settings.model_copy(update={"cors_origins": origins})
-
-
-def checked(waveform: Waveform, settings: GraphSettings) -> Waveform:
-    """Return a recording that the models can take, unchanged.
-
-    Raises:
-        InvalidAudio: Not a one-dimensional float32 array.
-        AudioTooShort: Below `AudioLimits.min_audio_s`.
-        AudioTooLong: Above `AudioLimits.max_audio_s`.
-        NonFiniteAudio: NaN or infinite samples.
-    """
-    if not isinstance(waveform, np.ndarray) or waveform.ndim != 1 or waveform.dtype != np.float32:
-        raise InvalidAudio("A waveform is a one-dimensional float32 array of 16 kHz mono samples.")
-    seconds, limits = len(waveform) / SAMPLE_RATE_HZ, settings.limits
-    if seconds < limits.min_audio_s:
-        raise AudioTooShort(f"{seconds:.3f} s of audio; at least {limits.min_audio_s:g} s are needed.")
-    if seconds > limits.max_audio_s:
-        raise AudioTooLong(f"{seconds:.0f} s of audio; at most {limits.max_audio_s:g} s are taken.")
-    if not np.isfinite(waveform).all():
-        raise NonFiniteAudio("The samples contain NaN or infinite values.")
-    return waveform
