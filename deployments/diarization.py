@@ -59,7 +59,8 @@ class Conclusion:
         """Who speaks when."""
         from pipelines.diarization.windows import joined
 
-        return diarizer.turns(joined(self.findings), self.samples, self.speakers)
+        whole = joined(self.findings, sum(len(part.speech) for part in self.findings))
+        return diarizer.turns(whole, self.samples, self.speakers)
 
 
 Item = Conversation | Part | Conclusion

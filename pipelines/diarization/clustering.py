@@ -80,7 +80,9 @@ def cluster(
 
 
 def _unit(embeddings: np.ndarray) -> np.ndarray:
-    unit: np.ndarray = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    unit = embeddings.copy()
+    for rows in _blocks(len(unit)):
+        unit[rows] /= np.linalg.norm(unit[rows], axis=1, keepdims=True)
     return unit
 
 
@@ -118,7 +120,10 @@ def _vbx_centroids(clustering: VBxClustering, embeddings: np.ndarray) -> np.ndar
     _, first = np.unique(first, return_inverse=True)
     del tree
     weights = responsibilities(first, embeddings, clustering.plda, clustering.Fa, clustering.Fb)
-    means: np.ndarray = weights.T @ embeddings / weights.sum(axis=0, keepdims=True).T
+    sums = np.zeros((weights.shape[1], embeddings.shape[1]))
+    for rows in _blocks(len(embeddings)):
+        sums += weights[rows].T @ embeddings[rows]
+    means: np.ndarray = sums / weights.sum(axis=0, keepdims=True).T
     return means
 
 

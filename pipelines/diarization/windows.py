@@ -5,7 +5,7 @@ What the windows say stays small: a bit per frame and speaker, a vector per spea
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -71,12 +71,14 @@ class WindowAnalyzer:
             progress: Told after each batch.
         """
         total = window_count(len(waveform), self.window, self.hop)
-        parts = []
-        for first, last in self._batches(len(waveform), total):
-            parts.append(self._batch_findings(self._cut(waveform, first, last)))
-            if progress is not None:
-                progress(last, total)
-        return joined(parts)
+
+        def batches() -> Iterator[WindowFindings]:
+            for first, last in self._batches(len(waveform), total):
+                yield self._batch_findings(self._cut(waveform, first, last))
+                if progress is not None:
+                    progress(last, total)
+
+        return joined(batches(), total)
 
     def _batches(self, samples: int, total: int) -> Iterator[tuple[int, int]]:
         """First and last + 1 of the windows of each batch, cut as pyannote cuts them."""
@@ -188,15 +190,26 @@ def used_masks(speech: np.ndarray, minimum_frames: int | None) -> np.ndarray:
     return np.ascontiguousarray(np.where(enough, clean, masks))
 
 
-def joined(parts: Sequence[WindowFindings]) -> WindowFindings:
-    """The findings of windows that follow each other."""
-    counts = [len(part.speech) for part in parts]
-    firsts = np.cumsum([0, *counts[:-1]])
-    return WindowFindings(
-        speech=np.concatenate([part.speech for part in parts]),
-        frames=parts[0].frames,
-        windows=np.concatenate([part.windows + first for part, first in zip(parts, firsts, strict=True)]),
-        speakers=np.concatenate([part.speakers for part in parts]),
-        frames_alone=np.concatenate([part.frames_alone for part in parts]),
-        embeddings=np.concatenate([part.embeddings for part in parts]),
-    )
+def joined(parts: Iterable[WindowFindings], windows: int) -> WindowFindings:
+    """The findings of windows that follow each other; each part is kept no longer than until the next.
+
+    Args:
+        parts: At least one.
+        windows: Of all parts together.
+    """
+    seen = pairs = 0
+    for part in parts:
+        if not seen:
+            speech = np.empty((windows, *part.speech.shape[1:]), np.uint8)
+            # Of what is not written the system makes no memory.
+            whole = [
+                np.empty((windows * speech.shape[-1], *values.shape[1:]), values.dtype)
+                for values in (part.windows, part.speakers, part.frames_alone, part.embeddings)
+            ]
+        speech[seen : seen + len(part.speech)] = part.speech
+        rows = slice(pairs, pairs + len(part.windows))
+        found = (part.windows + seen, part.speakers, part.frames_alone, part.embeddings)
+        for values, new in zip(whole, found, strict=True):
+            values[rows] = new
+        seen, pairs = seen + len(part.speech), rows.stop
+    return WindowFindings(speech, part.frames, *(values[:pairs] for values in whole))

@@ -150,7 +150,7 @@ def test_spans_of_a_recording_say_together_what_the_whole_says(diarizer: Diarize
     whole = diarizer.windows(waveform)
 
     parts = conversation_parts(len(waveform))
-    together = joined([diarizer.windows(waveform[start:end]) for start, end in parts])
+    together = joined((diarizer.windows(waveform[start:end]) for start, end in parts), 39)
 
     assert len(parts) == 3
     assert (diarizer.windows.window, diarizer.windows.hop) == (CONVERSATION_WINDOW, CONVERSATION_HOP)
