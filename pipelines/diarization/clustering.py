@@ -61,29 +61,30 @@ def cluster(
         (pairs,), from 0; -2 where more talk in a window than there are speakers.
     """
     long_enough = findings.frames_alone >= ACTIVE_SHARE * findings.frames
-    embeddings = findings.embeddings[long_enough & ~np.isnan(findings.embeddings).any(axis=1)]
-    voices = max(1, len(embeddings))
+    usable = np.flatnonzero(long_enough & ~np.isnan(findings.embeddings).any(axis=1))
+    voices = max(1, len(usable))
     least, most = int(min(bounds[0], voices)), int(min(bounds[1], voices))
     agglomerative = isinstance(clustering, AgglomerativeClustering)
-    if len(embeddings) < 2 or (most < 2 and agglomerative):
+    if len(usable) < 2 or (most < 2 and agglomerative):
         return np.zeros(len(findings.windows), np.intp)
     if agglomerative:
         exactly = least if least == most else None
-        labels = clustering.cluster(embeddings.copy(), least, most, exactly)
-        return _nearest(findings.embeddings, _means(embeddings, labels))
-    centroids = _vbx_centroids(clustering, embeddings)
+        labels = clustering.cluster(findings.embeddings[usable], least, most, exactly)
+        return _nearest(findings.embeddings, _means(findings.embeddings[usable], labels))
+    centroids = _vbx_centroids(clustering, findings.embeddings, usable)
     wanted = min(max(len(centroids), least), most)
     if wanted == len(centroids):
         return _one_each(findings, _similarities(findings.embeddings, centroids))
-    labels = KMeans(n_clusters=wanted, n_init=3, random_state=42, copy_x=False).fit_predict(_unit(embeddings))
-    return _nearest(findings.embeddings, _means(embeddings, labels))
+    k_means = KMeans(n_clusters=wanted, n_init=3, random_state=42, copy_x=False)
+    labels = k_means.fit_predict(_unit(findings.embeddings[usable]))
+    return _nearest(findings.embeddings, _means(findings.embeddings[usable], labels))
 
 
 def _unit(embeddings: np.ndarray) -> np.ndarray:
-    unit = embeddings.copy()
-    for rows in _blocks(len(unit)):
-        unit[rows] /= np.linalg.norm(unit[rows], axis=1, keepdims=True)
-    return unit
+    """The same array, its rows made unit vectors."""
+    for rows in _blocks(len(embeddings)):
+        embeddings[rows] /= np.linalg.norm(embeddings[rows], axis=1, keepdims=True)
+    return embeddings
 
 
 def _means(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -113,12 +114,13 @@ def _one_each(findings: WindowFindings, similarities: Floats) -> NDArray[np.intp
     return clusters
 
 
-def _vbx_centroids(clustering: VBxClustering, embeddings: np.ndarray) -> np.ndarray:
+def _vbx_centroids(clustering: VBxClustering, embeddings: np.ndarray, usable: NDArray[np.intp]) -> np.ndarray:
     """The mean voice of every speaker whom VBx keeps: (clusters, dimension)."""
-    tree = linkage(_unit(embeddings), method="centroid", metric="euclidean")
+    tree = linkage(_unit(embeddings[usable]), method="centroid", metric="euclidean")
     first = hierarchy.fcluster(tree, clustering.threshold, criterion="distance") - 1
     _, first = np.unique(first, return_inverse=True)
     del tree
+    embeddings = embeddings[usable]
     weights = responsibilities(first, embeddings, clustering.plda, clustering.Fa, clustering.Fb)
     sums = np.zeros((weights.shape[1], embeddings.shape[1]))
     for rows in _blocks(len(embeddings)):
