@@ -97,11 +97,14 @@ class Shared:
         except BaseException:
             self._later(lambda: self._cache.give_up.remote(taken.lease))
             raise
+        self._later(lambda: self._put(taken.lease, value))
+        return value
+
+    def _put(self, lease: str | None, value: object) -> Any:
         data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
         large = len(data) > DIRECT_BYTES
         cache = self._large if large else self._cache
-        self._later(lambda: cache.put.remote(taken.lease, data, large))
-        return value
+        return cache.put.remote(lease, data, large)
 
     async def _taken(self, key: str, deadline: Deadline) -> Taken | None:
         """The value of a key or a lease to compute it; None where the cache does not answer.
