@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -27,16 +28,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from deployments import environment
+
 POLL_S = 1.0
 """Asking more often takes the cores from the models that start."""
 CLEAN_UP_S = 10.0
-
-ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    # A replica without a share of a GPU must not see any.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
-}
-"""What every process of the local cluster has in its environment, unless the user set it."""
 
 MEMORY_FOLDER = "/dev/shm"
 """Where an object store that is full puts recordings: into memory all the same, never on a disk."""
@@ -139,8 +135,8 @@ def stop_signals() -> Iterator[list[int]]:
 @contextlib.contextmanager
 def local_cluster() -> Iterator[None]:
     """A Ray cluster of this machine alone, with no process left behind at the end."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    folder = tempfile.TemporaryDirectory(prefix="voxgraph-")
+    environment.apply(environment.of_one_machine(Path(folder.name)))
     os.environ.pop("RAY_ADDRESS", None)
     # The progress display names what is ready; what Serve logs on top of it stays in its log files.
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
@@ -163,6 +159,7 @@ def local_cluster() -> Iterator[None]:
         serve.shutdown()
         ray.shutdown()
         end_all(started)
+        folder.cleanup()
 
 
 def end_all(processes: list[psutil.Process]) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from launched import ROOT
 
+from deployments.environment import EVERY_NODE
+
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 SHELL = [DEPLOY / "install.sh", ROOT / ".ci" / "run"]
@@ -45,6 +47,12 @@ def test_it_runs_without_privileges() -> None:
 
     assert user
     assert int(user[-1]) > 0
+
+
+def test_its_environment_is_that_of_every_node() -> None:
+    set_here = dict(re.findall(r"(RAY_\w+)=(\S+)", DOCKERFILE))
+
+    assert set_here == EVERY_NODE
 
 
 def test_nothing_that_the_service_needs_is_left_out_of_the_build() -> None:

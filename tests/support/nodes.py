@@ -17,6 +17,7 @@ import yaml
 from launched import Launched, running
 
 from benchmarks.processes import kind_of
+from deployments.environment import EVERY_NODE, HAPROXY
 
 NODE = "a node"
 NICENESS = "10"
@@ -40,7 +41,8 @@ class Cluster:
         return subprocess.Popen(
             [*command, f"--address={self.head.ray_address}", "--num-cpus=1", "--block",
              '--resources={"worker": 1}', "--object-store-memory=100000000", "--disable-usage-stats"],
-            env=os.environ | {"RAY_AUTH_MODE": "token"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=os.environ | EVERY_NODE | HAPROXY | {"RAY_AUTH_MODE": "token"},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
     def processes(self, kind: str) -> list[psutil.Process]:
