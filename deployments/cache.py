@@ -6,6 +6,7 @@ arrive. It holds answers, never audio: a key is a digest.
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,18 @@ class Taken:
     """There is a value, which was put to be fetched apart."""
 
 
+@dataclass(frozen=True, slots=True)
+class Put:
+    """An answer to keep."""
+
+    lease: str
+    """Of `Cache.take`; under one that lapsed the answer is as good as any other."""
+    value: Any
+    """Not None."""
+    apart: bool = False
+    """Whether `Cache.take` only says that it is there: it is too large for the way that answers take."""
+
+
 class Cache:
     """Least recently used answers.
 
@@ -62,8 +75,14 @@ class Cache:
         self._tunables = CacheTunables.model_validate(user_config)
         self._trim()
 
-    async def take(self, key: str) -> Taken:
-        """The value of a key, waited for a while where somebody computes it, or a lease to compute it."""
+    async def take(self, key: str, *puts: Put) -> Taken:
+        """The value of a key, waited for a while where somebody computes it, or a lease to compute it.
+
+        Args:
+            key: Of the question.
+            puts: Answers to other questions that come along, to save a call.
+        """
+        self._keep(puts)
         end = asyncio.get_running_loop().time() + LOOK_S
         while True:
             if key in self._values:
@@ -90,21 +109,9 @@ class Cache:
         value, _ = self._values.get(key, (None, True))
         return value
 
-    async def put(self, lease: str, value: Any, apart: bool = False) -> None:
-        """Keep what was computed; under a lease that lapsed it is as good as any other.
-
-        Args:
-            lease: Of `take`.
-            value: Not None.
-            apart: Whether `take` only says that it is there: it is too large for the way that answers take.
-        """
-        key = self._keys.get(lease)
-        if key is None:
-            return
-        if self._tunables.max_entries:
-            self._values[key] = value, apart
-            self._trim()
-        self._end(lease, _taken(value, apart))
+    async def put(self, *puts: Put) -> None:
+        """Keep what was computed."""
+        self._keep(puts)
 
     async def give_up(self, lease: str) -> None:
         """Let the next in line compute."""
@@ -123,6 +130,16 @@ class Cache:
 
     def _info(self) -> CacheInfo:
         return CacheInfo(self._hits, self._misses, self._tunables.max_entries, len(self._values))
+
+    def _keep(self, puts: Sequence[Put]) -> None:
+        for put in puts:
+            key = self._keys.get(put.lease)
+            if key is None:
+                continue
+            if self._tunables.max_entries:
+                self._values[key] = put.value, put.apart
+                self._trim()
+            self._end(put.lease, _taken(put.value, put.apart))
 
     def _lease(self, key: str) -> str:
         self._misses += 1

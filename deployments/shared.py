@@ -11,13 +11,14 @@ import pickle
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 from ray.serve.handle import DeploymentHandle
 
 from deployments.admission import QueueStatus
-from deployments.cache import LOOK_S, CacheInfo, Taken
+from deployments.cache import LOOK_S, CacheInfo, Put, Taken
 from deployments.calls import DIRECT_BYTES, Deadline, call, direct
 from deployments.leases import renewing
 from deployments.metrics import CacheMetrics
@@ -31,7 +32,9 @@ CACHE_ANSWERS_S = LOOK_S + 1.0
 """Seconds after which the cache is taken for gone: a router waits for a replica as long as it may."""
 CACHE_GONE_S = 1.0
 """Seconds for which a cache that did not answer is not asked again."""
-REPORTED_EVERY_S = 0.1
+REPORTED_EVERY_S = 1.0
+PUT_WITHIN_S = 0.02
+"""Seconds that an answer waits at most for the next question, whose call to the cache takes it along."""
 ASKED_FOR_S = 5.0
 """Deadline of a question about the graph itself."""
 INLINE_BYTES = 1 << 20
@@ -63,6 +66,7 @@ class Shared:
         self._large = handles.cache
         """For values that do not go directly."""
         self._metrics = CacheMetrics()
+        self._puts: list[Put] = []
         self._cache_back_at = 0.0
         """When the cache is asked again, in the time of the event loop."""
         self._requests: dict[str, Count] = {}
@@ -97,14 +101,26 @@ class Shared:
         except BaseException:
             self._later(lambda: self._cache.give_up.remote(taken.lease))
             raise
-        self._later(lambda: self._put(taken.lease, value))
+        # Once the caller has it.
+        asyncio.get_running_loop().call_soon(self._put, taken.lease, value)
         return value
 
-    def _put(self, lease: str | None, value: object) -> Any:
+    def _put(self, lease: str, value: object) -> None:
         data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-        large = len(data) > DIRECT_BYTES
-        cache = self._large if large else self._cache
-        return cache.put.remote(lease, data, large)
+        if len(data) > DIRECT_BYTES:
+            self._later(lambda: self._large.put.remote(Put(lease, data, apart=True)))
+            return
+        if not self._puts:
+            asyncio.get_running_loop().call_later(PUT_WITHIN_S, self._put_now)
+        self._puts.append(Put(lease, data))
+
+    def _put_now(self) -> None:
+        if puts := self._taken_along():
+            self._later(lambda: self._cache.put.remote(*puts))
+
+    def _taken_along(self) -> list[Put]:
+        puts, self._puts = self._puts, []
+        return puts
 
     async def _taken(self, key: str, deadline: Deadline) -> Taken | None:
         """The value of a key or a lease to compute it; None where the cache does not answer.
@@ -116,7 +132,7 @@ class Shared:
         while loop.time() >= self._cache_back_at:
             soon = Deadline.after(min(CACHE_ANSWERS_S, deadline.left()))
             try:
-                taken: Taken = await call(lambda: self._cache.take.remote(key), soon)
+                taken: Taken = await call(partial(self._cache.take.remote, key, *self._taken_along()), soon)
                 if taken.apart:
                     value = await call(lambda: self._large.fetch.remote(key), soon)
                     return None if value is None else Taken(value)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from deployments.cache import Cache, Taken
+from deployments.cache import Cache, Put, Taken
 from deployments.leases import Leases
 
 
@@ -22,7 +22,7 @@ async def lease_of(cache: Cache, key: str) -> str:
 
 async def filled(cache: Cache, *keys: str) -> None:
     for key in keys:
-        await cache.put(await lease_of(cache, key), f"answer to {key}")
+        await cache.put(Put(await lease_of(cache, key), f"answer to {key}"))
 
 
 async def test_what_was_put_is_taken_and_counted() -> None:
@@ -43,7 +43,7 @@ async def test_who_asks_for_what_is_being_computed_waits_for_it() -> None:
     await asyncio.sleep(0.01)
     assert not any(task.done() for task in waiting)
 
-    await cache.put(lease, 7)
+    await cache.put(Put(lease, 7))
 
     assert [(await task).value for task in waiting] == [7, 7, 7]
     assert (await cache.info()).misses == 1
@@ -60,7 +60,7 @@ async def test_after_a_failure_exactly_one_of_those_who_wait_computes() -> None:
 
     (leader,) = [task.result() for task in done]
     assert leader.lease is not None
-    await cache.put(leader.lease, 8)
+    await cache.put(Put(leader.lease, 8))
     assert [(await task).value for task in pending] == [8, 8]
 
 
@@ -86,7 +86,7 @@ async def test_a_renewed_lease_does_not_lapse() -> None:
     waiting = asyncio.create_task(cache.take("a"))
     await asyncio.sleep(0.01)
 
-    await cache.put(lease, 1)
+    await cache.put(Put(lease, 1))
 
     assert (await waiting).value == 1
 
@@ -99,9 +99,21 @@ async def test_a_caller_who_stops_waiting_leaves_no_trace() -> None:
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
 
-    await cache.put(lease, 1)
+    await cache.put(Put(lease, 1))
 
     assert (await cache.take("a")).value == 1
+
+
+async def test_answers_come_along_with_a_question() -> None:
+    cache = Cache()
+    leases = [await lease_of(cache, key) for key in "ab"]
+    waiting = asyncio.create_task(cache.take("a"))
+    await asyncio.sleep(0.01)
+
+    taken = await cache.take("b", *(Put(lease, number) for number, lease in enumerate(leases)))
+
+    assert taken == Taken(1)
+    assert await waiting == Taken(0)
 
 
 async def test_what_is_fetched_apart_is_not_in_the_answer() -> None:
@@ -110,7 +122,7 @@ async def test_what_is_fetched_apart_is_not_in_the_answer() -> None:
     waiting = asyncio.create_task(cache.take("a"))
     await asyncio.sleep(0.01)
 
-    await cache.put(lease, "long", True)
+    await cache.put(Put(lease, "long", True))
 
     assert await waiting == await cache.take("a") == Taken(apart=True)
     assert await cache.fetch("a") == "long"
@@ -146,7 +158,7 @@ async def test_a_cache_of_nothing_still_computes_identical_requests_once_in_flig
     waiting = asyncio.create_task(cache.take("a"))
     await asyncio.sleep(0.01)
 
-    await cache.put(lease, 5)
+    await cache.put(Put(lease, 5))
 
     assert (await waiting).value == 5
     assert (await cache.take("a")).lease is not None

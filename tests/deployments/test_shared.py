@@ -8,7 +8,7 @@ import pytest
 from plain_handles import handle
 
 from deployments import cache, shared
-from deployments.cache import Cache
+from deployments.cache import Cache, Put
 from deployments.calls import Deadline
 from deployments.shared import Shared, SharedHandles
 from deployments.statistics import Counts, Statistics
@@ -94,6 +94,29 @@ async def test_an_answer_too_large_for_the_direct_way_is_kept_and_fetched_apart(
     assert (await kept.take("a")).apart
 
 
+class CountedCache(Cache):
+    puts = 0
+
+    async def put(self, *puts: Put) -> None:
+        self.puts += 1
+        await super().put(*puts)
+
+
+@pytest.mark.parametrize(("pause_s", "puts"), [(0.0, 0), (0.1, 1)])
+async def test_an_answer_goes_to_the_cache_with_the_next_question_or_a_moment_later(
+    pause_s: float, puts: int
+) -> None:
+    cache = CountedCache()
+    asked = Asked(handle(cache), seconds=0.0)
+
+    await asked()
+    await asyncio.sleep(pause_s)
+    await asked()
+
+    assert cache.puts == puts
+    assert asked.times == 1
+
+
 async def test_who_waits_for_another_gives_up_at_its_own_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "LOOK_S", 0.05)
     asked = Asked(handle(Cache()), seconds=1.0)
@@ -112,7 +135,10 @@ class SlowStatistics(Statistics):
         await super().add(counts)
 
 
-async def test_what_is_counted_while_a_report_is_under_way_is_reported_too() -> None:
+async def test_what_is_counted_while_a_report_is_under_way_is_reported_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared, "REPORTED_EVERY_S", 0.1)
     statistics = SlowStatistics()
     counting = Shared(SharedHandles(handle(Cache()), handle(None), handle(statistics)), place_deadline_s=1.0)
 

@@ -62,11 +62,14 @@ class Launched:
         """This process is a driver of its cluster."""
         # conftest sets how to authenticate, which Ray reads when it is imported.
         import ray
+        from ray.serve.context import _set_global_client
 
         ray.init(address=self.ray_address, log_to_driver=False, logging_level="error")
         try:
             yield
         finally:
+            # Serve's would go on asking the controller of the cluster that is left.
+            _set_global_client(None)
             ray.shutdown()
 
     def stop(self, signal_number: int = signal.SIGINT) -> int:

@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from deployments.api.analyzer import Analyzer
 
 
-def _analyzer(request: Request) -> Analyzer:
+async def _analyzer(request: Request) -> Analyzer:  # FastAPI runs what is not async in a thread
     analyzer: Analyzer = request.app.state.analyzer
     return analyzer
 
