@@ -8,6 +8,7 @@ annotation of `build` to parse ``args``.)
 from typing import Any
 
 from ray import serve
+from ray.serve.config import RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
 from config.settings import (
@@ -46,6 +47,9 @@ MODEL_OPTIONS: dict[str, Any] = OPTIONS | {
     "max_queued_requests": 128,
     "user_config": BatchTunables().model_dump(),
     "graceful_shutdown_timeout_s": 60,
+    "request_router_config": RequestRouterConfig(
+        request_router_class="deployments.balancing:LeastOutstanding"
+    ),
 }
 """Options of every model deployment."""
 
