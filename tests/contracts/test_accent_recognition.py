@@ -12,7 +12,11 @@ import pytest
 from launched import Launched
 from recordings import LABELS, another, encoded, post, samples, wav
 
+from deployments.shared import REPORTED_EVERY_S
+
 US, OTHER = "accent_us_m3.flac", "accent_scotland_m3.flac"
+REPORTED_S = 2 * REPORTED_EVERY_S
+"""Seconds after which every ingress replica has told what it counted."""
 
 
 def identify(http: httpx2.Client, audio: bytes, expected: int = 200, **sent: Any) -> dict[str, Any]:
@@ -101,6 +105,7 @@ def test_health(http: httpx2.Client) -> None:
 
 def test_stats_are_those_of_all_three_ingress_replicas_together(service: Launched) -> None:
     """Connections are spread over the replicas; whichever is asked knows of all requests."""
+    time.sleep(REPORTED_S)
     with httpx2.Client(base_url=service.url, timeout=120) as http:
         before = get(http, "/stats")
     recordings = [another(1_000 + number) for number in range(24)]
@@ -112,7 +117,7 @@ def test_stats_are_those_of_all_three_ingress_replicas_together(service: Launche
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(send, twice)) == {200}
-    time.sleep(0.5)
+    time.sleep(REPORTED_S)
 
     for _ in range(9):
         with httpx2.Client(base_url=service.url, timeout=120) as http:
