@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from pyannote.core import Annotation, SlidingWindow
+from numpy.typing import NDArray
+from pyannote.core import SlidingWindow
 
 from config.checkpoints import DiarizationArchitecture
 from config.settings import EngineOptions, SpeakerCount
@@ -14,7 +15,7 @@ from pipelines.checkpoints import UNREADABLE, LocatedCheckpoint, load_state
 from pipelines.diarization.clustering import NoPlda, cluster
 from pipelines.diarization.config import PipelineConfig, read_pipeline_config
 from pipelines.diarization.networks import build_embedding, build_segmentation, load_lightning
-from pipelines.diarization.turns import Timeline, activations, annotated, loudest, speaker_count
+from pipelines.diarization.turns import Timeline, activations, loudest, speaker_count, spoken
 from pipelines.diarization.windows import Progress, WindowAnalyzer, segmentation_batch
 from pipelines.engines.select import Network, choose
 from pipelines.errors import CheckpointError
@@ -119,7 +120,7 @@ class Diarizer:
             clusters = cluster(self.clustering, findings, bounds)
         heard = activations(findings, clusters, timeline)
         found, exclusive = (
-            annotated(loudest(heard, most), timeline.frames, self._min_duration_off)
+            spoken(loudest(heard, most), timeline.frames, self._min_duration_off)
             for most in (count, np.minimum(count, 1))
         )
         return _result(found, exclusive, samples / SAMPLE_RATE_HZ)
@@ -149,16 +150,21 @@ def _load_plda(checkpoint: LocatedCheckpoint, config: PipelineConfig) -> PLDA | 
         raise CheckpointError(f"{checkpoint.row.hub_id}: the PLDA is damaged: {error}") from error
 
 
-def _result(diarization: Annotation, exclusive: Annotation, seconds: float) -> DiarizationResult:
-    """Name the speakers in order of first appearance, the same in both; the padding has no turns."""
-    order = dict.fromkeys(label for _, _, label in diarization.itertracks(yield_label=True))
-    names = {label: f"SPEAKER_{index:02d}" for index, label in enumerate(order)}
+def _result(diarization: NDArray[Any], exclusive: NDArray[Any], seconds: float) -> DiarizationResult:
+    """Name the speakers in order of first appearance, the same in both; the padding has no turns.
 
-    def turns(annotation: Annotation) -> tuple[Turn, ...]:
+    Args:
+        diarization: Of `turns.SPOKEN`, sorted.
+        exclusive: The same, without overlap.
+        seconds: Of the recording.
+    """
+    order = dict.fromkeys(diarization["speaker"].tolist())
+    names = {speaker: f"SPEAKER_{index:02d}" for index, speaker in enumerate(order)}
+
+    def turns(spoken: NDArray[Any]) -> tuple[Turn, ...]:
+        inside = spoken[spoken["start_s"] < seconds]
         return tuple(
-            Turn(float(segment.start), min(float(segment.end), seconds), names[label])
-            for segment, _, label in annotation.itertracks(yield_label=True)
-            if segment.start < seconds
+            Turn(start, min(end, seconds), names[speaker]) for start, end, speaker in inside.tolist()
         )
 
     found = turns(diarization)

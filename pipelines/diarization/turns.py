@@ -1,9 +1,10 @@
 """From the speakers of windows to turns: overlapping windows vote on every frame."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from pyannote.core import Annotation, Segment, SlidingWindow
-from pyannote.core.utils.generators import string_generator
+from pyannote.core import SlidingWindow
 
 from pipelines.diarization.clustering import NOBODY
 from pipelines.results import WindowFindings
@@ -69,19 +70,44 @@ def loudest(heard: NDArray[np.uint8], count: NDArray[np.uint8]) -> NDArray[np.bo
     return chosen
 
 
-def annotated(talks: NDArray[np.bool_], frames: SlidingWindow, min_duration_off: float) -> Annotation:
-    """The turns of each speaker, from the middle of a frame to the middle of another.
+SPOKEN = np.dtype([("start_s", np.float64), ("end_s", np.float64), ("speaker", np.intp)])
+"""A turn: seconds, and the column of its speaker."""
+MINIMUM_S = 1e-6
+"""What is not longer is nothing: of pyannote.core's segments."""
+
+
+def spoken(talks: NDArray[np.bool_], frames: SlidingWindow, min_duration_off: float) -> NDArray[Any]:
+    """The turns of all speakers, sorted, each from the middle of a frame to the middle of another.
+
+    They are those of pyannote's ``Binarize`` with both thresholds at a half, whose `Annotation` is a
+    dictionary of dictionaries and takes more than a turn does many times over.
 
     Args:
         talks: (frames, speakers).
         frames: Where the frames lie.
         min_duration_off: Seconds; shorter gaps of one speaker are closed.
+
+    Returns:
+        (turns,), of `SPOKEN`.
     """
-    found = Annotation()
-    last = len(talks) - 1
-    for (speaker, talking), track in zip(enumerate(talks.T), string_generator(), strict=False):
-        edges = np.flatnonzero(np.diff(talking, prepend=False, append=False))
-        for start, stop in edges.reshape(-1, 2):
-            segment = Segment(frames[int(start)].middle, frames[min(int(stop), last)].middle)
-            found[segment, track] = speaker
-    return found.support(collar=min_duration_off) if min_duration_off > 0 else found
+    found = []
+    for speaker, talking in enumerate(talks.T):
+        edges = np.flatnonzero(np.diff(talking, prepend=False, append=False)).reshape(-1, 2)
+        starts, ends = _middles(np.minimum(edges, len(talks) - 1), frames).T
+        is_something = ends - starts > MINIMUM_S
+        starts, ends = starts[is_something], ends[is_something]
+        if min_duration_off > 0 and len(starts):
+            is_gap = starts[1:] - ends[:-1] >= min_duration_off
+            starts, ends = starts[np.append(True, is_gap)], ends[np.append(is_gap, True)]
+        turns = np.empty(len(starts), SPOKEN)
+        turns["start_s"], turns["end_s"], turns["speaker"] = starts, ends, speaker
+        found.append(turns)
+    turns = np.concatenate(found)
+    return turns[np.lexsort((turns["speaker"], turns["end_s"], turns["start_s"]))]
+
+
+def _middles(indices: NDArray[np.intp], frames: SlidingWindow) -> NDArray[np.float64]:
+    """Of frames, in seconds, to the bit as pyannote.core's segments compute them."""
+    starts = frames.start + indices * frames.step
+    middles: NDArray[np.float64] = 0.5 * (starts + (starts + frames.duration))
+    return middles

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyannote.audio.pipelines.clustering import VBxClustering
 from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
+from pyannote.audio.utils.signal import Binarize
 from pyannote.core import SlidingWindow, SlidingWindowFeature
 from scipy.cluster import hierarchy
 
@@ -183,3 +184,19 @@ def test_progress_is_told_window_by_window_to_the_end(diarizer: Diarizer) -> Non
 
     assert told[-1] == (42, 42)
     assert [done for done, _ in told] == sorted({done for done, _ in told})
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data(), st.integers(2, 200), st.integers(1, 4), st.sampled_from([0.0, 0.05, 0.5]))
+def test_turns_are_those_of_pyannotes_binarize(
+    data: st.DataObject, count: int, speakers: int, min_duration_off: float
+) -> None:
+    bits = data.draw(st.binary(min_size=count * speakers, max_size=count * speakers))
+    talks = np.frombuffer(bits, np.uint8).reshape(count, speakers) % 2 == 1
+    frames = SlidingWindow(start=0.0, duration=0.0619375, step=0.016875)
+
+    ours = turns.spoken(talks, frames, min_duration_off)
+    stock = Binarize(min_duration_off=min_duration_off)(SlidingWindowFeature(talks.astype(float), frames))
+
+    theirs = [(segment.start, segment.end, label) for segment, _, label in stock.itertracks(yield_label=True)]
+    assert ours.tolist() == sorted(theirs)
