@@ -15,7 +15,7 @@ import psutil
 
 POLL_S = 1.0
 TOLD_S = 60.0
-SERVING = ("ray::ServeReplica", "ray::ProxyActor")
+SERVING = ("ray::ServeReplica", "ray::ProxyActor", "ray::HAProxyManager")
 """How Ray titles the processes that have requests in them."""
 
 

@@ -5,11 +5,7 @@ import os
 import torch
 
 NICENESS = 10
-"""What a thread that makes way adds to its own: beside one that does not it gets a tenth of a core.
-
-Ray gives its workers 15 of at most 19 (``RAY_worker_niceness``): there it gets 0.3 of one, by the weights of
-Linux's scheduler (``sched_prio_to_weight`` in ``kernel/sched/core.c``: 36 to 15).
-"""
+"""What a thread that makes way adds to its own where there is no `SCHED_IDLE`."""
 NICEST = 19
 
 
@@ -35,13 +31,18 @@ def cap_memory(device: str, share: float) -> None:
 def make_way(device: str) -> None:
     """Let other processes of the machine go first: for work of minutes beside work of milliseconds.
 
-    Call it before the model is loaded: it holds for this thread and for those that it starts from now on,
-    so that the process still answers health checks.
+    On Linux by the policy ``SCHED_IDLE``: who wakes beside it runs at once, and has a core but for a twelfth
+    (``kernel/sched/sched.h``: a weight of 3, and of 36 for Ray's workers, whose niceness is 15). Call it
+    before the model is loaded: it holds for this thread and for those that it starts from now on.
 
     Args:
         device: A torch device; on a GPU nothing is done.
     """
-    if device == "cpu":
+    if device != "cpu":
+        return
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
         os.setpriority(os.PRIO_PROCESS, 0, min(NICEST, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS))
 
 

@@ -39,26 +39,42 @@ def test_running_into_the_cap_is_known_as_too_little_memory() -> None:
     assert not is_out_of_memory(RuntimeError("device-side assert"))
 
 
-@pytest.mark.parametrize(
-    ("device", "own", "expected"), [("cpu", 0, NICENESS), ("cpu", 15, NICEST), ("cuda:0", 15, 15)]
-)
-def test_long_work_on_a_cpu_makes_way_in_its_own_threads_alone(device: str, own: int, expected: int) -> None:
-    found: list[int] = []
+def scheduling(thread: int) -> tuple[int, int]:
+    return os.sched_getscheduler(thread), os.getpriority(os.PRIO_PROCESS, thread)
 
-    def priority() -> int:
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+@pytest.mark.parametrize(
+    ("device", "expected"), [("cpu", (os.SCHED_IDLE, 15)), ("cuda:0", (os.SCHED_OTHER, 15))]
+)
+def test_long_work_on_a_cpu_makes_way_in_its_own_threads_alone(
+    device: str, expected: tuple[int, int]
+) -> None:
+    assert _in_a_thread_of_one_that_makes_way(device, own=15) == expected
+
+
+@pytest.mark.parametrize(("own", "expected"), [(0, NICENESS), (15, NICEST)])
+def test_where_there_is_no_such_policy_it_is_nice(
+    monkeypatch: pytest.MonkeyPatch, own: int, expected: int
+) -> None:
+    monkeypatch.delattr(os, "SCHED_IDLE")
+
+    assert _in_a_thread_of_one_that_makes_way("cpu", own)[1] == expected
+
+
+def _in_a_thread_of_one_that_makes_way(device: str, own: int) -> tuple[int, int]:
+    found: list[tuple[int, int]] = []
 
     def work() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, own)
         make_way(device)
-        started = threading.Thread(target=lambda: found.append(priority()))
+        started = threading.Thread(target=lambda: found.append(scheduling(threading.get_native_id())))
         started.start()
         started.join()
 
-    before = priority()
+    before = scheduling(threading.get_native_id())
     worker = threading.Thread(target=work)
     worker.start()
     worker.join()
 
-    assert found == [expected]
-    assert priority() == before
+    assert scheduling(threading.get_native_id()) == before
+    return found[0]
