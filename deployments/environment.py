@@ -17,8 +17,6 @@ EVERY_NODE = {
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
     # What replicas log is in Serve's log files; here it would be written a second time, into Ray's.
     "RAY_SERVE_LOG_TO_STDERR": "0",
-    # Serve's controller looks at each replica so often; ten times a second takes a twentieth of a core.
-    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
     # A proxy that fails three checks in a row is replaced: after 6 s, not after Serve's 30.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",
 }
