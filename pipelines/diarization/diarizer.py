@@ -161,10 +161,12 @@ def _result(diarization: NDArray[Any], exclusive: NDArray[Any], seconds: float) 
     order = dict.fromkeys(diarization["speaker"].tolist())
     names = {speaker: f"SPEAKER_{index:02d}" for index, speaker in enumerate(order)}
 
-    def turns(spoken: NDArray[Any]) -> tuple[Turn, ...]:
-        inside = spoken[spoken["start_s"] < seconds]
+    def turns(rows: NDArray[Any]) -> tuple[Turn, ...]:
+        inside = rows[rows["start_s"] < seconds]
+        # One at a time: a list of all would be larger than the answer.
         return tuple(
-            Turn(start, min(end, seconds), names[speaker]) for start, end, speaker in inside.tolist()
+            Turn(start, min(end, seconds), names[speaker])
+            for start, end, speaker in (row.item() for row in inside)
         )
 
     found = turns(diarization)
