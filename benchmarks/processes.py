@@ -1,7 +1,6 @@
-"""What processes are called, and where they may listen; without Ray."""
+"""What processes are called; without Ray."""
 
 import re
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,10 +15,3 @@ def kind_of(command: Sequence[str]) -> str:
     if module := re.search(r"-m (\S+)", text):
         return module.group(1)
     return Path(command[0]).name if command else "ended"
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

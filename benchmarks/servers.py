@@ -14,8 +14,9 @@ from typing import Any
 import psutil
 import yaml
 
-from benchmarks.processes import free_port, kind_of
+from benchmarks.processes import kind_of
 from config.settings import ModelKey, Size
+from deployments.environment import free_ports
 from deployments.graph import NAMES, SHARED
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +42,7 @@ class Server:
     def __init__(self, command: Sequence[str], ready: str, log: Path) -> None:
         self._command, self._ready, self._log = command, ready, log
         self._process: subprocess.Popen[bytes] | None = None
-        self._port = free_port()
+        (self._port,) = free_ports(1)
         self.ready_s = 0.0
         """Seconds from its start until it answered."""
 

@@ -60,7 +60,11 @@ def launch(config: Path, *, port: int | None = None, timeout_s: float = 600.0) -
     started = time.monotonic()
     schema = read_config(config, port)
     check_port(schema)
-    with stop_signals() as stop, local_cluster():
+    with (
+        tempfile.TemporaryDirectory(prefix="voxgraph-") as folder,
+        stop_signals() as stop,
+        local_cluster(Path(folder)),
+    ):
         check_resources(schema)
         client = deploy(schema)
         wait_until_healthy(client, schema, console, started + timeout_s, stop)
@@ -133,10 +137,13 @@ def stop_signals() -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def local_cluster() -> Iterator[None]:
-    """A Ray cluster of this machine alone, with no process left behind at the end."""
-    folder = tempfile.TemporaryDirectory(prefix="voxgraph-")
-    environment.apply(environment.of_one_machine(Path(folder.name)))
+def local_cluster(folder: Path) -> Iterator[None]:
+    """A Ray cluster of this machine alone, with no process left behind at the end.
+
+    Args:
+        folder: Of this cluster alone; see `environment.of_one_machine`.
+    """
+    environment.apply(environment.of_one_machine(folder))
     os.environ.pop("RAY_ADDRESS", None)
     # The progress display names what is ready; what Serve logs on top of it stays in its log files.
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
@@ -159,7 +166,6 @@ def local_cluster() -> Iterator[None]:
         serve.shutdown()
         ray.shutdown()
         end_all(started)
-        folder.cleanup()
 
 
 def end_all(processes: list[psutil.Process]) -> None:

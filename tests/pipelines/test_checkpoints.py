@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 from torch import nn
 
-from benchmarks.processes import free_port
 from config.checkpoints import CHECKPOINTS, CheckpointFile, CheckpointPart
 from config.settings import CheckpointSource, ModelKey, Size
+from deployments.environment import free_ports
 from pipelines.checkpoint_writer import write_checkpoint
 from pipelines.checkpoints import LocatedCheckpoint, load_labels, load_state, load_tensors, locate
 from pipelines.errors import CheckpointError
@@ -321,7 +321,8 @@ def test_a_hub_that_cannot_be_reached_names_the_ways_without_it(
 ) -> None:
     # The hub's library waits 23 s over five more tries.
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
-    hub(f"http://127.0.0.1:{free_port()}")
+    (port,) = free_ports(1)
+    hub(f"http://127.0.0.1:{port}")
 
     with pytest.raises(CheckpointError, match="cannot be reached; name a local folder or use the demo"):
         from_hub()

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.processes import free_port, kind_of
+from benchmarks.processes import kind_of
+from deployments.environment import free_ports
 
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 500
@@ -78,7 +79,7 @@ class Launched:
 
 
 def launch(config: Path, *arguments: str) -> Launched:
-    port = free_port()
+    (port,) = free_ports(1)
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
     process = subprocess.Popen(
         [sys.executable, "-m", "deployments", str(config), "--port", str(port), *arguments],
