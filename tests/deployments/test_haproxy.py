@@ -1,0 +1,88 @@
+"""The HAProxy before the ingress, alone: a client that hangs up is seen to have gone."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from deployments import haproxy
+from deployments.environment import HAPROXY, free_ports
+
+UPLOAD = b"\0" * 32_044
+"""More than HAProxy's buffer holds, as a second of audio is."""
+SEEN_WITHIN_S = 5.0
+OF_SERVE = """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    option abortonclose
+    option splice-request
+    option splice-response
+    option http-no-delay
+frontend door
+    bind 127.0.0.1:{door}
+    default_backend ingress
+backend ingress
+    server replica 127.0.0.1:{ingress}
+"""
+"""What matters of Serve's configuration."""
+
+
+@contextlib.asynccontextmanager
+async def running(config: Path) -> AsyncIterator[None]:
+    process = await asyncio.create_subprocess_exec(haproxy.PATH, "-db", "-f", config)
+    try:
+        yield
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def connected(port: int) -> asyncio.StreamWriter:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            await asyncio.sleep(0.05)
+        else:
+            return writer
+
+
+async def test_who_hangs_up_after_an_upload_is_seen_to_have_gone(tmp_path: Path) -> None:
+    door, ingress = free_ports(2)
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(OF_SERVE.format(door=door, ingress=ingress))
+    arrived, gone = asyncio.Event(), asyncio.Event()
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(len(UPLOAD))
+        arrived.set()
+        with contextlib.suppress(ConnectionResetError):
+            await reader.read()
+        gone.set()
+        writer.close()
+
+    async with await asyncio.start_server(never_answer, "127.0.0.1", ingress), running(config):
+        client = await connected(door)
+        client.write(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {len(UPLOAD)}\r\n\r\n".encode() + UPLOAD)
+        async with asyncio.timeout(SEEN_WITHIN_S):
+            await arrived.wait()
+            client.transport.abort()
+            await gone.wait()
+
+
+def test_the_command_is_haproxy_with_the_arguments_that_serve_gives() -> None:
+    environment = os.environ | HAPROXY
+    said = subprocess.run([haproxy.PATH, "-v"], env=environment, capture_output=True, text=True, check=True)
+
+    assert "HAProxy version" in said.stdout
+
+
+def test_a_machine_with_haproxy_has_the_command() -> None:
+    assert os.access(haproxy.PATH, os.X_OK)
+    assert HAPROXY[haproxy.NAMED_BY] == haproxy.PATH
