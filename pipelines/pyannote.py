@@ -1,8 +1,8 @@
 """What is used of pyannote.audio.
 
-It imports Lightning and torchmetrics with everything else, and they take two thirds of the time and a fifth
-of the memory. In a process that imports this module, pyannote can neither train nor load its checkpoints
-itself, unless ``pyannote.audio`` was imported before.
+With everything else it imports what trains, tunes, calibrates and draws: three quarters of the time and a
+quarter of the memory. In a process that imports this module, pyannote can do none of these nor load its
+checkpoints itself, unless ``pyannote.audio`` was imported before.
 """
 
 import inspect
@@ -54,15 +54,32 @@ def _is_oom_error(exception: BaseException) -> bool:
     return bool(is_oom_error(exception))
 
 
-_TRAINERS: dict[str, dict[str, object]] = {
+def k_means(*args: Any, **kwargs: Any) -> Any:
+    """scikit-learn's, imported when it is wanted: only where the number of speakers is known."""
+    from sklearn.cluster import KMeans
+
+    return KMeans(*args, **kwargs)
+
+
+_UNUSED: dict[str, dict[str, object]] = {
     "lightning": {"LightningModule": _LightningModule, "LightningDataModule": object},
     "lightning.fabric.utilities.cloud_io": {"_load": None},
     "lightning.pytorch.utilities.memory": {"is_oom_error": _is_oom_error},
     "lightning.pytorch.utilities.model_summary.model_summary": {"ModelSummary": None},
     "torchmetrics": {"Metric": object, "MetricCollection": object},
+    "networkx": {"Graph": object},
+    "pyannote.core.notebook": {"notebook": None},
+    "scipy.signal": {},
+    "scipy.stats": {"bayes_mvs": None},
+    "sklearn.cluster": {"KMeans": k_means},
+    "sklearn.isotonic": {"IsotonicRegression": object},
+    "sklearn.utils.validation": {"NotFittedError": ValueError, "check_is_fitted": None},
+    # Without a name in it, pyannote finds that SpeechBrain is not installed.
+    "speechbrain.inference": {},
 }
+"""What the modules below import and our use of them does not need; `k_means` it may."""
 
-with stand_ins(_TRAINERS):
+with stand_ins(_UNUSED):
     from pyannote.audio.core.inference import Inference
     from pyannote.audio.core.plda import PLDA
     from pyannote.audio.core.task import Problem, Resolution, Specifications
@@ -73,6 +90,7 @@ with stand_ins(_TRAINERS):
     from pyannote.audio.pipelines.clustering import AgglomerativeClustering, VBxClustering
     from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
     from pyannote.audio.pipelines.speaker_verification import PyannoteAudioPretrainedSpeakerEmbedding
+    from pyannote.core import SlidingWindow
 
 __all__ = [
     "PLDA",
@@ -84,9 +102,11 @@ __all__ = [
     "PyannoteAudioPretrainedSpeakerEmbedding",
     "ResNet",
     "Resolution",
+    "SlidingWindow",
     "SpeakerDiarization",
     "Specifications",
     "VBxClustering",
     "WeSpeakerResNet34",
     "clustering",
+    "k_means",
 ]

@@ -13,10 +13,9 @@ from scipy.cluster import hierarchy
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
-from sklearn.cluster import KMeans
 
 from pipelines.diarization.linkage import centroid_linkage
-from pipelines.pyannote import PLDA, AgglomerativeClustering, VBxClustering
+from pipelines.pyannote import PLDA, AgglomerativeClustering, VBxClustering, k_means
 from pipelines.pyannote import clustering as pyannotes
 from pipelines.results import WindowFindings
 from pipelines.speaker_bounds import Bounds
@@ -75,8 +74,8 @@ def cluster(
     wanted = min(max(len(centroids), least), most)
     if wanted == len(centroids):
         return _one_each(findings, _similarities(findings.embeddings, centroids))
-    k_means = KMeans(n_clusters=wanted, n_init=3, random_state=42, copy_x=False)
-    labels = k_means.fit_predict(_unit(findings.embeddings[usable]))
+    by_number = k_means(n_clusters=wanted, n_init=3, random_state=42, copy_x=False)
+    labels = by_number.fit_predict(_unit(findings.embeddings[usable]))
     return _nearest(findings.embeddings, _means(findings.embeddings[usable], labels))
 
 

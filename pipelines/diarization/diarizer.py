@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pyannote.core import SlidingWindow
 
 from config.checkpoints import DiarizationArchitecture
 from config.settings import EngineOptions, SpeakerCount
@@ -19,7 +18,7 @@ from pipelines.diarization.turns import Timeline, activations, loudest, speaker_
 from pipelines.diarization.windows import Progress, WindowAnalyzer, segmentation_batch
 from pipelines.engines.select import Network, choose
 from pipelines.errors import CheckpointError
-from pipelines.pyannote import PLDA, SpeakerDiarization
+from pipelines.pyannote import PLDA, SlidingWindow, SpeakerDiarization
 from pipelines.results import DiarizationResult, Turn, Waveform, WindowFindings
 from pipelines.speaker_bounds import bounds_of
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyannote.core import SlidingWindow
 
 from pipelines.diarization.clustering import NOBODY
+from pipelines.pyannote import SlidingWindow
 from pipelines.results import WindowFindings
 
 BLOCK = 65_536
