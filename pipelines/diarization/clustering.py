@@ -36,10 +36,13 @@ NOBODY = -2
 Floats = NDArray[np.float64]
 
 
-def linkage(embeddings: np.ndarray, method: str, metric: str) -> Floats:
-    """scipy's function; of many vectors and their centroids without the distances of all pairs."""
+def linkage(embeddings: np.ndarray, method: str, metric: str, *, overwrite: bool = False) -> Floats:
+    """scipy's function; of many vectors and their centroids without the distances of all pairs.
+
+    Where `overwrite` is true it may compute in the vectors.
+    """
     if len(embeddings) > DISTANCES_UP_TO and (method, metric) == ("centroid", "euclidean"):
-        return centroid_linkage(embeddings)
+        return centroid_linkage(embeddings, overwrite=overwrite)
     scipys: Floats = hierarchy.linkage(embeddings, method=method, metric=metric)
     return scipys
 
@@ -115,39 +118,39 @@ def _one_each(findings: WindowFindings, similarities: Floats) -> NDArray[np.intp
 
 def _vbx_centroids(clustering: VBxClustering, embeddings: np.ndarray, usable: NDArray[np.intp]) -> np.ndarray:
     """The mean voice of every speaker whom VBx keeps: (clusters, dimension)."""
-    tree = linkage(_unit(embeddings[usable]), method="centroid", metric="euclidean")
+    tree = linkage(_unit(embeddings[usable]), method="centroid", metric="euclidean", overwrite=True)
     first = hierarchy.fcluster(tree, clustering.threshold, criterion="distance") - 1
     _, first = np.unique(first, return_inverse=True)
     del tree
-    embeddings = embeddings[usable]
-    weights = responsibilities(first, embeddings, clustering.plda, clustering.Fa, clustering.Fb)
+    # Block by block: a copy of what is usable would be as large as all that is kept beside it.
+    phi = clustering.plda.phi
+    features = np.empty((len(usable), len(phi)))
+    for rows in _blocks(len(usable)):
+        features[rows] = clustering.plda(embeddings[usable[rows]])
+    weights = responsibilities(first, features, phi, clustering.Fa, clustering.Fb)
     sums = np.zeros((weights.shape[1], embeddings.shape[1]))
-    for rows in _blocks(len(embeddings)):
-        sums += weights[rows].T @ embeddings[rows]
+    for rows in _blocks(len(usable)):
+        sums += weights[rows].T @ embeddings[usable[rows]]
     means: np.ndarray = sums / weights.sum(axis=0, keepdims=True).T
     return means
 
 
-def responsibilities(first: np.ndarray, embeddings: np.ndarray, plda: PLDA, fa: float, fb: float) -> Floats:
+def responsibilities(first: np.ndarray, features: Floats, phi: Floats, fa: float, fb: float) -> Floats:
     """VBx (Landini et al. 2022, https://arxiv.org/abs/2012.14952), from given clusters.
 
     The equations and their order are those of `pyannote.audio.utils.vbx`; their numbers in the comments are
     the paper's.
 
     Args:
-        first: The cluster of each embedding to begin with, from 0.
-        embeddings: (embeddings, dimension).
-        plda: Into its space.
+        first: The cluster of each voice to begin with, from 0.
+        features: The voices in the space of the PLDA, (voices, dimension).
+        phi: The variances between speakers in that space, (dimension,).
         fa: Scale of the statistics.
         fb: Higher keeps fewer speakers.
 
     Returns:
-        How much each embedding belongs to each speaker that is kept: (embeddings, speakers).
+        How much each voice belongs to each speaker that is kept: (voices, speakers).
     """
-    phi = plda.phi
-    features = np.empty((len(embeddings), len(phi)))
-    for rows in _blocks(len(embeddings)):
-        features[rows] = plda(embeddings[rows])
     clusters = int(first.max()) + 1
     blocks = list(_blocks(len(features), max(1, CELLS // clusters)))
     prior = np.full(clusters, 1 / clusters)

@@ -9,7 +9,7 @@ SEARCHED = 8
 """Vectors whose nearest is searched anew at a time: a matrix of so few costs little more than one vector."""
 
 
-def centroid_linkage(vectors: np.ndarray) -> NDArray[np.float64]:
+def centroid_linkage(vectors: np.ndarray, *, overwrite: bool = False) -> NDArray[np.float64]:
     """`scipy.cluster.hierarchy.linkage(vectors, "centroid", "euclidean")`, in memory that grows with them.
 
     It is the generic algorithm of Müllner 2011 (https://arxiv.org/abs/1109.2378, figure 3) on the centroids
@@ -19,12 +19,13 @@ def centroid_linkage(vectors: np.ndarray) -> NDArray[np.float64]:
         vectors: (vectors, dimension), at least 2, of norms about 1; float32 or float64, which is what it
             computes in. In float32 either of two pairs may come first whose squared distances differ by
             less than 1e-6.
+        overwrite: Whether it may compute in `vectors`, C-contiguous, rather than in a copy.
 
     Returns:
         (vectors - 1, 4): the two clusters that become one, their distance, and how many vectors the new one
         has, in scipy's numbering.
     """
-    live = _Clusters(vectors)
+    live = _Clusters(vectors if overwrite else np.array(vectors, order="C"))
     tree = np.empty((len(vectors) - 1, 4))
     for step in range(len(tree)):
         tree[step] = live.merge(len(vectors) + step)
@@ -32,11 +33,11 @@ def centroid_linkage(vectors: np.ndarray) -> NDArray[np.float64]:
 
 
 class _Clusters:
-    """What is not merged yet; the first `count` rows of each array."""
+    """What is not merged yet; the first `count` rows of each array, which begin with those of `vectors`."""
 
     def __init__(self, vectors: np.ndarray) -> None:
         self.count = len(vectors)
-        self.centroids = np.array(vectors, order="C")
+        self.centroids = vectors
         self.squares = np.einsum("nd,nd->n", self.centroids, self.centroids)
         self.names, self.sizes = np.arange(self.count), np.ones(self.count, np.intp)
         self.bound = np.full(self.count, np.inf, vectors.dtype)

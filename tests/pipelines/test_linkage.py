@@ -103,3 +103,11 @@ def test_the_vectors_given_stay_as_they_are() -> None:
     centroid_linkage(vectors)
 
     np.testing.assert_array_equal(vectors, before)
+
+
+def test_where_it_may_it_computes_in_the_vectors_given() -> None:
+    vectors = voices_of(50, 3, 0.5, seed=3)
+    tree, before = centroid_linkage(vectors), vectors.copy()
+
+    np.testing.assert_array_equal(centroid_linkage(vectors, overwrite=True), tree)
+    assert not np.array_equal(vectors, before)
