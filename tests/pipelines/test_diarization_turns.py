@@ -136,8 +136,8 @@ def test_turns_are_those_of_pyannote(
             warnings.simplefilter("ignore")
             found = diarizer.turns(findings, (windows + 9) * 16_000, speakers)
             if asked > usable and isinstance(diarizer.clustering, VBxClustering):
-                # pyannote ends in an error; one window has two at once at the most.
-                assert 1 <= len(found.speakers) <= max(2, usable)
+                # pyannote ends in an error; one window has two at once at the most, and maybe nobody.
+                assert min(1, usable) <= len(found.speakers) <= max(2, usable)
                 return
             patch.setattr(clustering.pyannotes, "linkage", stocks_linkage)
             assert list(found.turns) == pyannotes(diarizer, speech, embeddings, speakers)
