@@ -18,11 +18,15 @@ with stand_ins({"scipy.stats": {"lognorm": None}}):
         TDNNBlock,
     )
     from speechbrain.lobes.models.Xvector import Classifier as XvectorClassifier
+    from speechbrain.nnet.CNN import Conv1d
+    from speechbrain.nnet.normalization import BatchNorm1d
 
 __all__ = [
     "ECAPA_TDNN",
     "AttentiveStatisticsPooling",
+    "BatchNorm1d",
     "Classifier",
+    "Conv1d",
     "Fbank",
     "Res2NetBlock",
     "SEBlock",
