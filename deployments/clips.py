@@ -1,8 +1,10 @@
-"""Recordings on their way from the ingress to the models: checked, and sent in one of two ways."""
+"""Recordings on their way from the ingress to the models: checked, made small, sent in one of two ways."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import ray
 from ray.serve.handle import DeploymentHandle
 
@@ -12,18 +14,64 @@ from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.errors import AudioTooLong, AudioTooShort, InvalidAudio, NonFiniteAudio
 from pipelines.results import Waveform
 
+Samples = Waveform | npt.NDArray[np.int16]
+"""A recording as it is sent: `unpacked` makes a `Waveform` of it."""
+
+PACKED_FROM = 1 << 16
+"""Samples from which half the bytes are worth two passes: 2 ms of 5 for ten seconds, none for three."""
+_FULL_SCALE = 1 << 15
+
+
+def packed(waveform: Waveform) -> Samples:
+    """The same recording in half the bytes where it is long and not a bit is lost: decoded from 16-bit PCM.
+
+    Returns:
+        Int16, full scale 32768, or the waveform itself.
+    """
+    if len(waveform) < PACKED_FROM:
+        return waveform
+    samples = np.empty(len(waveform), np.int16)
+    for start in range(0, len(waveform), PACKED_FROM):
+        block = slice(start, start + PACKED_FROM)
+        scaled = waveform[block] * _FULL_SCALE
+        with np.errstate(invalid="ignore"):  # Beyond full scale: whatever comes of it is not what it was.
+            samples[block] = scaled
+        if not np.array_equal(samples[block], scaled):
+            return waveform
+    return samples
+
+
+def unpacked(samples: Samples) -> Waveform:
+    """The recording that was `packed`; whatever else comes is returned as it is."""
+    if samples.dtype == np.int16:
+        return np.multiply(samples, np.float32(1 / _FULL_SCALE), dtype=np.float32)
+    return samples.astype(np.float32, copy=False)
+
 
 class Clip:
     """A recording that several models may read: a long one from the object store, put there when one asks."""
 
     def __init__(self, waveform: Waveform) -> None:
         self.waveform = waveform
-        self.is_short: bool = waveform.nbytes <= DIRECT_BYTES
 
     @cached_property
-    def sent(self) -> "Waveform | ray.ObjectRef[Waveform]":
+    def is_short(self) -> bool:
+        """Whether it goes directly."""
+        return self.waveform.nbytes <= 2 * DIRECT_BYTES and self._packed.nbytes <= DIRECT_BYTES
+
+    @cached_property
+    def sent(self) -> "Samples | ray.ObjectRef[Samples]":
         """What a handle is given."""
-        return self.waveform if self.is_short else ray.put(self.waveform)
+        return self._packed if self.is_short else ray.put(self._packed)
+
+    @property
+    def identity(self) -> Samples:
+        """What tells it from every other: as it is sent, where that is at hand."""
+        return self._packed if self.is_short else self.waveform
+
+    @cached_property
+    def _packed(self) -> Samples:
+        return packed(self.waveform)
 
 
 class ModelHandle:
@@ -35,6 +83,10 @@ class ModelHandle:
     def given(self, clip: Clip) -> DeploymentHandle:
         """The one that takes what of the clip is sent."""
         return self.direct if clip.is_short else self.by_reference
+
+    def answer(self, clip: Clip) -> Any:
+        """Ask a model whose items are recordings; returns a `deployments.calls.Response`."""
+        return self.given(clip).answer.remote(clip.sent)
 
 
 def checked(waveform: Waveform, settings: GraphSettings) -> Waveform:

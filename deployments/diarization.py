@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from config.settings import EngineOptions, SpeakerCount
+from deployments.clips import Samples, unpacked
 from deployments.replica import ModelReplica, Pipeline, noise
 from pipelines.results import DiarizationResult, ModelInfo, Waveform, WindowFindings
 
@@ -85,15 +86,15 @@ class Diarization(ModelReplica[Item, Result]):
 
     batches_pay = False
 
-    async def diarize(self, waveform: Waveform, speakers: SpeakerCount) -> DiarizationResult:
+    async def diarize(self, samples: Samples, speakers: SpeakerCount) -> DiarizationResult:
         """Who speaks when; the recording is a top-level argument, so it may be an object reference."""
-        result = await self.answer(Conversation(waveform, speakers))
+        result = await self.answer(Conversation(unpacked(samples), speakers))
         assert isinstance(result, DiarizationResult)
         return result
 
-    async def windows(self, waveform: Waveform) -> WindowFindings:
+    async def windows(self, samples: Samples) -> WindowFindings:
         """What the networks say of a part, as `pipelines.chunking.conversation_parts` cuts it."""
-        result = await self.answer(Part(waveform))
+        result = await self.answer(Part(unpacked(samples)))
         assert isinstance(result, WindowFindings)
         return result
 

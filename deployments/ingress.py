@@ -18,7 +18,7 @@ from config.settings import ChunkOptions, GraphSettings, IngressTunables, ModelK
 from deployments.api.analyzer import TASKS, AccentModel, Analysis, GraphHealth, SpeakerResult, Task
 from deployments.api.app import create_app
 from deployments.calls import Deadline, call, call_all, side_by_side
-from deployments.clips import Clip, ModelHandle, checked
+from deployments.clips import Clip, ModelHandle, checked, packed
 from deployments.memory import give_back_for_ever
 from deployments.metrics import IngressMetrics
 from deployments.shared import Shared, SharedHandles, key_of
@@ -276,12 +276,16 @@ class Ingress:
         """Turns of a recording: a short one in one call, a long one in parts over all replicas."""
         bounds_of(speakers)  # what is refused in the end is refused before the work
         parts = conversation_parts(len(clip.waveform))
+        model = self._models[self.diarization_model]
         if len(parts) == 1:
-            ask = self._models[self.diarization_model].given(clip).diarize
-            whole: DiarizationResult = await call(lambda: ask.remote(clip.sent, speakers), deadline)
+            whole: DiarizationResult = await call(
+                lambda: model.given(clip).diarize.remote(clip.sent, speakers), deadline
+            )
             return whole
-        handle = self._models[self.diarization_model].by_reference
-        starts = [lambda s=start, e=end: handle.windows.remote(clip.waveform[s:e]) for start, end in parts]
+        handle = model.by_reference
+        starts = [
+            lambda s=start, e=end: handle.windows.remote(packed(clip.waveform[s:e])) for start, end in parts
+        ]
         findings = await call_all(starts, deadline, self._tunables.diarization_window, done)
         result: DiarizationResult = await call(
             lambda: handle.turns.remote(findings, len(clip.waveform), speakers), deadline
@@ -292,9 +296,8 @@ class Ingress:
         self, clip: Clip, options: ChunkOptions, deadline: Deadline
     ) -> tuple[DeepfakeChunk, ...]:
         cuts = chunk_spans(len(clip.waveform), options)
-        chunk = Clip(clip.waveform[slice(*cuts[0])])
-        handle = self._models[ModelKey.DEEPFAKE].given(chunk)
-        starts = [lambda s=start, e=end: handle.answer.remote(clip.waveform[s:e]) for start, end in cuts]
+        model = self._models[ModelKey.DEEPFAKE]
+        starts = [lambda s=start, e=end: model.answer(Clip(clip.waveform[s:e])) for start, end in cuts]
         scores = await call_all(starts, deadline, self._tunables.chunk_window)
         return tuple(
             DeepfakeChunk(index, start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, score)
@@ -302,8 +305,7 @@ class Ingress:
         )
 
     async def _ask(self, model: ModelKey, clip: Clip, deadline: Deadline) -> Any:
-        ask = self._models[model].given(clip).answer
-        return await call(lambda: ask.remote(clip.sent), deadline)
+        return await call(lambda: self._models[model].answer(clip), deadline)
 
     async def _answer(
         self,
@@ -317,7 +319,7 @@ class Ingress:
         """The answer of the cache, or of the models; identical questions in flight are one."""
         clip = self._received(question, waveform)
         revisions = await side_by_side(*(self._revision(model) for model in models))
-        key = await key_of(clip.waveform, question, models, revisions, options)
+        key = await key_of(clip.identity, question, models, revisions, options)
         return await self.shared.cached(key, question, lambda: compute(clip), deadline)
 
     def _models_of(self, task: Task) -> tuple[ModelKey, ...]:

@@ -16,6 +16,7 @@ import ray
 from config.settings import DEMO, BatchTunables, EngineOptions, GraphSettings, ModelKey
 from deployments.batching import Batcher, BatcherStats
 from deployments.calibration import best_batch
+from deployments.clips import Samples, unpacked
 from deployments.memory import give_back_for_ever
 from deployments.metrics import ModelMetrics
 from deployments.scaling import stats
@@ -222,6 +223,10 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 class WaveformReplica(ModelReplica[Waveform, Result]):
     """A model whose items are recordings and nothing else."""
+
+    async def answer(self, item: Samples) -> Result:
+        """As `ModelReplica.answer`, of a recording as it is sent."""
+        return await super().answer(unpacked(item))
 
     def samples_of(self, item: Waveform) -> int:
         """Length of the item."""

@@ -20,11 +20,11 @@ from ray.serve.handle import DeploymentHandle
 from deployments.admission import QueueStatus
 from deployments.cache import LOOK_S, CacheInfo, Put, Taken
 from deployments.calls import DIRECT_BYTES, Deadline, call, direct
+from deployments.clips import Samples
 from deployments.leases import renewing
 from deployments.metrics import CacheMetrics
 from deployments.statistics import CleanupStatus, Count, Counts
 from pipelines.errors import DeadlineExceeded, ModelUnavailable, Overloaded
-from pipelines.results import Waveform
 
 T = TypeVar("T")
 
@@ -255,12 +255,12 @@ class Shared:
         task.add_done_callback(self._background.discard)
 
 
-async def key_of(waveform: Waveform, *about: object) -> str:
+async def key_of(samples: Samples, *about: object) -> str:
     """A digest of a recording, what is asked of it and which checkpoints answer, 64 hex digits."""
-    data = np.ascontiguousarray(waveform).view(np.uint8).data
+    data = np.ascontiguousarray(samples).view(np.uint8).data
     if len(data) > INLINE_BYTES:
         digest = await asyncio.to_thread(hashlib.sha256, data)
     else:
         digest = hashlib.sha256(data)
-    digest.update(repr(about).encode())
+    digest.update(repr((samples.dtype.str, *about)).encode())
     return digest.hexdigest()

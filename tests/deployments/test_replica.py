@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from config.settings import BatchTunables, EngineOptions, GraphSettings, ModelKey
 from deployments import replica as replica_module
+from deployments.clips import PACKED_FROM, packed
 from deployments.replica import WaveformReplica, assigned_device, noise
 from deployments.scaling import stats
 from pipelines.audio import SAMPLE_RATE_HZ
@@ -64,6 +65,14 @@ async def test_a_replica_is_warm_before_it_answers(pipeline: Mean) -> None:
 
     assert pipeline.batches == [1]
     assert await replica.answer(np.full(500, 0.5, np.float32)) == 0.5
+
+
+async def test_a_recording_as_it_is_sent_is_the_recording(pipeline: Mean) -> None:
+    replica = MeanReplica(pipeline)
+    sent = packed(np.full(PACKED_FROM, -0.25, np.float32))
+
+    assert sent.dtype == np.int16
+    assert await replica.answer(sent) == -0.25
 
 
 async def test_the_model_runs_on_a_thread_of_its_own(pipeline: Mean) -> None:
