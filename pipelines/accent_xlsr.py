@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from config.settings import EngineOptions
 from pipelines.accent_result import accent_result
-from pipelines.checkpoints import LocatedCheckpoint, load_labels, load_state, load_tensors
+from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_labels, load_state, load_tensors
 from pipelines.engines.select import Network, choose
 from pipelines.results import AccentResult, Waveform
 from pipelines.wav2vec2 import (
@@ -55,11 +55,12 @@ class XlsrAccentClassifier:
         architecture = wav2vec2_architecture(checkpoint)
         name = checkpoint.row.hub_id
         self._device = torch.device(device)
-        network = build_backbone(architecture)
+        with Unfilled():
+            network = build_backbone(architecture)
+            self._head = nn.Linear(architecture.hidden_size, architecture.n_labels, bias=False)
         tensors = load_tensors(checkpoint.file("wav2vec2.ckpt"))
         backbone = {key.removeprefix(BACKBONE_PREFIX): tensor for key, tensor in tensors.items()}
         load_state(network, from_published(backbone), f"{name} wav2vec2.ckpt")
-        self._head = nn.Linear(architecture.hidden_size, architecture.n_labels, bias=False)
         head = {
             key.removeprefix(HEAD_PREFIX): tensor
             for key, tensor in load_tensors(checkpoint.file("model.ckpt")).items()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from config.checkpoints import Wav2Vec2Architecture
 from config.settings import EngineOptions
-from pipelines.checkpoints import LocatedCheckpoint, load_state, load_tensors
+from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_state, load_tensors
 from pipelines.engines.select import Network, choose
 from pipelines.errors import CheckpointError
 from pipelines.results import DeepfakeScore, Waveform
@@ -57,7 +57,8 @@ class DeepfakeDetector:
         labels = read_labels(config)
         self._fake, self._real = labels.index("fake"), labels.index("real")
         self._device = torch.device(device)
-        network = SequenceClassifier(architecture)
+        with Unfilled():
+            network = SequenceClassifier(architecture)
         tensors = load_tensors(checkpoint.file("model.safetensors"))
         load_state(network, named_as_ours(tensors), f"{checkpoint.row.hub_id} model.safetensors")
         network.eval().requires_grad_(False).to(self._device)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from config.checkpoints import EcapaArchitecture
 from config.settings import EngineOptions
-from pipelines.checkpoints import LocatedCheckpoint, load_state, load_tensors
+from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_state, load_tensors
 from pipelines.ecapa_network import MIN_FRAMES, EcapaNetwork
 from pipelines.engines.run import on_engine
 from pipelines.engines.select import Network, choose
@@ -98,8 +98,9 @@ class Ecapa(nn.Module):
         if not isinstance(architecture, EcapaArchitecture):
             raise CheckpointError(f"{checkpoint.row.hub_id} is no ECAPA checkpoint.")
         self.fbank = Fbank(n_mels=architecture.n_mels)
-        self.encoder = build_encoder(architecture)
-        self.head = build_head(architecture)
+        with Unfilled():
+            self.encoder = build_encoder(architecture)
+            self.head = build_head(architecture)
         name = checkpoint.row.hub_id
         load_state(self.encoder, load_tensors(checkpoint.file("embedding_model.ckpt")), f"{name} encoder")
         if self.head is not None:

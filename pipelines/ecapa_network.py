@@ -79,7 +79,7 @@ def _convolved(block: Conv1d, x: Tensor) -> Tensor:
     """Without its padding."""
     convolution = block.conv
     return functional.conv2d(
-        x, convolution.weight[:, :, None, :], convolution.bias, dilation=(1, *convolution.dilation)
+        x, convolution.weight.unsqueeze(2), convolution.bias, dilation=(1, *convolution.dilation)
     )
 
 
@@ -123,7 +123,7 @@ def _pooled(pooling: AttentiveStatisticsPooling, x: Tensor, inside: Tensor, shar
     same at every frame, so their share of its sum is computed once a clip.
     """
     convolution = pooling.tdnn.conv.conv
-    weight, channels = convolution.weight[:, :, None, :], x.shape[1]
+    weight, channels = convolution.weight.unsqueeze(2), x.shape[1]
     whole = torch.cat(_statistics(x, share, pooling.eps), dim=1)
     attention = functional.conv2d(x, weight[:, :channels]) + functional.conv2d(
         whole, weight[:, channels:], convolution.bias

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from config.checkpoints import DiarizationArchitecture
 from config.settings import EngineOptions, SpeakerCount
 from pipelines.audio import SAMPLE_RATE_HZ
-from pipelines.checkpoints import UNREADABLE, LocatedCheckpoint, load_state
+from pipelines.checkpoints import UNREADABLE, LocatedCheckpoint, Unfilled, load_state
 from pipelines.diarization.clustering import NoPlda, cluster
 from pipelines.diarization.config import PipelineConfig, read_pipeline_config
 from pipelines.diarization.networks import build_embedding, build_segmentation, load_lightning
@@ -49,10 +49,11 @@ class Diarizer:
             raise CheckpointError(f"{checkpoint.row.hub_id} is no diarization checkpoint.")
         config = read_pipeline_config(checkpoint.file("config.yaml"))
         name = checkpoint.row.hub_id
-        segmentation = build_segmentation(architecture)
+        with Unfilled():
+            segmentation = build_segmentation(architecture)
+            embedding = build_embedding(architecture)
         tensors = load_lightning(checkpoint.file("segmentation/pytorch_model.bin"))
         load_state(segmentation, tensors, f"{name} segmentation")
-        embedding = build_embedding(architecture)
         tensors = load_lightning(checkpoint.file("embedding/pytorch_model.bin"))
         load_state(embedding, tensors, f"{name} embedding")
         pipeline: Any = SpeakerDiarization(

@@ -33,8 +33,8 @@ class OpenVinoNetwork:
     It computes with as many threads as torch has when it is made, and keeps the weights beside torch's.
 
     Args:
-        network: A module, or a function of tensors, on the CPU. What it computes may depend on the shapes
-            and values of its inputs only through tensor operations.
+        network: A module whose weights want no gradients, or a function of tensors, on the CPU. What it
+            computes may depend on the shapes and values of its inputs only through tensor operations.
         examples: Inputs to trace it with; a dimension that varies is best not 1 in them.
         shapes: Of each input, -1 where a dimension varies.
         precision: ``float32`` or ``bfloat16``.
@@ -69,8 +69,11 @@ def _converted(
     with warnings.catch_warnings(), torch.no_grad():
         # Libraries' checks of shapes, which tracing leaves out.
         warnings.simplefilter("ignore")
-        # torch's own check of a trace imports symbolic algebra and distributed tensors: five seconds.
-        traced = torch.jit.trace(network, examples, check_trace=False)  # type: ignore[no-untyped-call]
+        # Of a function: a module's trace has a module for each of its own, two seconds of XLSR's six. And
+        # without torch's own check, which imports symbolic algebra and distributed tensors: five seconds.
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            lambda *inputs: network(*inputs), examples, check_trace=False
+        )
         return openvino.convert_model(
             traced, example_input=examples, input=[openvino.PartialShape(list(shape)) for shape in shapes]
         )

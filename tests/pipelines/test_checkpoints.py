@@ -19,12 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
 from torch import nn
+from torch.nn import init
 
 from config.checkpoints import CHECKPOINTS, CheckpointFile, CheckpointPart
 from config.settings import CheckpointSource, ModelKey, Size
 from deployments.environment import free_ports
 from pipelines.checkpoint_writer import write_checkpoint
-from pipelines.checkpoints import LocatedCheckpoint, load_labels, load_state, load_tensors, locate
+from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_labels, load_state, load_tensors, locate
 from pipelines.errors import CheckpointError
 from pipelines.results import Waveform
 from pipelines.speaker import SpeakerEncoder
@@ -112,6 +113,21 @@ def test_a_state_that_fits_fills_the_network() -> None:
     load_state(network, TENSORS, "some/model")
 
     assert torch.equal(network.weight, TENSORS["weight"])
+
+
+def test_an_unfilled_network_draws_nothing_and_has_its_ones_and_zeros() -> None:
+    before = torch.get_rng_state()
+
+    with Unfilled():
+        layers = nn.Linear(9, 9), nn.Conv1d(3, 3, 3), nn.LSTM(3, 3), nn.MultiheadAttention(4, 2)
+        tuple(map(init.trunc_normal_, (layer.weight for layer in layers[:2])))
+        norm = nn.BatchNorm1d(3)
+
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(norm.weight, torch.ones(3))
+    assert torch.equal(norm.running_mean, torch.zeros(3))
+    nn.Linear(9, 9)
+    assert not torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_a_precision_that_the_runtime_does_not_keep_is_refused(monkeypatch: pyte
     monkeypatch.setitem(openvino.HINTS, "bfloat16", "bf16")
 
     with pytest.raises(CheckpointError, match="computes in f32 on this processor"):
-        OpenVinoNetwork(nn.Linear(4, 2).eval(), (torch.zeros(2, 4),), ((-1, 4),), "bfloat16")
+        OpenVinoNetwork(nn.Linear(4, 2).requires_grad_(False), (torch.zeros(2, 4),), ((-1, 4),), "bfloat16")
 
 
 def test_openvino_reports_its_use_to_nobody(tmp_path: Path) -> None:
@@ -134,7 +134,8 @@ def test_openvino_reports_its_use_to_nobody(tmp_path: Path) -> None:
         "socket.socket.connect = refuse\n"
         "import torch\n"
         "from pipelines.engines.openvino import OpenVinoNetwork\n"
-        "OpenVinoNetwork(torch.nn.Linear(4, 2).eval(), (torch.zeros(2, 4),), ((-1, 4),), 'float32')\n"
+        "network = torch.nn.Linear(4, 2).requires_grad_(False)\n"
+        "OpenVinoNetwork(network, (torch.zeros(2, 4),), ((-1, 4),), 'float32')\n"
         "assert not sys.modules['openvino_telemetry']\n"
     )
     environment = {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}

@@ -1,17 +1,20 @@
 """Every checkpoint of the table loads from its layout, from a folder as from the demo, and answers."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+import torch
 
 from config.settings import CheckpointSource, ModelKey, Size, SpeakerCount
 from pipelines.accent import EcapaAccentClassifier
 from pipelines.accent_xlsr import XlsrAccentClassifier
 from pipelines.checkpoints import DEMO_FOLDER, LocatedCheckpoint, locate
 from pipelines.deepfake import DeepfakeDetector
-from pipelines.diarization import Diarizer
+from pipelines.diarization import Diarizer, diarizer
 from pipelines.language import LanguageIdentifier
 from pipelines.results import Waveform
 from pipelines.speaker import SpeakerEncoder
@@ -50,6 +53,23 @@ def test_a_local_folder_answers_as_the_demo_it_is_a_copy_of(
         assert copied.vector.tolist() == expected.vector.tolist()
     else:
         assert copied == expected
+
+
+class Filled(Exception):
+    """The networks have their weights; what pyannote draws after that are clips to try them with."""
+
+
+@pytest.mark.parametrize("model", ModelKey)
+def test_no_weights_are_drawn_that_the_checkpoint_has(
+    model: ModelKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diarizer, "SpeakerDiarization", Mock(side_effect=Filled))
+    before = torch.get_rng_state()
+
+    with contextlib.suppress(Filled):
+        LOADERS[model](locate(model, CheckpointSource(source="demo")), "cpu")
+
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_demo_checkpoints_are_small_and_have_cards() -> None:
