@@ -20,8 +20,8 @@ import psutil
 from benchmarks.report import cpu_name, table
 from benchmarks.results import WRITE_HELP, publish
 from config.settings import CheckpointSource, ModelKey, SpeakerCount
-from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.checkpoints import locate
+from pipelines.results import SAMPLE_RATE_HZ
 
 SPEAKERS, SPREAD = 6, 0.5
 TITLES = (

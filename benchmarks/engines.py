@@ -21,7 +21,6 @@ from benchmarks.report import cpu_name
 from config.checkpoints import DiarizationArchitecture, EcapaArchitecture
 from config.settings import CheckpointSource, ModelKey, Size
 from pipelines.accent_xlsr import BACKBONE_PREFIX as XLSR_PREFIX
-from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.checkpoints import LocatedCheckpoint, load_state, load_tensors, locate
 from pipelines.deepfake import SequenceClassifier, named_as_ours
 from pipelines.diarization.networks import (
@@ -35,6 +34,7 @@ from pipelines.ecapa import HOP_SAMPLES, build_encoder
 from pipelines.ecapa_network import EcapaNetwork
 from pipelines.engines.openvino import OpenVinoNetwork, cpu_capabilities
 from pipelines.engines.select import Precision
+from pipelines.results import SAMPLE_RATE_HZ
 from pipelines.wav2vec2 import (
     FramesOnly,
     build_backbone,

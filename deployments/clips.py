@@ -10,9 +10,8 @@ from ray.serve.handle import DeploymentHandle
 
 from config.settings import GraphSettings
 from deployments.calls import DIRECT_BYTES, direct
-from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.errors import AudioTooLong, AudioTooShort, InvalidAudio, NonFiniteAudio
-from pipelines.results import Waveform
+from pipelines.results import SAMPLE_RATE_HZ, Waveform
 
 Samples = Waveform | npt.NDArray[np.int16]
 """A recording as it is sent: `unpacked` makes a `Waveform` of it."""

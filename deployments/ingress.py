@@ -22,10 +22,10 @@ from deployments.clips import Clip, ModelHandle, checked, packed
 from deployments.memory import give_back_for_ever
 from deployments.metrics import IngressMetrics
 from deployments.shared import Shared, SharedHandles, key_of
-from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.chunking import chunk_spans, conversation_parts
 from pipelines.errors import InvalidOptions, ModelUnavailable, VoxError
 from pipelines.results import (
+    SAMPLE_RATE_HZ,
     AccentResult,
     DeepfakeChunk,
     DiarizationProgress,

@@ -20,9 +20,8 @@ from deployments.clips import Samples, unpacked
 from deployments.memory import give_back_for_ever
 from deployments.metrics import ModelMetrics
 from deployments.scaling import stats
-from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable
-from pipelines.results import ModelInfo, ReplicaStatus, Waveform
+from pipelines.results import SAMPLE_RATE_HZ, ModelInfo, ReplicaStatus, Waveform
 
 if TYPE_CHECKING:
     from pipelines.checkpoints import LocatedCheckpoint

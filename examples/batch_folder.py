@@ -18,12 +18,12 @@ import ray
 
 from config.settings import DEMO, AudioLimits, CheckpointSource, ModelKey
 from deployments.replica import assigned_device
-from pipelines.audio import SAMPLE_RATE_HZ, decode
+from pipelines.audio import decode
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from pipelines.device import cuda_is_available
 from pipelines.errors import VoxError
 from pipelines.language import LanguageIdentifier
-from pipelines.results import Waveform
+from pipelines.results import SAMPLE_RATE_HZ, Waveform
 from pipelines.routing import ENCODERS, encoder_for
 from pipelines.speaker import SpeakerEncoder
 

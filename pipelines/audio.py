@@ -22,10 +22,7 @@ from pipelines.errors import (
     NonFiniteAudio,
     UnsupportedAudio,
 )
-from pipelines.results import Waveform
-
-SAMPLE_RATE_HZ = 16_000
-"""The rate of every `Waveform` and every model."""
+from pipelines.results import SAMPLE_RATE_HZ, Waveform
 
 Block = npt.NDArray[np.float32]
 """Some consecutive samples of one channel."""

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.audio import SAMPLE_RATE_HZ
-from pipelines.results import Turn, Waveform
+from pipelines.results import SAMPLE_RATE_HZ, Turn, Waveform
 from training.augmentation import augmented
 from training.corpus import Clip
 

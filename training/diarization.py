@@ -14,13 +14,12 @@ from scipy.linalg import eigh
 from torch import Tensor
 
 from config.settings import CheckpointSource, ModelKey, Size
-from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.checkpoint_writer import write_checkpoint
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from pipelines.diarization import Diarizer, build_embedding, build_segmentation
 from pipelines.diarization.clustering import ACTIVE_SHARE
 from pipelines.diarization.writer import save_network, save_plda
-from pipelines.results import WindowFindings
+from pipelines.results import SAMPLE_RATE_HZ, WindowFindings
 from training.conversations import CONVERSATION_S, Conversation, activity, by_speaker, converse
 from training.corpus import Clip
 from training.embedding import demo_architecture

@@ -19,13 +19,13 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from config.settings import AudioLimits, CheckpointSource, ModelKey, Size, SpeakerCount
 from pipelines.accent import EcapaAccentClassifier
 from pipelines.accent_xlsr import XlsrAccentClassifier
-from pipelines.audio import SAMPLE_RATE_HZ, decode
+from pipelines.audio import decode
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from pipelines.chunking import spans
 from pipelines.deepfake import DeepfakeDetector
 from pipelines.diarization import Diarizer
 from pipelines.language import LanguageIdentifier
-from pipelines.results import Waveform
+from pipelines.results import SAMPLE_RATE_HZ, Waveform
 from pipelines.routing import encoder_for
 from pipelines.speaker import SpeakerEncoder
 from training.augmentation import augmented

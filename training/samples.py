@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from pipelines.audio import SAMPLE_RATE_HZ
-from pipelines.results import Waveform
+from pipelines.results import SAMPLE_RATE_HZ, Waveform
 from training.conversations import by_speaker, converse
 from training.corpus import Clip
 from training.texts import SPOKEN

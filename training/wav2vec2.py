@@ -15,10 +15,9 @@ from torchaudio.transforms import GriffinLim, InverseMelScale, MelSpectrogram
 from config.checkpoints import CHECKPOINTS, Wav2Vec2Architecture
 from config.settings import ModelKey, Size
 from pipelines import accent_xlsr, deepfake
-from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.checkpoint_writer import write_checkpoint
 from pipelines.labels import COMMON_ACCENT_XLSR
-from pipelines.results import Waveform
+from pipelines.results import SAMPLE_RATE_HZ, Waveform
 from pipelines.wav2vec2 import build_backbone, to_published
 from training.augmentation import augmented
 from training.corpus import Clip

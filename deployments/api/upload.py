@@ -18,10 +18,10 @@ from starlette.requests import Request
 
 from config.settings import AudioLimits
 from deployments.api.schemas import Measured
-from pipelines.audio import SAMPLE_RATE_HZ, decode
+from pipelines.audio import decode
 from pipelines.containers import Container, sniff
 from pipelines.errors import EmptyAudio, InvalidOptions, UnsupportedAudio, UploadMissing, UploadTooLarge
-from pipelines.results import ModelInfo, Waveform
+from pipelines.results import SAMPLE_RATE_HZ, ModelInfo, Waveform
 
 FILE_FIELDS = ("file", "audio")
 """Names that the services before this one gave the file; either is taken everywhere."""

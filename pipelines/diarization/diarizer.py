@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from config.checkpoints import DiarizationArchitecture
 from config.settings import EngineOptions, SpeakerCount
-from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.checkpoints import UNREADABLE, LocatedCheckpoint, Unfilled, load_state
 from pipelines.diarization.clustering import NoPlda, cluster
 from pipelines.diarization.config import PipelineConfig, read_pipeline_config
@@ -19,7 +18,7 @@ from pipelines.diarization.windows import Progress, WindowAnalyzer, segmentation
 from pipelines.engines.select import Network, choose
 from pipelines.errors import CheckpointError
 from pipelines.pyannote import PLDA, SlidingWindow, SpeakerDiarization
-from pipelines.results import DiarizationResult, Turn, Waveform, WindowFindings
+from pipelines.results import SAMPLE_RATE_HZ, DiarizationResult, Turn, Waveform, WindowFindings
 from pipelines.speaker_bounds import bounds_of
 
 

@@ -10,9 +10,9 @@ import yaml
 
 from config.checkpoints import Checkpoint, DiarizationArchitecture
 from config.settings import ModelKey
-from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.checkpoint_writer import randomise_batch_norm
 from pipelines.diarization import build_embedding, build_segmentation
+from pipelines.results import SAMPLE_RATE_HZ
 
 CLASS_BIAS = [0.5, 1.0, 1.0, 0.5, -1.0, -2.0, -2.0]
 """Of the powerset {}, 1, 2, 3, 12, 13, 23: mostly one speaker or none."""

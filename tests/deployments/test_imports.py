@@ -14,6 +14,16 @@ def test_it_starts_without_torch(module: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "module",
+    ["accent", "cache", "admission", "deepfake", "diarization", "language", "speaker", "statistics"],
+)
+def test_what_hears_no_upload_starts_without_decoders(module: str) -> None:
+    code = f"import deployments.{module}, sys; assert not {{'av', 'soundfile', 'soxr'}} & set(sys.modules)"
+
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize(
     ("module", "unused", "use"),
     [
         ("pipelines.language", ("scipy.stats",), "import scipy.stats; scipy.stats.lognorm.mean(1.0)"),

@@ -17,9 +17,8 @@ from deployments import replica as replica_module
 from deployments.clips import PACKED_FROM, packed
 from deployments.replica import WaveformReplica, assigned_device, noise
 from deployments.scaling import stats
-from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable, VoxError
-from pipelines.results import ModelInfo, Waveform
+from pipelines.results import SAMPLE_RATE_HZ, ModelInfo, Waveform
 
 INFO = ModelInfo("language", "some/model", "demo", "demo", "cpu", 1)
 

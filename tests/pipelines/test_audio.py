@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from launched import sample_path
 
 from config.settings import AudioLimits
-from pipelines.audio import SAMPLE_RATE_HZ, decode
+from pipelines.audio import decode
 from pipelines.errors import (
     AudioTooLong,
     AudioTooShort,
@@ -26,6 +26,7 @@ from pipelines.errors import (
     UnsupportedAudio,
     VoxError,
 )
+from pipelines.results import SAMPLE_RATE_HZ
 
 LIMITS = AudioLimits()
 FORMATS = clips.formats()

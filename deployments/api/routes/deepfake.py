@@ -10,8 +10,8 @@ from deployments.api.options import DeepfakeOptions
 from deployments.api.routes import Asked
 from deployments.api.schemas import DeepfakeAnswer
 from deployments.api.upload import Sent
-from pipelines.audio import SAMPLE_RATE_HZ
 from pipelines.errors import VoxError
+from pipelines.results import SAMPLE_RATE_HZ
 
 router = APIRouter(prefix="/audio", tags=["deepfake"])
 
