@@ -182,13 +182,13 @@ def machine() -> str:
 
 
 def cpu_name() -> str:
-    """As the kernel names it, with what it can do in fewer bits."""
+    """As the kernel names it, with what it can do in fewer bits; clouds hide all of a name but its maker."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
     values = {key.strip(): text.strip() for key, _, text in (line.partition(":") for line in lines)}
-    bits = [
-        flag for flag in ("amx_bf16", "avx512_bf16", "avx512f") if flag in values.get("flags", "").split()
-    ]
-    return " ".join([values.get("model name", platform.machine()), f"({', '.join(bits)})" if bits else ""])
+    numbers = [f"{key.split()[-1]} {values[key]}" for key in ("cpu family", "model") if key in values]
+    flags = values.get("flags", "").split()
+    bits = [flag for flag in ("amx_bf16", "avx512_bf16", "avx512f") if flag in flags]
+    return f"{values.get('model name', platform.machine())} ({', '.join([*numbers, *bits])})"
