@@ -17,7 +17,8 @@ Samples = Waveform | npt.NDArray[np.int16]
 """A recording as it is sent: `unpacked` makes a `Waveform` of it."""
 
 PACKED_FROM = 1 << 16
-"""Samples from which half the bytes are worth two passes: 2 ms of 5 for ten seconds, none for three."""
+"""Samples from which half the bytes are worth two passes: between replicas that do nothing 2 ms of 5 for ten
+seconds, none for three."""
 _FULL_SCALE = 1 << 15
 
 
