@@ -191,4 +191,5 @@ def cpu_name() -> str:
     numbers = [f"{key.split()[-1]} {values[key]}" for key in ("cpu family", "model") if key in values]
     flags = values.get("flags", "").split()
     bits = [flag for flag in ("amx_bf16", "avx512_bf16", "avx512f") if flag in flags]
-    return f"{values.get('model name', platform.machine())} ({', '.join([*numbers, *bits])})"
+    name, details = values.get("model name", platform.machine()), ", ".join([*numbers, *bits])
+    return f"{name} ({details})" if details else name
