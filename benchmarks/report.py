@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.metadata import version
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -14,6 +13,7 @@ import psutil
 
 from benchmarks.load import Ask, Outcome
 from benchmarks.workloads import Workload
+from pipelines.engines.processor import fields
 
 PACKAGES = (
     "torch", "openvino", "ray", "fastapi", "speechbrain", "transformers", "pyannote.audio", "numpy",
@@ -183,11 +183,9 @@ def machine() -> str:
 
 def cpu_name() -> str:
     """As the kernel names it, with what it can do in fewer bits; clouds hide all of a name but its maker."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
+    values = fields()
+    if not values:
         return platform.processor()
-    values = {key.strip(): text.strip() for key, _, text in (line.partition(":") for line in lines)}
     numbers = [f"{key.split()[-1]} {values[key]}" for key in ("cpu family", "model") if key in values]
     flags = values.get("flags", "").split()
     bits = [flag for flag in ("amx_bf16", "avx512_bf16", "avx512f") if flag in flags]

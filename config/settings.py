@@ -62,8 +62,9 @@ class EngineOptions(_Frozen):
     or the model is not loaded: it is for CPUs only."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """What products and convolutions are computed in. ``auto``: ``bfloat16`` with OpenVINO on a processor
-    that has it (AMX-BF16 or AVX512-BF16), else ``float32``. Asked for by name it is given or the model is
-    not loaded: on a CPU ``bfloat16`` is OpenVINO's, and ``float16`` is for CUDA."""
+    that computes it faster (Intel's with AMX, AMD's with AVX512-BF16), else ``float32``. Asked for by name
+    it is given or the model is not loaded: on a CPU ``bfloat16`` is OpenVINO's, and ``float16`` is for
+    CUDA."""
 
 
 class AudioLimits(_Frozen):

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from config.settings import EngineOptions, Size
+from pipelines.engines import processor
 from pipelines.errors import CheckpointError
 
 Engine = Literal["torch", "openvino"]
@@ -76,10 +77,11 @@ def _against_openvino(options: EngineOptions, network: Network, size: Size) -> s
         return "The network is small: converting it for OpenVINO costs more than it saves."
     if network is not Network.WAV2VEC2:
         return None
-    why = "in float32 OpenVINO is no faster than torch and takes twice the memory."
+    why = f"for {network} in float32 OpenVINO is hardly faster than torch and takes twice the memory."
     if options.precision == "float32":
-        return f"For {network} {why}"
-    return None if cpu_has_bfloat16() else f"The processor has no bfloat16, and for {network} {why}"
+        return f"Settings ask for float32, and {why}"
+    against = _against_bfloat16()
+    return against and f"{against}, and {why}"
 
 
 def _on_openvino(options: EngineOptions) -> EngineChoice:
@@ -87,11 +89,23 @@ def _on_openvino(options: EngineOptions) -> EngineChoice:
         raise CheckpointError("Engine openvino is not installed, and precision bfloat16 on a CPU is its own.")
     if options.precision == "float32":
         return EngineChoice("openvino", "float32", "Settings ask for float32.")
-    if cpu_has_bfloat16():
-        return EngineChoice("openvino", "bfloat16", "The processor computes bfloat16.")
     if options.precision == "bfloat16":
-        raise CheckpointError("Precision bfloat16 needs a processor with AMX-BF16 or AVX512-BF16.")
-    return EngineChoice("openvino", "float32", "The processor has no bfloat16.")
+        if not cpu_has_bfloat16():
+            raise CheckpointError("Precision bfloat16 needs a processor with AMX-BF16 or AVX512-BF16.")
+        return EngineChoice("openvino", "bfloat16", "Settings ask for bfloat16.")
+    against = _against_bfloat16()
+    if against is not None:
+        return EngineChoice("openvino", "float32", f"{against}.")
+    return EngineChoice("openvino", "bfloat16", "The processor computes bfloat16 faster than float32.")
+
+
+def _against_bfloat16() -> str | None:
+    """Why ``auto`` stays with float32; None where bfloat16 pays."""
+    if not cpu_has_bfloat16():
+        return "The processor has no bfloat16"
+    if processor.slows_bfloat16(processor.fields()):
+        return "The processor computes bfloat16 slower than float32: it has or shows no AMX"
+    return None
 
 
 def openvino_is_installed() -> bool:

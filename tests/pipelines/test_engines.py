@@ -50,6 +50,12 @@ def imitated() -> Any:
         yield
 
 
+AMD = {"vendor_id": "AuthenticAMD", "flags": "avx512f avx512_bf16"}
+INTEL = {"vendor_id": "GenuineIntel", "flags": "avx512f avx512_bf16 amx_bf16 amx_tile"}
+AMX_HIDDEN = {"vendor_id": "GenuineIntel", "flags": "avx512f avx512_bf16 avx512_fp16"}
+ARM = {"BogoMIPS": "50.00", "Features": "fp asimd bf16"}
+
+
 def a_choice(
     options: EngineOptions, network: Network = Network.ECAPA, size: Size = Size.FULL, device: str = "cpu"
 ) -> tuple[str, str]:
@@ -59,26 +65,34 @@ def a_choice(
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "network", "size", "expected"),
+    ("capabilities", "processor", "network", "size", "expected"),
     [
-        (["FP32"], Network.ECAPA, Size.FULL, ("openvino", "float32")),
-        (["FP32"], Network.RESNET, Size.FULL, ("openvino", "float32")),
-        (["FP32"], Network.RESNET, Size.DEMO, ("openvino", "float32")),
-        (["FP32"], Network.WAV2VEC2, Size.FULL, ("torch", "float32")),
-        (["FP32"], Network.ECAPA, Size.DEMO, ("torch", "float32")),
-        (["FP32", "BF16"], Network.ECAPA, Size.FULL, ("openvino", "bfloat16")),
-        (["FP32", "BF16"], Network.WAV2VEC2, Size.FULL, ("openvino", "bfloat16")),
-        (["FP32", "BF16"], Network.WAV2VEC2, Size.DEMO, ("torch", "float32")),
+        (["FP32"], AMD, Network.ECAPA, Size.FULL, ("openvino", "float32")),
+        (["FP32"], AMD, Network.RESNET, Size.FULL, ("openvino", "float32")),
+        (["FP32"], AMD, Network.RESNET, Size.DEMO, ("openvino", "float32")),
+        (["FP32"], AMD, Network.WAV2VEC2, Size.FULL, ("torch", "float32")),
+        (["FP32"], AMD, Network.ECAPA, Size.DEMO, ("torch", "float32")),
+        (["FP32", "BF16"], AMD, Network.ECAPA, Size.FULL, ("openvino", "bfloat16")),
+        (["FP32", "BF16"], AMD, Network.WAV2VEC2, Size.FULL, ("openvino", "bfloat16")),
+        (["FP32", "BF16"], AMD, Network.WAV2VEC2, Size.DEMO, ("torch", "float32")),
+        (["FP32", "BF16"], INTEL, Network.ECAPA, Size.FULL, ("openvino", "bfloat16")),
+        (["FP32", "BF16"], AMX_HIDDEN, Network.ECAPA, Size.FULL, ("openvino", "float32")),
+        (["FP32", "BF16"], AMX_HIDDEN, Network.RESNET, Size.FULL, ("openvino", "float32")),
+        (["FP32", "BF16"], AMX_HIDDEN, Network.WAV2VEC2, Size.FULL, ("torch", "float32")),
+        (["FP32", "BF16"], ARM, Network.ECAPA, Size.FULL, ("openvino", "bfloat16")),
+        (["FP32", "BF16"], {}, Network.ECAPA, Size.FULL, ("openvino", "bfloat16")),
     ],
 )
 def test_auto_takes_what_pays_on_the_processor(
     capabilities: list[str],
+    processor: dict[str, str],
     network: Network,
     size: Size,
     expected: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(openvino, "cpu_capabilities", lambda: capabilities)
+    monkeypatch.setattr(select.processor, "fields", lambda: processor)
 
     assert a_choice(EngineOptions(), network, size) == expected
 
