@@ -30,13 +30,21 @@ def test_what_hears_no_upload_starts_without_decoders(module: str) -> None:
         (
             "pipelines.diarization",
             (
-                "lightning", "torchmetrics", "torch._dynamo",
-                "matplotlib", "networkx", "scipy.signal", "scipy.stats", "sklearn", "speechbrain",
+                "huggingface_hub", "lightning", "matplotlib", "networkx", "opentelemetry", "optuna", "pandas",
+                "pyannote.database", "pyannote.metrics", "scipy.signal", "scipy.stats", "sklearn",
+                "speechbrain", "torch._dynamo", "torchcodec", "torchmetrics",
             ),
-            "import lightning, networkx, scipy.signal, scipy.stats, torchmetrics;"
-            "from pyannote.core.notebook import notebook; from sklearn.isotonic import IsotonicRegression;"
-            "lightning.Trainer, torchmetrics.Metric, networkx.Graph().nodes, notebook.width;"
-            "scipy.signal.argrelmax, scipy.stats.bayes_mvs(range(9)), IsotonicRegression().fit",
+            "import huggingface_hub, lightning, networkx, optuna, pandas, scipy.signal, scipy.stats;"
+            "from pyannote.audio.pipelines.voice_activity_detection import VoiceActivityDetection;"
+            "from pyannote.audio.telemetry.metrics import is_metrics_enabled;"
+            "from pyannote.core.notebook import notebook; from pyannote.database import registry;"
+            "from pyannote.metrics.diarization import JaccardErrorRate;"
+            "from pyannote.pipeline.optimizer import Optimizer;"
+            "from sklearn.isotonic import IsotonicRegression; import torchmetrics;"
+            "huggingface_hub.snapshot_download, lightning.Trainer, networkx.Graph().nodes;"
+            "optuna.create_study, pandas.DataFrame, scipy.signal.argrelmax, scipy.stats.bayes_mvs(range(9));"
+            "VoiceActivityDetection, is_metrics_enabled, notebook.width, registry, JaccardErrorRate();"
+            "Optimizer, IsotonicRegression().fit, torchmetrics.Metric",
         ),
     ],
 )  # fmt: skip
