@@ -7,6 +7,7 @@ from typing import Any
 
 from config.settings import AdmissionTunables
 from deployments.leases import Leases
+from deployments.watched import Watched
 from pipelines.errors import Overloaded
 
 LOOK_S = 1.0
@@ -24,7 +25,7 @@ class QueueStatus:
     max_queued: int
 
 
-class Admission:
+class Admission(Watched):
     """Places, given in the order in which they were asked for.
 
     `enter` answers a lease, which lapses unless it is renewed; `leave` gives the place back.

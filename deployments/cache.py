@@ -12,6 +12,7 @@ from typing import Any
 
 from config.settings import CacheTunables
 from deployments.leases import Leases
+from deployments.watched import Watched
 
 LOOK_S = 1.0
 """Seconds after which `take` answers at the latest: whom it keeps longer cannot tell it from a dead one."""
@@ -51,7 +52,7 @@ class Put:
     """Whether `Cache.take` only says that it is there: it is too large for the way that answers take."""
 
 
-class Cache:
+class Cache(Watched):
     """Least recently used answers.
 
     Call `take` until it is not pending; with a lease in hand compute and `put`, or `give_up`. A lease lapses

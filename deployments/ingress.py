@@ -22,6 +22,7 @@ from deployments.clips import Clip, ModelHandle, checked, packed
 from deployments.memory import give_back_for_ever
 from deployments.metrics import IngressMetrics
 from deployments.shared import Shared, SharedHandles, key_of
+from deployments.watched import Watched
 from pipelines.chunking import chunk_spans, conversation_parts
 from pipelines.errors import InvalidOptions, ModelUnavailable, VoxError
 from pipelines.results import (
@@ -52,7 +53,7 @@ INFO_KEPT_S = 10.0
 
 
 @serve.ingress()
-class Ingress:
+class Ingress(Watched):
     """The `Analyzer` of the graph: every question as a method, by handle or over HTTP.
 
     Waveforms are float32, shape (samples,), mono, 16 kHz. Every method raises `InvalidAudio` for an

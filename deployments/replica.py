@@ -20,6 +20,7 @@ from deployments.clips import Samples, unpacked
 from deployments.memory import give_back_for_ever
 from deployments.metrics import ModelMetrics
 from deployments.scaling import stats
+from deployments.watched import Watched
 from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable
 from pipelines.results import SAMPLE_RATE_HZ, ModelInfo, ReplicaStatus, Waveform
 
@@ -66,7 +67,7 @@ def assigned_device(
     raise ModelUnavailable("Ray assigned a GPU to this replica, but torch finds no CUDA device.")
 
 
-class ModelReplica(Generic[Item, Result]):
+class ModelReplica(Watched, Generic[Item, Result]):
     """One model on one device, answering through a batcher.
 
     A checkpoint that cannot be loaded does not stop the graph: the replica stays up and answers
@@ -179,6 +180,7 @@ class ModelReplica(Generic[Item, Result]):
             # Here, since Serve comes by for ever: Ray forgets a gauge that is not set anew.
             self._metrics.in_hand(batcher.load()[1])
             batcher.check_alive()
+        await super().check_health()
 
     def _check_loaded(self) -> None:
         if self._failure is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from config.settings import StatisticsTunables
 from deployments.janitor import CleanupStats, FolderInfo, Janitor
+from deployments.watched import Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class CleanupStatus:
     stats: CleanupStats
 
 
-class Statistics:
+class Statistics(Watched):
     """Counts, in memory: they begin anew with the graph."""
 
     def __init__(self) -> None:
