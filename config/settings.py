@@ -38,6 +38,9 @@ class Size(StrEnum):
 
 DEMO = "demo"
 HUB = "hub"
+ENGINE_CACHE = "VOXGRAPH_ENGINE_CACHE"
+"""The environment variable of a node that names a folder for converted networks, no audio; without it each
+replica converts its own in memory. What is in it may be deleted at any time."""
 
 
 class CheckpointSource(_Frozen):

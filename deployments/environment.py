@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from config.settings import ENGINE_CACHE
 from deployments import haproxy
 
 EVERY_NODE = {
@@ -38,14 +39,15 @@ def of_one_machine(folder: Path) -> dict[str, str]:
     """The environment of a cluster that is this machine alone.
 
     Args:
-        folder: Takes HAProxy's configuration and sockets; of this cluster alone, as are the ports on which
-            HAProxy counts, so that a machine may have two.
+        folder: Takes converted networks, and HAProxy's configuration and sockets; of this cluster alone, as
+            are the ports on which HAProxy counts, so that a machine may have two.
     """
+    everywhere = {**EVERY_NODE, ENGINE_CACHE: str(folder / "engines")}
     if sys.platform != "linux" or importlib.util.find_spec(HAPROXY_PACKAGE) is None:
-        return EVERY_NODE
+        return everywhere
     metrics_port, stats_port = free_ports(2)
     return {
-        **EVERY_NODE,
+        **everywhere,
         **HAPROXY,
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),

@@ -69,7 +69,7 @@ class XlsrAccentClassifier:
         self._head.eval().requires_grad_(False).to(self._device)
         network.to(self._device)
         choice = choose(options, device, Network.WAV2VEC2, checkpoint.size)
-        self._backbone = start(FramesOnly(network), choice)
+        self._backbone = start(FramesOnly(network), choice, checkpoint.identity)
         self._labels = load_labels(checkpoint.file("label_encoder.txt"), architecture.n_labels)
         parameters = sum(tensor.numel() for part in (network, self._head) for tensor in part.parameters())
         self.info = checkpoint.info(device, parameters, self._labels, choice)

@@ -69,6 +69,11 @@ class LocatedCheckpoint:
         return path
 
     @property
+    def identity(self) -> str:
+        """Says which checkpoint this is, down to its weights."""
+        return f"{self.row.hub_id} {self.revision}"
+
+    @property
     def size(self) -> Size:
         """Which of the row's architectures the tensors have."""
         return next(size for size, known in self.row.architectures.items() if known == self.architecture)
@@ -180,6 +185,9 @@ _DRAWS = (Tensor.uniform_, Tensor.normal_, init.uniform_, init.normal_, init.kai
 def load_state(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
     """Fill a network; every key and shape must fit.
 
+    The network takes the tensors themselves where they are of its types. Those of a mapped file stay pages of
+    it, which all replicas of a machine share; nobody may write into the file while they run.
+
     Args:
         module: The network, built from the typed architecture.
         tensors: Its state dict.
@@ -199,7 +207,8 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> N
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise CheckpointError(f"{what} is of another architecture: {'; '.join(problems[:3])}{more}.")
-    module.load_state_dict(tensors)
+    taken = {key: tensor.to(expected[key].dtype) for key, tensor in tensors.items()}
+    module.load_state_dict(taken, assign=True)
 
 
 def load_labels(path: Path, expected: int) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ class DeepfakeDetector:
         load_state(network, named_as_ours(tensors), f"{checkpoint.row.hub_id} model.safetensors")
         network.eval().requires_grad_(False).to(self._device)
         choice = choose(options, device, Network.WAV2VEC2, checkpoint.size)
-        self._run = start(network, choice)
+        self._run = start(network, choice, checkpoint.identity)
         parameters = sum(tensor.numel() for tensor in network.parameters())
         self.info = checkpoint.info(device, parameters, labels, choice)
 

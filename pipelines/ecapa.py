@@ -112,7 +112,7 @@ class Ecapa(nn.Module):
         self._exact = EcapaNetwork(self.encoder)
         example = torch.zeros(2, 50, architecture.n_mels), torch.tensor([50, 40])
         shapes = (-1, -1, architecture.n_mels), (-1,)
-        self._run = on_engine(self._exact, self.choice, example, shapes)
+        self._run = on_engine(self._exact, self.choice, example, shapes, checkpoint.identity)
 
     @property
     def parameter_count(self) -> int:

@@ -89,17 +89,18 @@ class FramesOnly(nn.Module):
         return frames
 
 
-def start(network: nn.Module, choice: EngineChoice) -> Callable[[Tensor], Tensor]:
+def start(network: nn.Module, choice: EngineChoice, identity: str) -> Callable[[Tensor], Tensor]:
     """Put a network on its engine.
 
     Args:
         network: From (batch, samples) to a tensor, on its device.
         choice: From `pipelines.engines.select.choose`.
+        identity: Of the checkpoint whose weights it has.
 
     Raises:
         CheckpointError: The engine cannot run it on this machine.
     """
-    run = on_engine(network, choice, (torch.zeros(2, 8_000),), ((-1, -1),))
+    run = on_engine(network, choice, (torch.zeros(2, 8_000),), ((-1, -1),), identity)
     if choice.precision == "float32":
         return run
     return lambda batch: (network if batch.shape[1] < REDUCED_FROM_SAMPLES else run)(batch)

@@ -68,6 +68,7 @@ class Diarizer:
             pipeline._segmentation,
             pipeline._embedding,
             choice,
+            checkpoint.identity,
             exclude_overlap=config.embedding_exclude_overlap,
             embedding_batch_size=config.embedding_batch_size,
         )

@@ -36,6 +36,7 @@ class WindowAnalyzer:
         embedding: pyannote's wrapper of the loaded ResNet.
         choice: What the networks run on: the ResNet's convolutions in its precision, the segmentation in
             float32, of which little deviations move turns. Pooling stays with torch.
+        identity: Of the checkpoint that both are from.
         exclude_overlap: Whether a voice is pooled from where it speaks alone, if that is enough.
         embedding_batch_size: (Window, speaker) pairs in one forward pass.
     """
@@ -45,6 +46,7 @@ class WindowAnalyzer:
         segmentation: Inference,
         embedding: PyannoteAudioPretrainedSpeakerEmbedding,
         choice: EngineChoice,
+        identity: str,
         *,
         exclude_overlap: bool,
         embedding_batch_size: int,
@@ -60,8 +62,8 @@ class WindowAnalyzer:
         # pyannote finds this by trying lengths until the network fails, which another engine need not do.
         shortest = embedding.min_num_samples
         self._minimum_frames = int(np.ceil(frames * shortest / self.window)) if exclude_overlap else None
-        self._run_segmentation_on(choice)
-        self._frames = self._frames_on(choice)
+        self._run_segmentation_on(choice, identity)
+        self._frames = self._frames_on(choice, identity)
 
     def __call__(self, waveform: Waveform, progress: Progress | None = None) -> WindowFindings:
         """Run every window of a recording, the last padded with silence.
@@ -144,7 +146,7 @@ class WindowAnalyzer:
         vectors: np.ndarray = torch.cat(found).cpu().numpy()
         return vectors
 
-    def _run_segmentation_on(self, choice: EngineChoice) -> None:
+    def _run_segmentation_on(self, choice: EngineChoice, identity: str) -> None:
         model = self._segmentation.model
         forward = model.forward
         example = torch.zeros(2, 1, self.window)
@@ -153,11 +155,18 @@ class WindowAnalyzer:
             replace(choice, precision="float32"),
             (example,),
             ((-1, 1, self.window),),
+            f"{identity} segmentation",
         )
 
-    def _frames_on(self, choice: EngineChoice) -> Callable[..., Tensor]:
+    def _frames_on(self, choice: EngineChoice, identity: str) -> Callable[..., Tensor]:
         resnet = self._embedding.model_.resnet
-        return on_engine(ResNetFrames(resnet), choice, (torch.zeros(2, 200, N_MELS),), ((-1, -1, N_MELS),))
+        return on_engine(
+            ResNetFrames(resnet),
+            choice,
+            (torch.zeros(2, 200, N_MELS),),
+            ((-1, -1, N_MELS),),
+            f"{identity} embedding",
+        )
 
 
 def segmentation_batch(device: str) -> int:

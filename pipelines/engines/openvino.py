@@ -11,6 +11,7 @@ import openvino  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
+from pipelines.engines import artefacts  # noqa: E402
 from pipelines.engines.select import Precision  # noqa: E402
 from pipelines.errors import CheckpointError  # noqa: E402
 
@@ -38,6 +39,7 @@ class OpenVinoNetwork:
         examples: Inputs to trace it with; a dimension that varies is best not 1 in them.
         shapes: Of each input, -1 where a dimension varies.
         precision: ``float32`` or ``bfloat16``.
+        identity: Says which network with which weights this is, so that it may be kept converted.
 
     Raises:
         CheckpointError: The processor cannot do the precision.
@@ -49,8 +51,12 @@ class OpenVinoNetwork:
         examples: Sequence[Tensor],
         shapes: Sequence[Shape],
         precision: Precision,
+        identity: str | None = None,
     ) -> None:
-        model = _converted(network, tuple(examples), shapes)
+        def convert() -> openvino.Model:
+            return _converted(network, tuple(examples), shapes)
+
+        model = convert() if identity is None else artefacts.kept(identity, shapes, convert)
         compiled = openvino.Core().compile_model(model, "CPU", _properties(precision))
         used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         if used != HINTS[precision]:

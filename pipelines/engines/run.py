@@ -15,6 +15,7 @@ def on_engine(
     choice: EngineChoice,
     examples: Sequence[Tensor],
     shapes: Sequence[Sequence[int]],
+    identity: str | None = None,
 ) -> Callable[..., Tensor]:
     """The network as a function of tensors, float32 in and out.
 
@@ -23,6 +24,7 @@ def on_engine(
         choice: From `pipelines.engines.select.choose`.
         examples: One input per argument, to trace the network with.
         shapes: Of each input, -1 where a dimension varies.
+        identity: The same for the same network with the same weights; what has none is not kept converted.
 
     Raises:
         CheckpointError: The engine cannot run it on this machine.
@@ -30,7 +32,7 @@ def on_engine(
     if choice.engine == "openvino":
         from pipelines.engines.openvino import OpenVinoNetwork
 
-        return OpenVinoNetwork(network, examples, shapes, choice.precision)
+        return OpenVinoNetwork(network, examples, shapes, choice.precision, identity)
     if choice.precision == "float32":
         return network
     return Autocast(network, DTYPES[choice.precision])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from config.settings import ENGINE_CACHE
 from deployments import environment
 from deployments.environment import EVERY_NODE, HAPROXY, apply, free_ports, of_one_machine
 
@@ -21,7 +22,10 @@ def test_two_graphs_on_a_machine_share_no_file_and_no_port(tmp_path: Path) -> No
 def test_it_goes_without_haproxy_where_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
 
-    assert of_one_machine(tmp_path) == EVERY_NODE
+    found = of_one_machine(tmp_path)
+
+    assert found == EVERY_NODE | {ENGINE_CACHE: found[ENGINE_CACHE]}
+    assert Path(found[ENGINE_CACHE]).is_relative_to(tmp_path)
 
 
 def test_haproxy_comes_with_serve() -> None:

@@ -14,7 +14,7 @@ from launched import ROOT, Launched, launch
 from ray.exceptions import ActorDiedError, GetTimeoutError
 from ray.serve.schema import ServeDeploySchema
 
-from config.settings import ModelKey
+from config.settings import ENGINE_CACHE, ModelKey
 from deployments import launcher
 from deployments.graph import NAMES
 
@@ -50,6 +50,14 @@ def test_its_replicas_are_spared_distributions(service: Launched) -> None:
     libraries = {library.path for library in replica.memory_maps()}
     assert any("/torch/" in path for path in libraries)
     assert not any("/scipy/stats/" in path for path in libraries)
+
+
+def test_its_replicas_share_converted_networks(service: Launched) -> None:
+    (replica,) = service.replicas("Diarization")
+    folder = Path(replica.environ()[ENGINE_CACHE])
+
+    assert len(list(folder.glob("*/model.xml"))) == 2
+    assert any(file.path.startswith(f"{folder}/") for file in replica.memory_maps())
 
 
 def test_its_curl_line_works_as_printed(service: Launched) -> None:

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from closeness import relative_difference
@@ -113,6 +114,31 @@ def test_a_state_that_fits_fills_the_network() -> None:
     load_state(network, TENSORS, "some/model")
 
     assert torch.equal(network.weight, TENSORS["weight"])
+
+
+@pytest.mark.parametrize("name", ["zipped.ckpt", "a.safetensors"])
+def test_a_networks_weights_are_pages_of_its_file(name: str, tmp_path: Path) -> None:
+    values, path = torch.randn(8_000, 8_000), tmp_path / name
+    path.write_bytes(save({"weight": values}) if name.endswith("safetensors") else saved({"weight": values}))
+    with Unfilled():
+        network = nn.Linear(8_000, 8_000, bias=False)
+    before = psutil.Process().memory_full_info().uss
+
+    load_state(network, load_tensors(path), "some/model")
+
+    assert psutil.Process().memory_full_info().uss - before < 100e6
+    assert torch.equal(network.weight, values)
+    path.unlink()
+    assert torch.equal(network.weight, values)
+
+
+def test_a_network_keeps_its_types() -> None:
+    network = nn.Linear(3, 2)
+
+    load_state(network, {key: tensor.half() for key, tensor in TENSORS.items()}, "some/model")
+
+    assert network.weight.dtype == torch.float32
+    assert torch.equal(network.weight, TENSORS["weight"].half().float())
 
 
 def test_an_unfilled_network_draws_nothing_and_has_its_ones_and_zeros() -> None:
