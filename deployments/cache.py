@@ -76,15 +76,16 @@ class Cache(Watched):
         self._tunables = CacheTunables.model_validate(user_config)
         self._trim()
 
-    async def take(self, key: str, *puts: Put) -> Taken:
+    async def take(self, key: str, *puts: Put, look_s: float | None = None) -> Taken:
         """The value of a key, waited for a while where somebody computes it, or a lease to compute it.
 
         Args:
             key: Of the question.
             puts: Answers to other questions that come along, to save a call.
+            look_s: Seconds to wait for who computes it, `LOOK_S` where nothing is said.
         """
         self._keep(puts)
-        end = asyncio.get_running_loop().time() + LOOK_S
+        end = asyncio.get_running_loop().time() + (LOOK_S if look_s is None else look_s)
         while True:
             if key in self._values:
                 self._values.move_to_end(key)

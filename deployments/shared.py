@@ -9,10 +9,11 @@ import contextlib
 import hashlib
 import pickle
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from ray.serve.handle import DeploymentHandle
@@ -38,6 +39,10 @@ PUT_WITHIN_S = 0.02
 """Seconds that an answer waits at most for the next question, whose call to the cache takes it along."""
 ASKED_FOR_S = 5.0
 """Deadline of a question about the graph itself."""
+KNOWN_QUESTIONS = 4096
+"""Of which an ingress replica remembers that it was asked them."""
+GUESSES_AGAIN_S = 60.0
+"""Seconds after another replica's answer was found in which the models wait for what the cache says."""
 INLINE_BYTES = 1 << 20
 """More than so many bytes are hashed in a thread: a megabyte takes under a millisecond."""
 
@@ -70,6 +75,9 @@ class Shared:
         self._puts: list[Put] = []
         self._cache_back_at = 0.0
         """When the cache is asked again, in the time of the event loop."""
+        self._known: OrderedDict[str, None] = OrderedDict()
+        self._guesses_at = 0.0
+        """When it is taken again that what is not known has no answer, in the time of the event loop."""
         self._requests: dict[str, Count] = {}
         self._inferences: dict[str, Count] = {}
         self._reporting: asyncio.Task[None] | None = None
@@ -83,28 +91,49 @@ class Shared:
         Args:
             key: Of `key_of`.
             question: Its name in the statistics.
-            compute: Called at most once.
+            compute: Of a new question called before the cache has spoken, which saves a hop; cancelled where
+                another replica has the answer or is about to.
             deadline: When to give up waiting; `compute` has its own.
 
         Raises:
             VoxError: What `compute` raises; it is not kept.
         """
-        taken = await self._taken(key, deadline)
-        if taken is None:
-            return await self._timed(question, compute)
-        self._metrics.looked(question, hit=taken.lease is None)
-        if taken.lease is None:
-            value: T = pickle.loads(taken.value)
-            return value
+        begun = _Begun(compute, at_once=self._is_new(key))
         try:
-            async with renewing(lambda: self._cache.renew.remote(taken.lease)):
-                value = await self._timed(question, compute)
-        except BaseException:
-            self._later(lambda: self._cache.give_up.remote(taken.lease))
-            raise
+            taken = await self._taken(key, deadline, begun)
+            if taken is None:
+                return await self._timed(question, begun)
+            self._metrics.looked(question, hit=taken.lease is None)
+            if taken.lease is None:
+                self._let_go(begun)
+                value: T = pickle.loads(taken.value)
+                return value
+            try:
+                async with renewing(lambda: self._cache.renew.remote(taken.lease)):
+                    value = await self._timed(question, begun)
+            except BaseException:
+                self._later(lambda: self._cache.give_up.remote(taken.lease))
+                raise
+        finally:
+            begun.cancel()
         # Once the caller has it.
         asyncio.get_running_loop().call_soon(self._put, taken.lease, value)
         return value
+
+    def _is_new(self, key: str) -> bool:
+        """Whether this replica was never asked it, so that hardly any has its answer."""
+        is_known = key in self._known
+        self._known[key] = None
+        self._known.move_to_end(key)
+        if len(self._known) > KNOWN_QUESTIONS:
+            self._known.popitem(last=False)
+        return not is_known and asyncio.get_running_loop().time() >= self._guesses_at
+
+    def _let_go(self, begun: "_Begun[T]") -> None:
+        """Another has the answer, or is about to."""
+        if begun.is_under_way:
+            self._guesses_at = asyncio.get_running_loop().time() + GUESSES_AGAIN_S
+            begun.cancel()
 
     def _put(self, lease: str, value: object) -> None:
         data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
@@ -123,8 +152,10 @@ class Shared:
         puts, self._puts = self._puts, []
         return puts
 
-    async def _taken(self, key: str, deadline: Deadline) -> Taken | None:
+    async def _taken(self, key: str, deadline: Deadline, begun: "_Begun[T]") -> Taken | None:
         """The value of a key or a lease to compute it; None where the cache does not answer.
+
+        While another computes it, what was begun here is let go.
 
         Raises:
             DeadlineExceeded: Of the question.
@@ -133,7 +164,9 @@ class Shared:
         while loop.time() >= self._cache_back_at:
             soon = Deadline.after(min(CACHE_ANSWERS_S, deadline.left()))
             try:
-                taken: Taken = await call(partial(self._cache.take.remote, key, *self._taken_along()), soon)
+                look_s = 0.0 if begun.is_under_way else LOOK_S
+                take = partial(self._cache.take.remote, key, *self._taken_along(), look_s=look_s)
+                taken: Taken = await call(take, soon)
                 if taken.apart:
                     value = await call(lambda: self._large.fetch.remote(key), soon)
                     return None if value is None else Taken(value)
@@ -144,6 +177,7 @@ class Shared:
             else:
                 if not taken.pending:
                     return taken
+                self._let_go(begun)
         return None
 
     @contextlib.asynccontextmanager
@@ -253,6 +287,38 @@ class Shared:
         task = asyncio.create_task(send())
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+class _Begun(Generic[T]):
+    """A computation that may be under way before it is wanted.
+
+    Args:
+        compute: Called for each computation.
+        at_once: Begin now.
+    """
+
+    def __init__(self, compute: Callable[[], Awaitable[T]], *, at_once: bool) -> None:
+        self._compute = compute
+        self._task: asyncio.Future[T] | None = None
+        if at_once:
+            self._task = asyncio.ensure_future(compute())
+            # Where nobody wants it, nobody wants its failure.
+            self._task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it was begun and not cancelled."""
+        return self._task is not None
+
+    async def __call__(self) -> T:
+        """What it gives; what is not under way is computed now."""
+        return await (self._task or self._compute())
+
+    def cancel(self) -> None:
+        """Stop what is under way; called after that, it is computed anew."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
 
 
 async def key_of(samples: Samples, *about: object) -> str:

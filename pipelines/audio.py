@@ -4,6 +4,7 @@ The only place that decodes. Before it comes the upload, after it everything spe
 """
 
 import io
+import struct
 from collections.abc import Callable, Iterable, Iterator
 
 import av
@@ -27,6 +28,7 @@ from pipelines.results import SAMPLE_RATE_HZ, Waveform
 Block = npt.NDArray[np.float32]
 """Some consecutive samples of one channel."""
 
+QUICK_BYTES = 1 << 19
 _BLOCK_S = 4.0
 _SOUNDFILE = {Container.WAV, Container.W64, Container.AIFF, Container.FLAC}
 """Containers that libsndfile decodes faster than ffmpeg does through Python."""
@@ -71,6 +73,17 @@ def decode(data: bytes, limits: AudioLimits) -> Waveform:
     if seconds < limits.min_audio_s:
         raise AudioTooShort(f"{seconds:.3f} s of audio; at least {limits.min_audio_s:g} s are needed.")
     return waveform
+
+
+def is_quick(data: bytes) -> bool:
+    """Whether decoding takes under a millisecond, less than handing it to a thread: a WAV as models hear it.
+
+    Ten seconds of 16-bit PCM at 16 kHz take 0.6 ms, and 1.4 where a thread does it; half a megabyte 0.9 ms.
+    """
+    if not 36 <= len(data) <= QUICK_BYTES or data[:4] != b"RIFF" or data[12:16] != b"fmt ":
+        return False
+    code, _, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, 20)
+    return bool((code, rate, bits) == (1, SAMPLE_RATE_HZ, 16))
 
 
 def _collect(blocks: Iterable[Block]) -> Waveform:
@@ -171,7 +184,8 @@ def _mono(samples: npt.NDArray[np.float32], axis: int) -> Block:
     Raises:
         NonFiniteAudio: NaN or infinite samples.
     """
-    block: Block = samples.mean(axis=axis, dtype=np.float32)
+    only = samples.shape[axis] == 1  # The mean of one, without the arithmetic: a third of decoding a WAV.
+    block: Block = samples.squeeze(axis) if only else samples.mean(axis=axis, dtype=np.float32)
     if not np.isfinite(block).all():
         raise NonFiniteAudio("The samples contain NaN or infinite values.")
     return block

@@ -18,7 +18,7 @@ from starlette.requests import Request
 
 from config.settings import AudioLimits
 from deployments.api.schemas import Measured
-from pipelines.audio import decode
+from pipelines.audio import decode, is_quick
 from pipelines.containers import Container, sniff
 from pipelines.errors import EmptyAudio, InvalidOptions, UnsupportedAudio, UploadMissing, UploadTooLarge
 from pipelines.results import SAMPLE_RATE_HZ, ModelInfo, Waveform
@@ -75,13 +75,14 @@ class Upload:
         return round(time.perf_counter() - self._started, 4)
 
     async def decode(self) -> Waveform:
-        """The recording, decoded in a thread.
+        """The recording; in a thread where decoding takes longer than that.
 
         Raises:
             InvalidAudio: See `pipelines.audio.decode`.
         """
         started = time.perf_counter()
-        waveform = await asyncio.to_thread(decode, self._data, limits_of(self._request))
+        data, limits = self._data, limits_of(self._request)
+        waveform = decode(data, limits) if is_quick(data) else await asyncio.to_thread(decode, data, limits)
         self._data = b""
         self._request.state.timings["decode"] = time.perf_counter() - started
         self.audio_duration = round(len(waveform) / SAMPLE_RATE_HZ, 3)

@@ -1,6 +1,7 @@
 """What an ingress replica does where what all of them share is slow or gone."""
 
 import asyncio
+import gc
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,11 +9,11 @@ import pytest
 from plain_handles import handle
 
 from deployments import cache, shared
-from deployments.cache import Cache, Put
+from deployments.cache import Cache, Put, Taken
 from deployments.calls import Deadline
 from deployments.shared import Shared, SharedHandles
 from deployments.statistics import Counts, Statistics
-from pipelines.errors import DeadlineExceeded
+from pipelines.errors import DeadlineExceeded, InferenceError
 
 
 class Asked:
@@ -35,7 +36,7 @@ class Asked:
 def gone() -> Any:
     """A handle whose router finds no replica."""
 
-    def remote(*_arguments: object) -> "asyncio.Future[None]":
+    def remote(*_arguments: object, **_named: object) -> "asyncio.Future[None]":
         handle.asked += 1
         return asyncio.get_running_loop().create_future()
 
@@ -127,6 +128,143 @@ async def test_who_waits_for_another_gives_up_at_its_own_deadline(monkeypatch: p
         await asked(deadline_s=0.2)
     assert await first == "en"
     assert asked.times == 1
+
+
+class SlowCache(Cache):
+    """Answers a moment after it is asked."""
+
+    async def take(self, key: str, *puts: Put, look_s: float | None = None) -> Taken:
+        await asyncio.sleep(0.2)
+        return await super().take(key, *puts, look_s=look_s)
+
+
+class Computed:
+    """Notes when it is begun and how it ends."""
+
+    def __init__(self, seconds: float = 0.2, error: Exception | None = None) -> None:
+        self.log: list[str] = []
+        self._seconds, self._error = seconds, error
+
+    async def __call__(self) -> str:
+        self.log.append("begun")
+        try:
+            await asyncio.sleep(self._seconds)
+        except asyncio.CancelledError:
+            self.log.append("cancelled")
+            raise
+        if self._error is not None:
+            raise self._error
+        self.log.append("done")
+        return "en"
+
+
+def ingress(cache: Cache) -> Shared:
+    return Shared(SharedHandles(handle(cache), handle(None), handle(Statistics())), place_deadline_s=1.0)
+
+
+async def ask(replica: Shared, key: str, computed: Computed) -> str:
+    return await replica.cached(key, "language", computed, Deadline.after(10.0))
+
+
+async def test_a_new_question_is_computed_while_the_cache_is_asked() -> None:
+    computed, started = Computed(), asyncio.get_running_loop().time()
+
+    assert await ask(ingress(SlowCache()), "a", computed) == "en"
+
+    assert asyncio.get_running_loop().time() - started < 0.35
+    assert computed.log == ["begun", "done"]
+
+
+async def test_a_question_that_was_asked_before_waits_for_the_cache() -> None:
+    replica, again = ingress(SlowCache()), Computed()
+    await ask(replica, "a", Computed())
+
+    assert await ask(replica, "a", again) == "en"
+
+    assert again.log == []
+
+
+async def test_what_another_replica_has_answered_is_cancelled_and_guessed_no_more_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared, "GUESSES_AGAIN_S", 1.0)
+    cache = SlowCache()
+    one, other = ingress(cache), ingress(cache)
+    for key in "ab":
+        await ask(one, key, Computed())
+    await asyncio.sleep(0.1)
+    computed = [Computed(seconds=5.0) for _ in range(2)]
+
+    assert [await ask(other, key, made) for key, made in zip("ab", computed, strict=True)] == ["en", "en"]
+    await asyncio.sleep(0)
+
+    assert [made.log for made in computed] == [["begun", "cancelled"], []]
+    await asyncio.sleep(1.0)
+    started = asyncio.get_running_loop().time()
+    await ask(other, "c", Computed())
+    assert asyncio.get_running_loop().time() - started < 0.35
+
+
+async def test_what_another_replica_computes_is_waited_for_and_not_computed_here() -> None:
+    cache = Cache()
+    one, other = ingress(cache), ingress(cache)
+    first = asyncio.create_task(ask(one, "a", Computed(seconds=0.5)))
+    await asyncio.sleep(0.1)
+    computed = Computed(seconds=0.2)
+
+    assert await ask(other, "a", computed) == "en"
+
+    assert computed.log == ["begun", "cancelled"]
+    assert await first == "en"
+
+
+async def test_what_was_let_go_is_computed_where_the_other_fails() -> None:
+    cache = Cache()
+    one, other = ingress(cache), ingress(cache)
+    failing = Computed(seconds=0.3, error=InferenceError("It failed."))
+    first = asyncio.create_task(ask(one, "a", failing))
+    await asyncio.sleep(0.1)
+    computed = Computed(seconds=0.5)
+
+    assert await ask(other, "a", computed) == "en"
+
+    assert computed.log == ["begun", "cancelled", "begun", "done"]
+    with pytest.raises(InferenceError):
+        await first
+
+
+async def test_a_failure_before_the_cache_answers_is_raised_and_the_next_may_compute() -> None:
+    replica, loop_errors = ingress(SlowCache()), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: loop_errors.append(context))
+
+    with pytest.raises(InferenceError):
+        await ask(replica, "a", Computed(seconds=0.0, error=InferenceError("It failed.")))
+    assert await ask(replica, "a", Computed()) == "en"
+
+    gc.collect()
+    assert loop_errors == []
+
+
+async def test_who_leaves_takes_what_was_begun_along() -> None:
+    computed = Computed(seconds=5.0)
+    asked = asyncio.create_task(ask(ingress(SlowCache()), "a", computed))
+    await asyncio.sleep(0.1)
+
+    asked.cancel()
+    await asyncio.wait([asked])
+    await asyncio.sleep(0)
+
+    assert computed.log == ["begun", "cancelled"]
+
+
+async def test_as_many_questions_are_known_as_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "KNOWN_QUESTIONS", 2)
+    replica = ingress(Cache())
+
+    for key in "abac":
+        await ask(replica, key, Computed(seconds=0.0))
+
+    assert list(replica._known) == ["a", "c"]
 
 
 class SlowStatistics(Statistics):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from launched import sample_path
 
 from config.settings import AudioLimits
-from pipelines.audio import decode
+from pipelines.audio import QUICK_BYTES, decode, is_quick
 from pipelines.errors import (
     AudioTooLong,
     AudioTooShort,
@@ -52,6 +52,39 @@ def test_the_sample_conversation_is_decoded_bit_for_bit() -> None:
         expected = np.frombuffer(file.readframes(file.getnframes()), np.int16) / np.float32(32_768)
 
     assert np.array_equal(decode(sample_path().read_bytes(), LIMITS), expected)
+
+
+@pytest.mark.parametrize(
+    ("rate", "subtype", "seconds", "expected"),
+    [
+        (16_000, "PCM_16", 10.0, True),
+        (16_000, "PCM_16", 16.5, False),
+        (44_100, "PCM_16", 1.0, False),
+        (16_000, "FLOAT", 1.0, False),
+        (16_000, "ULAW", 1.0, False),
+    ],
+)
+def test_only_a_small_wav_that_needs_no_resampling_is_quick(
+    rate: int, subtype: str, seconds: float, expected: bool
+) -> None:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros(round(rate * seconds), np.float32), rate, subtype, format="WAV")
+
+    assert is_quick(buffer.getvalue()) == expected
+    assert not any(is_quick(buffer.getvalue()[:length]) for length in range(36))
+
+
+def test_whatever_is_quick_is_decoded_in_a_moment() -> None:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros(QUICK_BYTES, np.float32)[: QUICK_BYTES // 2 - 50], 16_000, format="WAV")
+    data = buffer.getvalue()
+    assert is_quick(data)
+    started = time.thread_time()
+
+    for _ in range(20):
+        decode(data, LIMITS)
+
+    assert (time.thread_time() - started) / 20 < 0.02
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000])

@@ -11,7 +11,9 @@ def handle(replica: Any) -> Any:
     class Handle:
         def __getattr__(self, name: str) -> Any:
             method = getattr(replica, name)
-            return SimpleNamespace(remote=lambda *arguments: asyncio.ensure_future(method(*arguments)))
+            return SimpleNamespace(
+                remote=lambda *arguments, **named: asyncio.ensure_future(method(*arguments, **named))
+            )
 
         def options(self, **_: object) -> "Handle":
             return self
