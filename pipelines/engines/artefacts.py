@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -29,8 +30,8 @@ def kept(identity: str, shapes: Shapes, convert: Callable[[], openvino.Model]) -
     """A network in OpenVINO's format: from the folder that the user named, else converted.
 
     What is converted is written there, in float32, and read back: the weights are then pages of a file, which
-    all replicas of the machine share. A folder that cannot be written, or a file that cannot be read, costs
-    the conversion and a line in the log. The folder is trusted as much as the checkpoints are.
+    all replicas of the machine share. A folder that cannot be written, or that others can, and a file that
+    cannot be read cost the conversion and a line in the log.
 
     Args:
         identity: The same for the same network with the same weights, whatever the process.
@@ -38,7 +39,7 @@ def kept(identity: str, shapes: Shapes, convert: Callable[[], openvino.Model]) -
         convert: Makes it.
     """
     folder = os.environ.get(ENGINE_CACHE)
-    if not folder:
+    if not folder or not _is_ours(Path(folder)):
         return convert()
     path = Path(folder) / _name(identity, shapes)
     found = _read(path)
@@ -47,6 +48,20 @@ def kept(identity: str, shapes: Shapes, convert: Callable[[], openvino.Model]) -
     made = convert()
     _write(made, path)
     return _read(path) or made
+
+
+def _is_ours(folder: Path) -> bool:
+    """Make the folder; whether nobody else may put networks into it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+    except OSError as error:
+        log.warning(f"Converted networks cannot be kept in {folder}: {error}")
+        return False
+    if found.st_uid in (0, os.geteuid()) and not found.st_mode & stat.S_IWOTH:
+        return True
+    log.warning(f"Converted networks are not kept in {folder}: others may write there.")
+    return False
 
 
 def _name(identity: str, shapes: Shapes) -> str:
@@ -78,7 +93,6 @@ def _read(path: Path) -> openvino.Model | None:
 def _write(model: openvino.Model, path: Path) -> None:
     """All or nothing, whoever else writes the same."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=path.parent, prefix="writing-"))
         try:
             openvino.save_model(model, folder / MODEL, compress_to_fp16=False)

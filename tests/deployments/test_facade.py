@@ -18,8 +18,8 @@ GERMAN = LanguageResult("de", "German", 1.0, {"de": 1.0})
 
 
 CALLERS = {"timeout_s", "progress"}
-NO_QUESTIONS = {"reconfigure", "diarize_with_progress"}
-"""Serve asks the first; the second is how `diarize` hears of progress."""
+NO_QUESTIONS = {"check_health", "reconfigure", "diarize_with_progress"}
+"""Serve asks the first two; the third is how `diarize` hears of progress."""
 
 
 def questions(cls: type) -> dict[str, Callable[..., Any]]:

@@ -116,6 +116,34 @@ def test_a_folder_that_cannot_be_written_costs_the_conversion_only(
     assert "cannot be kept" in caplog.text
 
 
+def test_a_folder_that_others_may_write_is_not_read(
+    folder: Path, conversions: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    answer(network())
+    folder.chmod(0o777)
+
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(answer(network()), network()(torch.ones(3, 4)))
+
+    assert len(conversions) == 2
+    assert "others may write there" in caplog.text
+
+
+def test_a_full_disk_costs_the_conversion_only(
+    folder: Path, conversions: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(openvino, "save_model", full)
+
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(answer(network()), network()(torch.ones(3, 4)))
+
+    assert "No space left" in caplog.text
+    assert not list(folder.iterdir())
+
+
 def test_nothing_is_kept_without_a_folder_or_an_identity(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, conversions: list[str]
 ) -> None:
