@@ -1,8 +1,8 @@
 """What is used of pyannote.audio.
 
 With everything else it imports what trains, tunes, measures, draws, downloads and reports: nine tenths of
-the time and 400 MB. In a process that imports this module, pyannote can do none of these nor
-load its checkpoints itself, unless ``pyannote.audio`` was imported before.
+the time and 400 MB. In a process that imports this module, pyannote can do none of these nor load its
+checkpoints itself, unless ``pyannote.audio`` was imported before.
 """
 
 import inspect
