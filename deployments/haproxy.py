@@ -43,7 +43,7 @@ def in_our_words(config: Path) -> Path:
     head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
     refusal.write_text(f"{head}Content-Length: {len(body)}\r\n\r\n{body}", newline="")
     text = re.sub(r"^( *errorfile 50[23]) .*", rf"\1 {refusal}", config.read_text(), flags=re.MULTILINE)
-    if "use_backend" not in text:
+    if not re.search(r"^ *use_backend ", text, flags=re.MULTILINE):
         text = re.sub(r"(http-request return status) 404 .*", rf"\1 503 errorfile {refusal}", text)
     ours = config.with_name(f"ours-{config.name}")
     ours.write_text(text)

@@ -90,6 +90,7 @@ defaults
     errorfile 503 /nonexistent/500.http
 frontend door
     bind 127.0.0.1:{door}
+    # Comments of Serve's speak of use_backend, too.
     {rule}
     default_backend default_backend
 backend default_backend
