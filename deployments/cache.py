@@ -76,16 +76,16 @@ class Cache(Watched):
         self._tunables = CacheTunables.model_validate(user_config)
         self._trim()
 
-    async def take(self, key: str, *puts: Put, look_s: float | None = None) -> Taken:
+    async def take(self, key: str, *puts: Put, wait: bool = True) -> Taken:
         """The value of a key, waited for a while where somebody computes it, or a lease to compute it.
 
         Args:
             key: Of the question.
             puts: Answers to other questions that come along, to save a call.
-            look_s: Seconds to wait for who computes it, `LOOK_S` where nothing is said.
+            wait: For who computes it; else that is said at once.
         """
         self._keep(puts)
-        end = asyncio.get_running_loop().time() + (LOOK_S if look_s is None else look_s)
+        end = asyncio.get_running_loop().time() + (LOOK_S if wait else 0.0)
         while True:
             if key in self._values:
                 self._values.move_to_end(key)

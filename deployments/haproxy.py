@@ -21,8 +21,6 @@ PATH = str(Path(sysconfig.get_path("scripts")) / "voxgraph-haproxy")
 NAMED_BY = "RAY_SERVE_HAPROXY_BINARY_PATH"
 """The variable by which Serve is told of another HAProxy than its own."""
 NO_SPLICE = "-dS"
-
-
 REFUSAL = {
     "detail": "The service is starting, or a part of it is being replaced; try again in a moment.",
     "error_type": "ModelError",
@@ -57,9 +55,8 @@ def main() -> None:
     # It names this command, and would again.
     os.environ.pop(NAMED_BY, None)
     binary = get_haproxy_binary()
-    before = ["", *sys.argv[1:]]
-    arguments = [
-        str(in_our_words(Path(word))) if previous == "-f" else word
-        for previous, word in zip(before, sys.argv[1:], strict=False)
-    ]
+    arguments = sys.argv[1:]
+    if "-f" in arguments:
+        named = arguments.index("-f") + 1
+        arguments[named] = str(in_our_words(Path(arguments[named])))
     os.execv(binary, [binary, NO_SPLICE, *arguments])

@@ -164,8 +164,8 @@ class Shared:
         while loop.time() >= self._cache_back_at:
             soon = Deadline.after(min(CACHE_ANSWERS_S, deadline.left()))
             try:
-                look_s = 0.0 if begun.is_under_way else LOOK_S
-                take = partial(self._cache.take.remote, key, *self._taken_along(), look_s=look_s)
+                wait = not begun.is_under_way
+                take = partial(self._cache.take.remote, key, *self._taken_along(), wait=wait)
                 taken: Taken = await call(take, soon)
                 if taken.apart:
                     value = await call(lambda: self._large.fetch.remote(key), soon)

@@ -133,9 +133,9 @@ async def test_who_waits_for_another_gives_up_at_its_own_deadline(monkeypatch: p
 class SlowCache(Cache):
     """Answers a moment after it is asked."""
 
-    async def take(self, key: str, *puts: Put, look_s: float | None = None) -> Taken:
+    async def take(self, key: str, *puts: Put, wait: bool = True) -> Taken:
         await asyncio.sleep(0.2)
-        return await super().take(key, *puts, look_s=look_s)
+        return await super().take(key, *puts, wait=wait)
 
 
 class Computed:

@@ -50,12 +50,8 @@ def network(weight: float = 1.0) -> nn.Module:
     return made.eval().requires_grad_(False)
 
 
-def on_openvino(module: nn.Module, identity: str | None = "a checkpoint") -> OpenVinoNetwork:
-    return OpenVinoNetwork(module, (torch.zeros(2, 4),), SHAPES, "float32", identity)
-
-
 def answer(module: nn.Module, identity: str | None = "a checkpoint") -> Tensor:
-    return on_openvino(module, identity)(torch.ones(3, 4))
+    return OpenVinoNetwork(module, (torch.zeros(2, 4),), SHAPES, "float32", identity)(torch.ones(3, 4))
 
 
 def test_the_second_converts_nothing_and_answers_the_same(folder: Path, conversions: list[str]) -> None:
