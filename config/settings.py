@@ -85,6 +85,9 @@ class AudioLimits(_Frozen):
     """Seconds of decoded audio below which no model answers (one ECAPA frame context needs 0.04 s)."""
     max_channels: Annotated[int, Field(ge=1, le=255)] = 32
     """Channels of the container's audio stream; they are averaged to one."""
+    max_level: Annotated[float, Field(ge=1.0, le=2.0**40)] = 2.0**32
+    """Magnitude of a sample, full scale is 1: integers of 32 bits that were stored as float are taken. From
+    1e14 on the squares in a spectrum are more than float32 holds."""
     min_sample_rate_hz: Annotated[int, Field(ge=1)] = 1_000
     max_sample_rate_hz: Annotated[int, Field(ge=1)] = 768_000
 

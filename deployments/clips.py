@@ -10,7 +10,8 @@ from ray.serve.handle import DeploymentHandle
 
 from config.settings import GraphSettings
 from deployments.calls import DIRECT_BYTES, direct
-from pipelines.errors import AudioTooLong, AudioTooShort, InvalidAudio, NonFiniteAudio
+from pipelines.errors import AudioTooLong, AudioTooShort, InvalidAudio
+from pipelines.levels import check_level
 from pipelines.results import SAMPLE_RATE_HZ, Waveform
 
 Samples = Waveform | npt.NDArray[np.int16]
@@ -97,6 +98,7 @@ def checked(waveform: Waveform, settings: GraphSettings) -> Waveform:
         AudioTooShort: Below `AudioLimits.min_audio_s`.
         AudioTooLong: Above `AudioLimits.max_audio_s`.
         NonFiniteAudio: NaN or infinite samples.
+        UnsupportedAudio: Beyond `AudioLimits.max_level`.
     """
     if not isinstance(waveform, np.ndarray) or waveform.ndim != 1 or waveform.dtype != np.float32:
         raise InvalidAudio("A waveform is a one-dimensional float32 array of 16 kHz mono samples.")
@@ -105,6 +107,5 @@ def checked(waveform: Waveform, settings: GraphSettings) -> Waveform:
         raise AudioTooShort(f"{seconds:.3f} s of audio; at least {limits.min_audio_s:g} s are needed.")
     if seconds > limits.max_audio_s:
         raise AudioTooLong(f"{seconds:.0f} s of audio; at most {limits.max_audio_s:g} s are taken.")
-    if not np.isfinite(waveform).all():
-        raise NonFiniteAudio("The samples contain NaN or infinite values.")
+    check_level(waveform, limits)
     return waveform

@@ -20,15 +20,17 @@ from pipelines.errors import (
     AudioTooShort,
     CorruptAudio,
     EmptyAudio,
-    NonFiniteAudio,
     UnsupportedAudio,
 )
+from pipelines.levels import check_level
 from pipelines.results import SAMPLE_RATE_HZ, Waveform
 
 Block = npt.NDArray[np.float32]
 """Some consecutive samples of one channel."""
 
 QUICK_BYTES = 1 << 19
+UNTOLD_FRAMES = 1 << 62
+"""So many, says libsndfile, where the header says none, and cannot read them: a FLAC written to a pipe."""
 _BLOCK_S = 4.0
 _SOUNDFILE = {Container.WAV, Container.W64, Container.AIFF, Container.FLAC}
 """Containers that libsndfile decodes faster than ffmpeg does through Python."""
@@ -51,7 +53,7 @@ def decode(data: bytes, limits: AudioLimits) -> Waveform:
     Raises:
         EmptyAudio: No bytes or no samples.
         UnsupportedAudio: No known container or codec, no audio in it, too many channels, or a sample rate
-            out of range.
+            or samples out of range.
         CorruptAudio: Cut short or damaged; see `pipelines.containers.check_whole` for what cannot be seen.
         AudioTooShort: Less than `AudioLimits.min_audio_s`.
         AudioTooLong: More than `AudioLimits.max_audio_s`.
@@ -79,8 +81,11 @@ def is_quick(data: bytes) -> bool:
     """Whether decoding takes under a millisecond, less than handing it to a thread: a WAV as models hear it.
 
     Ten seconds of 16-bit PCM at 16 kHz take 0.6 ms, and 1.4 where a thread does it; half a megabyte 0.9 ms.
+    The samples follow the format at once: thousands of empty chunks before them take 40 ms.
     """
-    if not 36 <= len(data) <= QUICK_BYTES or data[:4] != b"RIFF" or data[12:16] != b"fmt ":
+    if not 44 <= len(data) <= QUICK_BYTES or data[:4] != b"RIFF":
+        return False
+    if data[12:16] != b"fmt " or data[36:40] != b"data":
         return False
     code, _, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, 20)
     return bool((code, rate, bits) == (1, SAMPLE_RATE_HZ, 16))
@@ -104,6 +109,9 @@ def _read_soundfile(container: Container, data: bytes, limits: AudioLimits) -> I
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             _check_stream(file.channels, file.samplerate, limits)
+            if file.frames >= UNTOLD_FRAMES:
+                yield from _read_ffmpeg(container, data, limits)
+                return
             _check_duration(file.frames / file.samplerate, limits)
             resample = _resampler(file.samplerate)
             frames, left = int(_BLOCK_S * file.samplerate), file.frames
@@ -112,7 +120,7 @@ def _read_soundfile(container: Container, data: bytes, limits: AudioLimits) -> I
                 if len(samples) == 0:
                     raise CorruptAudio(f"The recording breaks off {left} samples before its end.")
                 left -= len(samples)
-                yield resample(_mono(samples, axis=1), left == 0)
+                yield resample(_mono(samples, 1, limits), left == 0)
     except soundfile.LibsndfileError as error:
         raise CorruptAudio(f"The {container.name} file is damaged or of a rare kind: {error}") from error
 
@@ -128,9 +136,12 @@ def _read_ffmpeg(container: Container, data: bytes, limits: AudioLimits) -> Iter
         ) as file:
             if not file.streams.audio:
                 raise UnsupportedAudio("There is no audio in the file.")
-            if file.duration is not None:
+            # Without a header that says it, ffmpeg takes the rest to be like the first frames, silent or not.
+            if file.duration is not None and container not in (Container.MP3, Container.ADTS):
                 _check_duration(file.duration / av.time_base, limits)
             yield from _resampled(_frames(file), limits)
+    except av.error.DecoderNotFoundError as error:
+        raise UnsupportedAudio(f"The codec in the {container.name} file is not read: {error}") from error
     except (av.error.FFmpegError, ValueError) as error:
         raise CorruptAudio(f"The {container.name} recording is damaged: {error}") from error
 
@@ -159,7 +170,7 @@ def _resampled(frames: Iterator[av.AudioFrame], limits: AudioLimits) -> Iterator
             resample = _resampler(rate)
         if frame.sample_rate != rate:
             raise CorruptAudio(f"The sample rate changes from {rate} to {frame.sample_rate} Hz on the way.")
-        waiting.append(_mono(frame.to_ndarray(), axis=0))
+        waiting.append(_mono(frame.to_ndarray(), 0, limits))
         seconds += frame.samples / rate
         waiting_s += frame.samples / rate
         _check_duration(seconds, limits)
@@ -178,16 +189,16 @@ def _resampler(rate: int) -> Callable[[Block, bool], Block]:
     return lambda block, last: stream.resample_chunk(block, last=last)
 
 
-def _mono(samples: npt.NDArray[np.float32], axis: int) -> Block:
+def _mono(samples: npt.NDArray[np.float32], axis: int, limits: AudioLimits) -> Block:
     """The mean over the channel axis.
 
     Raises:
         NonFiniteAudio: NaN or infinite samples.
+        UnsupportedAudio: Beyond `AudioLimits.max_level`.
     """
     only = samples.shape[axis] == 1  # The mean of one, without the arithmetic: a third of decoding a WAV.
     block: Block = samples.squeeze(axis) if only else samples.mean(axis=axis, dtype=np.float32)
-    if not np.isfinite(block).all():
-        raise NonFiniteAudio("The samples contain NaN or infinite values.")
+    check_level(block, limits)
     return block
 
 

@@ -15,7 +15,14 @@ from deployments.facade import Voxgraph
 from pipelines.audio import decode
 from pipelines.checkpoints import locate
 from pipelines.diarization import Diarizer
-from pipelines.errors import AudioTooShort, InvalidAudio, InvalidOptions, NonFiniteAudio, VoxError
+from pipelines.errors import (
+    AudioTooShort,
+    InvalidAudio,
+    InvalidOptions,
+    NonFiniteAudio,
+    UnsupportedAudio,
+    VoxError,
+)
 from pipelines.results import DiarizationProgress, Waveform
 
 
@@ -74,6 +81,7 @@ def test_every_question_is_a_method(voxgraph: Any, waveform: Waveform) -> None:
         (np.zeros(16_000, np.float64), InvalidAudio),
         (np.zeros((1, 16_000), np.float32), InvalidAudio),
         (np.full(16_000, np.nan, np.float32), NonFiniteAudio),
+        (np.full(16_000, 1e20, np.float32), UnsupportedAudio),
         (np.zeros(100, np.float32), AudioTooShort),
     ],
 )

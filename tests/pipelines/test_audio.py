@@ -71,7 +71,17 @@ def test_only_a_small_wav_that_needs_no_resampling_is_quick(
     soundfile.write(buffer, np.zeros(round(rate * seconds), np.float32), rate, subtype, format="WAV")
 
     assert is_quick(buffer.getvalue()) == expected
-    assert not any(is_quick(buffer.getvalue()[:length]) for length in range(36))
+    assert not any(is_quick(buffer.getvalue()[:length]) for length in range(44))
+
+
+def test_a_wav_with_chunks_before_its_samples_is_not_quick() -> None:
+    data = wav(clips.tone(1.0), "PCM_16")
+    position = data.index(b"data")
+    padded = data[:position] + b"JUNK\0\0\0\0" * 1_000 + data[position:]
+
+    assert is_quick(data)
+    assert not is_quick(padded)
+    assert np.array_equal(decode(padded, LIMITS), decode(data, LIMITS))
 
 
 def test_whatever_is_quick_is_decoded_in_a_moment() -> None:
@@ -115,6 +125,40 @@ def spoilt(value: float, subtype: str = "FLOAT") -> bytes:
     return wav(samples, subtype)
 
 
+def untold(flac: bytes) -> bytes:
+    """A FLAC as it is written to a pipe: its header says of 0 samples, which is of an unknown number."""
+    header = bytearray(flac[:42])
+    header[21] &= 0xF0
+    header[22:26] = bytes(4)
+    return bytes(header) + flac[42:]
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+@pytest.mark.parametrize("seconds", [3.0, 9.7])
+def test_a_flac_that_was_written_to_a_pipe_is_read_to_its_end(rate: int, seconds: float) -> None:
+    whole = clips.soundfile_bytes(clips.tone(seconds, rate=rate), rate, "FLAC")
+
+    assert np.array_equal(decode(untold(whole), LIMITS), decode(whole, LIMITS))
+    with pytest.raises(AudioTooLong):
+        decode(untold(whole), AudioLimits(max_audio_s=seconds - 0.1))
+
+
+@pytest.mark.parametrize(("container", "codec"), [("adts", "aac"), ("mp3", "libmp3lame")])
+def test_a_quiet_start_does_not_make_a_recording_too_long(container: str, codec: str) -> None:
+    samples = clips.tone(20.0, rate=44_100)
+    samples[: 5 * 44_100] = 0.0
+    samples += np.random.default_rng(0).normal(0, 0.2, samples.shape).astype(np.float32) * (samples != 0)
+    data = clips.ffmpeg_bytes(samples, 44_100, container, codec)
+
+    assert len(decode(data, AudioLimits(max_audio_s=21))) == pytest.approx(320_000, abs=2_000)
+
+
+def with_codec(matroska: bytes, name: bytes) -> bytes:
+    """The same with another codec's name, which is as long or shorter."""
+    (codec,) = (known for known in (b"A_OPUS", b"A_VORBIS") if known in matroska)
+    return matroska.replace(codec, name.ljust(len(codec), b"\0"))
+
+
 def with_sizes(data: bytes, size: int) -> bytes:
     """A WAV whose header claims another length."""
     lie, position = bytearray(data), data.index(b"data")
@@ -135,6 +179,9 @@ REFUSED: dict[str, tuple[bytes, type[VoxError]]] = {
     "NaN": (spoilt(np.nan), NonFiniteAudio),
     "infinity": (spoilt(-np.inf), NonFiniteAudio),
     "beyond float32": (spoilt(1e300, "DOUBLE"), NonFiniteAudio),
+    "samples whose squares are infinite": (spoilt(1e20), UnsupportedAudio),
+    "nearly infinite samples to resample": (wav(np.full((44_100, 1), 3.3e38), rate=44_100), UnsupportedAudio),
+    "a codec that is not read": (with_codec(FORMATS["WebM Opus"], b"A_XXX"), UnsupportedAudio),
     "4 GB header lie": (with_sizes(wav(clips.tone(0.5), "PCM_16"), 0xFFFF_FFF0), CorruptAudio),
     "endless header": (with_sizes(wav(clips.tone(0.5), "PCM_16"), 0xFFFF_FFFF), CorruptAudio),
     "WAV without data": (wav(clips.tone(1.0))[:40], CorruptAudio),
