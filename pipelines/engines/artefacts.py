@@ -1,11 +1,13 @@
 """Converted networks in a folder, so that a replica that comes after another converts none."""
 
+import contextlib
 import hashlib
 import logging
 import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import version
@@ -22,6 +24,9 @@ SOURCES = ("pipelines", "config")
 DISTRIBUTIONS = ("openvino", "pyannote.audio", "speechbrain", "torch", "torchaudio")
 """Whose code does, too."""
 MODEL, WEIGHTS = "model.xml", "model.bin"
+UNFINISHED = "writing-"
+ABANDONED_S = 3600.0
+"""Age of what a process that was killed had not finished: a gigabyte is written within a minute."""
 
 Shapes = Sequence[Sequence[int]]
 
@@ -30,8 +35,8 @@ def kept(identity: str, shapes: Shapes, convert: Callable[[], openvino.Model]) -
     """A network in OpenVINO's format: from the folder that the user named, else converted.
 
     What is converted is written there, in float32, and read back: the weights are then pages of a file, which
-    all replicas of the machine share. A folder that cannot be written, or that others can, and a file that
-    cannot be read cost the conversion and a line in the log.
+    all replicas of the machine share. A folder that cannot be written, or that others, its group included,
+    can, and a file that cannot be read cost the conversion and a line in the log.
 
     Args:
         identity: The same for the same network with the same weights, whatever the process.
@@ -54,13 +59,14 @@ def _is_ours(folder: Path) -> bool:
     """Make the folder; whether nobody else may put networks into it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat()
+        found = folder.lstat()
     except OSError as error:
         log.warning(f"Converted networks cannot be kept in {folder}: {error}")
         return False
-    if found.st_uid in (0, os.geteuid()) and not found.st_mode & stat.S_IWOTH:
+    is_shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if stat.S_ISDIR(found.st_mode) and found.st_uid in (0, os.geteuid()) and not is_shared:
         return True
-    log.warning(f"Converted networks are not kept in {folder}: others may write there.")
+    log.warning(f"Converted networks are not kept in {folder}: others may write there, or it is a link.")
     return False
 
 
@@ -93,7 +99,8 @@ def _read(path: Path) -> openvino.Model | None:
 def _write(model: openvino.Model, path: Path) -> None:
     """All or nothing, whoever else writes the same."""
     try:
-        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix="writing-"))
+        _remove_unfinished(path.parent)
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=UNFINISHED))
         try:
             openvino.save_model(model, folder / MODEL, compress_to_fp16=False)
             folder.rename(path)
@@ -102,3 +109,11 @@ def _write(model: openvino.Model, path: Path) -> None:
     except (OSError, RuntimeError) as error:
         if not path.is_dir():
             log.warning(f"A converted network cannot be kept in {path.parent}: {error}")
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """What processes that are gone have left."""
+    for left in folder.glob(f"{UNFINISHED}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)

@@ -1,6 +1,8 @@
 """Converted networks that are kept answer what new ones do, and are never taken for another's."""
 
 import logging
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from pipelines.deepfake import DeepfakeDetector
 from pipelines.diarization import Diarizer
 from pipelines.engines import artefacts
 from pipelines.engines import openvino as engine
+from pipelines.engines.artefacts import ABANDONED_S
 from pipelines.engines.openvino import OpenVinoNetwork
 from pipelines.results import Waveform
 from pipelines.speaker import SpeakerEncoder
@@ -112,17 +115,35 @@ def test_a_folder_that_cannot_be_written_costs_the_conversion_only(
     assert "cannot be kept" in caplog.text
 
 
+@pytest.mark.parametrize("kind", ["all may write", "the group may write", "a link"])
 def test_a_folder_that_others_may_write_is_not_read(
-    folder: Path, conversions: list[str], caplog: pytest.LogCaptureFixture
+    kind: str, folder: Path, conversions: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     answer(network())
-    folder.chmod(0o777)
+    if kind == "a link":
+        folder.rename(folder.parent / "elsewhere")
+        folder.symlink_to(folder.parent / "elsewhere")
+    else:
+        folder.chmod(0o777 if kind == "all may write" else 0o770)
 
     with caplog.at_level(logging.WARNING):
         assert torch.equal(answer(network()), network()(torch.ones(3, 4)))
 
     assert len(conversions) == 2
     assert "others may write there" in caplog.text
+
+
+def test_what_a_process_that_is_gone_left_unfinished_is_removed(folder: Path, conversions: list[str]) -> None:
+    for name, age_s in (("writing-old", 2 * ABANDONED_S), ("writing-new", 0.0)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "model.bin").write_bytes(b"half")
+        os.utime(folder / name, (time.time() - age_s,) * 2)
+    folder.chmod(0o700)
+
+    answer(network())
+
+    assert not (folder / "writing-old").exists()
+    assert (folder / "writing-new" / "model.bin").exists()
 
 
 def test_a_full_disk_costs_the_conversion_only(
