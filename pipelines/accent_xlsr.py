@@ -9,6 +9,7 @@ from torch.nn import functional
 from config.settings import EngineOptions
 from pipelines.accent_result import accent_result
 from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_labels, load_state, load_tensors
+from pipelines.device import full_float32
 from pipelines.engines.select import Network, choose
 from pipelines.results import AccentResult, Waveform
 from pipelines.wav2vec2 import (
@@ -74,6 +75,7 @@ class XlsrAccentClassifier:
         parameters = sum(tensor.numel() for part in (network, self._head) for tensor in part.parameters())
         self.info = checkpoint.info(device, parameters, self._labels, choice)
 
+    @full_float32()
     @torch.inference_mode()
     def __call__(self, waveforms: Sequence[Waveform]) -> list[AccentResult]:
         """Identify the accent of each clip, whatever the others are; over 30 s it is the mean of windows.

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from config.checkpoints import Wav2Vec2Architecture
 from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_state, load_tensors
+from pipelines.device import full_float32
 from pipelines.engines.select import Network, choose
 from pipelines.errors import CheckpointError
-from pipelines.results import DeepfakeScore, Waveform
+from pipelines.results import SAMPLE_RATE_HZ, DeepfakeScore, Waveform
 from pipelines.wav2vec2 import (
     MIN_SAMPLES,
     build_backbone,
@@ -27,6 +28,8 @@ from pipelines.wav2vec2 import (
 
 NORM_EPSILON = 1e-7
 """As transformers' Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm."""
+PREPROCESSED = {"do_normalize": True, "feature_size": 1, "sampling_rate": SAMPLE_RATE_HZ}
+"""What was done to the waveforms that the network gets, in the words and by the defaults of transformers."""
 CLASSES = {"fake", "real"}
 BACKBONE_PREFIX = "wav2vec2."
 
@@ -52,6 +55,7 @@ class DeepfakeDetector:
         self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
     ) -> None:
         architecture = wav2vec2_architecture(checkpoint)
+        check_preprocessor(read_config(checkpoint.file("preprocessor_config.json")))
         config = read_config(checkpoint.file("config.json"))
         check_architecture(config, architecture)
         labels = read_labels(config)
@@ -67,6 +71,7 @@ class DeepfakeDetector:
         parameters = sum(tensor.numel() for tensor in network.parameters())
         self.info = checkpoint.info(device, parameters, labels, choice)
 
+    @full_float32()
     @torch.inference_mode()
     def __call__(self, waveforms: Sequence[Waveform]) -> list[DeepfakeScore]:
         """Score each chunk, whatever the others are.
@@ -108,7 +113,7 @@ def named_as_ours(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Read ``config.json``.
+    """Read ``config.json`` or ``preprocessor_config.json``.
 
     Raises:
         CheckpointError: It is no JSON object.
@@ -120,6 +125,17 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise CheckpointError(f"{path.name} is no JSON object.")
     return config
+
+
+def check_preprocessor(config: dict[str, Any]) -> None:
+    """See that the network was trained on what it gets here.
+
+    Raises:
+        CheckpointError: ``preprocessor_config.json`` says otherwise.
+    """
+    for name, ours in PREPROCESSED.items():
+        if (theirs := config.get(name, ours)) != ours:
+            raise CheckpointError(f"preprocessor_config.json says {name} is {theirs!r}; here it is {ours!r}.")
 
 
 def check_architecture(config: dict[str, Any], architecture: Wav2Vec2Architecture) -> None:

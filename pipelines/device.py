@@ -1,6 +1,8 @@
 """What torch can say of the machine; the device itself is decided by who assigns accelerators."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -12,6 +14,22 @@ NICEST = 19
 def cuda_is_available() -> bool:
     """Whether torch finds a CUDA device in this process."""
     return torch.cuda.is_available()
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Compute float32 as float32 on CUDA, whatever the process has set; every pipeline does.
+
+    cuDNN rounds to TF32 (10 bits of mantissa) by default, and importing SpeechBrain sets it for products
+    too (speechbrain/utils/quirks.py): a clip would then answer differently in different batches.
+    """
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+    products.allow_tf32 = convolutions.allow_tf32 = False
+    try:
+        yield
+    finally:
+        products.allow_tf32, convolutions.allow_tf32 = before
 
 
 def cap_memory(device: str, share: float) -> None:

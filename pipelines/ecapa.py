@@ -4,8 +4,7 @@ Two things make a padded batch equal to each clip alone: every clip's features a
 and the network knows where each clip ends (`pipelines.ecapa_network`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from config.checkpoints import EcapaArchitecture
 from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_state, load_tensors
+from pipelines.device import full_float32
 from pipelines.ecapa_network import MIN_FRAMES, EcapaNetwork
 from pipelines.engines.run import on_engine
 from pipelines.engines.select import Network, choose
@@ -59,22 +59,6 @@ def build_head(architecture: EcapaArchitecture) -> nn.Module | None:
             out_neurons=architecture.n_labels,
         )
     return head
-
-
-@contextmanager
-def full_float32() -> Iterator[None]:
-    """Compute float32 as float32 on CUDA, whatever the process has set.
-
-    cuDNN rounds to TF32 (10 bits of mantissa) by default, and importing SpeechBrain sets it for products
-    too (speechbrain/utils/quirks.py): a clip would then answer differently in different batches.
-    """
-    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = products.allow_tf32, convolutions.allow_tf32
-    products.allow_tf32 = convolutions.allow_tf32 = False
-    try:
-        yield
-    finally:
-        products.allow_tf32, convolutions.allow_tf32 = before
 
 
 class Ecapa(nn.Module):

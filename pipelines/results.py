@@ -122,7 +122,8 @@ class DiarizationProgress:
 
     done: int
     parts: int
-    """Of 32 windows of 10 s, a second apart; clustering, at the end, is not counted."""
+    """Of `pipelines.chunking.PART_WINDOWS` windows of 10 s, a second apart; clustering, at the end, is not
+    counted."""
 
 
 @dataclass(frozen=True, slots=True)

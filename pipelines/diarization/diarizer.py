@@ -25,13 +25,13 @@ from pipelines.speaker_bounds import bounds_of
 class Diarizer:
     """Answers conversations with turns; one call at a time.
 
-    The output is that of pyannote's own pipeline. On CUDA every call switches TF32 off for the whole
-    process, as pyannote does.
+    The output is that of pyannote's own pipeline.
 
     Args:
         checkpoint: Of `ModelKey.DIARIZATION_31` or `ModelKey.DIARIZATION_COMMUNITY_1`.
         device: ``cpu`` or ``cuda:0``.
-        options: What the ResNet runs on, nine parts in ten of the work; all else stays with torch.
+        options: What the networks run on; the segmentation in float32 whatever the precision. Pooling and
+            clustering stay with torch and numpy.
 
     Raises:
         CheckpointError: Tensors or configuration do not fit, or the engine cannot be had.
@@ -58,7 +58,7 @@ class Diarizer:
         pipeline: Any = SpeakerDiarization(
             segmentation=segmentation,
             embedding=embedding,
-            plda=_load_plda(checkpoint, config) or NoPlda(),
+            plda=_load_plda(checkpoint, architecture, config) or NoPlda(),
             clustering=config.clustering,
             segmentation_batch_size=min(config.segmentation_batch_size, segmentation_batch(device)),
         ).to(torch.device(device))
@@ -140,14 +140,29 @@ def _instantiate(pipeline: Any, config: PipelineConfig) -> None:
         raise CheckpointError("config.yaml lacks parameters of the pipeline.")
 
 
-def _load_plda(checkpoint: LocatedCheckpoint, config: PipelineConfig) -> PLDA | None:
+def _load_plda(
+    checkpoint: LocatedCheckpoint, architecture: DiarizationArchitecture, config: PipelineConfig
+) -> PLDA | None:
+    """What VBx compares voices with; None for a pipeline without.
+
+    Raises:
+        CheckpointError: A file is damaged, or of other dimensions.
+    """
     if config.clustering != "VBxClustering":
         return None
     transform, plda = checkpoint.file("plda/xvec_transform.npz"), checkpoint.file("plda/plda.npz")
     try:
-        return PLDA(transform, plda)
+        loaded = PLDA(transform, plda)
+        found = loaded(np.ones((1, architecture.embedding_dim)))
     except UNREADABLE as error:
         raise CheckpointError(f"{checkpoint.row.hub_id}: the PLDA is damaged: {error}") from error
+    expected = (1, architecture.plda_dim)
+    if found.shape != expected or loaded.phi.shape != expected[1:] or not np.isfinite(found).all():
+        raise CheckpointError(
+            f"{checkpoint.row.hub_id}: the PLDA is of another architecture: "
+            f"{found.shape[1]} numbers and {len(loaded.phi)} variances, not {architecture.plda_dim}."
+        )
+    return loaded
 
 
 def _result(diarization: NDArray[Any], exclusive: NDArray[Any], seconds: float) -> DiarizationResult:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pipelines.chunking import PART_WINDOWS
+from pipelines.device import full_float32
 from pipelines.diarization.networks import N_MELS, ResNetFrames
 from pipelines.engines.run import on_engine
 from pipelines.engines.select import EngineChoice
@@ -65,6 +66,7 @@ class WindowAnalyzer:
         self._run_segmentation_on(choice, identity)
         self._frames = self._frames_on(choice, identity)
 
+    @full_float32()
     def __call__(self, waveform: Waveform, progress: Progress | None = None) -> WindowFindings:
         """Run every window of a recording, the last padded with silence.
 

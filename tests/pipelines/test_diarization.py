@@ -129,6 +129,26 @@ def test_an_array_that_runs_code_is_refused_before_it_runs(small: Small, name: s
     assert not (tmp_path / "trace").exists()
 
 
+def narrow(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A PLDA of 64 numbers in place of 128."""
+    return {
+        name: values[:, :64] if name == "lda" else values[(slice(64),) * values.ndim]
+        for name, values in arrays.items()
+        if name != "mean1"
+    }
+
+
+@pytest.mark.parametrize("names", [["xvec_transform.npz"], ["plda.npz"], ["xvec_transform.npz", "plda.npz"]])
+def test_a_plda_of_other_dimensions_is_refused(names: list[str], small: Small, tmp_path: Path) -> None:
+    folder = copy_of(small, tmp_path)
+    for name in names:
+        arrays = dict(np.load(folder / "plda" / name))
+        np.savez(folder / "plda" / name, **(arrays | narrow(arrays)))
+
+    with pytest.raises(CheckpointError, match="PLDA"):
+        load(folder)
+
+
 @pytest.mark.parametrize("name", ["segmentation/pytorch_model.bin", "plda/plda.npz", "config.yaml"])
 def test_a_damaged_file_is_refused(small: Small, name: str, tmp_path: Path) -> None:
     folder = copy_of(small, tmp_path)

@@ -146,25 +146,6 @@ def test_a_read_only_clip_is_taken_without_a_warning_and_not_changed(network: Ec
     assert np.array_equal(waveform, before)
 
 
-def test_cuda_may_not_round_while_it_runs_and_is_left_as_it_was(small: Checkpoints) -> None:
-    network = Ecapa(small(ModelKey.SPEAKER_VOXCELEB), "cpu", EngineOptions(engine="torch"))
-    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = products.allow_tf32, convolutions.allow_tf32
-    seen = []
-    hook = network._exact.register_forward_hook(
-        lambda *_: seen.append((products.allow_tf32, convolutions.allow_tf32))
-    )
-    products.allow_tf32 = convolutions.allow_tf32 = True
-    try:
-        network.embed([burst(MIN_SAMPLES, 0)])
-        assert (products.allow_tf32, convolutions.allow_tf32) == (True, True)
-    finally:
-        hook.remove()
-        products.allow_tf32, convolutions.allow_tf32 = before
-
-    assert seen == [(False, False)]
-
-
 @pytest.mark.parametrize("size", [Size.FULL, None])
 def test_tensors_of_another_size_are_refused(size: Size | None, small: Checkpoints) -> None:
     folder = small(ModelKey.SPEAKER_VOXCELEB).folder

@@ -8,8 +8,9 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
 
-from config.settings import CheckpointSource, ModelKey, Size, SpeakerCount
+from config.settings import CheckpointSource, EngineOptions, ModelKey, Size, SpeakerCount
 from pipelines.accent import EcapaAccentClassifier
 from pipelines.accent_xlsr import XlsrAccentClassifier
 from pipelines.checkpoints import DEMO_FOLDER, LocatedCheckpoint, locate
@@ -19,7 +20,7 @@ from pipelines.language import LanguageIdentifier
 from pipelines.results import Waveform
 from pipelines.speaker import SpeakerEncoder
 
-LOADERS: dict[ModelKey, Callable[[LocatedCheckpoint, str], Any]] = {
+LOADERS: dict[ModelKey, Callable[..., Any]] = {
     ModelKey.LANGUAGE: LanguageIdentifier,
     ModelKey.SPEAKER_VOXCELEB: SpeakerEncoder,
     ModelKey.SPEAKER_CNCELEB: SpeakerEncoder,
@@ -53,6 +54,28 @@ def test_a_local_folder_answers_as_the_demo_it_is_a_copy_of(
         assert copied.vector.tolist() == expected.vector.tolist()
     else:
         assert copied == expected
+
+
+@pytest.mark.parametrize("model", ModelKey)
+def test_cuda_may_not_round_while_it_runs_and_is_left_as_it_was(
+    model: ModelKey, small: Callable[[ModelKey], LocatedCheckpoint], clip: Callable[..., Waveform]
+) -> None:
+    pipeline = LOADERS[model](small(model), "cpu", EngineOptions(engine="torch"))
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+    seen = []
+    hook = register_module_forward_pre_hook(
+        lambda *_: seen.append((products.allow_tf32, convolutions.allow_tf32))
+    )
+    products.allow_tf32 = convolutions.allow_tf32 = True
+    try:
+        answer(pipeline, clip(40_000))
+        assert (products.allow_tf32, convolutions.allow_tf32) == (True, True)
+    finally:
+        hook.remove()
+        products.allow_tf32, convolutions.allow_tf32 = before
+
+    assert set(seen) == {(False, False)}
 
 
 class Filled(Exception):

@@ -145,6 +145,25 @@ def test_a_configuration_of_another_model_is_refused(
         DeepfakeDetector(altered(small, tmp_path, **changes), "cpu")
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"do_normalize": False}, "do_normalize is False"),
+        ({"sampling_rate": 8_000}, "sampling_rate is 8000"),
+        ({"feature_size": 80}, "feature_size is 80"),
+    ],
+)
+def test_a_network_that_was_trained_on_other_input_is_refused(
+    changes: dict[str, Any], message: str, small: Small, tmp_path: Path
+) -> None:
+    checkpoint = altered(small, tmp_path)
+    path = checkpoint.file("preprocessor_config.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    with pytest.raises(CheckpointError, match=message):
+        DeepfakeDetector(checkpoint, "cpu")
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "5"])
 def test_a_configuration_that_is_no_object_is_refused(text: str, small: Small, tmp_path: Path) -> None:
     checkpoint = altered(small, tmp_path)
