@@ -2,11 +2,15 @@
 
 Its capacity on a mix of questions is measured first. Then requests arrive at a steady share of it, whatever
 becomes of those before them, and a row is printed every few minutes: what must not grow is memory and time.
+After each stretch a fixed computation is timed in this process: a machine that is shared has slower hours. A
+second table says what each kind of process has, early, midway and in the end.
 """
 
 import argparse
 import asyncio
+import dataclasses
 import itertools
+import statistics
 import time
 from collections.abc import Iterator
 
@@ -26,7 +30,9 @@ MIX = (
     Ask("/diarize", 15.0, 4.0),
 )
 CALIBRATION, CONCURRENCY = 90, 8
-TITLES = ["minutes", "requests", "errors", "p50 s", "p99 s", "MB in all", "largest MB each"]
+MATMULS, SIDE = 30, 1024
+TITLES = ["minutes", "requests", "errors", "p50 s", "p99 s", "cores", "machine ms", "MB in all"]
+KIND_TITLES = ["processes", "how many"]
 
 
 async def steadily(url: str, asks: Iterator[Ask], per_s: float, seconds: float) -> list[str]:
@@ -56,23 +62,52 @@ async def steadily(url: str, asks: Iterator[Ask], per_s: float, seconds: float) 
     return [str(len(latencies)), str(errors), f"{p50:.3f}", f"{p99:.3f}"]
 
 
-def memory(server: Server) -> list[str]:
-    """Of all processes, and of the kinds that have most of it."""
-    found = sorted(server.memory_mb().items(), key=lambda item: -item[1][1])
-    total = sum(mb for _, (_, mb) in found)
-    return [f"{total:.0f}", ", ".join(f"{name} {mb / count:.0f}" for name, (count, mb) in found[:6])]
+def machine_ms() -> float:
+    """Milliseconds of a product of two float32 matrices: how fast the machine is now, whoever else has it."""
+    factor = np.random.default_rng(0).standard_normal((SIDE, SIDE), dtype=np.float32)
+    took = []
+    for _ in range(MATMULS):
+        began = time.perf_counter()
+        factor @ factor
+        took.append(time.perf_counter() - began)
+    return 1000 * statistics.median(took)
 
 
-def soak(server: Server, share: float, minutes: float, every: float) -> tuple[float, list[list[str]]]:
-    """The rate, and a row for each stretch of minutes."""
+@dataclasses.dataclass
+class Soaked:
+    """What was seen: a row and the processes' memory (how many, MB in all) for each stretch."""
+
+    rows: list[list[str]]
+    memories: list[dict[str, tuple[int, float]]]
+
+    def kinds(self) -> tuple[list[str], list[list[str]]]:
+        """Titles and rows of the kinds of process: their MB in the beginning, midway and in the end."""
+        last = len(self.memories) - 1
+        columns = sorted({min(2, last), last // 2, last})
+        titles = [*KIND_TITLES, *(f"MB at {self.rows[column][0]}" for column in columns)]
+        nothing = (0, 0.0)
+        found = sorted(self.memories[-1].items(), key=lambda item: -item[1][1])
+        return titles, [
+            [kind, str(count), *(f"{self.memories[column].get(kind, nothing)[1]:.0f}" for column in columns)]
+            for kind, (count, _) in found
+        ]
+
+
+def soak(server: Server, share: float, minutes: float, every: float) -> tuple[float, Soaked]:
+    """The rate, and what was seen in each stretch of minutes."""
     asks = itertools.cycle(MIX)
     per_s = share * closed_loop(server.url, list(itertools.islice(asks, CALIBRATION)), CONCURRENCY).per_s
-    rows = []
+    seen = Soaked([], [])
     for number in range(round(minutes / every)):
+        before, began = sum(server.cpu_s().values()), time.perf_counter()
         row = asyncio.run(steadily(server.url, asks, per_s, 60 * every))
-        rows.append([f"{every * (number + 1):g}", *row, *memory(server)])
-        print("\t".join(rows[-1]), flush=True)
-    return per_s, rows
+        cores = (sum(server.cpu_s().values()) - before) / (time.perf_counter() - began)
+        seen.memories.append(server.memory_mb())
+        total = sum(mb for _, mb in seen.memories[-1].values())
+        row = [f"{every * (number + 1):g}", *row, f"{cores:.2f}", f"{machine_ms():.1f}", f"{total:.0f}"]
+        seen.rows.append(row)
+        print("\t".join(row), flush=True)
+    return per_s, seen
 
 
 def main() -> None:
@@ -86,10 +121,11 @@ def main() -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     graph = graph_server(DEMO_CONFIG, BUILD)
     with running(graph):
-        per_s, rows = soak(graph, options.share, options.minutes, options.every)
+        per_s, seen = soak(graph, options.share, options.minutes, options.every)
     load = f"{per_s:.2f} requests a second, {options.share:g} of the capacity"
     said = f"{cpu_name()}; {DEMO_CONFIG.name}; {load}."
-    publish("Soak", f"{said}\n\n{table(TITLES, rows)}", write=options.write)
+    text = f"{said}\n\n{table(TITLES, seen.rows)}\n\n{table(*seen.kinds())}"
+    publish("Soak", text, write=options.write)
 
 
 if __name__ == "__main__":
