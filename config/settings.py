@@ -79,8 +79,13 @@ class AudioLimits(_Frozen):
     """Bytes of a recording for ``/identify``, which promised so."""
     max_gallery_bytes: Annotated[int, Field(ge=1024)] = 512 * 1024 * 1024
     """Bytes of one search for a voice: 100,000 stored ones take 260 to 430 million, by how many digits."""
+    max_stall_s: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds for which nothing of a body may come; then the answer is 408, and its place is another's."""
     max_audio_s: Annotated[float, Field(gt=0)] = 4 * 3600.0
     """Seconds of decoded audio."""
+    max_decoded_s: Annotated[float, Field(gt=0)] = 8 * 3600.0
+    """Seconds of decoded audio that one ingress replica has in hand, 64 KB each; beyond them the answer is
+    503. Where nothing else is in hand, a recording of `max_audio_s` is taken in any case."""
     min_audio_s: Annotated[float, Field(gt=0)] = 0.1
     """Seconds of decoded audio below which no model answers (one ECAPA frame context needs 0.04 s)."""
     max_channels: Annotated[int, Field(ge=1, le=255)] = 32

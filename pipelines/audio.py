@@ -28,6 +28,8 @@ from pipelines.results import SAMPLE_RATE_HZ, Waveform
 Block = npt.NDArray[np.float32]
 """Some consecutive samples of one channel."""
 
+Told = Callable[[float], None]
+
 QUICK_BYTES = 1 << 19
 UNTOLD_FRAMES = 1 << 62
 """So many, says libsndfile, where the header says none, and cannot read them: a FLAC written to a pipe."""
@@ -36,7 +38,7 @@ _SOUNDFILE = {Container.WAV, Container.W64, Container.AIFF, Container.FLAC}
 """Containers that libsndfile decodes faster than ffmpeg does through Python."""
 
 
-def decode(data: bytes, limits: AudioLimits) -> Waveform:
+def decode(data: bytes, limits: AudioLimits, told: Told = lambda _: None) -> Waveform:
     """Decode a recording.
 
     Reads WAV (PCM of 8 to 32 bits, float, A-law, mu-law), AIFF, FLAC, MP3, AAC, M4A and other MP4, OGG and
@@ -46,6 +48,8 @@ def decode(data: bytes, limits: AudioLimits) -> Waveform:
     Args:
         data: The file.
         limits: Beyond one of them the recording is refused.
+        told: Told before they lie in memory how many seconds the recording has, or has so far, with blocks of
+            some seconds; what it raises ends the decoding.
 
     Returns:
         Float32, shape (samples,), mono, 16 kHz, finite.
@@ -68,7 +72,7 @@ def decode(data: bytes, limits: AudioLimits) -> Waveform:
         )
     check_whole(container, data)
     read = _read_soundfile if container in _SOUNDFILE else _read_ffmpeg
-    waveform = _collect(read(container, data, limits))
+    waveform = _collect(read(container, data, limits, told))
     if len(waveform) == 0:
         raise EmptyAudio("The recording has no samples.")
     seconds = len(waveform) / SAMPLE_RATE_HZ
@@ -104,15 +108,16 @@ def _collect(blocks: Iterable[Block]) -> Waveform:
     return waveform
 
 
-def _read_soundfile(container: Container, data: bytes, limits: AudioLimits) -> Iterator[Block]:
+def _read_soundfile(container: Container, data: bytes, limits: AudioLimits, told: Told) -> Iterator[Block]:
     """Decode with libsndfile."""
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             _check_stream(file.channels, file.samplerate, limits)
             if file.frames >= UNTOLD_FRAMES:
-                yield from _read_ffmpeg(container, data, limits)
+                yield from _read_ffmpeg(container, data, limits, told)
                 return
             _check_duration(file.frames / file.samplerate, limits)
+            told(file.frames / file.samplerate)
             resample = _resampler(file.samplerate)
             frames, left = int(_BLOCK_S * file.samplerate), file.frames
             while left > 0:
@@ -125,7 +130,7 @@ def _read_soundfile(container: Container, data: bytes, limits: AudioLimits) -> I
         raise CorruptAudio(f"The {container.name} file is damaged or of a rare kind: {error}") from error
 
 
-def _read_ffmpeg(container: Container, data: bytes, limits: AudioLimits) -> Iterator[Block]:
+def _read_ffmpeg(container: Container, data: bytes, limits: AudioLimits, told: Told) -> Iterator[Block]:
     """Decode with the ffmpeg inside PyAV, by a demuxer of our choice: it opens no other file."""
     if container in (Container.MP3, Container.ADTS):
         data = without_tags(data)
@@ -139,7 +144,7 @@ def _read_ffmpeg(container: Container, data: bytes, limits: AudioLimits) -> Iter
             # Without a header that says it, ffmpeg takes the rest to be like the first frames, silent or not.
             if file.duration is not None and container not in (Container.MP3, Container.ADTS):
                 _check_duration(file.duration / av.time_base, limits)
-            yield from _resampled(_frames(file), limits)
+            yield from _resampled(_frames(file), limits, told)
     except av.error.DecoderNotFoundError as error:
         raise UnsupportedAudio(f"The codec in the {container.name} file is not read: {error}") from error
     except (av.error.FFmpegError, ValueError) as error:
@@ -158,7 +163,7 @@ def _frames(file: av.container.InputContainer) -> Iterator[av.AudioFrame]:
                 yield from to_float.resample(frame)
 
 
-def _resampled(frames: Iterator[av.AudioFrame], limits: AudioLimits) -> Iterator[Block]:
+def _resampled(frames: Iterator[av.AudioFrame], limits: AudioLimits, told: Told) -> Iterator[Block]:
     """Gather small frames into blocks and bring them to 16 kHz mono."""
     rate, seconds, waiting = 0, 0.0, list[Block]()
     waiting_s = 0.0
@@ -175,9 +180,11 @@ def _resampled(frames: Iterator[av.AudioFrame], limits: AudioLimits) -> Iterator
         waiting_s += frame.samples / rate
         _check_duration(seconds, limits)
         if waiting_s >= _BLOCK_S:
+            told(seconds)
             yield resample(np.concatenate(waiting), False)
             waiting, waiting_s = [], 0.0
     if resample is not None:
+        told(seconds)
         yield resample(np.concatenate([*waiting, np.empty(0, np.float32)]), True)
 
 

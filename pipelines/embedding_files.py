@@ -136,9 +136,14 @@ def _unwrapped(value: Any) -> Any:
 
 def _name(fields: _Fields, key: str) -> str | None:
     name = fields.get(key)
-    if name is None or (isinstance(name, str) and len(name) <= MAX_NAME):
+    if name is None or (isinstance(name, str) and len(name) <= MAX_NAME and _is_text(name)):
         return name
     raise UnreadableEmbedding(f"The embedding's {key} is not a text of at most {MAX_NAME} characters.")
+
+
+def _is_text(name: str) -> bool:
+    """Whether it can be sent: JSON escapes may name half of a character, which no encoding takes."""
+    return name.encode(errors="replace").decode() == name
 
 
 def _from_json(data: bytes) -> _Fields:

@@ -4,13 +4,13 @@ Before this comes the ingress (or a test's fake), after it `routes` and `upload`
 """
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from config.settings import GraphSettings
 from deployments.api import errors
 from deployments.api.analyzer import Analyzer
+from deployments.api.budget import Budget
 from deployments.api.documentation import RESPONSES
-from deployments.api.middleware import Gate, RequestContext
+from deployments.api.middleware import SHOWN_TO_BROWSERS, Gate, Origins, RequestContext
 from deployments.api.routes import (
     accent,
     analyze,
@@ -38,6 +38,7 @@ def create_app(analyzer: Analyzer, settings: GraphSettings) -> FastAPI:
     app = FastAPI(title="voxgraph", version=service.VERSION, description=DESCRIPTION)
     app.state.analyzer = analyzer
     app.state.settings = settings
+    app.state.budget = Budget(settings.limits)
     app.include_router(service.router)
     app.include_router(graph.router)
     for module in (language, speaker, accent, diarization, deepfake, analyze, voices):
@@ -47,9 +48,10 @@ def create_app(analyzer: Analyzer, settings: GraphSettings) -> FastAPI:
     app.add_middleware(RequestContext)
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware,
+            Origins,
             allow_origins=list(settings.cors_origins),
             allow_methods=["*"],
             allow_headers=["*"],
+            expose_headers=list(SHOWN_TO_BROWSERS),
         )
     return app

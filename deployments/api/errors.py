@@ -4,9 +4,10 @@
 of the framework included.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -44,6 +45,7 @@ STATUS: dict[type[errors.VoxError], HTTPStatus] = {
 }
 """Every error that is raised on purpose, and its status."""
 
+INTERNAL = "The service failed; its log has the cause."
 RETRY_AFTER_S = 1
 CLIENT_CLOSED_REQUEST = 499
 
@@ -69,6 +71,11 @@ def answer(request: Request, status: int, detail: str, kind: ErrorType, code: st
     )
     headers = {"retry-after": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return JSONResponse(body.model_dump(mode="json"), status, headers)
+
+
+def sentences(found: Iterable[Any]) -> str:
+    """What pydantic has against some values, by name."""
+    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'options'}: {one['msg']}" for one in found)
 
 
 def error_type(error: errors.VoxError) -> ErrorType:
@@ -98,8 +105,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 async def _on_invalid_parameters(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    sentences = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-    return answer(request, 422, "; ".join(sentences), "ValidationError", errors.InvalidOptions.code)
+    return await answer_to(request, errors.InvalidOptions(sentences(error.errors())))
 
 
 async def _on_disconnect(_request: Request, _error: Exception) -> Response:

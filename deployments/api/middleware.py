@@ -4,17 +4,23 @@ are there already, and the last resort."""
 import logging
 import time
 import uuid
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments.api.errors import answer, answer_to
+from deployments.api.budget import Share
+from deployments.api.errors import INTERNAL, answer, answer_to
 from pipelines.errors import Overloaded
 
 log = logging.getLogger("ray.serve")
 
 REQUEST_ID_HEADER = "x-request-id"
+SHOWN_TO_BROWSERS = (REQUEST_ID_HEADER, "retry-after", "server-timing")
+"""Headers of an answer that a page of another origin may read."""
 MAX_REQUEST_ID = 128
 UNCOUNTED = frozenset({"graph", "service"})
 """Tags of the endpoints that ask nothing of a recording."""
@@ -63,20 +69,25 @@ class RequestContext:
             response = answer(
                 Request(scope),
                 500,
-                "The service failed; its log has the cause.",
+                INTERNAL,
                 "ProcessingError",
                 "internal",
             )
             await response(scope, receive, send_with_headers)
         _count(scope, status, time.perf_counter() - started)
+        # The server has decoded the path, line ends and all.
+        path = quote(scope["path"], errors="replace")
         log.info(
-            "%s %s %s %d %.1f ms", request_id, scope["method"], scope["path"], status,
+            "%s %s %s %d %.1f ms", request_id, scope["method"], path, status,
             1000 * (time.perf_counter() - started),
         )  # fmt: skip
 
 
 class Gate:
-    """Refuses a recording before its body is read while as many as may be are worked on."""
+    """Refuses a recording before its body is read while as many as may be are worked on.
+
+    Sets ``request.state.share``, the request's of the decoded audio that may be in hand.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -93,10 +104,35 @@ class Gate:
             await response(scope, receive, send)
             return
         self._inside += 1
+        share = Share(scope["app"].state.budget)
+        scope.setdefault("state", {})["share"] = share
         try:
             await self._app(scope, receive, send)
         finally:
+            share.close()
             self._inside -= 1
+
+
+class Origins(CORSMiddleware):
+    """Who may call from a browser; a refusal has the body of every error."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """What a browser is told before it asks."""
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        request_id = _request_id(request_headers)
+        refusal = answer(
+            Request({"type": "http", "state": {"request_id": request_id}}),
+            response.status_code,
+            f"{bytes(response.body).decode()}.",
+            "ValidationError",
+            "http",
+        )
+        refusal.headers[REQUEST_ID_HEADER] = request_id
+        for name, value in response.headers.items():
+            refusal.headers.setdefault(name, value)
+        return refusal
 
 
 def _count(scope: Scope, status: int, seconds: float) -> None:

@@ -12,15 +12,24 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from config.settings import AudioLimits
+from deployments.api.errors import sentences
 from deployments.api.schemas import Measured
 from pipelines.audio import decode, is_quick
 from pipelines.containers import Container, sniff
-from pipelines.errors import EmptyAudio, InvalidOptions, UnsupportedAudio, UploadMissing, UploadTooLarge
+from pipelines.errors import (
+    DeadlineExceeded,
+    EmptyAudio,
+    InvalidOptions,
+    UnsupportedAudio,
+    UploadMissing,
+    UploadTooLarge,
+)
 from pipelines.results import SAMPLE_RATE_HZ, ModelInfo, Waveform
 
 FILE_FIELDS = ("file", "audio")
@@ -58,6 +67,7 @@ class Upload:
         self._data = part.data
         self._fields = fields
         self._started = time.perf_counter()
+        self._counted = 0
         self.name = part.name
         """What the client called the file."""
         self.audio_duration = 0.0
@@ -79,14 +89,26 @@ class Upload:
 
         Raises:
             InvalidAudio: See `pipelines.audio.decode`.
+            Overloaded: It is longer than what may be in hand beside the others.
         """
         started = time.perf_counter()
         data, limits = self._data, limits_of(self._request)
-        waveform = decode(data, limits) if is_quick(data) else await asyncio.to_thread(decode, data, limits)
+        if is_quick(data):
+            # Not counted: it has twice the bytes of an upload that lies in memory anyway.
+            waveform = decode(data, limits)
+        else:
+            waveform = await asyncio.to_thread(self._request.state.share.decode, data, limits)
+            self._counted = len(waveform)
         self._data = b""
-        self._request.state.timings["decode"] = time.perf_counter() - started
+        timings: dict[str, float] = self._request.state.timings
+        timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - started
         self.audio_duration = round(len(waveform) / SAMPLE_RATE_HZ, 3)
         return waveform
+
+    def let_go(self) -> None:
+        """Say that the recording is not needed any more. The end of its request says so as well."""
+        self._request.state.share.let_go(self._counted)
+        self._counted = 0
 
     def require_wav(self, limit: int) -> None:
         """Refuse what is no WAV by its content, or has more than `limit` bytes.
@@ -111,10 +133,7 @@ class Upload:
         try:
             return model.model_validate(known)
         except ValidationError as error:
-            sentences = (
-                f"{'.'.join(map(str, one['loc'])) or 'options'}: {one['msg']}" for one in error.errors()
-            )
-            raise InvalidOptions("; ".join(sentences)) from error
+            raise InvalidOptions(sentences(error.errors())) from error
 
 
 def measured(info: ModelInfo, *uploads: Upload) -> Measured:
@@ -139,6 +158,7 @@ async def read_upload(request: Request) -> Upload:
         UploadTooLarge: Its length, announced or counted, is over the limit.
         UploadMissing: A form that is damaged or has no file under a known name.
         EmptyAudio: The recording has no bytes.
+        DeadlineExceeded: As `counted`.
     """
     return await _read_one(request, limits_of(request).max_upload_bytes)
 
@@ -152,7 +172,7 @@ async def read_wav(request: Request) -> Upload:
     Raises:
         UploadTooLarge: The recording, or the body, is over the limit.
         UnsupportedAudio: It is no WAV.
-        UploadMissing, EmptyAudio: As `read_upload`.
+        UploadMissing, EmptyAudio, DeadlineExceeded: As `read_upload`.
     """
     limits = limits_of(request)
     limit = min(limits.max_upload_bytes, limits.max_accent_upload_bytes)
@@ -207,12 +227,13 @@ async def read_parts(
     Raises:
         UploadTooLarge: The body is over `limit` bytes.
         UploadMissing: It is no form, or a damaged one.
+        DeadlineExceeded: As `counted`.
     """
     check_announced(request, limit)
     if not _is_form(request):
         raise UploadMissing("The body is no multipart form.")
     parser = _InMemoryParser(
-        request.headers,
+        _without_charset(request.headers["content-type"]),
         counted(request, limit),
         max_files=max_files,
         max_fields=MAX_FIELDS,
@@ -264,6 +285,18 @@ def _is_form(request: Request) -> bool:
     return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
 
 
+def _without_charset(content_type: str) -> Headers:
+    """The header as the parser takes it. Names in a form are UTF-8 (RFC 7578), whatever codec is asked for.
+
+    Raises:
+        UploadMissing: It has no boundary.
+    """
+    boundary = parse_options_header(content_type)[1].get(b"boundary")
+    if boundary is None:
+        raise UploadMissing("The form cannot be read: its content type has no boundary.")
+    return Headers({"content-type": f'multipart/form-data; boundary="{boundary.decode("latin-1")}"'})
+
+
 def check_announced(request: Request, limit: int) -> None:
     """Refuse a body whose announced length is over the limit (UploadTooLarge)."""
     announced = request.headers.get("content-length", "")
@@ -272,13 +305,26 @@ def check_announced(request: Request, limit: int) -> None:
 
 
 async def counted(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
-    """The body as it comes; UploadTooLarge as soon as it is over the limit."""
-    received = 0
-    async for chunk in request.stream():
-        received += len(chunk)
-        if received > limit:
-            raise _too_large(limit)
-        yield chunk
+    """The body as it comes.
+
+    Raises:
+        UploadTooLarge: As soon as it is over the limit.
+        DeadlineExceeded: Nothing has come for `AudioLimits.max_stall_s`.
+    """
+    received, stall_s = 0, limits_of(request).max_stall_s
+    pieces = request.stream()
+    try:
+        while True:
+            async with asyncio.timeout(stall_s):
+                piece = await anext(pieces, None)
+            if piece is None:
+                return
+            received += len(piece)
+            if received > limit:
+                raise _too_large(limit)
+            yield piece
+    except TimeoutError as error:
+        raise DeadlineExceeded(f"The upload stood still for {stall_s:g} s.") from error
 
 
 def _too_large(limit: int) -> UploadTooLarge:

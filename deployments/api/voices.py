@@ -134,11 +134,13 @@ def search(body: bytearray) -> bytes:
 
 
 def _check_ids(asked: Search) -> None:
-    seen: set[str | int] = set()
+    seen: set[str | bytes] = set()
     for index, stored in enumerate(asked.stored_embeddings):
-        if stored.id in seen:
+        # A number's own hash is its remainder by 2**61 - 1: a body may be full of numbers that have the same.
+        key = stored.id if isinstance(stored.id, str) else b"%x" % stored.id
+        if key in seen:
             raise InvalidOptions(f"{asked.name(index)}: another one before it has the same id.")
-        seen.add(stored.id)
+        seen.add(key)
 
 
 def _check_spaces(asked: Search) -> None:

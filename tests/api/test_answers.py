@@ -186,3 +186,12 @@ async def test_browsers_may_call_from_the_origins_of_the_settings_only(client_of
 
     assert allowed.headers["access-control-allow-origin"] == "https://ours.example"
     assert "access-control-allow-origin" not in others.headers
+
+
+async def test_browsers_may_read_when_to_try_again_and_what_to_report(client_of: Any) -> None:
+    ours = {"origin": "https://ours.example"}
+
+    answer = await client_of(cors_origins=["https://ours.example"]).get("/health", headers=ours)
+
+    shown = set(answer.headers["access-control-expose-headers"].split(", "))
+    assert shown == {"retry-after", "server-timing", "x-request-id"}

@@ -11,7 +11,9 @@ import clips
 import httpx2
 import pytest
 
-from config.settings import AudioLimits
+from config.settings import AudioLimits, GraphSettings
+from deployments.api import middleware
+from deployments.api.app import create_app
 from deployments.api.errors import STATUS
 from pipelines import errors
 
@@ -129,6 +131,95 @@ async def test_unknown_paths_and_wrong_methods_have_the_error_body(client: httpx
     assert wrong.headers["allow"] == "POST"
 
 
+async def test_a_refused_preflight_has_the_error_body(client_of: Any) -> None:
+    client = client_of(cors_origins=["https://ours.example"])
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "x-request-id"}
+
+    theirs = await client.options("/diarize", headers=asked | {"origin": "https://theirs.example"})
+    ours = await client.options("/diarize", headers=asked | {"origin": "https://ours.example"})
+
+    assert_is_error(theirs, 400)
+    assert "origin" in theirs.json()["detail"]
+    assert "access-control-allow-origin" not in theirs.headers
+    assert theirs.headers["vary"].startswith("Origin")
+    assert ours.status_code == 200
+    assert ours.headers["access-control-allow-origin"] == "https://ours.example"
+
+
+async def test_a_parameter_that_the_framework_refuses_has_the_error_body(analyzer: Any) -> None:
+    app = create_app(analyzer, GraphSettings())
+
+    @app.get("/double")
+    async def double(number: int) -> int:
+        return 2 * number
+
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://voxgraph") as client:
+        assert (await client.get("/double", params={"number": "4"})).json() == 8
+        refused = await client.get("/double", params={"number": "four"})
+
+    assert_is_error(refused, 422)
+    assert refused.json()["detail"].startswith("query.number: ")
+    assert refused.json()["code"] == "invalid_options"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/detect-language", "audio/wav"),
+        ("/detect-language", "multipart/form-data; boundary=x"),
+        ("/find-match", "application/json"),
+    ],
+)
+@pytest.mark.parametrize("first", [b"", b"--x\r\n"])
+async def test_an_upload_that_stands_still_is_ended_and_its_place_is_free(
+    client_of: Any, analyzer: Any, path: str, kind: str, first: bytes
+) -> None:
+    async def stalled() -> AsyncIterator[bytes]:
+        yield first
+        await asyncio.sleep(60)
+
+    analyzer.max_requests = 1
+    client = client_of(limits=AudioLimits(max_stall_s=0.05))
+
+    async with asyncio.timeout(10):
+        response = await client.post(path, content=stalled(), headers={"content-type": kind})
+
+    assert_is_error(response, 408, "ProcessingError")
+    assert response.json()["code"] == "deadline_exceeded"
+    assert (await client.post("/detect-language", content=WAV)).status_code == 200
+
+
+async def test_an_upload_may_take_longer_than_it_may_stand_still(client_of: Any) -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        for start in range(0, len(WAV), 4096):
+            yield WAV[start : start + 4096]
+            await asyncio.sleep(0.1)
+
+    client = client_of(limits=AudioLimits(max_stall_s=0.5))
+
+    assert (await client.post("/detect-language", content=slow())).status_code == 200
+
+
+@pytest.mark.parametrize("charset", ["undefined", "unicode_escape", "utf-7", "idna", "hex", "no such thing"])
+async def test_a_name_in_a_form_is_utf8_whatever_codec_is_asked_for(
+    client: httpx2.AsyncClient, charset: str
+) -> None:
+    for sent, name in {
+        "grüße.wav".encode(): "grüße.wav",
+        b"\\ud800+2AA-": "\\ud800+2AA-",
+        b"\xed\xa0\x80": "\xed\xa0\x80",
+    }.items():
+        disposition = b'Content-Disposition: form-data; name="file"; filename="%s"' % sent
+        body = b"--a b\r\n" + disposition + b"\r\n\r\n" + WAV + b"\r\n--a b--\r\n"
+        kind = f'multipart/form-data; charset="{charset}"; boundary="a b"'
+
+        response = await client.post("/v1/batch", content=body, headers={"content-type": kind})
+
+        assert response.status_code == 200, response.text
+        assert response.json()["filename"] == name
+        assert response.json()["answer"]
+
+
 async def test_an_announced_length_over_the_limit_is_refused_before_the_body_is_read(client_of: Any) -> None:
     read = 0
 
@@ -206,6 +297,20 @@ async def test_a_request_id_is_echoed_and_made_where_it_is_missing_or_no_good(
     assert len(made.headers["x-request-id"]) == len(long.headers["x-request-id"]) == 32
 
 
+async def test_a_path_cannot_write_a_line_into_the_log(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(middleware.log, "info", lambda text, *values: lines.append(text % values))
+
+    await client.get("/x%0aFAKE%20LINE%0d%e2%80%a8", headers={"x-request-id": b"mine\x85FAKE"})
+    await client.get("/health")
+
+    assert [line for line in lines if not line.isprintable()] == []
+    assert " GET /x%0AFAKE%20LINE%0D%E2%80%A8 404 " in lines[0]
+    assert " GET /health 200 " in lines[1]
+
+
 async def test_the_time_of_decoding_and_of_all_stand_in_a_header(client: httpx2.AsyncClient) -> None:
     response = await client.post("/detect-language", content=WAV)
 
@@ -216,9 +321,6 @@ async def test_the_time_of_decoding_and_of_all_stand_in_a_header(client: httpx2.
 async def test_a_client_that_leaves_during_the_upload_costs_nothing_but_its_request(
     analyzer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from config.settings import GraphSettings
-    from deployments.api.app import create_app
-
     app = create_app(analyzer, GraphSettings())
     messages = iter(
         [{"type": "http.request", "body": WAV[:100], "more_body": True}, {"type": "http.disconnect"}]

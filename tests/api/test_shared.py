@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import clips
@@ -10,6 +11,9 @@ import numpy as np
 import pytest
 
 from config.settings import ModelKey
+from deployments.api import upload
+from deployments.api.routes import analyze
+from pipelines.audio import decode
 from pipelines.errors import InferenceError
 
 WAV = clips.soundfile_bytes(clips.tone(1.0), 16_000, "WAV", "PCM_16")
@@ -99,6 +103,33 @@ async def test_two_recordings_are_embedded_as_a_pair(client: httpx2.AsyncClient,
     assert response.json()["audio_duration"] == 1.5
 
 
+async def test_the_time_of_decoding_is_that_of_both_recordings(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits_s = [0.05, 0.0]
+
+    def slow(*arguments: Any) -> Any:
+        time.sleep(waits_s.pop(0))
+        return decode(*arguments)
+
+    monkeypatch.setattr(upload, "decode", slow)
+
+    response = await client.post("/compare", files={"file1": WAV, "file2": WAV})
+
+    name, milliseconds = response.headers["server-timing"].split(", ")[0].split(";dur=")
+    assert name == "decode"
+    assert float(milliseconds) >= 50
+
+
+async def test_an_embedding_whose_model_cannot_be_answered_is_unreadable(client: httpx2.AsyncClient) -> None:
+    stored = {"embedding": np.linspace(-1, 1, 192).tolist(), "revision": "\ud800"}
+    files = {"audio": WAV, "embedding": ("e.json", json.dumps(stored).encode())}
+
+    response = await client.post("/compare_embedding", files=files)
+
+    assert (response.status_code, response.json()["code"]) == (400, "unreadable_embedding")
+
+
 async def test_an_embedding_that_names_its_model_chooses_the_encoder(
     client: httpx2.AsyncClient, analyzer: Any
 ) -> None:
@@ -121,6 +152,40 @@ async def test_an_error_of_one_recording_of_many_stands_in_its_line(
     lines = sorted((json.loads(line) for line in response.text.splitlines()), key=lambda line: line["index"])
     assert lines[0]["error"] == {"detail": "it failed", "error_type": "ModelError", "code": "inference_error"}
     assert lines[1]["error"]["error_type"] == "ValidationError"
+
+
+async def test_a_failure_of_our_own_costs_one_recording_of_many_its_line(
+    client: httpx2.AsyncClient, analyzer: Any
+) -> None:
+    analyzer.error = RuntimeError("a secret")
+
+    response = await client.post("/v1/batch", files=[("a", ("1", WAV)), ("b", ("2", b"no audio"))])
+
+    lines = sorted((json.loads(line) for line in response.text.splitlines()), key=lambda line: line["index"])
+    assert lines[0]["error"]["code"] == "internal"
+    assert "secret" not in response.text
+    assert lines[1]["error"]["error_type"] == "ValidationError"
+
+
+async def test_recordings_of_many_that_are_not_ready_in_time_have_lines_that_say_so(
+    client: httpx2.AsyncClient, analyzer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analyze, "BATCH_WITHIN_S", 0.2)
+    monkeypatch.setattr(analyze, "BATCH_WINDOW", 1)
+    answer, asked = analyzer.analyze, []
+
+    async def slow(*arguments: Any) -> Any:
+        asked.append(arguments)
+        await asyncio.sleep(0.05 if len(asked) == 1 else 60)
+        return await answer(*arguments)
+
+    analyzer.analyze = slow
+    response = await client.post("/v1/batch", files=[("file", (str(n), WAV)) for n in range(3)])
+
+    lines = [json.loads(line) for line in response.text.splitlines()]
+    assert ["answer" in line for line in lines] == [True, False, False]
+    assert {line["error"]["code"] for line in lines[1:]} == {"deadline_exceeded"}
+    assert len(asked) == 2
 
 
 async def test_a_model_that_is_not_loaded_is_no_model(client: httpx2.AsyncClient, analyzer: Any) -> None:

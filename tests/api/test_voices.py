@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from typing import Any
 
 import httpx2
@@ -298,6 +299,31 @@ async def test_an_id_that_is_there_twice_is_refused(client: httpx2.AsyncClient) 
     mixed = stored(3, id="0")
     mixed["stored_embeddings"][0]["id"] = 0
     assert len(found(mixed)["top_matches"]) == 3
+
+
+def test_a_number_and_its_text_are_two_ids() -> None:
+    numbers = [0, 1, -1, 31, 10**30]
+    ids = [*numbers, *map(str, numbers), *(f"{number:x}" for number in (-31, 31, 10**30))]
+    gallery = [{"id": id_, "embedding": vector(n)} for n, id_ in enumerate(ids)]
+    search = {"user_embedding": vector(), "stored_embeddings": gallery, "top_n": len(ids)}
+
+    assert [match["id"] for match in found(search)["top_matches"]] != []
+    assert {repr(match["id"]) for match in found(search)["top_matches"]} == set(map(repr, ids))
+    for repeated in gallery:
+        with pytest.raises(InvalidOptions, match=r"stored_embeddings\[13\].*same id"):
+            found(search | {"stored_embeddings": [*gallery, repeated]})
+
+
+def test_numbers_of_one_hash_are_told_apart_as_fast_as_others() -> None:
+    alike = [n * (2**61 - 1) for n in range(20_000)]
+    assert len({hash(n) for n in alike}) == 1
+    nothing = msgspec.Raw(b"[]")
+    gallery = [voices.StoredVoice(id=n, embedding=nothing) for n in alike]
+
+    started_s = time.process_time()
+    voices._check_ids(voices.Search(user_embedding=nothing, stored_embeddings=gallery))
+
+    assert time.process_time() - started_s < 1
 
 
 async def test_a_long_id_is_not_repeated_whole(client: httpx2.AsyncClient) -> None:

@@ -188,6 +188,22 @@ def test_the_encoder_is_told_where_the_file_names_it() -> None:
             read_embedding(json.dumps({"embedding": VECTOR.tolist(), "revision": wrong}).encode())
 
 
+@pytest.mark.parametrize("key", ["model", "revision"])
+@pytest.mark.parametrize("half", ["\ud800", "a\udfffb", "\udc00\ud800"])
+def test_a_name_with_half_a_character_is_refused(key: str, half: str) -> None:
+    named = json.dumps({"embedding": VECTOR.tolist(), key: half}).encode()
+    plain = save_safetensors({"embedding": VECTOR}, {key: "HALF"})
+    size = int.from_bytes(plain[:8], "little")
+    header = plain[8 : 8 + size].replace(b"HALF", json.dumps(half)[1:-1].encode())
+    tensors = struct.pack("<Q", len(header)) + header + plain[8 + size :]
+
+    for data in (named, tensors):
+        with pytest.raises(UnreadableEmbedding, match=key):
+            read_embedding(data)
+    whole = json.dumps({"embedding": VECTOR.tolist(), key: "\U0001f600"}).encode()
+    assert getattr(assert_reads(whole), key) == "\U0001f600"
+
+
 def test_a_tensor_is_read_without_torch(tmp_path: Path) -> None:
     for name, data in {
         "pickle": pickle.dumps(torch.tensor(VECTOR)),

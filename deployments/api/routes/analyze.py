@@ -1,6 +1,7 @@
 """All questions of one recording, or of many."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 
 from fastapi import APIRouter
@@ -8,17 +9,21 @@ from starlette.responses import StreamingResponse
 
 from deployments.api.analyzer import Analyzer
 from deployments.api.documentation import takes_form, takes_recording
-from deployments.api.errors import error_type
+from deployments.api.errors import INTERNAL, error_type
 from deployments.api.options import AnalyzeOptions
 from deployments.api.routes import Asked
 from deployments.api.schemas import AnalysisAnswer, BatchLine, LineError
 from deployments.api.upload import Sent, SentBatch, Upload
-from pipelines.errors import VoxError
+from pipelines.errors import DeadlineExceeded, VoxError
+
+log = logging.getLogger("ray.serve")
 
 router = APIRouter(prefix="/v1", tags=["analyze"])
 
 BATCH_WINDOW = 4
 """Recordings of one request under way at a time."""
+BATCH_WITHIN_S = 1800.0
+"""Seconds after which the lines that are left say so: later Serve would break off (`request_timeout_s`)."""
 NDJSON = "application/x-ndjson"
 
 
@@ -49,15 +54,15 @@ async def _lines(
 ) -> AsyncIterator[str]:
     """Lines as they are ready, in no order; when the client goes, what is under way is cancelled."""
     places = asyncio.Semaphore(BATCH_WINDOW)
+    ends_at = asyncio.get_running_loop().time() + BATCH_WITHIN_S
 
     async def one(index: int, upload: Upload) -> BatchLine:
-        async with places:
-            try:
+        try:
+            async with asyncio.timeout_at(ends_at), places:
                 answer = await _analysis(upload, analyzer, options)
-            except VoxError as error:
-                failure = LineError(detail=error.detail, error_type=error_type(error), code=error.code)
-                return BatchLine(index=index, filename=upload.name, error=failure)
-            return BatchLine(index=index, filename=upload.name, answer=answer)
+        except Exception as error:
+            return BatchLine(index=index, filename=upload.name, error=_failure(error))
+        return BatchLine(index=index, filename=upload.name, answer=answer)
 
     tasks = [asyncio.create_task(one(index, upload)) for index, upload in enumerate(uploads)]
     try:
@@ -69,9 +74,22 @@ async def _lines(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _failure(error: Exception) -> LineError:
+    """What a line says in place of an answer."""
+    if isinstance(error, TimeoutError):
+        error = DeadlineExceeded(f"It was not ready within the {BATCH_WITHIN_S:g} s of all.")
+    if isinstance(error, VoxError):
+        return LineError(detail=error.detail, error_type=error_type(error), code=error.code)
+    log.error("A recording of a batch failed", exc_info=error)
+    return LineError(detail=INTERNAL, error_type="ProcessingError", code="internal")
+
+
 async def _analysis(upload: Upload, analyzer: Analyzer, options: AnalyzeOptions) -> AnalysisAnswer:
     waveform = await upload.decode()
-    analysis = await analyzer.analyze(waveform, options.tasks, options.speakers, options.chunks)
+    try:
+        analysis = await analyzer.analyze(waveform, options.tasks, options.speakers, options.chunks)
+    finally:
+        upload.let_go()
     return AnalysisAnswer.of(
         analysis,
         options.chunks,

@@ -23,6 +23,7 @@ async def read_json(request: Request) -> bytearray:
     Raises:
         UploadTooLarge: Its length, announced or counted, is over the limit.
         UploadMissing: It has no bytes.
+        DeadlineExceeded: It stood still.
     """
     limit = limits_of(request).max_gallery_bytes
     check_announced(request, limit)
