@@ -5,7 +5,6 @@ HTTP comes in through `deployments.api.app`; each question goes on to `deploymen
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -19,12 +18,13 @@ from deployments.api.analyzer import TASKS, AccentModel, Analysis, GraphHealth, 
 from deployments.api.app import create_app
 from deployments.calls import Deadline, call, call_all, side_by_side
 from deployments.clips import Clip, ModelHandle, checked, packed
+from deployments.infos import BUSY, Infos
 from deployments.memory import give_back_for_ever
 from deployments.metrics import IngressMetrics
 from deployments.shared import Shared, SharedHandles, key_of
 from deployments.watched import Watched
 from pipelines.chunking import chunk_spans, conversation_parts
-from pipelines.errors import InvalidOptions, ModelUnavailable, VoxError
+from pipelines.errors import InvalidOptions, VoxError
 from pipelines.results import (
     SAMPLE_RATE_HZ,
     AccentResult,
@@ -47,9 +47,6 @@ ACCENT_MODELS: dict[AccentModel, ModelKey] = {
     "ecapa": ModelKey.ACCENT_ECAPA,
 }
 HEALTH_DEADLINE_S = 5.0
-INFO_DEADLINE_S = 1.0
-INFO_KEPT_S = 10.0
-"""Seconds for which a replica's word on its checkpoint is taken: the content of a folder may change."""
 
 
 @serve.ingress()
@@ -65,11 +62,11 @@ class Ingress(Watched):
         self._settings = settings
         self._tunables = IngressTunables()
         self._models = {key: ModelHandle(handle) for key, handle in models.items()}
+        self._infos = Infos(self._models)
         self.shared = Shared(shared, self._tunables.accent_deadline_s)
         self.diarization_model = settings.diarization
         self._metrics = IngressMetrics()
         give_back_for_ever()
-        self._infos: dict[ModelKey, tuple[float, ModelInfo]] = {}
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The HTTP application; Serve calls this once the constructor is done."""
@@ -194,7 +191,10 @@ class Ingress(Watched):
             try:
                 status: ReplicaStatus = await call(lambda: self._models[key].direct.status.remote(), deadline)
             except VoxError as error:
-                health.failed[key] = error.detail
+                if isinstance(error, BUSY) and (said := self._infos.last(key)) is not None:
+                    health.models[key] = said
+                else:
+                    health.failed[key] = error.detail
             else:
                 health.models[key] = status.model
                 health.memory_mb += status.memory_mb
@@ -203,20 +203,14 @@ class Ingress(Watched):
         return health
 
     async def info(self, model: ModelKey) -> ModelInfo:
-        """What a model has loaded, as one of its replicas said a moment ago.
+        """What a model has loaded.
 
         Raises:
             ModelUnavailable: It is not in the graph, or has no checkpoint.
+            DeadlineExceeded: It has not said it yet, and is too busy.
+            Overloaded: So it is.
         """
-        if model not in self._models:
-            raise ModelUnavailable(f"Model {model} is not part of this graph.")
-        said_at, info = self._infos.get(model, (-INFO_KEPT_S, None))
-        if info is None or time.monotonic() - said_at >= INFO_KEPT_S:
-            info = await call(
-                lambda: self._models[model].direct.info.remote(), Deadline.after(INFO_DEADLINE_S)
-            )
-            self._infos[model] = time.monotonic(), info
-        return info
+        return await self._infos.of(model)
 
     async def _analysis(
         self,
@@ -319,7 +313,7 @@ class Ingress(Watched):
     ) -> T:
         """The answer of the cache, or of the models; identical questions in flight are one."""
         clip = self._received(question, waveform)
-        revisions = await side_by_side(*(self._revision(model) for model in models))
+        revisions = await side_by_side(*(self._infos.revision(model) for model in models))
         key = await key_of(clip.identity, question, models, revisions, options)
         return await self.shared.cached(key, question, lambda: compute(clip), deadline)
 
@@ -332,13 +326,6 @@ class Ingress(Watched):
             "diarization": (self.diarization_model,),
             "deepfake": (ModelKey.DEEPFAKE,),
         }[task]
-
-    async def _revision(self, model: ModelKey) -> str:
-        """Which checkpoint a model has; the name of its failure where it has none."""
-        try:
-            return (await self.info(model)).revision
-        except VoxError as error:
-            return error.code
 
     def _received(self, question: str, waveform: Waveform) -> Clip:
         """The recording, checked and counted."""
