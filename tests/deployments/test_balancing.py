@@ -79,19 +79,48 @@ async def test_lengths_that_are_an_answer_old_leave_one_replica_with_little() ->
     assert await furthest_apart(PowerOfTwoChoicesRequestRouter) > 8
 
 
-async def test_a_replica_that_refuses_is_full_until_a_call_to_it_ends() -> None:
+def take(balanced: Any, replica: ReplicaID, length: int) -> None:
+    """What Serve's router tells ours of a call that a replica takes."""
+    balanced.on_send_request(replica)
+    balanced.on_new_queue_len_info(replica, length)
+    balanced.on_request_routed(None, replica, None)
+
+
+def refuse(balanced: Any, replica: ReplicaID) -> None:
+    """And of one that it refuses: the call is cancelled at once, and so ends."""
+    balanced.on_send_request(replica)
+    balanced.on_new_queue_len_info(replica, MAX_ONGOING)
+    balanced.on_request_completed(replica, "a refused request")
+
+
+async def test_a_replica_that_refuses_is_full_until_a_call_that_it_took_ends() -> None:
     balanced = router(LeastOutstanding, replicas=1)
     (replica,) = balanced.curr_replicas
 
-    balanced.on_send_request(replica)
-    balanced.on_new_queue_len_info(replica, 3)
+    take(balanced, replica, 3)
     assert balanced.replica_queue_len_cache.get(replica) == 1
 
-    balanced.on_new_queue_len_info(replica, MAX_ONGOING)
-    assert balanced.replica_queue_len_cache.get(replica) == MAX_ONGOING
+    for _ in range(3):
+        refuse(balanced, replica)
+        assert balanced.replica_queue_len_cache.get(replica) == MAX_ONGOING
 
     balanced.on_request_completed(replica, "a request")
     assert balanced.replica_queue_len_cache.get(replica) == 0
+    assert not balanced._outstanding
+    assert not balanced._refused
+
+
+async def test_the_last_call_that_a_replica_has_room_for_frees_it_when_it_ends() -> None:
+    balanced = router(LeastOutstanding, replicas=1)
+    (replica,) = balanced.curr_replicas
+
+    for length in (MAX_ONGOING - 1, MAX_ONGOING):
+        take(balanced, replica, length)
+    assert balanced.replica_queue_len_cache.get(replica) == MAX_ONGOING
+
+    balanced.on_request_completed(replica, "a request")
+    assert balanced.replica_queue_len_cache.get(replica) == 1
+    assert not balanced._refused
 
 
 @pytest.mark.parametrize("sent", [0, 2])
