@@ -20,14 +20,21 @@ ROUNDS = 2
 
 
 def best_batch(
-    run: Callable[[list[Item]], object], item: Item, clock: Callable[[], float] = time.perf_counter
+    run: Callable[[list[Item]], object],
+    item: Item,
+    is_out_of_memory: Callable[[BaseException], bool],
+    clock: Callable[[], float] = time.perf_counter,
 ) -> int:
     """The largest batch that still makes clips cheaper, a power of two up to `LARGEST`.
 
     Args:
         run: The model.
         item: What it is tried with.
+        is_out_of_memory: Whether an error of `run` says that the device is too small for the batch.
         clock: In seconds.
+
+    Raises:
+        Exception: What `run` raises; for want of memory only if one item alone is too large.
     """
 
     def seconds(size: int) -> float:
@@ -41,7 +48,12 @@ def best_batch(
 
     best, before = 1, seconds(1)
     while before <= PATIENCE_S and 2 * best <= LARGEST:
-        now = seconds(2 * best)
+        try:
+            now = seconds(2 * best)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            break
         if now / 2 > WORTH * before:
             break
         best, before = 2 * best, now

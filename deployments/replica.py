@@ -98,7 +98,7 @@ class ModelReplica(Watched, Generic[Item, Result]):
             gc.enable()
         batch = 1
         if self.batches_pay:
-            batch = best_batch(self._pipeline, self.warm_up_item())
+            batch = best_batch(self._pipeline, self.warm_up_item(), _is_out_of_memory)
         else:
             self._pipeline([self.warm_up_item()])
         self._info = loaded = replace(self._pipeline.info, batch_items=batch)
