@@ -1,7 +1,7 @@
 """How an ingress replica uses what all of them share: cache, admission, statistics.
 
-None of the three may cost an answer: where the cache or the statistics cannot be reached, requests are
-answered without them.
+Cache and statistics may not cost an answer: where they cannot be reached, requests are answered without
+them. Where admission cannot, what needs a place waits for one until its deadline.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import hashlib
 import pickle
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -33,10 +33,11 @@ CACHE_ANSWERS_S = LOOK_S + 1.0
 """Seconds after which the cache is taken for gone: a router waits for a replica as long as it may."""
 CACHE_GONE_S = 1.0
 """Seconds for which a cache that did not answer is not asked again."""
-REPORTED_EVERY_S = 0.5
+REPORTED_EVERY_S = 2.0
 """Often enough for who reads them, seldom enough to cost a request next to nothing."""
-PUT_WITHIN_S = 0.02
-"""Seconds that an answer waits at most for the next question, whose call to the cache takes it along."""
+PUT_WITHIN_S = 0.1
+"""Seconds that an answer waits at most for the next question, whose call to the cache takes it along: a call
+of its own costs 3 ms of processor time."""
 ASKED_FOR_S = 5.0
 """Deadline of a question about the graph itself."""
 KNOWN_QUESTIONS = 4096
@@ -140,9 +141,14 @@ class Shared:
         if len(data) > DIRECT_BYTES:
             self._later(lambda: self._large.put.remote(Put(lease, data, apart=True)))
             return
-        if not self._puts:
+        self._put_soon([Put(lease, data)])
+
+    def _put_soon(self, puts: Sequence[Put]) -> None:
+        if puts and not self._puts:
             asyncio.get_running_loop().call_later(PUT_WITHIN_S, self._put_now)
-        self._puts.append(Put(lease, data))
+        self._puts.extend(puts)
+        if sum(len(put.value) for put in self._puts) > DIRECT_BYTES:
+            self._put_now()
 
     def _put_now(self) -> None:
         if puts := self._taken_along():
@@ -164,9 +170,7 @@ class Shared:
         while loop.time() >= self._cache_back_at:
             soon = Deadline.after(min(CACHE_ANSWERS_S, deadline.left()))
             try:
-                wait = not begun.is_under_way
-                take = partial(self._cache.take.remote, key, *self._taken_along(), wait=wait)
-                taken: Taken = await call(take, soon)
+                taken = await self._take(key, soon, wait=not begun.is_under_way)
                 if taken.apart:
                     value = await call(lambda: self._large.fetch.remote(key), soon)
                     return None if value is None else Taken(value)
@@ -179,6 +183,16 @@ class Shared:
                     return taken
                 self._let_go(begun)
         return None
+
+    async def _take(self, key: str, soon: Deadline, *, wait: bool) -> Taken:
+        """Ask the cache; what others put goes along, and stays here where the call comes to nothing."""
+        puts = self._taken_along()
+        try:
+            taken: Taken = await call(partial(self._cache.take.remote, key, *puts, wait=wait), soon)
+        except BaseException:
+            self._put_soon(puts)
+            raise
+        return taken
 
     @contextlib.asynccontextmanager
     async def admitted(self, request_id: str) -> AsyncIterator[None]:
@@ -242,10 +256,10 @@ class Shared:
     async def _ask(self, start: Callable[[], Any]) -> Any:
         return await call(start, Deadline.after(ASKED_FOR_S))
 
-    async def _timed(self, question: str, compute: Callable[[], Awaitable[T]]) -> T:
-        started, failed = time.perf_counter(), 1
+    async def _timed(self, question: str, begun: "_Begun[T]") -> T:
+        started, failed = begun.started, 1
         try:
-            value = await compute()
+            value = await begun()
             failed = 0
             return value
         finally:
@@ -300,6 +314,7 @@ class _Begun(Generic[T]):
     def __init__(self, compute: Callable[[], Awaitable[T]], *, at_once: bool) -> None:
         self._compute = compute
         self._task: asyncio.Future[T] | None = None
+        self._started = time.perf_counter()
         if at_once:
             self._task = asyncio.ensure_future(compute())
             # Where nobody wants it, nobody wants its failure.
@@ -309,6 +324,11 @@ class _Begun(Generic[T]):
     def is_under_way(self) -> bool:
         """Whether it was begun and not cancelled."""
         return self._task is not None
+
+    @property
+    def started(self) -> float:
+        """When what is under way was begun, else now, in seconds of `time.perf_counter`."""
+        return self._started if self.is_under_way else time.perf_counter()
 
     async def __call__(self) -> T:
         """What it gives; what is not under way is computed now."""

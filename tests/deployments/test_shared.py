@@ -103,7 +103,7 @@ class CountedCache(Cache):
         await super().put(*puts)
 
 
-@pytest.mark.parametrize(("pause_s", "puts"), [(0.0, 0), (0.1, 1)])
+@pytest.mark.parametrize(("pause_s", "puts"), [(0.0, 0), (0.2, 1)])
 async def test_an_answer_goes_to_the_cache_with_the_next_question_or_a_moment_later(
     pause_s: float, puts: int
 ) -> None:
@@ -116,6 +116,60 @@ async def test_an_answer_goes_to_the_cache_with_the_next_question_or_a_moment_la
 
     assert cache.puts == puts
     assert asked.times == 1
+
+
+async def test_answers_of_many_bytes_wait_for_no_question(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared, "DIRECT_BYTES", 50)
+    monkeypatch.setattr(shared, "PUT_WITHIN_S", 60.0)
+    cache = CountedCache()
+    replica = ingress(cache)
+
+    for key in "abcd":  # Of 17 bytes each.
+        await ask(replica, key, Computed(seconds=0.0))
+    await asyncio.sleep(0)
+    replica._put_soon([Put("a lease", b"0" * 51)])
+    await asyncio.sleep(0.05)
+
+    assert cache.puts == 1
+    assert replica._puts == []
+
+
+class HangingCache(Cache):
+    """Keeps one question until it is cancelled."""
+
+    hangs = False
+
+    async def take(self, key: str, *puts: Put, wait: bool = True) -> Taken:
+        if self.hangs:
+            self.hangs = False
+            await asyncio.sleep(60)
+        return await super().take(key, *puts, wait=wait)
+
+
+async def test_who_leaves_before_the_cache_has_spoken_loses_nobody_elses_answer() -> None:
+    cache = HangingCache()
+    replica, again = ingress(cache), Computed()
+    await ask(replica, "a", Computed(seconds=0.0))
+    await asyncio.sleep(0)
+    cache.hangs = True
+    leaving = asyncio.create_task(ask(replica, "b", Computed(seconds=60.0)))
+    await asyncio.sleep(0.02)
+
+    leaving.cancel()
+    await asyncio.wait([leaving])
+
+    assert await asyncio.wait_for(ask(replica, "a", again), 2.0) == "en"
+    assert again.log == []
+
+
+async def test_what_is_computed_while_the_cache_is_asked_is_timed_from_its_beginning() -> None:
+    replica = ingress(SlowCache())
+
+    await ask(replica, "a", Computed(seconds=0.3))
+
+    assert replica._inferences["language"].seconds == pytest.approx(0.3, abs=0.08)
 
 
 async def test_who_waits_for_another_gives_up_at_its_own_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
