@@ -56,8 +56,10 @@ MODEL_OPTIONS: dict[str, Any] = OPTIONS | {
 DIARIZATION_OPTIONS: dict[str, Any] = MODEL_OPTIONS | {
     # A conversation fills the model by itself: the next one waits in a router that may find a free replica.
     "max_ongoing_requests": 2,
-    "max_queued_requests": 16,
-    "user_config": BatchTunables(target_audio_s=600.0, max_run_s=1800.0).model_dump(),
+    # A dozen long conversations, of which each has `diarization_window` parts there at a time.
+    "max_queued_requests": 64,
+    # Two parts: with more replicas than one a long conversation is done the sooner.
+    "user_config": BatchTunables(target_audio_s=50.0, max_run_s=1800.0).model_dump(),
     "graceful_shutdown_timeout_s": 1800,
 }
 
@@ -67,7 +69,8 @@ INGRESS_OPTIONS: dict[str, Any] = OPTIONS | {
     "max_ongoing_requests": 4096,
     "max_queued_requests": 4096,
     "user_config": IngressTunables().model_dump(),
-    "graceful_shutdown_timeout_s": 1800,
+    # The longest request: what Serve itself gives one (`request_timeout_s`), above every deadline of ours.
+    "graceful_shutdown_timeout_s": 1920,
 }
 
 SHARED_OPTIONS: dict[str, Any] = OPTIONS | {
@@ -109,6 +112,14 @@ NAMES: dict[ModelKey, str] = {
 }
 """Deployment names: what configuration files and metrics call the models."""
 
+DEFAULTS: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(NAMES.values(), MODEL_OPTIONS),
+    "Diarization": DIARIZATION_OPTIONS,
+    **dict.fromkeys(SHARED, SHARED_OPTIONS),
+    "Ingress": INGRESS_OPTIONS,
+}
+"""Options by deployment name, where a configuration file says nothing else."""
+
 
 def build(settings: GraphSettings) -> serve.Application:
     """Bind every model and the ingress that composes them.
@@ -117,7 +128,7 @@ def build(settings: GraphSettings) -> serve.Application:
         settings: The ``args`` of the application in the configuration file.
     """
     models: dict[ModelKey, DeploymentHandle] = {key: _model(key, settings) for key in served(settings)}
-    ingress = serve.deployment(Ingress).options(name="Ingress", **INGRESS_OPTIONS)
+    ingress = serve.deployment(Ingress).options(name="Ingress", **DEFAULTS["Ingress"])
     cache, admission, statistics = (_shared(name) for name in SHARED)
     return ingress.bind(settings, models, SharedHandles(cache, admission, statistics))
 
@@ -129,11 +140,10 @@ def served(settings: GraphSettings) -> list[ModelKey]:
 
 
 def _model(key: ModelKey, settings: GraphSettings) -> DeploymentHandle:
-    options = DIARIZATION_OPTIONS if CLASSES[key] is Diarization else MODEL_OPTIONS
-    deployment = serve.deployment(CLASSES[key]).options(name=NAMES[key], **options)
-    return deployment.bind(key, settings)
+    name = NAMES[key]
+    return serve.deployment(CLASSES[key]).options(name=name, **DEFAULTS[name]).bind(key, settings)
 
 
 def _shared(name: str) -> DeploymentHandle:
     cls, user_config = SHARED[name]
-    return serve.deployment(cls).options(name=name, user_config=user_config, **SHARED_OPTIONS).bind()
+    return serve.deployment(cls).options(name=name, user_config=user_config, **DEFAULTS[name]).bind()

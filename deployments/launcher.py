@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import psutil
 import ray
@@ -34,6 +35,7 @@ POLL_S = 1.0
 """Asking more often takes the cores from the models that start."""
 CLEAN_UP_S = 10.0
 
+OUR_GRAPH = "deployments.graph:build"
 MEMORY_FOLDER = "/dev/shm"
 """Where an object store that is full puts recordings: into memory all the same, never on a disk."""
 PROXY_TIMEOUT_S = 300
@@ -104,18 +106,36 @@ def check_port(schema: ServeDeploySchema) -> None:
 def check_resources(schema: ServeDeploySchema) -> None:
     """Refuse a graph that this machine cannot hold: Serve would wait for more nodes for ever."""
     have = ray.cluster_resources()
-    for resource, option in (("CPU", "num_cpus"), ("GPU", "num_gpus")):
-        need = sum(
-            getattr(deployment.ray_actor_options, option) or 0.0
-            for application in schema.applications
-            for deployment in application.deployments
-            if isinstance(deployment.ray_actor_options, RayActorOptionsSchema)
-        )
+    for resource, need in needs(schema).items():
         if need > have.get(resource, 0.0) + 1e-6:
             raise LaunchFailed(
                 f"the graph needs {need:g} {resource}, this machine has {have.get(resource, 0.0):g}; "
                 "config/demo.yaml fits two cores and no GPU"
             )
+
+
+def needs(schema: ServeDeploySchema) -> dict[str, float]:
+    """CPU and GPU that one replica of each deployment takes, those that the file does not name included."""
+    total = {"CPU": 0.0, "GPU": 0.0}
+    for application in schema.applications:
+        options = _defaults(application.import_path)
+        for deployment in application.deployments:
+            if isinstance(given := deployment.ray_actor_options, RayActorOptionsSchema):
+                options[deployment.name] = given.model_dump(exclude_none=True)
+        for taken in options.values():
+            total["CPU"] += taken.get("num_cpus", 1.0)  # What a file says replaces our options, not Ray's.
+            total["GPU"] += taken.get("num_gpus", 0.0)
+    return total
+
+
+def _defaults(import_path: str) -> dict[str, dict[str, Any]]:
+    """What each deployment takes of a node where the file says nothing."""
+    if import_path != OUR_GRAPH:
+        return {}
+    # Only here: a graph of somebody else's starts without all that ours imports.
+    from deployments.graph import DEFAULTS
+
+    return {name: options["ray_actor_options"] for name, options in DEFAULTS.items()}
 
 
 @contextlib.contextmanager

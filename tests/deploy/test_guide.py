@@ -4,11 +4,10 @@ import re
 from math import ceil
 
 import pytest
-import yaml
 from launched import ROOT
 from manifests import Service, manifests
 
-from deployments.graph import INGRESS_OPTIONS, MODEL_OPTIONS, NAMES, SHARED, SHARED_OPTIONS
+from deployments.launcher import needs, read_config
 
 DEPLOY = ROOT / "deploy"
 PAGE = (DEPLOY / "README.md").read_text()
@@ -61,11 +60,7 @@ def test_the_services_of_the_page_are_those_of_the_manifests() -> None:
     [("demo", "config/demo.yaml"), ("cpu", "config/cpu.yaml"), ("gpu", "serve_config.yaml")],
 )
 def test_the_cores_of_a_profile_are_those_of_its_graph(profile: str, config: str) -> None:
-    (application,) = yaml.safe_load((ROOT / config).read_text())["applications"]
-    options = dict.fromkeys(NAMES.values(), MODEL_OPTIONS) | dict.fromkeys(SHARED, SHARED_OPTIONS)
-    options |= {"Ingress": INGRESS_OPTIONS}
-    options |= {row["name"]: row for row in application["deployments"] if "ray_actor_options" in row}
-    cores = sum(option["ray_actor_options"]["num_cpus"] for option in options.values())
+    cores = needs(read_config(ROOT / config))["CPU"]
 
     row = re.search(rf"^\| `{profile}` \| [^|]+ \| (\d+) \|", PAGE, re.MULTILINE)
     assert row is not None

@@ -17,6 +17,7 @@ from ray.serve.schema import ServeDeploySchema
 from config.settings import ENGINE_CACHE, ModelKey
 from deployments import launcher
 from deployments.graph import NAMES
+from deployments.launcher import needs, read_config
 
 TINY = {
     "http_options": {"host": "127.0.0.1"},
@@ -127,6 +128,17 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path) -> None:
 
     assert launched.process.wait(timeout=60) == 1
     assert "not a Serve configuration file" in launched.output
+
+
+def test_the_needs_of_a_graph_are_those_of_all_its_deployments(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    row = {"name": "Language", "ray_actor_options": {"num_gpus": 0.5}}
+    path.write_text(
+        yaml.safe_dump({"applications": [{"import_path": "deployments.graph:build", "deployments": [row]}]})
+    )
+
+    # Six models that the file does not name, the ingress and three of 0.1; for the one named Ray's own core.
+    assert needs(read_config(path)) == pytest.approx({"CPU": 6 + 1 + 0.3 + 1, "GPU": 0.5})
 
 
 def test_every_model_key_has_a_deployment_name() -> None:
