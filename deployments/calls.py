@@ -3,13 +3,20 @@ the replica dies. A bare handle waits for ever, and asyncio's own cancellation d
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from grpc.aio import AioRpcError
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    ObjectStoreFullError,
+    OutOfDiskError,
+    RayTaskError,
+)
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RequestCancelledError
 from ray.serve.handle import DeploymentHandle
 
@@ -24,6 +31,10 @@ than 4 MiB."""
 REPLICA_GONE = (ActorDiedError, ActorUnavailableError, AioRpcError)
 """The last where a direct call breaks off in another way than the second tells."""
 REPLICA_DIED = "The model's replica died; it is being replaced."
+STORE_FULL = (ObjectStoreFullError, OutOfDiskError)
+"""Where what is sent by reference finds no room; the second where nothing may be written to a disk."""
+ROOM_WITHIN_S = 0.2
+"""Seconds after which a full deployment is asked again for the next call of many."""
 
 
 class Response(Awaitable[Any], Protocol):
@@ -80,7 +91,7 @@ async def call(start: Start, deadline: Deadline) -> Any:
 
     Raises:
         DeadlineExceeded: The deadline passed; the call is cancelled in the replica.
-        Overloaded: Every queue of the deployment is full.
+        Overloaded: Every queue of the deployment is full, or the object store is.
         ModelUnavailable: The replica died, and so did the one that the call was made to again.
         VoxError: What the replica raised.
     """
@@ -121,6 +132,8 @@ async def call_all(
 ) -> list[Any]:
     """Make many calls, at most `window` of them at a time.
 
+    Once one is answered the others are in: where the deployment is full then they wait for room.
+
     Args:
         starts: Each makes a call.
         deadline: Of all of them.
@@ -133,26 +146,30 @@ async def call_all(
     Raises:
         VoxError: The first failure; the calls that are under way are cancelled and no more are made.
     """
-    places = asyncio.Semaphore(window)
-    failed = False
-    answered = 0
+    waiting = deque(enumerate(starts))
+    answers: dict[int, Any] = {}
 
-    async def one(start: Start) -> Any:
-        nonlocal failed, answered
-        async with places:
-            # The place of a call that failed is free before its neighbours are cancelled.
-            if failed:
-                raise asyncio.CancelledError
+    async def answer(start: Start) -> Any:
+        while True:
             try:
-                answer = await call(start, deadline)
-            except BaseException:
-                failed = True
-                raise
-            answered += 1
-            done(answered)
-            return answer
+                return await call(start, deadline)
+            except Overloaded:
+                if not answers:
+                    raise
+            await asyncio.sleep(min(ROOM_WITHIN_S, deadline.left()))
 
-    return await side_by_side(*(one(start) for start in starts))
+    async def work() -> None:
+        while waiting:
+            number, start = waiting.popleft()
+            try:
+                answers[number] = await answer(start)
+            except BaseException:
+                waiting.clear()  # Before its neighbours are cancelled one of them may be done.
+                raise
+            done(len(answers))
+
+    await side_by_side(*(work() for _ in range(min(window, len(waiting)))))
+    return [answers[number] for number in range(len(answers))]
 
 
 async def side_by_side(*coroutines: Coroutine[Any, Any, T]) -> list[T]:
@@ -173,7 +190,10 @@ async def side_by_side(*coroutines: Coroutine[Any, Any, T]) -> list[T]:
 async def _once(start: Start, deadline: Deadline) -> Any:
     """One attempt, cancelled in the replica whenever it is left early."""
     seconds = deadline.left()
-    response = start()
+    try:
+        response = start()
+    except STORE_FULL as error:
+        raise Overloaded("There is no room for the recording; try again in a moment.") from error
     async with _cancelled_when_left(response, seconds):
         return await response
 

@@ -117,8 +117,8 @@ class Diarization(ModelReplica[Item, Result]):
         return OneByOne(Diarizer(checkpoint, device, engine))
 
     def samples_of(self, item: Item) -> int:
-        """Length of the recording, or of the part."""
-        return item.samples
+        """Length of the recording, or of the part; of a conclusion next to none: its parts were counted."""
+        return 1 if isinstance(item, Conclusion) else item.samples
 
     def warm_up_item(self) -> Item:
         """Some seconds of quiet noise by nobody."""

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 from grpc.aio import AioRpcError, Metadata
-from ray.exceptions import ActorDiedError, RayTaskError
+from ray.exceptions import ActorDiedError, ObjectStoreFullError, OutOfDiskError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
+from deployments import calls
 from deployments.calls import Deadline, call, call_all, side_by_side
 from pipelines.errors import CorruptAudio, DeadlineExceeded, ModelUnavailable, Overloaded
 
@@ -147,6 +148,49 @@ async def test_the_first_failure_cancels_what_is_under_way_and_starts_no_more() 
         await call_all(starts, Deadline.after(5), window=4)
     assert all(response.cancelled for response in slow)
     assert not never
+
+
+def full(times: int, answer: int) -> Callable[[], Response]:
+    """A deployment that refuses so many calls before it answers."""
+    return starting(*(Response(BackPressureError(16, 16)) for _ in range(times)), Response(answer))
+
+
+async def test_of_many_calls_of_which_one_is_answered_the_others_wait_for_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(calls, "ROOM_WITHIN_S", 0.01)
+    starts = [starting(Response(0)), full(3, 1), starting(Response(2))]
+
+    assert await call_all(starts, Deadline.after(5), window=1) == [0, 1, 2]
+
+
+async def test_of_many_calls_that_wait_for_room_none_outlasts_the_deadline() -> None:
+    starts = [starting(Response(0)), full(100, 1)]
+
+    with pytest.raises(DeadlineExceeded):
+        await call_all(starts, Deadline.after(0.5), window=1)
+
+
+async def test_many_calls_of_which_none_finds_room_are_refused() -> None:
+    refusing = [Response(BackPressureError(16, 16)) for _ in range(2)]
+    never: list[Response] = []
+
+    with pytest.raises(Overloaded):
+        await call_all(
+            [*(starting(one) for one in refusing), lambda: never.append(Response(0)) or never[-1]],
+            Deadline.after(5),
+            window=2,
+        )
+    assert not never
+
+
+@pytest.mark.parametrize("error", [ObjectStoreFullError, OutOfDiskError])
+async def test_no_room_for_what_is_sent_is_a_refusal(error: type[Exception]) -> None:
+    def start() -> Response:
+        raise error
+
+    with pytest.raises(Overloaded):
+        await call(start, Deadline.after(1))
 
 
 async def test_side_by_side_raises_the_first_failure_as_it_is_and_leaves_nothing_running() -> None:

@@ -12,13 +12,14 @@ import ray
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.settings import BatchTunables, EngineOptions, GraphSettings, ModelKey
+from config.settings import BatchTunables, EngineOptions, GraphSettings, ModelKey, SpeakerCount
 from deployments import replica as replica_module
 from deployments.clips import PACKED_FROM, packed
+from deployments.diarization import Conclusion, Diarization, Part
 from deployments.replica import WaveformReplica, assigned_device, noise
 from deployments.scaling import stats
 from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable, VoxError
-from pipelines.results import SAMPLE_RATE_HZ, ModelInfo, Waveform
+from pipelines.results import SAMPLE_RATE_HZ, DiarizationResult, ModelInfo, Waveform
 
 INFO = ModelInfo("language", "some/model", "demo", "demo", "cpu", 1)
 
@@ -133,7 +134,7 @@ async def test_a_warm_up_that_fails_is_a_failed_start() -> None:
 async def test_a_batch_has_as_many_clips_as_paid_at_the_start(
     pipeline: Mean, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replica_module, "best_batch", lambda run, item: 3)
+    monkeypatch.setattr(replica_module, "best_batch", lambda run, item, is_out_of_memory: 3)
     monkeypatch.setattr(MeanReplica, "batches_pay", True)
     replica = MeanReplica(pipeline)
 
@@ -220,3 +221,37 @@ def test_the_device_follows_rays_assignment(gpu_ids: list[str], cuda: bool, fall
     else:
         with pytest.raises(ModelUnavailable):
             device()
+
+
+class Listener:
+    """A diarization pipeline that notes what it was given, and finds nobody."""
+
+    info = INFO
+    min_samples = 1
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+
+    def __call__(self, items: list[Any]) -> list[Any]:
+        self.items += items
+        return [DiarizationResult((), (), ()) for _ in items]
+
+
+class Listening(Diarization):
+    def __init__(self, pipeline: Listener) -> None:
+        self.loads = pipeline
+        super().__init__(ModelKey.DIARIZATION_31, GraphSettings())
+
+    def _load(self, model: ModelKey, settings: GraphSettings) -> Any:
+        return self.loads
+
+
+async def test_a_conclusion_counts_no_audio_that_its_parts_have_counted() -> None:
+    pipeline = Listener()
+    replica = Listening(pipeline)
+    hour = 3600 * SAMPLE_RATE_HZ
+
+    assert replica.samples_of(Part(np.zeros(400_000, np.float32))) == 400_000
+    assert replica.samples_of(Conclusion((), hour, SpeakerCount())) == 1
+    assert await replica.turns((), hour, SpeakerCount()) == DiarizationResult((), (), ())
+    assert pipeline.items[-1].samples == hour
