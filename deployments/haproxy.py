@@ -31,12 +31,8 @@ REFUSAL = {
 """In the fields of `deployments.api.errors.ErrorAnswer`; HAProxy has it from a file, so without a time."""
 
 
-def in_our_words(config: Path) -> Path:
-    """A copy of a configuration that Serve wrote, beside it, with refusals of ours.
-
-    Returns:
-        Its path.
-    """
+def in_our_words(config: Path) -> None:
+    """Give a configuration that Serve wrote refusals of ours; Serve knows its HAProxy by where it lies."""
     body, refusal = json.dumps(REFUSAL), config.with_name("refusal.http")
     head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
     refusal.write_text(f"{head}Content-Length: {len(body)}\r\n\r\n{body}", newline="")
@@ -45,7 +41,7 @@ def in_our_words(config: Path) -> Path:
         text = re.sub(r"(http-request return status) 404 .*", rf"\1 503 errorfile {refusal}", text)
     ours = config.with_name(f"ours-{config.name}")
     ours.write_text(text)
-    return ours
+    ours.replace(config)
 
 
 def main() -> None:
@@ -57,6 +53,5 @@ def main() -> None:
     binary = get_haproxy_binary()
     arguments = sys.argv[1:]
     if "-f" in arguments:
-        named = arguments.index("-f") + 1
-        arguments[named] = str(in_our_words(Path(arguments[named])))
+        in_our_words(Path(arguments[arguments.index("-f") + 1]))
     os.execv(binary, [binary, NO_SPLICE, *arguments])

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from launched import ROOT
 from manifests import Compose, ComposeService, seconds
+from ray._private import ray_constants
 from ray.serve._private.client import ServeControllerClient
 
 from deployments.launcher import CLEAN_UP_S
@@ -39,6 +40,14 @@ def test_a_container_that_stops_may_end_its_processes_itself(service: ComposeSer
     serve_s = inspect.signature(ServeControllerClient.shutdown).parameters["timeout_s"].default
 
     assert seconds(service.stop_grace_period) > serve_s + 2 * CLEAN_UP_S
+
+
+@each
+def test_the_object_store_fits_whatever_the_memory_of_the_machine(service: ComposeService) -> None:
+    """Ray takes so much at most, or 0.95 of the shared memory if that is more, and of /tmp what it lacks."""
+    shared = int(service.shm_size.removesuffix("gb")) << 30
+
+    assert 0.95 * shared >= ray_constants.REQUIRE_SHM_SIZE_THRESHOLD
 
 
 @each

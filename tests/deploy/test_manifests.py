@@ -8,6 +8,7 @@ import pytest
 import yaml
 from launched import ROOT
 from manifests import Budget, Claim, RayServiceSpec, Service, containers, manifests, ray_service
+from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import RayActorOptionsSchema, ServeApplicationSchema, ServeDeploySchema
 
 from config.settings import GraphSettings, IngressTunables
@@ -45,6 +46,9 @@ def test_every_manifest_has_only_fields_that_we_know(path: Path) -> None:
 
 def test_the_service_runs_the_production_graph(service: RayServiceSpec) -> None:
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    (ingress,) = (d for d in config["applications"][0]["deployments"] if d["name"] == "Ingress")
+    ingress["max_replicas_per_node"] = 1
+    ingress["autoscaling_config"]["min_replicas"] = 2
 
     assert yaml.safe_load(service.serve_config_v2) == config, "run: python deploy/sync.py"
     GraphSettings.model_validate(graph(PRODUCTION).args)
@@ -96,6 +100,11 @@ def test_a_drain_of_nodes_leaves_a_worker_and_is_never_refused_for_good(service:
     (group,) = service.ray_cluster_config.worker_group_specs
 
     assert 0 < budget.spec.min_available < group.min_replicas
+    # Every worker that is to be ready has a replica, and with it a proxy: that of the ingress.
+    (ingress,) = (d for d in graph(PRODUCTION).deployments if d.name == "Ingress")
+    assert ingress.max_replicas_per_node == 1
+    assert AutoscalingConfig.model_validate(ingress.autoscaling_config).min_replicas == group.min_replicas
+    assert AutoscalingConfig.model_validate(ingress.autoscaling_config).max_replicas == group.max_replicas
     assert budget.spec.selector.match_labels.items() <= group.template.metadata.labels.items()
 
 
@@ -108,7 +117,8 @@ def test_a_worker_that_leaves_may_end_its_longest_request(service: RayServiceSpe
     (ingress,) = (d for d in graph(PRODUCTION).deployments if d.name == "Ingress")
     deadline_s = IngressTunables.model_validate(ingress.user_config).diarization_deadline_s
 
-    assert deadline_s <= config["http_options"]["request_timeout_s"] <= LONGEST_S
+    # Serve's own answer to who is late is not ours, and its time begins before the upload.
+    assert deadline_s + 60 <= config["http_options"]["request_timeout_s"] <= LONGEST_S
     # A replica whose replacement does not run yet stays until its own time to shut down is all that is left.
     assert drain_s >= LONGEST_S + 60
     assert group.template.spec.termination_grace_period_seconds >= drain_s + 30

@@ -37,10 +37,10 @@ backend ingress
 
 
 @contextlib.asynccontextmanager
-async def running(config: Path) -> AsyncIterator[None]:
+async def running(config: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(haproxy.PATH, "-db", "-f", config)
     try:
-        yield
+        yield process
     finally:
         process.kill()
         await process.wait()
@@ -128,6 +128,17 @@ async def test_an_ingress_that_dies_is_a_refusal_that_says_to_try_again(tmp_path
     assert refused.json() == haproxy.REFUSAL
     assert set(haproxy.REFUSAL) == set(ErrorAnswer.model_fields)
     assert (missing.status_code, missing.text) == (404, "Path '/elsewhere' not found.")
+
+
+async def test_serve_knows_its_haproxy_by_the_path_of_its_configuration(tmp_path: Path) -> None:
+    (door, ingress), config = free_ports(2), tmp_path / "haproxy.cfg"
+    config.write_text(OF_SERVE.format(door=door, ingress=ingress))
+
+    async with running(config) as process:
+        (await connected(door)).close()
+        arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+
+    assert str(config).encode() in arguments
 
 
 async def test_before_it_knows_of_an_ingress_it_refuses(tmp_path: Path) -> None:
