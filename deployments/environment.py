@@ -24,6 +24,8 @@ EVERY_NODE = {
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",
     # A stuck replica is killed: while it drained, what waits in it would wait there, not be asked elsewhere.
     "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
+    # A node that died is known to be dead after 5 s, not 15: until then replicas are started on it.
+    "RAY_health_check_period_ms": "1000",
     # Each process hands its counts on ten times a second otherwise, and they are read every ten seconds.
     "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "2000",
 }
