@@ -34,7 +34,7 @@ REPLICA_DIED = "The model's replica died; it is being replaced."
 STORE_FULL = (ObjectStoreFullError, OutOfDiskError)
 """Where what is sent by reference finds no room; the second where nothing may be written to a disk."""
 ROOM_WITHIN_S = 0.2
-"""Seconds after which a full deployment is asked again for the next call of many."""
+"""Seconds after which a full deployment is asked again for a part of what is under way."""
 
 
 class Response(Awaitable[Any], Protocol):
@@ -105,6 +105,15 @@ async def call(start: Start, deadline: Deadline) -> Any:
         raise ModelUnavailable(REPLICA_DIED) from error
 
 
+async def patiently(start: Start, deadline: Deadline) -> Any:
+    """As `call`, for a part of work that is under way: where the deployment is full it waits for room."""
+    while True:
+        try:
+            return await call(start, deadline)
+        except Overloaded:
+            await asyncio.sleep(min(ROOM_WITHIN_S, deadline.left()))
+
+
 async def stream(start: Start, deadline: Deadline) -> AsyncGenerator[Any]:
     """Make one streaming call and hand on what it says; it is not made again.
 
@@ -150,13 +159,12 @@ async def call_all(
     answers: dict[int, Any] = {}
 
     async def answer(start: Start) -> Any:
-        while True:
-            try:
-                return await call(start, deadline)
-            except Overloaded:
-                if not answers:
-                    raise
-            await asyncio.sleep(min(ROOM_WITHIN_S, deadline.left()))
+        try:
+            return await call(start, deadline)
+        except Overloaded:
+            if not answers:
+                raise
+        return await patiently(start, deadline)
 
     async def work() -> None:
         while waiting:

@@ -16,7 +16,7 @@ from ray.serve.handle import DeploymentHandle
 from config.settings import ChunkOptions, GraphSettings, IngressTunables, ModelKey, SpeakerCount
 from deployments.api.analyzer import TASKS, AccentModel, Analysis, GraphHealth, SpeakerResult, Task
 from deployments.api.app import create_app
-from deployments.calls import Deadline, call, call_all, side_by_side
+from deployments.calls import Deadline, call, call_all, patiently, side_by_side
 from deployments.clips import Clip, ModelHandle, checked, packed
 from deployments.infos import BUSY, Infos
 from deployments.memory import give_back_for_ever
@@ -282,7 +282,7 @@ class Ingress(Watched):
             lambda s=start, e=end: handle.windows.remote(packed(clip.waveform[s:e])) for start, end in parts
         ]
         findings = await call_all(starts, deadline, self._tunables.diarization_window, done)
-        result: DiarizationResult = await call(
+        result: DiarizationResult = await patiently(
             lambda: handle.turns.remote(findings, len(clip.waveform), speakers), deadline
         )
         return result

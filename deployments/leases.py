@@ -36,9 +36,9 @@ class Leases:
         if token in self._ends:
             self._ends[token] = self._clock() + self._seconds
 
-    def end(self, token: str) -> bool:
-        """Give it back; False where it had lapsed."""
-        return self._ends.pop(token, None) is not None
+    def end(self, token: str) -> None:
+        """Give it back; one that has lapsed is gone already."""
+        self._ends.pop(token, None)
 
     def lapse(self) -> list[str]:
         """Forget the tokens that were not renewed in time, and name them."""

@@ -12,7 +12,7 @@ from ray.exceptions import ActorDiedError, ObjectStoreFullError, OutOfDiskError,
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from deployments import calls
-from deployments.calls import Deadline, call, call_all, side_by_side
+from deployments.calls import Deadline, call, call_all, patiently, side_by_side
 from pipelines.errors import CorruptAudio, DeadlineExceeded, ModelUnavailable, Overloaded
 
 
@@ -169,6 +169,14 @@ async def test_of_many_calls_that_wait_for_room_none_outlasts_the_deadline() -> 
 
     with pytest.raises(DeadlineExceeded):
         await call_all(starts, Deadline.after(0.5), window=1)
+
+
+async def test_a_part_of_what_is_under_way_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "ROOM_WITHIN_S", 0.01)
+
+    assert await patiently(full(3, 1), Deadline.after(5)) == 1
+    with pytest.raises(DeadlineExceeded):
+        await patiently(full(100, 1), Deadline.after(0.1))
 
 
 async def test_many_calls_of_which_none_finds_room_are_refused() -> None:
