@@ -8,11 +8,11 @@ second table says what each kind of process has, early, midway and in the end.
 
 import argparse
 import asyncio
-import dataclasses
 import itertools
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import httpx2
 import numpy as np
@@ -73,7 +73,7 @@ def machine_ms() -> float:
     return 1000 * statistics.median(took)
 
 
-@dataclasses.dataclass
+@dataclass
 class Soaked:
     """What was seen: a row and the processes' memory (how many, MB in all) for each stretch."""
 

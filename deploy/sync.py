@@ -19,15 +19,9 @@ ONE_INGRESS = """
     autoscaling_config:
       min_replicas: 1
 """
-ONE_ON_EACH_WORKER = """
-  - name: Ingress
-    num_replicas: auto
-    max_replicas_per_node: 1
-    max_ongoing_requests: 4096
-    max_queued_requests: 4096
-    autoscaling_config:
-      min_replicas: 2
-"""
+ONE_ON_EACH_WORKER = ONE_INGRESS.replace("min_replicas: 1", "min_replicas: 2").replace(
+    "num_replicas: auto\n", "num_replicas: auto\n    max_replicas_per_node: 1\n"
+)
 """A worker without a replica has no proxy and is never ready: beside the empty one that comes for a drained
 node the budget would refuse the drain of the next node for good."""
 

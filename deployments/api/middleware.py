@@ -66,13 +66,7 @@ class RequestContext:
             log.exception("Request %s failed", request_id)
             if status:
                 raise
-            response = answer(
-                Request(scope),
-                500,
-                INTERNAL,
-                "ProcessingError",
-                "internal",
-            )
+            response = answer(Request(scope), 500, INTERNAL, "ProcessingError", "internal")
             await response(scope, receive, send_with_headers)
         _count(scope, status, time.perf_counter() - started)
         # The server has decoded the path, line ends and all.

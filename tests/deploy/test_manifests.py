@@ -2,24 +2,21 @@
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from launched import ROOT
 from manifests import Budget, Claim, RayServiceSpec, Service, containers, manifests, ray_service
 from ray.serve.config import AutoscalingConfig
-from ray.serve.schema import RayActorOptionsSchema, ServeApplicationSchema, ServeDeploySchema
+from ray.serve.schema import ServeApplicationSchema, ServeDeploySchema
 
 from config.settings import GraphSettings, IngressTunables
-from deployments.graph import DIARIZATION_OPTIONS, INGRESS_OPTIONS, MODEL_OPTIONS, SHARED, SHARED_OPTIONS
+from deployments.graph import DEFAULTS
+from deployments.launcher import needs
 
 DEPLOY = ROOT / "deploy"
 PRODUCTION, DEMO = DEPLOY / "kuberay.yaml", DEPLOY / "kuberay-demo.yaml"
-LONGEST_S = max(
-    options["graceful_shutdown_timeout_s"]
-    for options in (DIARIZATION_OPTIONS, INGRESS_OPTIONS, MODEL_OPTIONS, SHARED_OPTIONS)
-)
+LONGEST_S = max(options["graceful_shutdown_timeout_s"] for options in DEFAULTS.values())
 
 
 @pytest.fixture
@@ -31,10 +28,6 @@ def graph(path: Path) -> ServeApplicationSchema:
     config = ServeDeploySchema.model_validate(yaml.safe_load(ray_service(path).serve_config_v2))
     (application,) = config.applications
     return application
-
-
-def share(options: Any, resource: str) -> float:
-    return (getattr(options, resource) if isinstance(options, RayActorOptionsSchema) else None) or 0.0
 
 
 @pytest.mark.parametrize(
@@ -67,14 +60,11 @@ def test_the_demo_runs_the_demo_graph_for_clients_outside_the_pod() -> None:
 def test_one_worker_holds_one_replica_of_every_deployment(path: Path) -> None:
     (group,) = ray_service(path).ray_cluster_config.worker_group_specs
     (worker,) = group.template.spec.containers
-    options = {d.name: d.ray_actor_options for d in graph(path).deployments}
-    unnamed = set(SHARED) - options.keys()
-    cpus = sum(share(o, "num_cpus") for o in options.values())
-    cpus += len(unnamed) * SHARED_OPTIONS["ray_actor_options"]["num_cpus"]
+    need = needs(ServeDeploySchema.model_validate(yaml.safe_load(ray_service(path).serve_config_v2)))
 
-    assert cpus <= int(group.ray_start_params["num-cpus"])
+    assert need["CPU"] <= int(group.ray_start_params["num-cpus"])
     gpus = int(worker.resources.limits.get("nvidia.com/gpu", "0"))
-    assert sum(share(o, "num_gpus") for o in options.values()) <= gpus + 1e-9
+    assert need["GPU"] <= gpus + 1e-9
 
 
 def test_the_head_has_no_replicas_no_requests_and_its_state_in_redis(service: RayServiceSpec) -> None:
