@@ -25,6 +25,8 @@ from pipelines.speechbrain import (
 
 MIN_FRAMES = 5
 """Reflection by 4 frames needs 5 of them."""
+OUTSIDE = -3e4
+"""A score that no weight is left of, and that float16 holds; scores are sums of some hundred weights."""
 
 
 class EcapaNetwork(nn.Module):
@@ -50,16 +52,15 @@ class EcapaNetwork(nn.Module):
         """
         x = features.transpose(1, 2)[:, :, None, :]
         times = torch.arange(x.shape[3], device=x.device)
-        inside = (times < frames[:, None])[:, None, None, :]
-        share = inside / frames[:, None, None, None].to(x.dtype)  # weights of a mean over the clip
+        inside = (times < frames[:, None])[:, None, None, :].to(x.dtype)
         first, *blocks = self.encoder.blocks
         x = _tdnn(first, x, frames)
         outputs = []
         for block in blocks:
-            x = _se_res2net(block, x, frames, share)
+            x = _se_res2net(block, x, frames, inside)
             outputs.append(x)
         x = _tdnn(self.encoder.mfa, torch.cat(outputs, dim=1), frames)
-        x = _normed(self.encoder.asp_bn, _pooled(self.encoder.asp, x, inside, share))
+        x = _normed(self.encoder.asp_bn, _pooled(self.encoder.asp, x, inside))
         return _convolved(self.encoder.fc, x)[:, :, 0, 0]
 
 
@@ -95,11 +96,11 @@ def _tdnn(block: TDNNBlock, x: Tensor, frames: Tensor) -> Tensor:
     return _normed(block.norm, block.activation(_convolved(block.conv, reflected(x, frames, width))))
 
 
-def _se_res2net(block: SERes2NetBlock, x: Tensor, frames: Tensor, share: Tensor) -> Tensor:
+def _se_res2net(block: SERes2NetBlock, x: Tensor, frames: Tensor, inside: Tensor) -> Tensor:
     y = _res2net(block.res2net_block, _tdnn(block.tdnn1, x, frames), frames)
     y = _tdnn(block.tdnn2, y, frames)
     residual = x if block.shortcut is None else _convolved(block.shortcut, x)
-    return _gates(block.se_block, y, share) * y + residual
+    return _gates(block.se_block, y, inside) * y + residual
 
 
 def _res2net(block: Res2NetBlock, x: Tensor, frames: Tensor) -> Tensor:
@@ -110,13 +111,13 @@ def _res2net(block: Res2NetBlock, x: Tensor, frames: Tensor) -> Tensor:
     return torch.cat(outputs, dim=1)
 
 
-def _gates(block: SEBlock, x: Tensor, share: Tensor) -> Tensor:
+def _gates(block: SEBlock, x: Tensor, inside: Tensor) -> Tensor:
     """Squeeze and excitation: a factor per channel, (batch, channels, 1, 1)."""
-    mean = (x * share).sum(dim=3, keepdim=True)
+    mean = _mean(x, inside)
     return torch.sigmoid(_convolved(block.conv2, functional.relu(_convolved(block.conv1, mean))))
 
 
-def _pooled(pooling: AttentiveStatisticsPooling, x: Tensor, inside: Tensor, share: Tensor) -> Tensor:
+def _pooled(pooling: AttentiveStatisticsPooling, x: Tensor, inside: Tensor) -> Tensor:
     """Attentive mean and deviation, (batch, 2 * channels, 1, 1).
 
     The attention's first convolution sees every frame beside the clip's mean and deviation. These are the
@@ -124,17 +125,33 @@ def _pooled(pooling: AttentiveStatisticsPooling, x: Tensor, inside: Tensor, shar
     """
     convolution = pooling.tdnn.conv.conv
     weight, channels = convolution.weight.unsqueeze(2), x.shape[1]
-    whole = torch.cat(_statistics(x, share, pooling.eps), dim=1)
+    whole = torch.cat(_statistics(x, inside, pooling.eps), dim=1)
     attention = functional.conv2d(x, weight[:, :channels]) + functional.conv2d(
         whole, weight[:, channels:], convolution.bias
     )
     attention = torch.tanh(_normed(pooling.tdnn.norm, pooling.tdnn.activation(attention)))
-    scores = _convolved(pooling.conv, attention).masked_fill(~inside, float("-inf"))
-    return torch.cat(_statistics(x, scores.softmax(dim=3), pooling.eps), dim=1)
+    scores = _scores(pooling.conv, attention, inside)
+    # A softmax written out: OpenVINO's own takes the order of arrays that convolutions do not have.
+    weights = torch.exp(scores - scores.amax(dim=3, keepdim=True))
+    return torch.cat(_statistics(x, weights, pooling.eps), dim=1)
+
+
+def _scores(block: Conv1d, attention: Tensor, inside: Tensor) -> Tensor:
+    """Of each frame in each channel; `OUTSIDE` is added to those behind a clip's end.
+
+    That is one more channel of the convolution: to mask its output is a pass over 3072 channels.
+    """
+    weight = functional.pad(block.conv.weight, (0, 0, 0, 1), value=OUTSIDE)
+    return functional.conv2d(torch.cat((attention, 1 - inside), dim=1), weight.unsqueeze(2), block.conv.bias)
 
 
 def _statistics(x: Tensor, weights: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     """Weighted mean and deviation over time, each (batch, channels, 1, 1)."""
-    mean = (weights * x).sum(dim=3, keepdim=True)
-    variance = (weights * (x - mean).square()).sum(dim=3, keepdim=True)
-    return mean, variance.clamp(floor).sqrt()
+    mean = _mean(x, weights)
+    return mean, _mean((x - mean).square(), weights).clamp(floor).sqrt()
+
+
+def _mean(x: Tensor, weights: Tensor) -> Tensor:
+    """Over time, (batch, channels, 1, 1); the weights need not sum to one."""
+    # Times, not over: OpenVINO rewrites a division in another way where it has read the network from a file.
+    return (weights * x).sum(dim=3, keepdim=True) * weights.sum(dim=3, keepdim=True).reciprocal()
