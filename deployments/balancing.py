@@ -12,6 +12,8 @@ from typing import Any
 from ray.serve._private.request_router.pow_2_router import PowerOfTwoChoicesRequestRouter
 from ray.serve.request_router import ReplicaID, RunningReplica
 
+from deployments.known_replicas import know
+
 
 class LeastOutstanding(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]  # Ray is untyped
     """Serve's router, whose queue lengths are the calls that it has sent and that have not ended.
@@ -27,6 +29,11 @@ class LeastOutstanding(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]  #
         """Calls that were refused and whose end is still to be told."""
         self._is_full = False
         """Whether the replica that was heard of last is."""
+
+    def update_replicas(self, replicas: list[RunningReplica]) -> None:
+        """Replicas came or went."""
+        super().update_replicas(replicas)
+        know(self._deployment_id, len(replicas))
 
     def on_send_request(self, replica_id: ReplicaID) -> None:
         """A call was sent."""

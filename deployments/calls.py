@@ -34,7 +34,9 @@ REPLICA_DIED = "The model's replica died; it is being replaced."
 STORE_FULL = (ObjectStoreFullError, OutOfDiskError)
 """Where what is sent by reference finds no room; the second where nothing may be written to a disk."""
 ROOM_WITHIN_S = 0.2
-"""Seconds after which a full deployment is asked again for a part of what is under way."""
+"""Seconds after which a deployment that is full, or is losing a replica, is asked again."""
+REPLACED_WITHIN_S = 5.0
+"""Seconds after which a replica that fails its health check is gone, and more."""
 
 
 class Response(Awaitable[Any], Protocol):
@@ -96,13 +98,27 @@ async def call(start: Start, deadline: Deadline) -> Any:
         VoxError: What the replica raised.
     """
     try:
-        return await _once(start, deadline)
+        return await once(start, deadline)
     except REPLICA_GONE:
         pass
-    try:
-        return await _once(start, deadline)
-    except REPLICA_GONE as error:
-        raise ModelUnavailable(REPLICA_DIED) from error
+    return await again(start, deadline)
+
+
+async def again(start: Start, deadline: Deadline) -> Any:
+    """Make a call once more, the replica of which died or is about to be replaced; errors as of `call`.
+
+    Until it is replaced it may be asked again, and answers that it is unavailable.
+    """
+    replaced = Deadline.after(REPLACED_WITHIN_S)
+    while True:
+        try:
+            return await once(start, deadline)
+        except REPLICA_GONE as error:
+            raise ModelUnavailable(REPLICA_DIED) from error
+        except ModelUnavailable:
+            if asyncio.get_running_loop().time() >= replaced.at:
+                raise
+        await asyncio.sleep(min(ROOM_WITHIN_S, deadline.left()))
 
 
 async def patiently(start: Start, deadline: Deadline) -> Any:
@@ -195,8 +211,12 @@ async def side_by_side(*coroutines: Coroutine[Any, Any, T]) -> list[T]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _once(start: Start, deadline: Deadline) -> Any:
-    """One attempt, cancelled in the replica whenever it is left early."""
+async def once(start: Start, deadline: Deadline) -> Any:
+    """One attempt, cancelled in the replica whenever it is left early; errors as of `call`.
+
+    Raises:
+        REPLICA_GONE: The replica died.
+    """
     seconds = deadline.left()
     try:
         response = start()

@@ -18,6 +18,7 @@ from deployments.api.analyzer import TASKS, AccentModel, Analysis, GraphHealth, 
 from deployments.api.app import create_app
 from deployments.calls import Deadline, call, call_all, patiently, side_by_side
 from deployments.clips import Clip, ModelHandle, checked, packed
+from deployments.gathering import Gatherer
 from deployments.infos import BUSY, Infos
 from deployments.memory import give_back_for_ever
 from deployments.metrics import IngressMetrics
@@ -46,6 +47,13 @@ ACCENT_MODELS: dict[AccentModel, ModelKey] = {
     "xlsr": ModelKey.ACCENT_XLSR,
     "ecapa": ModelKey.ACCENT_ECAPA,
 }
+GATHERED = {
+    ModelKey.LANGUAGE,
+    ModelKey.SPEAKER_VOXCELEB,
+    ModelKey.SPEAKER_CNCELEB,
+    ModelKey.ACCENT_ECAPA,
+}
+"""Models that answer a short recording so soon that what a call costs is worth sharing."""
 HEALTH_DEADLINE_S = 5.0
 
 
@@ -62,6 +70,7 @@ class Ingress(Watched):
         self._settings = settings
         self._tunables = IngressTunables()
         self._models = {key: ModelHandle(handle) for key, handle in models.items()}
+        self._gatherers = {key: Gatherer(handle.direct) for key, handle in self._models.items()}
         self._infos = Infos(self._models)
         self.shared = Shared(shared, self._tunables.accent_deadline_s)
         self.diarization_model = settings.diarization
@@ -300,6 +309,8 @@ class Ingress(Watched):
         )
 
     async def _ask(self, model: ModelKey, clip: Clip, deadline: Deadline) -> Any:
+        if model in GATHERED and clip.is_short:
+            return await self._gatherers[model].ask(clip, deadline)
         return await call(lambda: self._models[model].answer(clip), deadline)
 
     async def _answer(

@@ -3,9 +3,10 @@
 Before this comes the ingress (`deployments.ingress`), after it the model's pipeline (`pipelines`).
 """
 
+import asyncio
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -19,9 +20,10 @@ from deployments.calibration import best_batch
 from deployments.clips import Samples, unpacked
 from deployments.memory import give_back_for_ever
 from deployments.metrics import ModelMetrics
+from deployments.request_ids import context_of
 from deployments.scaling import stats
 from deployments.watched import Watched
-from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable
+from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable, VoxError
 from pipelines.results import SAMPLE_RATE_HZ, ModelInfo, ReplicaStatus, Waveform
 
 if TYPE_CHECKING:
@@ -229,6 +231,36 @@ class WaveformReplica(ModelReplica[Waveform, Result]):
         """As `ModelReplica.answer`, of a recording as it is sent."""
         return await super().answer(unpacked(item))
 
+    async def answers(self, items: Sequence[tuple[str, Samples]]) -> list[Result | VoxError | None]:
+        """Several recordings of different requests, from `deployments.gathering`.
+
+        Args:
+            items: Id of the request and recording as it is sent.
+
+        Returns:
+            Of each its answer, or what `answer` raises for it; None where the replica will not answer any
+            more, since its model is stuck on others.
+
+        Raises:
+            ModelUnavailable: The checkpoint could not be loaded.
+        """
+        self._check_loaded()
+        tasks = [asyncio.create_task(self._outcome(item), context=context_of(id_)) for id_, item in items]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for task in tasks:
+                task.cancel()
+        return [await _told(task) for task in tasks]
+
+    async def _outcome(self, item: Samples) -> Result | VoxError:
+        try:
+            return await self.answer(item)
+        except ModelUnavailable:
+            raise
+        except VoxError as error:
+            return error
+
     def samples_of(self, item: Waveform) -> int:
         """Length of the item."""
         return len(item)
@@ -236,6 +268,16 @@ class WaveformReplica(ModelReplica[Waveform, Result]):
     def warm_up_item(self) -> Waveform:
         """Some seconds of quiet noise."""
         return noise(self.warm_up_s)
+
+
+async def _told(task: "asyncio.Task[Result | VoxError]") -> Result | VoxError | None:
+    """What came of a task that was cancelled where it had not ended."""
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return None
+    except ModelUnavailable as error:
+        return error
 
 
 def noise(seconds: float) -> Waveform:

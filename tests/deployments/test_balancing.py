@@ -10,6 +10,7 @@ from ray.serve._private.common import DeploymentHandleSource, DeploymentID, Repl
 from ray.serve._private.request_router.pow_2_router import PowerOfTwoChoicesRequestRouter
 
 from deployments.balancing import LeastOutstanding
+from deployments.known_replicas import known
 
 MAX_ONGOING = 64
 MODEL = DeploymentID("Language", "voxgraph")
@@ -137,3 +138,14 @@ async def test_a_replica_that_is_gone_leaves_nothing_behind(sent: int) -> None:
 
     assert not balanced._outstanding
     assert balanced.replica_queue_len_cache.get(replica) is None
+
+
+def test_a_router_tells_how_many_replicas_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PowerOfTwoChoicesRequestRouter, "update_replicas", lambda *_: None)
+    made = router(LeastOutstanding, replicas=0)
+    made._deployment_id = DeploymentID("Told", "voxgraph")
+    assert known(made._deployment_id) == 0
+
+    made.update_replicas(["one", "two", "three"])
+
+    assert known(made._deployment_id) == 3

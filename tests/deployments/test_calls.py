@@ -12,7 +12,7 @@ from ray.exceptions import ActorDiedError, ObjectStoreFullError, OutOfDiskError,
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from deployments import calls
-from deployments.calls import Deadline, call, call_all, patiently, side_by_side
+from deployments.calls import Deadline, again, call, call_all, patiently, side_by_side
 from pipelines.errors import CorruptAudio, DeadlineExceeded, ModelUnavailable, Overloaded
 
 
@@ -85,6 +85,23 @@ async def test_a_dead_replica_is_tried_once_more(error: Exception) -> None:
 async def test_two_dead_replicas_are_unavailable() -> None:
     with pytest.raises(ModelUnavailable):
         await call(starting(Response(ActorDiedError()), Response(ActorDiedError())), Deadline.after(1))
+
+
+async def test_a_replica_that_is_being_replaced_may_be_asked_again_until_it_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(calls, "ROOM_WITHIN_S", 0.001)
+    refusals = [Response(ModelUnavailable("stopped")) for _ in range(3)]
+
+    assert await again(starting(*refusals, Response(5)), Deadline.after(1)) == 5
+
+
+async def test_a_replica_that_is_never_replaced_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "ROOM_WITHIN_S", 0.01)
+    monkeypatch.setattr(calls, "REPLACED_WITHIN_S", 0.05)
+
+    with pytest.raises(ModelUnavailable, match="stopped"):
+        await again(lambda: Response(ModelUnavailable("stopped")), Deadline.after(1))
 
 
 async def test_a_full_deployment_is_overloaded() -> None:
