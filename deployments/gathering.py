@@ -7,14 +7,15 @@ only while each replica has a call of ours, and then a small share of what a cal
 
 import asyncio
 import contextvars
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
-from deployments.calls import DIRECT_BYTES, REPLICA_GONE, Deadline, again, once
+from deployments.calls import DIRECT_BYTES, REPLICA_GONE, Deadline, again, call, once
 from deployments.clips import Clip, Samples
 from deployments.known_replicas import known
 from deployments.request_ids import current_request_id
@@ -27,13 +28,19 @@ WAIT_SHARE = 0.05
 LONGEST_WAIT_S = 0.03
 
 
+def _outcome() -> "asyncio.Future[Any]":
+    return asyncio.get_running_loop().create_future()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    request_id: str
+class Asked:
+    """A recording that goes with others."""
+
     sent: Samples
     deadline: Deadline
-    outcome: "asyncio.Future[Any]"
-    """Of `deployments.replica.WaveformReplica.answers`; cancelled once nobody waits for it."""
+    request_id: str = field(default_factory=current_request_id)
+    outcome: "asyncio.Future[Any]" = field(default_factory=_outcome)
+    """One of `deployments.replica.WaveformReplica.answers`; cancelled once nobody waits for it."""
 
 
 class Gatherer:
@@ -45,9 +52,11 @@ class Gatherer:
 
     def __init__(self, handle: DeploymentHandle) -> None:
         self._handle = handle
-        self._waiting: list[_Asked] = []
+        self._waiting: list[Asked] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._calls: set[asyncio.Task[None]] = set()
+        self._under_way = 0
+        """Calls."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._took_s = 0.0
 
     async def ask(self, clip: Clip, deadline: Deadline) -> Any:
@@ -59,58 +68,68 @@ class Gatherer:
             ModelUnavailable: The replica died, and so did the one that was asked then.
             VoxError: What the replica raised.
         """
-        loop = asyncio.get_running_loop()
-        asked = _Asked(current_request_id(), clip.sent, deadline, loop.create_future())
-        self._waiting.append(asked)
-        self._send_soon()
-        try:
-            async with asyncio.timeout(deadline.left()):
-                outcome = await asked.outcome
-        except TimeoutError as error:
-            raise DeadlineExceeded("The answer was not ready in time.") from error
-        finally:
-            asked.outcome.cancel()
+        start = partial(self._handle.answer.remote, clip.sent)
+        if self._under_way == 0:
+            # At once indeed, before whatever else this moment has to do.
+            ended = self._begun()
+            try:
+                return await call(start, deadline)
+            finally:
+                ended()
+        outcome = await self._together(Asked(clip.sent, deadline))
         if outcome is None:
-            return await again(lambda: self._handle.answer.remote(asked.sent), deadline)
+            return await again(start, deadline)
         if isinstance(outcome, VoxError):
             raise outcome
         return outcome
 
+    async def _together(self, asked: Asked) -> Any:
+        """The outcome of a recording that goes with others."""
+        self._waiting.append(asked)
+        if self._timer is None:
+            wait_s = 0.0 if self._idle() > 0 else min(LONGEST_WAIT_S, WAIT_SHARE * self._took_s)
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._send)
+        try:
+            async with asyncio.timeout(asked.deadline.left()):
+                return await asked.outcome
+        except TimeoutError as error:
+            raise DeadlineExceeded("The answer was not ready in time.") from error
+        finally:
+            asked.outcome.cancel()
+
     def _idle(self) -> int:
         """Replicas that have no call of ours."""
-        return max(1, known(self._handle.deployment_id)) - len(self._calls)
+        return max(1, known(self._handle.deployment_id)) - self._under_way
 
-    def _send_soon(self) -> None:
-        if self._timer is None:
-            delay = 0.0 if self._idle() > 0 else min(LONGEST_WAIT_S, WAIT_SHARE * self._took_s)
-            # In no request's context: Serve cancels what was called in that of a client that goes away.
-            self._timer = asyncio.get_running_loop().call_later(
-                delay, self._send, context=contextvars.Context()
-            )
+    def _begun(self) -> "partial[None]":
+        """Count a call; what this returns is called when it has ended."""
+        self._under_way += 1
+        return partial(self._ended, time.monotonic())
+
+    def _ended(self, started: float, _: object = None) -> None:
+        """What waits goes to a replica that has become free."""
+        self._under_way -= 1
+        self._took_s = time.monotonic() - started
+        if self._timer is not None and self._idle() > 0:
+            self._timer.cancel()
+            self._send()
 
     def _send(self) -> None:
-        """Send what waits, spread over the replicas that have nothing of ours."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._timer = None
         waiting = [asked for asked in self._waiting if not asked.outcome.done()]
         self._waiting = []
         for group in groups(waiting, max(1, self._idle())):
-            call = asyncio.create_task(self._call(group), context=contextvars.Context())
-            self._calls.add(call)
-            call.add_done_callback(self._ended)
+            # In no request's context: Serve cancels what was called in that of a client that goes away.
+            task = asyncio.create_task(self._ask_of(group), context=contextvars.Context())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._begun())
             for asked in group:
-                asked.outcome.add_done_callback(partial(_cancel_unwanted, call, group))
+                asked.outcome.add_done_callback(partial(_cancel_unwanted, task, group))
 
-    def _ended(self, call: "asyncio.Task[None]") -> None:
-        self._calls.discard(call)
-        if self._waiting:
-            self._send()
-
-    async def _call(self, group: list[_Asked]) -> None:
-        """Ask about a group; each learns its own outcome, None where the replica did not live to tell it."""
-        loop = asyncio.get_running_loop()
-        started, last = loop.time(), max((asked.deadline for asked in group), key=lambda one: one.at)
+    async def _ask_of(self, group: Sequence[Asked]) -> None:
+        """Each of a group learns its own outcome, None where the replica did not live to tell it."""
+        last = max((asked.deadline for asked in group), key=lambda deadline: deadline.at)
         items = [(asked.request_id, asked.sent) for asked in group]
         try:
             outcomes = await once(lambda: self._handle.answers.remote(items), last)
@@ -121,16 +140,15 @@ class Gatherer:
                 if not asked.outcome.done():
                     asked.outcome.set_exception(error)
             return
-        self._took_s = loop.time() - started
         for asked, outcome in zip(group, outcomes, strict=True):
             if not asked.outcome.done():
                 asked.outcome.set_result(outcome)
 
 
-def groups(waiting: list[_Asked], replicas: int) -> Iterator[list[_Asked]]:
-    """What goes in one call each: as many calls as replicas, more where one would be too large."""
-    most = min(MOST, -(-len(waiting) // replicas))
-    group: list[_Asked] = []
+def groups(waiting: Sequence[Asked], calls: int) -> Iterator[list[Asked]]:
+    """What goes in one call each, in order: so many calls, more where one would be too large."""
+    most = min(MOST, -(-len(waiting) // calls))
+    group: list[Asked] = []
     for asked in waiting:
         size = sum(other.sent.nbytes for other in group) + asked.sent.nbytes
         if group and (len(group) == most or size > DIRECT_BYTES):
@@ -141,6 +159,6 @@ def groups(waiting: list[_Asked], replicas: int) -> Iterator[list[_Asked]]:
         yield group
 
 
-def _cancel_unwanted(call: "asyncio.Task[None]", group: list[_Asked], _: object) -> None:
+def _cancel_unwanted(call: "asyncio.Task[None]", group: Sequence[Asked], _: object) -> None:
     if all(asked.outcome.done() for asked in group):
         call.cancel()

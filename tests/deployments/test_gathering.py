@@ -1,6 +1,7 @@
 """Recordings of several requests in one call: who goes with whom, and what each learns of it."""
 
 import asyncio
+import itertools
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,7 @@ from ray.serve.exceptions import BackPressureError
 from deployments import calls, gathering
 from deployments.calls import DIRECT_BYTES, Deadline
 from deployments.clips import Clip
-from deployments.gathering import LONGEST_WAIT_S, MOST, Gatherer, groups
+from deployments.gathering import MOST, Gatherer, groups
 from deployments.known_replicas import know
 from deployments.request_ids import context_of, current_request_id
 from pipelines.errors import AudioTooShort, DeadlineExceeded, ModelUnavailable, Overloaded, VoxError
@@ -56,6 +57,7 @@ class Model:
 
     async def _alone(self, number: float) -> float:
         self.alone.append(number)
+        await asyncio.sleep(self.seconds)
         if self.fails_alone:
             raise self.fails_alone.pop(0)
         return number
@@ -85,38 +87,37 @@ def made(model: Model) -> Gatherer:
     return Gatherer(handle)
 
 
+def busy(model: Model) -> Gatherer:
+    """A gatherer with a call under way to the only replica; what is asked at once goes together."""
+    gatherer = made(model)
+    gatherer._under_way = 1
+    return gatherer
+
+
 def ask(gatherer: Gatherer, number: float, seconds: float = 5.0) -> "asyncio.Task[Any]":
     return asyncio.create_task(gatherer.ask(clip(number), Deadline.after(seconds)))
 
 
-async def test_a_lone_recording_goes_at_once() -> None:
-    model = Model()
+async def test_a_recording_goes_at_once_and_alone_where_nothing_is_under_way() -> None:
+    model = Model(replicas=2)
     gatherer = made(model)
     gatherer._took_s = 1000.0
 
-    started = asyncio.get_running_loop().time()
     assert [await ask(gatherer, number) for number in range(3)] == [0, 1, 2]
 
-    assert asyncio.get_running_loop().time() - started < LONGEST_WAIT_S
-    assert model.asked == [[0], [1], [2]]
+    assert (model.alone, model.asked) == ([0, 1, 2], [])
 
 
-async def test_what_is_asked_at_once_goes_in_one_call_and_each_gets_its_own_answer() -> None:
-    model = Model()
+async def test_replicas_that_have_nothing_share_what_is_asked_at_once() -> None:
+    model = Model(seconds=0.02, replicas=4)
     gatherer = made(model)
+    gatherer._took_s = 1000.0
+    tasks = [ask(gatherer, number) for number in range(8)]
 
-    assert await asyncio.gather(*(ask(gatherer, number) for number in range(5))) == [0, 1, 2, 3, 4]
+    await asyncio.sleep(0.01)
 
-    assert model.asked == [[0, 1, 2, 3, 4]]
-
-
-async def test_replicas_that_have_nothing_share_what_waits() -> None:
-    model = Model(seconds=0.01, replicas=3)
-    gatherer = made(model)
-
-    assert await asyncio.gather(*(ask(gatherer, number) for number in range(7))) == list(range(7))
-
-    assert model.asked == [[0, 1, 2], [3, 4, 5], [6]]
+    assert (model.alone, model.asked) == ([0], [[1, 2, 3], [4, 5, 6], [7]])
+    assert await asyncio.gather(*tasks) == list(range(8))
 
 
 async def test_while_every_replica_is_busy_recordings_wait_for_company() -> None:
@@ -131,7 +132,7 @@ async def test_while_every_replica_is_busy_recordings_wait_for_company() -> None
         await asyncio.sleep(0.002)
     await asyncio.sleep(0.4 * gathering.WAIT_SHARE)
 
-    assert model.asked == [[0], [1, 2, 3]]
+    assert (model.alone, model.asked) == ([0], [[1, 2, 3]])
     assert await asyncio.gather(*tasks) == [0, 1, 2, 3]
 
 
@@ -140,34 +141,51 @@ async def test_who_waits_goes_as_soon_as_a_replica_is_free(monkeypatch: pytest.M
     model = Model(seconds=0.01)
     gatherer = made(model)
     gatherer._took_s = 1000.0
-    tasks = [ask(gatherer, 0)]
-    await asyncio.sleep(0.002)
-
-    tasks += [ask(gatherer, 1), ask(gatherer, 2)]
+    tasks = [ask(gatherer, number) for number in range(3)]
 
     assert await asyncio.wait_for(asyncio.gather(*tasks), 1) == [0, 1, 2]
-    assert model.asked == [[0], [1, 2]]
+    assert (model.alone, model.asked) == ([0], [[1, 2]])
+
+
+async def test_the_end_of_one_of_two_calls_to_a_replica_leaves_it_busy() -> None:
+    model = Model(seconds=0.1)
+    gatherer = made(model)
+    gatherer._took_s = 0.5
+    gatherer._under_way = 1
+    ended = gatherer._begun()
+    task = ask(gatherer, 0)
+    await asyncio.sleep(0.002)
+    gatherer._took_s = 0.5
+
+    ended()
+    await asyncio.sleep(0.002)
+    assert model.asked == []
+
+    assert await task == 0
 
 
 @given(st.lists(st.integers(1, DIRECT_BYTES), max_size=40), st.integers(1, 9))
-def test_groups_keep_the_order_and_the_limits(sizes: list[int], replicas: int) -> None:
+def test_groups_keep_the_order_and_the_limits(sizes: list[int], calls: int) -> None:
     waiting: list[Any] = [
         SimpleNamespace(sent=SimpleNamespace(nbytes=size), number=number) for number, size in enumerate(sizes)
     ]
 
-    formed = list(groups(waiting, replicas))
+    formed = list(groups(waiting, calls))
 
     assert [asked.number for group in formed for asked in group] == list(range(len(sizes)))
     for group in formed:
         assert 1 <= len(group) <= MOST
         assert sum(asked.sent.nbytes for asked in group) <= DIRECT_BYTES
-    assert len(formed) >= min(replicas, len(sizes)) // 2
+    if len(formed) > calls:
+        for group, following in itertools.pairwise(formed):
+            full = len(group) == min(MOST, -(-len(sizes) // calls))
+            assert full or sum(one.sent.nbytes for one in (*group, following[0])) > DIRECT_BYTES
 
 
 async def test_a_refused_recording_fails_alone() -> None:
     model = Model()
     model.outcomes[1.0] = AudioTooShort("too short")
-    gatherer = made(model)
+    gatherer = busy(model)
 
     first, second = await asyncio.gather(ask(gatherer, 0), ask(gatherer, 1), return_exceptions=True)
 
@@ -178,7 +196,7 @@ async def test_a_refused_recording_fails_alone() -> None:
 async def test_a_call_that_is_refused_refuses_all_that_is_in_it() -> None:
     model = Model()
     model.fails = [BackPressureError(num_queued_requests=5, max_queued_requests=5)]
-    gatherer = made(model)
+    gatherer = busy(model)
 
     answers = await asyncio.gather(ask(gatherer, 0), ask(gatherer, 1), return_exceptions=True)
 
@@ -189,17 +207,18 @@ async def test_a_call_that_is_refused_refuses_all_that_is_in_it() -> None:
 async def test_where_the_replica_dies_each_is_asked_once_more_and_alone() -> None:
     model = Model()
     model.fails = [ActorDiedError()]
-    gatherer = made(model)
+    gatherer = busy(model)
 
     assert await asyncio.gather(ask(gatherer, 0), ask(gatherer, 1)) == [0, 1]
 
-    assert (model.asked, model.alone) == ([[0, 1]], [0, 1])
+    assert model.asked == [[0, 1]]
+    assert sorted(model.alone) == [0, 1]
 
 
 async def test_who_kills_a_second_replica_is_told_so() -> None:
     model = Model()
     model.fails, model.fails_alone = [ActorDiedError()], [ActorDiedError()]
-    gatherer = made(model)
+    gatherer = busy(model)
 
     with pytest.raises(ModelUnavailable, match="died"):
         await ask(gatherer, 0)
@@ -212,7 +231,7 @@ async def test_what_a_stuck_replica_left_waits_for_the_one_that_takes_its_place(
     model = Model()
     model.outcomes = {0.0: ModelUnavailable("stuck"), 1.0: None}
     model.fails_alone = [ModelUnavailable("stopped"), ModelUnavailable("stopped")]
-    gatherer = made(model)
+    gatherer = busy(model)
 
     first, second = await asyncio.gather(ask(gatherer, 0), ask(gatherer, 1), return_exceptions=True)
 
@@ -223,7 +242,7 @@ async def test_what_a_stuck_replica_left_waits_for_the_one_that_takes_its_place(
 
 async def test_a_deadline_is_each_recordings_own() -> None:
     model = Model(seconds=0.1)
-    gatherer = made(model)
+    gatherer = busy(model)
 
     first, second = await asyncio.gather(
         ask(gatherer, 0, seconds=0.02), ask(gatherer, 1), return_exceptions=True
@@ -236,18 +255,19 @@ async def test_a_deadline_is_each_recordings_own() -> None:
 
 async def test_a_deadline_that_has_passed_asks_nothing() -> None:
     model = Model()
-    gatherer = made(model)
+    gatherer = busy(model)
 
-    with pytest.raises(DeadlineExceeded):
-        await ask(gatherer, 0, seconds=-1)
+    for free in (gatherer, made(model)):
+        with pytest.raises(DeadlineExceeded):
+            await ask(free, 0, seconds=-1)
     await asyncio.sleep(0.01)
 
-    assert model.asked == []
+    assert (model.asked, model.alone) == ([], [])
 
 
 async def test_a_call_ends_where_nobody_wants_it_any_more_and_not_before() -> None:
     model = Model(seconds=60)
-    gatherer = made(model)
+    gatherer = busy(model)
     first, second = ask(gatherer, 0), ask(gatherer, 1)
     await asyncio.sleep(0.01)
 
@@ -258,29 +278,25 @@ async def test_a_call_ends_where_nobody_wants_it_any_more_and_not_before() -> No
     await asyncio.sleep(0.01)
 
     assert model.cancelled == 1
-    assert gatherer._calls == set()
-    assert gatherer._idle() == 1
+    assert (gatherer._under_way, gatherer._tasks) == (1, set())
 
 
 async def test_who_went_away_before_the_call_is_not_in_it() -> None:
-    model = Model(seconds=0.02)
-    gatherer = made(model)
-    gatherer._took_s = 1000.0
-    tasks = [ask(gatherer, 0)]
-    await asyncio.sleep(0.002)
-    gone, stays = ask(gatherer, 1), ask(gatherer, 2)
+    model = Model()
+    gatherer = busy(model)
+    gatherer._took_s = 0.2
+    gone, stays = ask(gatherer, 0), ask(gatherer, 1)
     await asyncio.sleep(0.002)
 
     gone.cancel()
 
-    assert await stays == 2
-    assert model.asked == [[0], [2]]
-    await asyncio.gather(*tasks)
+    assert await stays == 1
+    assert model.asked == [[1]]
 
 
 async def test_a_call_belongs_to_no_request_and_each_recording_to_its_own() -> None:
     model = Model()
-    gatherer = made(model)
+    gatherer = busy(model)
     tasks = [
         asyncio.create_task(
             gatherer.ask(clip(number), Deadline.after(5)), context=context_of(f"request-{number}")
@@ -297,9 +313,25 @@ async def test_a_call_belongs_to_no_request_and_each_recording_to_its_own() -> N
 async def test_a_fault_of_ours_reaches_everyone() -> None:
     model = Model()
     model.fails = [ZeroDivisionError()]
-    gatherer = made(model)
+    gatherer = busy(model)
 
     answers = await asyncio.gather(ask(gatherer, 0), ask(gatherer, 1), return_exceptions=True)
 
     assert [type(answer) for answer in answers] == [ZeroDivisionError, ZeroDivisionError]
     assert not any(isinstance(answer, VoxError) for answer in answers)
+
+
+async def test_calls_are_counted_however_they_end() -> None:
+    model = Model()
+    gatherer = made(model)
+    model.fails, model.fails_alone = [ActorDiedError(), ZeroDivisionError()], [AudioTooShort("too short")]
+
+    for _ in range(3):
+        await asyncio.gather(*(ask(gatherer, number) for number in range(4)), return_exceptions=True)
+    gone = [ask(gatherer, number) for number in range(4)]
+    await asyncio.sleep(0)
+    for task in gone:
+        task.cancel()
+    await asyncio.sleep(0.01)
+
+    assert (gatherer._under_way, gatherer._tasks, gatherer._waiting) == (0, set(), [])
