@@ -251,7 +251,8 @@ class WaveformReplica(ModelReplica[Waveform, Result]):
         finally:
             for task in tasks:
                 task.cancel()
-        return [await _told(task) for task in tasks]
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        return [None if isinstance(one, asyncio.CancelledError) else _told(one) for one in ended]
 
     async def _outcome(self, item: Samples) -> Result | VoxError:
         try:
@@ -270,14 +271,11 @@ class WaveformReplica(ModelReplica[Waveform, Result]):
         return noise(self.warm_up_s)
 
 
-async def _told(task: "asyncio.Task[Result | VoxError]") -> Result | VoxError | None:
-    """What came of a task that was cancelled where it had not ended."""
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return None
-    except ModelUnavailable as error:
-        return error
+def _told(outcome: Result | BaseException) -> Result | VoxError:
+    """An answer, or an error of ours; any other is raised."""
+    if isinstance(outcome, BaseException) and not isinstance(outcome, VoxError):
+        raise outcome
+    return outcome
 
 
 def noise(seconds: float) -> Waveform:
