@@ -21,8 +21,11 @@ from deployments.known_replicas import known
 from deployments.request_ids import current_request_id
 from pipelines.errors import DeadlineExceeded, VoxError
 
-MOST = 8
+MOST = 4
 """Recordings of a call: what is answered first waits for what is answered last."""
+FEW = 2
+"""Replicas up to which recordings go together: the router counts calls, so that many replicas with calls of
+unlike size are less evenly busy (four of a simulated model, in eights: 0.82 of linear, alone 0.90)."""
 WAIT_SHARE = 0.05
 """Of what the last call took."""
 LONGEST_WAIT_S = 0.03
@@ -69,7 +72,7 @@ class Gatherer:
             VoxError: What the replica raised.
         """
         start = partial(self._handle.answer.remote, clip.sent)
-        if self._under_way == 0:
+        if self._under_way == 0 or known(self._handle.deployment_id) > FEW:
             # At once indeed, before whatever else this moment has to do.
             ended = self._begun()
             try:

@@ -108,16 +108,25 @@ async def test_a_recording_goes_at_once_and_alone_where_nothing_is_under_way() -
     assert (model.alone, model.asked) == ([0, 1, 2], [])
 
 
-async def test_replicas_that_have_nothing_share_what_is_asked_at_once() -> None:
-    model = Model(seconds=0.02, replicas=4)
+async def test_a_replica_that_has_nothing_is_not_kept_waiting() -> None:
+    model = Model(seconds=0.02, replicas=2)
     gatherer = made(model)
     gatherer._took_s = 1000.0
-    tasks = [ask(gatherer, number) for number in range(8)]
+    tasks = [ask(gatherer, number) for number in range(4)]
 
     await asyncio.sleep(0.01)
 
-    assert (model.alone, model.asked) == ([0], [[1, 2, 3], [4, 5, 6], [7]])
-    assert await asyncio.gather(*tasks) == list(range(8))
+    assert (model.alone, model.asked) == ([0], [[1, 2, 3]])
+    assert await asyncio.gather(*tasks) == list(range(4))
+
+
+async def test_with_many_replicas_each_recording_goes_alone() -> None:
+    model = Model(seconds=0.02, replicas=gathering.FEW + 1)
+    gatherer = made(model)
+
+    assert await asyncio.gather(*(ask(gatherer, number) for number in range(8))) == list(range(8))
+
+    assert (model.alone, model.asked) == (list(range(8)), [])
 
 
 async def test_while_every_replica_is_busy_recordings_wait_for_company() -> None:
