@@ -1,18 +1,27 @@
-"""Which replica of a model a call goes to: of two taken at random, the one with less of this caller's work.
+"""Which replica of a model a call goes to: the one with the least of this caller's work.
 
-Serve's own router goes by the queue lengths that replicas tell. Where calls go directly (`calls.direct`) they
-tell it with the answer: how long the queue was when the call came, a whole wait ago. It then fills one
-replica while the next has nothing to do (24 calls against none, of 32 callers and two replicas). What a
-caller has under way it knows by itself and at once; "least requests" of Envoy goes by the same number.
+Serve's own router takes the better of two by the queue lengths that replicas tell. Where calls go directly
+(`calls.direct`) they tell it with the answer: how long the queue was when the call came, a whole wait ago. It
+then fills one replica while the next has nothing to do (24 calls against none, of 32 callers and two
+replicas); and of calls that start in one moment it sends all to one. What a caller has under way it knows by
+itself, at once and of every replica; "least requests" of Envoy goes by the same number. Work is counted in
+recordings: a call may hold several (`deployments.gathering`).
 """
 
+import asyncio
+import random
 from collections import Counter
 from typing import Any
 
 from ray.serve._private.request_router.pow_2_router import PowerOfTwoChoicesRequestRouter
-from ray.serve.request_router import ReplicaID, RunningReplica
+from ray.serve.request_router import PendingRequest, ReplicaID, ReplicaResult, RunningReplica
 
 from deployments.known_replicas import know
+
+SHARED_CALL = "answers"
+"""Of `deployments.replica.WaveformReplica`; its argument are recordings."""
+UNSENT_S = 0.05
+"""Seconds in which a call is sent to the replica chosen for it, if its caller has not left."""
 
 
 class LeastOutstanding(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]  # Ray is untyped
@@ -29,11 +38,53 @@ class LeastOutstanding(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]  #
         """Calls that were refused and whose end is still to be told."""
         self._is_full = False
         """Whether the replica that was heard of last is."""
+        self._chosen: Counter[ReplicaID] = Counter()
+        """Calls that are about to be sent: Serve chooses for all that wait before it sends the first."""
+        self._company: Counter[ReplicaID] = Counter()
+        """Recordings beside the first of each call."""
+        self._company_of: dict[tuple[ReplicaID, str], int] = {}
+        """The same, by the replica and the call's id."""
 
     def update_replicas(self, replicas: list[RunningReplica]) -> None:
         """Replicas came or went."""
         super().update_replicas(replicas)
         know(self._deployment_id, len(replicas))
+
+    async def choose_replicas(
+        self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
+    ) -> list[list[RunningReplica]]:
+        """The replica with the least work; where none is known to have room, two at random.
+
+        Of the two, those that are not known to have room are asked behind the call's back.
+        """
+        two = await super().choose_replicas(candidate_replicas, pending_request)
+        free = [replica for replica in candidate_replicas if self._has_room(replica)]
+        if not free:
+            return two  # type: ignore[no-any-return]
+        least = min(free, key=lambda replica: (self._work(replica.replica_id), random.random()))
+        if not self._chosen:
+            asyncio.get_running_loop().call_later(UNSENT_S, self._chosen.clear)
+        self._chosen[least.replica_id] += 1
+        return [[least, *(replica for rank in two for replica in rank if not self._has_room(replica))], *two]
+
+    async def _choose_replica_for_request(
+        self, pending_request: PendingRequest, *, is_retry: bool = False
+    ) -> RunningReplica:
+        """Of a call that is sent when this returns; its end is told in any case."""
+        replica = await super()._choose_replica_for_request(pending_request, is_retry=is_retry)
+        _less(self._chosen, replica.replica_id)
+        if pending_request.metadata.call_method == SHARED_CALL:
+            company = len(pending_request.args[0]) - 1
+            self._company_of[replica.replica_id, pending_request.metadata.internal_request_id] = company
+            self._company[replica.replica_id] += company
+        return replica
+
+    def _has_room(self, replica: RunningReplica) -> bool:
+        length = self.replica_queue_len_cache.get(replica.replica_id)
+        return length is not None and length < replica.max_ongoing_requests
+
+    def _work(self, replica_id: ReplicaID) -> int:
+        return self._outstanding[replica_id] + self._chosen[replica_id] + self._company[replica_id]
 
     def on_send_request(self, replica_id: ReplicaID) -> None:
         """A call was sent."""
@@ -43,9 +94,10 @@ class LeastOutstanding(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]  #
     def on_request_completed(self, replica_id: ReplicaID, internal_request_id: str) -> None:
         """A call has ended, however it did."""
         super().on_request_completed(replica_id, internal_request_id)
-        left = _one_less(self._outstanding, replica_id)
+        left = _less(self._outstanding, replica_id)
+        _less(self._company, replica_id, self._company_of.pop((replica_id, internal_request_id), 0))
         if replica_id in self._refused:
-            _one_less(self._refused, replica_id)
+            _less(self._refused, replica_id)
         # Not of a replica that has been forgotten: it would be remembered for ever.
         elif replica_id in self.curr_replicas:
             super().on_new_queue_len_info(replica_id, left)
@@ -58,20 +110,25 @@ class LeastOutstanding(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]  #
             self._refused[replica_id] += 1
             super().on_new_queue_len_info(replica_id, num_ongoing_requests)
 
-    def on_request_routed(self, pending_request: Any, replica_id: ReplicaID, result: Any) -> None:
-        """The replica that was just heard of took the call, be it as the last that it has room for."""
+    def on_request_routed(
+        self, pending_request: PendingRequest, replica_id: ReplicaID, result: ReplicaResult
+    ) -> None:
+        """The replica that was just heard of took the call, be it as the last that it has room for.
+
+        A direct call that was taken is told when it has ended.
+        """
         super().on_request_routed(pending_request, replica_id, result)
         if self._is_full:
             self._is_full = False
-            _one_less(self._refused, replica_id)
+            _less(self._refused, replica_id)
 
     def decrement_queue_len_cache(self, replica_id: ReplicaID) -> None:
         """A call has ended; `on_request_completed` was told as well."""
 
 
-def _one_less(counts: Counter[ReplicaID], replica_id: ReplicaID) -> int:
+def _less(counts: Counter[ReplicaID], replica_id: ReplicaID, by: int = 1) -> int:
     """Count down; what comes to nothing is forgotten."""
-    left = counts[replica_id] - 1
+    left = counts[replica_id] - by
     if left > 0:
         counts[replica_id] = left
     else:

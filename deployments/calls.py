@@ -30,6 +30,7 @@ than 4 MiB."""
 
 REPLICA_GONE = (ActorDiedError, ActorUnavailableError, AioRpcError)
 """The last where a direct call breaks off in another way than the second tells."""
+LATE = "The answer was not ready in time."
 REPLICA_DIED = "The model's replica died; it is being replaced."
 STORE_FULL = (ObjectStoreFullError, OutOfDiskError)
 """Where what is sent by reference finds no room; the second where nothing may be written to a disk."""
@@ -70,8 +71,21 @@ class Deadline:
         """
         seconds = self.at - asyncio.get_running_loop().time()
         if seconds <= 0:
-            raise DeadlineExceeded("The answer was not ready in time.")
+            raise DeadlineExceeded(LATE)
         return seconds
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Ends the block at the moment.
+
+        Raises:
+            DeadlineExceeded: It did.
+        """
+        try:
+            async with asyncio.timeout_at(self.at):
+                yield
+        except TimeoutError as error:
+            raise DeadlineExceeded(LATE) from error
 
 
 def direct(handle: DeploymentHandle) -> DeploymentHandle:
@@ -142,10 +156,10 @@ async def stream(start: Start, deadline: Deadline) -> AsyncGenerator[Any]:
         ModelUnavailable: The replica died.
         VoxError: What the replica raised.
     """
-    seconds = deadline.left()
+    deadline.left()
     responses = start()
     try:
-        async with _cancelled_when_left(responses, seconds):
+        async with _cancelled_when_left(responses, deadline):
             async for said in responses:
                 yield said
     except REPLICA_GONE as error:
@@ -217,24 +231,21 @@ async def once(start: Start, deadline: Deadline) -> Any:
     Raises:
         REPLICA_GONE: The replica died.
     """
-    seconds = deadline.left()
+    deadline.left()
     try:
         response = start()
     except STORE_FULL as error:
         raise Overloaded("There is no room for the recording; try again in a moment.") from error
-    async with _cancelled_when_left(response, seconds):
+    async with _cancelled_when_left(response, deadline):
         return await response
 
 
 @asynccontextmanager
-async def _cancelled_when_left(response: Any, seconds: float) -> AsyncIterator[None]:
+async def _cancelled_when_left(response: Any, deadline: Deadline) -> AsyncIterator[None]:
     """Cancel a call in its replica where the block ends early; errors are made ours, save a dead replica."""
     try:
-        async with asyncio.timeout(seconds):
+        async with deadline.kept():
             yield
-    except TimeoutError as error:
-        response.cancel()
-        raise DeadlineExceeded("The answer was not ready in time.") from error
     except REPLICA_GONE:
         raise
     except BaseException as error:

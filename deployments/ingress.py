@@ -70,7 +70,9 @@ class Ingress(Watched):
         self._settings = settings
         self._tunables = IngressTunables()
         self._models = {key: ModelHandle(handle) for key, handle in models.items()}
-        self._gatherers = {key: Gatherer(handle.direct) for key, handle in self._models.items()}
+        self._gatherers = {
+            model: Gatherer(self._models[model].direct) for model in GATHERED & self._models.keys()
+        }
         self._infos = Infos(self._models)
         self.shared = Shared(shared, self._tunables.accent_deadline_s)
         self.diarization_model = settings.diarization
@@ -309,8 +311,9 @@ class Ingress(Watched):
         )
 
     async def _ask(self, model: ModelKey, clip: Clip, deadline: Deadline) -> Any:
-        if model in GATHERED and clip.is_short:
-            return await self._gatherers[model].ask(clip, deadline)
+        gatherer = self._gatherers.get(model)
+        if gatherer is not None and clip.is_short:
+            return await gatherer.ask(clip, deadline)
         return await call(lambda: self._models[model].answer(clip), deadline)
 
     async def _answer(

@@ -1,35 +1,55 @@
 """Calls are spread by what their caller has under way, whatever replicas tell of a moment ago."""
 
+import asyncio
 import random
 from collections import Counter
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from ray.serve._private.common import DeploymentHandleSource, DeploymentID, ReplicaID
+from ray.serve._private.common import DeploymentHandleSource, DeploymentID, ReplicaID, RequestMetadata
 from ray.serve._private.request_router.pow_2_router import PowerOfTwoChoicesRequestRouter
+from ray.serve.request_router import PendingRequest
 
-from deployments.balancing import LeastOutstanding
+from deployments import balancing
+from deployments.balancing import SHARED_CALL, LeastOutstanding
 from deployments.known_replicas import known
+from deployments.replica import WaveformReplica
 
 MAX_ONGOING = 64
 MODEL = DeploymentID("Language", "voxgraph")
 
 
-def router(kind: type[PowerOfTwoChoicesRequestRouter], replicas: int) -> Any:
+@dataclass
+class Replica:
+    """What a router sees of one."""
+
+    replica_id: ReplicaID
+    queue_length: int = 0
+    asked: int = 0
+    """How often it was asked for its queue length."""
+    max_ongoing_requests: int = MAX_ONGOING
+    node_id = availability_zone = None
+    multiplexed_model_ids = frozenset[str]()
+
+    async def get_queue_len(self, *, deadline_s: float) -> int:
+        self.asked += 1
+        return self.queue_length
+
+
+async def router(kind: type[PowerOfTwoChoicesRequestRouter], replicas: int) -> Any:
     made = kind(
         deployment_id=MODEL, handle_source=DeploymentHandleSource.REPLICA, use_replica_queue_len_cache=True
     )
-    made._replicas = {
-        (replica_id := ReplicaID(str(number), MODEL)): SimpleNamespace(
-            replica_id=replica_id, max_ongoing_requests=MAX_ONGOING
-        )
-        for number in range(replicas)
-    }
-    # As before each request, where both are new.
-    for replica_id in made._replicas:
-        made.replica_queue_len_cache.update(replica_id, 0)
+    made.update_replicas([Replica(ReplicaID(str(number), MODEL)) for number in range(replicas)])
+    await asyncio.sleep(0.01)  # Each is asked for its queue length.
     return made
+
+
+def request(recordings: int = 1, number: int = 0) -> PendingRequest:
+    method = SHARED_CALL if recordings > 1 else "answer"
+    argument = [("an id", "a recording")] * recordings
+    return PendingRequest([argument], {}, RequestMetadata("of a user", f"call {number}", method))
 
 
 class Calls:
@@ -38,27 +58,40 @@ class Calls:
     def __init__(self, router: Any) -> None:
         self.router = router
         self.under_way: Counter[ReplicaID] = Counter()
-        self._told: dict[ReplicaID, list[int]] = {replica: [] for replica in router.curr_replicas}
+        self._sent = 0
+        self._calls: dict[ReplicaID, list[tuple[PendingRequest, int]]] = {
+            replica: [] for replica in router.curr_replicas
+        }
+        """And the length of the queue when each came."""
 
-    async def send(self) -> ReplicaID:
-        candidates = list(self.router.curr_replicas.values())
-        chosen = await self.router._select_from_candidate_replicas(candidates, 0)
-        self.router.on_send_request(chosen.replica_id)
-        self.under_way[chosen.replica_id] += 1
-        self._told[chosen.replica_id].append(self.under_way[chosen.replica_id])
-        return chosen.replica_id
+    async def send(self, recordings: int = 1) -> ReplicaID:
+        self._sent += 1
+        call = request(recordings, self._sent)
+        chosen = (await self.router._choose_replica_for_request(call)).replica_id
+        self.router.on_send_request(chosen)
+        self.under_way[chosen] += recordings
+        calls = self._calls[chosen]
+        calls.append((call, len(calls) + 1))
+        return chosen
 
-    def answer(self, replica: ReplicaID) -> None:
+    def answer(self, replica: ReplicaID, recordings: int = 1) -> None:
         if self.under_way[replica]:
-            self.under_way[replica] -= 1
-            self.router.on_request_completed(replica, "a request")
-            self.router.on_new_queue_len_info(replica, self._told[replica].pop(0))
+            self.under_way[replica] -= recordings
+            call, length = self._calls[replica].pop(0)
+            self.router.on_request_completed(replica, call.metadata.internal_request_id)
+            self.router.on_new_queue_len_info(replica, length)
+            self.router.on_request_routed(call, replica, None)
             self.router.decrement_queue_len_cache(replica)
+
+    def apart(self) -> int:
+        """Recordings that one replica has more than another."""
+        lengths = [self.under_way[replica] for replica in self.router.curr_replicas]
+        return max(lengths) - min(lengths)
 
 
 async def furthest_apart(kind: type[PowerOfTwoChoicesRequestRouter]) -> int:
     """Calls that one of two replicas had more than the other at the worst, of 32 callers."""
-    calls, chance = Calls(router(kind, replicas=2)), random.Random(0)
+    calls, chance = Calls(await router(kind, replicas=2)), random.Random(0)
     replicas = list(calls.router.curr_replicas)
     apart = 0
     for _ in range(32):
@@ -67,7 +100,7 @@ async def furthest_apart(kind: type[PowerOfTwoChoicesRequestRouter]) -> int:
         calls.answer(chance.choice(replicas))
         while calls.under_way.total() < 32:
             await calls.send()
-        apart = max(apart, abs(calls.under_way[replicas[0]] - calls.under_way[replicas[1]]))
+        apart = max(apart, calls.apart())
     return apart
 
 
@@ -80,11 +113,111 @@ async def test_lengths_that_are_an_answer_old_leave_one_replica_with_little() ->
     assert await furthest_apart(PowerOfTwoChoicesRequestRouter) > 8
 
 
+async def burst(kind: type[PowerOfTwoChoicesRequestRouter], replicas: int) -> int:
+    """How far apart replicas are after 24 calls of one moment, one of them having had one before."""
+    calls = Calls(await router(kind, replicas))
+    await calls.send()
+    await asyncio.gather(*(calls.send() for _ in range(24)))
+    return calls.apart()
+
+
+@pytest.mark.parametrize("replicas", [2, 3, 5, 8])
+async def test_calls_of_one_moment_are_spread(replicas: int) -> None:
+    assert await burst(LeastOutstanding, replicas) <= 1
+
+
+async def test_serves_own_router_sends_all_calls_of_one_moment_to_one_replica() -> None:
+    """Where it spreads them, `LeastOutstanding._chosen` is needed no more."""
+    assert await burst(PowerOfTwoChoicesRequestRouter, replicas=2) > 8
+
+
+async def test_a_call_that_several_recordings_share_weighs_as_many() -> None:
+    calls = Calls(await router(LeastOutstanding, replicas=2))
+    first = await calls.send(recordings=4)
+
+    assert first not in [await calls.send() for _ in range(3)]
+
+    for replica in (first, await calls.send()):
+        while calls.under_way[replica]:
+            calls.answer(replica, 4 if replica == first else 1)
+    assert not calls.router._company
+    assert not calls.router._company_of
+    assert not calls.router._outstanding
+
+
+async def test_a_refusal_that_is_told_late_takes_nothing_from_the_call_that_was_taken() -> None:
+    balanced = await router(LeastOutstanding, replicas=2)
+    call = request(recordings=4)
+
+    refused = (await balanced._choose_replica_for_request(call)).replica_id
+    balanced.on_send_request(refused)
+    balanced.on_new_queue_len_info(refused, MAX_ONGOING)
+    taken = (await balanced._choose_replica_for_request(call, is_retry=True)).replica_id
+    balanced.on_send_request(taken)
+    balanced.on_request_completed(refused, call.metadata.internal_request_id)
+
+    assert taken != refused
+    assert (balanced._work(taken), balanced._work(refused)) == (4, 0)
+    balanced.on_request_completed(taken, call.metadata.internal_request_id)
+    assert balanced._work(taken) == 0
+
+
+async def test_a_call_whose_caller_left_before_it_was_sent_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(balancing, "UNSENT_S", 0.02)
+    balanced = await router(LeastOutstanding, replicas=2)
+    task = asyncio.create_task(balanced._choose_replica_for_request(request()))
+    while not balanced._chosen:
+        await asyncio.sleep(0)
+    task.cancel()
+
+    await asyncio.sleep(0.05)
+
+    assert not balanced._chosen
+    await Calls(balanced).send()
+    assert not balanced._chosen
+
+
+async def test_a_full_replica_is_left_alone_and_asked_now_and_then() -> None:
+    balanced = await router(LeastOutstanding, replicas=3)
+    full = next(iter(balanced.curr_replicas))
+    replica = balanced.curr_replicas[full]
+    replica.asked, replica.queue_length = 0, MAX_ONGOING
+    refuse(balanced, full)
+    calls = Calls(balanced)
+
+    assert full not in [await calls.send() for _ in range(20)]
+    assert 0 < replica.asked < 20
+
+    replica.queue_length = 0
+    while full not in [await calls.send()]:
+        assert replica.asked < 100
+
+
+async def test_where_every_replica_is_full_a_call_waits_until_one_is_not() -> None:
+    balanced = await router(LeastOutstanding, replicas=2)
+    for replica_id, replica in balanced.curr_replicas.items():
+        replica.queue_length = MAX_ONGOING
+        refuse(balanced, replica_id)
+    task = asyncio.create_task(Calls(balanced).send())
+    await asyncio.sleep(0.05)
+    assert not task.done()
+
+    replica.queue_length = 0
+
+    assert await task == replica_id
+
+
+def test_the_method_that_recordings_share_is_there() -> None:
+    assert callable(getattr(WaveformReplica, SHARED_CALL))
+
+
 def take(balanced: Any, replica: ReplicaID, length: int) -> None:
     """What Serve's router tells ours of a call that a replica takes."""
     balanced.on_send_request(replica)
     balanced.on_new_queue_len_info(replica, length)
-    balanced.on_request_routed(None, replica, None)
+    balanced.on_request_routed(request(), replica, None)
 
 
 def refuse(balanced: Any, replica: ReplicaID) -> None:
@@ -95,7 +228,7 @@ def refuse(balanced: Any, replica: ReplicaID) -> None:
 
 
 async def test_a_replica_that_refuses_is_full_until_a_call_that_it_took_ends() -> None:
-    balanced = router(LeastOutstanding, replicas=1)
+    balanced = await router(LeastOutstanding, replicas=1)
     (replica,) = balanced.curr_replicas
 
     take(balanced, replica, 3)
@@ -112,7 +245,7 @@ async def test_a_replica_that_refuses_is_full_until_a_call_that_it_took_ends() -
 
 
 async def test_the_last_call_that_a_replica_has_room_for_frees_it_when_it_ends() -> None:
-    balanced = router(LeastOutstanding, replicas=1)
+    balanced = await router(LeastOutstanding, replicas=1)
     (replica,) = balanced.curr_replicas
 
     for length in (MAX_ONGOING - 1, MAX_ONGOING):
@@ -126,12 +259,11 @@ async def test_the_last_call_that_a_replica_has_room_for_frees_it_when_it_ends()
 
 @pytest.mark.parametrize("sent", [0, 2])
 async def test_a_replica_that_is_gone_leaves_nothing_behind(sent: int) -> None:
-    balanced = router(LeastOutstanding, replicas=1)
+    balanced = await router(LeastOutstanding, replicas=1)
     (replica,) = balanced.curr_replicas
     for _ in range(sent):
         balanced.on_send_request(replica)
-    balanced._replicas = {}
-    balanced.replica_queue_len_cache.invalidate_key(replica)
+    balanced.update_replicas([])
 
     for _ in range(max(1, sent)):
         balanced.on_request_completed(replica, "a request")
@@ -140,12 +272,7 @@ async def test_a_replica_that_is_gone_leaves_nothing_behind(sent: int) -> None:
     assert balanced.replica_queue_len_cache.get(replica) is None
 
 
-def test_a_router_tells_how_many_replicas_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PowerOfTwoChoicesRequestRouter, "update_replicas", lambda *_: None)
-    made = router(LeastOutstanding, replicas=0)
-    made._deployment_id = DeploymentID("Told", "voxgraph")
-    assert known(made._deployment_id) == 0
-
-    made.update_replicas(["one", "two", "three"])
-
-    assert known(made._deployment_id) == 3
+async def test_a_router_tells_how_many_replicas_there_are() -> None:
+    for count in (3, 1):
+        await router(LeastOutstanding, replicas=count)
+        assert known(MODEL) == count

@@ -173,22 +173,21 @@ async def test_the_end_of_one_of_two_calls_to_a_replica_leaves_it_busy() -> None
     assert await task == 0
 
 
-@given(st.lists(st.integers(1, DIRECT_BYTES), max_size=40), st.integers(1, 9))
-def test_groups_keep_the_order_and_the_limits(sizes: list[int], calls: int) -> None:
+@given(st.lists(st.integers(1, DIRECT_BYTES), max_size=40))
+def test_groups_keep_the_order_and_the_limits(sizes: list[int]) -> None:
     waiting: list[Any] = [
         SimpleNamespace(sent=SimpleNamespace(nbytes=size), number=number) for number, size in enumerate(sizes)
     ]
 
-    formed = list(groups(waiting, calls))
+    formed = list(groups(waiting))
 
     assert [asked.number for group in formed for asked in group] == list(range(len(sizes)))
     for group in formed:
         assert 1 <= len(group) <= MOST
         assert sum(asked.sent.nbytes for asked in group) <= DIRECT_BYTES
-    if len(formed) > calls:
-        for group, following in itertools.pairwise(formed):
-            full = len(group) == min(MOST, -(-len(sizes) // calls))
-            assert full or sum(one.sent.nbytes for one in (*group, following[0])) > DIRECT_BYTES
+    for group, following in itertools.pairwise(formed):
+        full = len(group) == MOST
+        assert full or sum(one.sent.nbytes for one in (*group, following[0])) > DIRECT_BYTES
 
 
 async def test_a_refused_recording_fails_alone() -> None:
