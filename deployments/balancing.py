@@ -28,7 +28,8 @@ class LeastOutstanding(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]  #
     """Serve's router, whose queue lengths are the calls that it has sent and that have not ended.
 
     A replica that refuses a call is full of others' work: its length is the one that it tells, until one of
-    our own calls that it took ends or Serve asks it again.
+    our own calls that it took ends or Serve asks it again. One that is not reached has no length until then:
+    the dead have the least work.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -38,6 +39,8 @@ class LeastOutstanding(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]  #
         """Calls that were refused and whose end is still to be told."""
         self._is_full = False
         """Whether the replica that was heard of last is."""
+        self._unreachable: set[ReplicaID] = set()
+        """Since their last call."""
         self._chosen: Counter[ReplicaID] = Counter()
         """Calls that are about to be sent: Serve chooses for all that wait before it sends the first."""
         self._company: Counter[ReplicaID] = Counter()
@@ -48,6 +51,7 @@ class LeastOutstanding(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]  #
     def update_replicas(self, replicas: list[RunningReplica]) -> None:
         """Replicas came or went."""
         super().update_replicas(replicas)
+        self._unreachable.intersection_update(self.curr_replicas)
         know(self._deployment_id, len(replicas))
 
     async def choose_replicas(
@@ -88,6 +92,7 @@ class LeastOutstanding(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]  #
 
     def on_send_request(self, replica_id: ReplicaID) -> None:
         """A call was sent."""
+        self._unreachable.discard(replica_id)
         self._outstanding[replica_id] += 1
         super().on_new_queue_len_info(replica_id, self._outstanding[replica_id])
 
@@ -99,8 +104,13 @@ class LeastOutstanding(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]  #
         if replica_id in self._refused:
             _less(self._refused, replica_id)
         # Not of a replica that has been forgotten: it would be remembered for ever.
-        elif replica_id in self.curr_replicas:
+        elif replica_id in self.curr_replicas and replica_id not in self._unreachable:
             super().on_new_queue_len_info(replica_id, left)
+
+    def on_replica_actor_unavailable(self, replica_id: ReplicaID) -> None:
+        """A call did not reach a replica; its end is told before or after this."""
+        super().on_replica_actor_unavailable(replica_id)
+        self._unreachable.add(replica_id)
 
     def on_new_queue_len_info(self, replica_id: ReplicaID, num_ongoing_requests: int) -> None:
         """A replica told its queue length as it took a call, or refused it."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from ray.exceptions import ActorUnavailableError
 from ray.serve._private.common import DeploymentHandleSource, DeploymentID, ReplicaID, RequestMetadata
 from ray.serve._private.request_router.pow_2_router import PowerOfTwoChoicesRequestRouter
 from ray.serve.request_router import PendingRequest
@@ -28,12 +29,15 @@ class Replica:
     queue_length: int = 0
     asked: int = 0
     """How often it was asked for its queue length."""
+    is_dead: bool = False
     max_ongoing_requests: int = MAX_ONGOING
     node_id = availability_zone = None
     multiplexed_model_ids = frozenset[str]()
 
     async def get_queue_len(self, *, deadline_s: float) -> int:
         self.asked += 1
+        if self.is_dead:
+            raise ActorUnavailableError("It does not answer.", None)
         return self.queue_length
 
 
@@ -207,6 +211,26 @@ async def test_where_every_replica_is_full_a_call_waits_until_one_is_not() -> No
     replica.queue_length = 0
 
     assert await task == replica_id
+
+
+async def test_a_replica_that_is_not_reached_gets_no_call_until_it_has_told_its_length() -> None:
+    balanced = await router(LeastOutstanding, replicas=3)
+    calls = Calls(balanced)
+    dead = await calls.send()
+    replica = balanced.curr_replicas[dead]
+    replica.asked, replica.is_dead = 0, True
+
+    balanced.on_replica_actor_unavailable(dead)
+    calls.answer(dead)
+
+    assert dead not in [await calls.send() for _ in range(20)]
+    assert replica.asked > 0
+    replica.is_dead = False
+    while dead not in [await calls.send()]:
+        assert replica.asked < 100
+    calls.answer(dead)
+    assert balanced.replica_queue_len_cache.get(dead) == 0
+    assert not balanced._unreachable
 
 
 def test_the_method_that_recordings_share_is_there() -> None:
