@@ -297,6 +297,7 @@ async def test_a_replica_that_is_gone_leaves_nothing_behind(sent: int) -> None:
 
 
 async def test_a_router_tells_how_many_replicas_there_are() -> None:
+    assert known(DeploymentID("Untold", "voxgraph")) == 0
     for count in (3, 1):
         await router(LeastOutstanding, replicas=count)
         assert known(MODEL) == count
