@@ -31,6 +31,13 @@ Block = npt.NDArray[np.float32]
 Told = Callable[[float], None]
 
 QUICK_BYTES = 1 << 19
+NULL_TERMINATED_PLANES = 7
+"""Most channels of a planar frame that `av.AudioFrame.to_ndarray` reads safely.
+
+PyAV counts the planes of a frame up to a null pointer, which FFmpeg's array of eight only has behind fewer
+planes: with eight channels PyAV 18.1.0, the newest, reads past the array and the process crashes. A version
+of PyAV that takes the number of planes from the channel layout makes this way round unnecessary.
+"""
 UNTOLD_FRAMES = 1 << 62
 """So many, says libsndfile, where the header says none, and cannot read them: a FLAC written to a pipe."""
 _BLOCK_S = 4.0
@@ -125,7 +132,7 @@ def _read_soundfile(container: Container, data: bytes, limits: AudioLimits, told
                 if len(samples) == 0:
                     raise CorruptAudio(f"The recording breaks off {left} samples before its end.")
                 left -= len(samples)
-                yield resample(_mono(samples, 1, limits), left == 0)
+                yield resample(_mono(samples, limits), left == 0)
     except soundfile.LibsndfileError as error:
         raise CorruptAudio(f"The {container.name} file is damaged or of a rare kind: {error}") from error
 
@@ -152,15 +159,21 @@ def _read_ffmpeg(container: Container, data: bytes, limits: AudioLimits, told: T
 
 
 def _frames(file: av.container.InputContainer) -> Iterator[av.AudioFrame]:
-    """The frames of the first audio stream as planar float32."""
+    """Yield the frames of the first audio stream as float32, planar or packed."""
     stream = file.streams.audio[0]
-    to_float = av.AudioResampler(format="fltp")
+    to_packed = av.AudioResampler(format="flt")
     for packet in file.demux(stream):
         for frame in packet.decode():
-            if frame.format.name == "fltp":
+            if frame.format.name == "fltp" and frame.layout.nb_channels <= NULL_TERMINATED_PLANES:
                 yield frame
             else:
-                yield from to_float.resample(frame)
+                yield from to_packed.resample(frame)
+
+
+def _samples(frame: av.AudioFrame) -> npt.NDArray[np.float32]:
+    """Return the samples of a frame of `_frames`, shape (samples, channels)."""
+    samples: npt.NDArray[np.float32] = frame.to_ndarray()
+    return samples.T if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels)
 
 
 def _resampled(frames: Iterator[av.AudioFrame], limits: AudioLimits, told: Told) -> Iterator[Block]:
@@ -175,7 +188,7 @@ def _resampled(frames: Iterator[av.AudioFrame], limits: AudioLimits, told: Told)
             resample = _resampler(rate)
         if frame.sample_rate != rate:
             raise CorruptAudio(f"The sample rate changes from {rate} to {frame.sample_rate} Hz on the way.")
-        waiting.append(_mono(frame.to_ndarray(), 0, limits))
+        waiting.append(_mono(_samples(frame), limits))
         seconds += frame.samples / rate
         waiting_s += frame.samples / rate
         _check_duration(seconds, limits)
@@ -196,15 +209,17 @@ def _resampler(rate: int) -> Callable[[Block, bool], Block]:
     return lambda block, last: stream.resample_chunk(block, last=last)
 
 
-def _mono(samples: npt.NDArray[np.float32], axis: int, limits: AudioLimits) -> Block:
-    """The mean over the channel axis.
+def _mono(samples: npt.NDArray[np.float32], limits: AudioLimits) -> Block:
+    """Average the channels of samples of shape (samples, channels).
 
     Raises:
         NonFiniteAudio: NaN or infinite samples.
         UnsupportedAudio: Beyond `AudioLimits.max_level`.
     """
-    only = samples.shape[axis] == 1  # The mean of one, without the arithmetic: a third of decoding a WAV.
-    block: Block = samples.squeeze(axis) if only else samples.mean(axis=axis, dtype=np.float32)
+    is_mono = (
+        samples.shape[1] == 1
+    )  # The mean of one channel, without the arithmetic: a third of decoding a WAV.
+    block: Block = samples[:, 0] if is_mono else samples.mean(axis=1, dtype=np.float32)
     check_level(block, limits)
     return block
 

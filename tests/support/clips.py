@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""FFmpeg's layout by number of channels; the layout of more has no name."""
 SUBTYPES = ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAW", "ULAW"]
 
 
@@ -30,11 +31,15 @@ def soundfile_bytes(
 
 def ffmpeg_bytes(samples: npt.NDArray[np.float32], rate: int, container: str, codec: str) -> bytes:
     """What ffmpeg writes."""
-    layout = LAYOUTS[samples.shape[1]]
+    channels = samples.shape[1]
+    layout = LAYOUTS.get(channels, f"{channels} channels")
+    if codec == "libopus" and channels == 4:
+        layout = "quad"
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as file:
         stream = file.add_stream(codec, rate=rate, layout=layout)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), format="fltp", layout=layout)
+        # Packed: PyAV cannot make planar frames of eight channels and more (`pipelines.audio`).
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout=layout)
         frame.sample_rate = rate
         context = stream.codec_context
         resampler = av.AudioResampler(
