@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import httpx2
+import numpy as np
 
 from benchmarks.recordings import clip, wav
 from pipelines.results import Waveform
@@ -57,16 +58,25 @@ class Outcome:
         return self.answered / self.wall_s if self.wall_s else 0.0
 
 
-def closed_loop(url: str, asks: Sequence[Ask], concurrency: int, background: Ask | None = None) -> Outcome:
+def closed_loop(
+    url: str, asks: Sequence[Ask], concurrency: int, background: Ask | None = None, repeated: float = 0.0
+) -> Outcome:
     """Send one request per ask, `concurrency` of them in flight at a time.
 
     Args:
-        url: Of the server.
-        asks: In the order in which they are sent.
+        url: Address of the server.
+        asks: The requests, in the order in which they are sent.
         concurrency: Requests in flight.
-        background: Sent first and in flight all the while; given up at the end.
+        background: A request that is sent first, stays in flight all the while and is given up at the end.
+        repeated: Share of the requests that send a recording of an earlier one again, 0 to 1.
     """
-    bodies = [(ask, ask.body()) for ask in asks]
+    random = np.random.default_rng(len(asks))
+    bodies: list[tuple[Ask, bytes]] = []
+    for ask in asks:
+        if bodies and random.random() < repeated:
+            bodies.append(bodies[random.integers(len(bodies))])
+        else:
+            bodies.append((ask, ask.body()))
     return asyncio.run(_run(url, bodies, concurrency, background))
 
 

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -37,10 +38,23 @@ class Server:
         command: Arguments of Python; ``--port`` is added.
         ready: What it prints once it answers.
         log: File that takes its output.
+        python: Interpreter that runs it.
+        folder: Working directory, from which it imports.
+        variables: Environment variables beside those of this process.
     """
 
-    def __init__(self, command: Sequence[str], ready: str, log: Path) -> None:
-        self._command, self._ready, self._log = command, ready, log
+    def __init__(
+        self,
+        command: Sequence[str],
+        ready: str,
+        log: Path,
+        *,
+        python: Path = Path(sys.executable),
+        folder: Path = ROOT,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._command, self._ready, self._log = [str(python), "-W", "ignore", *command], ready, log
+        self._folder, self._variables = folder, variables
         self._process: subprocess.Popen[bytes] | None = None
         (self._port,) = free_ports(1)
         self.ready_s = 0.0
@@ -57,12 +71,16 @@ class Server:
         Raises:
             RuntimeError: It ended, or was not ready in time; its last words are in the message.
         """
-        command = [sys.executable, "-W", "ignore", *self._command, "--port", str(self._port)]
-        environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYANNOTE_METRICS_ENABLED": "false"}
+        command = [*self._command, "--port", str(self._port)]
+        environment = os.environ | {
+            "PYTHONUNBUFFERED": "1",
+            "PYANNOTE_METRICS_ENABLED": "false",
+            **self._variables,
+        }
         started = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+                command, cwd=self._folder, env=environment, stdout=log, stderr=log, start_new_session=True
             )
         while self._ready not in (printed := self._log.read_text(errors="replace")):
             if self._process.poll() is not None or time.monotonic() - started > START_LIMIT_S:
