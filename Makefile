@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-cluster lint format bench bench-gpu demo-checkpoints demo-eval lock clean
+.PHONY: help serve check test test-cluster lint format bench bench-gpu demo-checkpoints demo-eval lock clean
 
 help:  ## What can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -26,8 +26,11 @@ help:  ## What can be made.
 serve: .venv/.installed  ## Install, start Ray and the graph, print its address. CONFIG=serve_config.yaml is production.
 	@$(BIN)/python -m deployments $(CONFIG)
 
-test: lint  ## Install, lint, and run every test.
-	$(BIN)/python -m pytest
+check: lint  ## Lint, and run every test that needs no cluster.
+	$(BIN)/python -m pytest -m "not cluster" -n 2 --dist worksteal
+
+test: check  ## Install, lint, and run every test.
+	$(BIN)/python -m pytest -m cluster
 	$(MAKE) test-cluster
 
 # What is measured there is time: a machine that stood still is asked once more.

@@ -27,7 +27,8 @@ from benchmarks.servers import (
     write_graph_config,
 )
 from benchmarks.workloads import DIARIZATION, Workload, all_workloads, quick
-from config.settings import ModelKey, Size
+from config.settings import Size
+from voxgraph.options import ModelKey
 
 DEMO_START = "demo-start"
 """The name of the measurement that starts ``config/demo.yaml`` and nothing else."""

@@ -14,9 +14,10 @@ from types import TracebackType
 from typing import Any
 
 from benchmarks.load import Ask, Outcome
-from config.settings import CheckpointSource, ChunkOptions, ModelKey, Size, SpeakerCount
+from config.settings import CheckpointSource, Size
 from pipelines.chunking import chunk_spans
-from pipelines.results import Waveform
+from voxgraph.options import ChunkOptions, ModelKey, SpeakerCount
+from voxgraph.results import Waveform
 
 BATCHES = (1, 2, 4, 8)
 """Tried before the measurement; the fastest per clip is the perfect one."""

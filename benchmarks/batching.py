@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.report import table
 from benchmarks.results import WRITE_HELP, publish
 from config.settings import BatchTunables
-from deployments.batching import Batcher, BatcherStats
+from deployments.replica.batcher import Batcher, BatcherStats
 
 BATCH_S = 0.150
 ITEM_S = 0.010

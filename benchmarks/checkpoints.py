@@ -7,7 +7,8 @@ import argparse
 import shutil
 from pathlib import Path
 
-from config.settings import ModelKey, Size
+from config.settings import Size
+from voxgraph.options import ModelKey
 
 
 def written(key: ModelKey, size: Size, to: Path) -> Path:
@@ -16,7 +17,7 @@ def written(key: ModelKey, size: Size, to: Path) -> Path:
     if folder.is_dir():
         return folder
     # The client that counts requests imports this, and needs no torch.
-    from pipelines.checkpoint_writer import write_checkpoint
+    from training.layouts.writer import write_checkpoint
 
     unfinished = folder.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--model", type=ModelKey, choices=list(ModelKey), nargs="+", default=list(ModelKey))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    from pipelines.checkpoint_writer import write_checkpoint
+    from training.layouts.writer import write_checkpoint
 
     total = 0
     for model in options.model:

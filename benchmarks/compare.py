@@ -31,7 +31,8 @@ WRITE_CONFIG = """
 import sys
 from pathlib import Path
 from benchmarks.servers import write_graph_config
-from config.settings import ModelKey, Size
+from voxgraph.options import ModelKey
+from config.settings import Size
 config, folder, replicas, *models = sys.argv[1:]
 keys, sizes = [ModelKey(model) for model in models], dict.fromkeys(ModelKey, Size.FULL)
 write_graph_config(Path(config), Path(folder), keys, sizes, int(replicas))
@@ -124,8 +125,8 @@ def main() -> None:
         ]
     told = (
         f"{cpu_name()}, {os.cpu_count()} cores; `/extract-embedding` of {EMBED.seconds:g} s clips, "
-        f"{REPLICAS} replicas of each model, {options.rounds} rounds; *of the first*: median and range of the ratios "
-        f"within a round. Memory (PSS): {', '.join(weights)}."
+        f"{REPLICAS} replicas of each model, {options.rounds} rounds; *of the first*: median and range of "
+        f"the ratios within a round. Memory (PSS): {', '.join(weights)}."
     )
     lines = [row for callers in options.callers for row in rows(options.sides, callers, options.repeated)]
     publish(options.title, f"{told}\n\n{table(TITLES, lines)}", write=options.write)

@@ -19,9 +19,10 @@ import psutil
 
 from benchmarks.report import cpu_name, table
 from benchmarks.results import WRITE_HELP, publish
-from config.settings import CheckpointSource, ModelKey, SpeakerCount
+from config.settings import CheckpointSource
 from pipelines.checkpoints import locate
-from pipelines.results import SAMPLE_RATE_HZ
+from voxgraph.options import ModelKey, SpeakerCount
+from voxgraph.results import SAMPLE_RATE_HZ
 
 SPEAKERS, SPREAD = 6, 0.5
 TITLES = (

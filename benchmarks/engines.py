@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from benchmarks.checkpoints import written
 from benchmarks.report import cpu_name
 from config.checkpoints import DiarizationArchitecture, EcapaArchitecture
-from config.settings import CheckpointSource, ModelKey, Size
+from config.settings import CheckpointSource, Size
 from pipelines.accent_xlsr import BACKBONE_PREFIX as XLSR_PREFIX
 from pipelines.checkpoints import LocatedCheckpoint, load_state, load_tensors, locate
 from pipelines.deepfake import SequenceClassifier, named_as_ours
@@ -32,15 +32,16 @@ from pipelines.diarization.networks import (
 )
 from pipelines.ecapa import HOP_SAMPLES, build_encoder
 from pipelines.ecapa_network import EcapaNetwork
+from pipelines.engines import Precision
 from pipelines.engines.openvino import OpenVinoNetwork, cpu_capabilities
-from pipelines.engines.select import Precision
-from pipelines.results import SAMPLE_RATE_HZ
 from pipelines.wav2vec2 import (
     FramesOnly,
     build_backbone,
     from_published,
     wav2vec2_architecture,
 )
+from voxgraph.options import ModelKey
+from voxgraph.results import SAMPLE_RATE_HZ
 
 WINDOW_FRAMES = 998
 """Frames of a diarization window of 10 s."""

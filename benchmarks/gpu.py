@@ -20,7 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.bare import load
 from benchmarks.checkpoints import written
 from benchmarks.recordings import clip
-from config.settings import ModelKey, Size, SpeakerCount
+from config.settings import Size
+from voxgraph.options import ModelKey, SpeakerCount
 
 FOLDER = Path(__file__).parents[1] / "build" / "benchmarks" / "full"
 DEVICE = "cuda:0"

@@ -10,7 +10,7 @@ import httpx2
 import numpy as np
 
 from benchmarks.recordings import clip, wav
-from pipelines.results import Waveform
+from voxgraph.results import Waveform
 
 BOUNDARY = "voxgraph-benchmark"
 HEADERS = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}

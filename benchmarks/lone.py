@@ -16,7 +16,8 @@ from benchmarks.load import HEADERS, Ask
 from benchmarks.report import machine, table
 from benchmarks.results import WRITE_HELP, publish
 from benchmarks.servers import BUILD, graph_server, running, write_graph_config
-from config.settings import ModelKey, Size
+from config.settings import Size
+from voxgraph.options import ModelKey
 
 WARM_UPS = 10
 

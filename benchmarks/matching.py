@@ -1,7 +1,7 @@
 """Time the search of a gallery that comes as JSON: ``python -m benchmarks.matching``.
 
 Ours is all that ``/find-match`` does once the body is in memory. The naive way is ``json.loads`` and
-``pipelines.similarity.cosine`` for each pair. Times are of the processor: both use one thread, so on a free
+``voxgraph.similarity.cosine`` for each pair. Times are of the processor: both use one thread, so on a free
 core they are also those of the clock. Each measurement has a process of its own.
 """
 
@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deployments.api import voices
-from pipelines.matching import cosines, nearest
-from pipelines.results import Embedding
-from pipelines.similarity import EMBEDDING_DIM, cosine
+from deployments.api.compat import voices
+from deployments.api.compat.matching import cosines, nearest
+from voxgraph.results import Embedding
+from voxgraph.similarity import EMBEDDING_DIM, cosine
 
 TOP = 5
 

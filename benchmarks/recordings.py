@@ -10,8 +10,8 @@ import numpy as np
 import soundfile
 
 from config.settings import AudioLimits
-from pipelines.audio import decode
-from pipelines.results import SAMPLE_RATE_HZ, Waveform
+from pipelines.audio.decoding import decode
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 _numbers = itertools.count()
 

@@ -16,9 +16,10 @@ import psutil
 import yaml
 
 from benchmarks.processes import kind_of
-from config.settings import ModelKey, Size
-from deployments.environment import free_ports
-from deployments.graph import NAMES, SHARED
+from config.settings import Size
+from deployments.graph import NAMES
+from deployments.launch.environment import free_ports
+from voxgraph.options import ModelKey
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "benchmarks"
@@ -181,11 +182,11 @@ def write_graph_config(
             "num_replicas": replicas if name in measured else 1,
             "ray_actor_options": {"num_cpus": 0.05},
         }
-        for name in [*names, "Ingress", *SHARED]
+        for name in [*names, "Ingress", "GraphState"]
     ]
     # The old service took 5 running and 20 waiting, and there are deadlines: measured is how fast all run.
     tunables: dict[str, dict[str, float]] = {
-        "Admission": {"max_running": 64, "max_queued": 256},
+        "GraphState": {"max_running": 64, "max_queued": 256},
         "Ingress": {
             "deadline_s": PATIENCE_S,
             "accent_deadline_s": PATIENCE_S,

@@ -13,12 +13,13 @@ from typing import Any
 from ray import serve
 
 from benchmarks.servers import ROOT
-from config.settings import GraphSettings, ModelKey
+from config.settings import GraphSettings
 from deployments import graph
-from deployments.graph import NAMES, SHARED
-from deployments.replica import WaveformReplica
-from pipelines.errors import CheckpointError
-from pipelines.results import LanguageResult, ModelInfo, Waveform
+from deployments.graph import NAMES
+from deployments.replica.model_replica import WaveformReplica
+from voxgraph.errors import CheckpointError
+from voxgraph.options import ModelKey
+from voxgraph.results import LanguageResult, ModelInfo, Waveform
 
 BATCH_S = "VOXGRAPH_SIMULATED_BATCH_S"
 """Environment variable: seconds that a batch takes, whatever is in it."""
@@ -78,7 +79,7 @@ def config(
         options: More of the model's deployment.
     """
     small = {"ray_actor_options": {"num_cpus": 0.01}}
-    names = [*dict.fromkeys(NAMES.values()), *SHARED]
+    names = [*dict.fromkeys(NAMES.values()), "GraphState"]
     deployments: list[dict[str, Any]] = [{"name": name} | small for name in names if name != MODEL]
     model = {
         "name": MODEL,

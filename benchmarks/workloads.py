@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from benchmarks.bare import Job
 from benchmarks.load import Ask
-from config.settings import ModelKey
+from voxgraph.options import ModelKey
 
 VOICES = (ModelKey.LANGUAGE, ModelKey.SPEAKER_VOXCELEB, ModelKey.SPEAKER_CNCELEB)
 DIARIZATION = ModelKey.DIARIZATION_COMMUNITY_1

@@ -9,24 +9,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from voxgraph.options import DEADLINE_S, DIARIZATION_DEADLINE_S, ModelKey
+
 
 class _Frozen(BaseModel):
     """A settings model: unknown keys are an error, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelKey(StrEnum):
-    """One key per model of the graph; also the key of its row in `config.checkpoints`."""
-
-    LANGUAGE = "language"
-    SPEAKER_VOXCELEB = "speaker_voxceleb"
-    SPEAKER_CNCELEB = "speaker_cnceleb"
-    ACCENT_XLSR = "accent_xlsr"
-    ACCENT_ECAPA = "accent_ecapa"
-    DEEPFAKE = "deepfake"
-    DIARIZATION_31 = "diarization_31"
-    DIARIZATION_COMMUNITY_1 = "diarization_community_1"
 
 
 class Size(StrEnum):
@@ -97,23 +86,6 @@ class AudioLimits(_Frozen):
     max_sample_rate_hz: Annotated[int, Field(ge=1)] = 768_000
 
 
-class ChunkOptions(_Frozen):
-    """How a long clip is cut for the deepfake model."""
-
-    chunk_s: Annotated[float, Field(ge=1.0, le=30.0)] = 5.0
-    """Seconds of one chunk."""
-    overlap: Annotated[float, Field(ge=0.0, le=0.9)] = 0.5
-    """Share of a chunk that the next one covers again: the hop is ``chunk_s * (1 - overlap)``."""
-
-
-class SpeakerCount(_Frozen):
-    """What the caller knows about the number of speakers. None: nothing."""
-
-    num_speakers: Annotated[int, Field(ge=1, le=100)] | None = None
-    min_speakers: Annotated[int, Field(ge=1, le=100)] | None = None
-    max_speakers: Annotated[int, Field(ge=1, le=100)] | None = None
-
-
 class BatchTunables(_Frozen):
     """``user_config`` of every model deployment."""
 
@@ -135,9 +107,9 @@ class IngressTunables(_Frozen):
     max_requests: Annotated[int, Field(ge=1)] = 128
     """Recordings that one ingress replica works on at a time; beyond them the answer is 503, at once and
     before the body is read."""
-    deadline_s: Annotated[float, Field(gt=0)] = 60.0
+    deadline_s: Annotated[float, Field(gt=0)] = DEADLINE_S
     """Seconds a request may take before it is answered 408; diarization has its own."""
-    diarization_deadline_s: Annotated[float, Field(gt=0)] = 1800.0
+    diarization_deadline_s: Annotated[float, Field(gt=0)] = DIARIZATION_DEADLINE_S
     """Seconds a request that asks for diarization may take."""
     accent_deadline_s: Annotated[float, Field(gt=0)] = 30.0
     """Seconds a request of ``/identify`` may take, its wait for a place included."""
@@ -146,33 +118,24 @@ class IngressTunables(_Frozen):
     diarization_window: Annotated[int, Field(ge=1)] = 2
     """Parts of one conversation in flight at a time; each is 25 s of audio. As many as replicas, and one
     more, keeps all of them busy."""
+    cache_entries: Annotated[int, Field(ge=0)] = 100
+    """Results that one ingress replica keeps; the least recently used are dropped first. With 0 it keeps
+    none, but computes identical requests in flight once all the same."""
 
 
-class CacheTunables(_Frozen):
-    """``user_config`` of the cache."""
-
-    max_entries: Annotated[int, Field(ge=0)] = 100
-    """Answers that are kept, the least recently used goes first; 0 keeps none, and identical requests in
-    flight are still computed once."""
-
-
-class AdmissionTunables(_Frozen):
-    """``user_config`` of admission: how many requests of ``/identify`` the whole graph takes at a time."""
+class GraphStateTunables(_Frozen):
+    """``user_config`` of the state that all ingress replicas share."""
 
     max_running: Annotated[int, Field(ge=1)] = 5
+    """Requests of ``/identify`` that the whole graph works on at a time."""
     max_queued: Annotated[int, Field(ge=0)] = 20
-    """Requests that wait for a place; beyond them the answer is 503."""
-
-
-class StatisticsTunables(_Frozen):
-    """``user_config`` of statistics, which has the janitor."""
-
+    """Requests of ``/identify`` that wait for a place; beyond them the answer is 503."""
     uploads_folder: str | None = None
-    """Folder whose old files are deleted; an absolute path on the node where Statistics runs. None: no
-    folder; audio is never written to one here, so only what other programs leave behind needs it."""
+    """Folder whose old files are deleted; an absolute path on the node where GraphState runs. None: no
+    folder. The graph itself never writes audio to one; only files of other programs need it."""
     max_file_age_hours: Annotated[float, Field(ge=0)] = 24.0
     cleanup_interval_s: Annotated[float, Field(ge=1)] = 3600.0
-    """Seconds between two rounds of the janitor."""
+    """Seconds between two cleanups."""
 
 
 class GraphSettings(_Frozen):

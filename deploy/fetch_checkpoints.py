@@ -9,9 +9,9 @@ from pathlib import Path
 
 from config.settings import GraphSettings
 from deployments.graph import served
-from deployments.launcher import LaunchFailed, read_config
+from deployments.launch.launcher import LaunchFailed, read_config
 from pipelines.checkpoints import locate
-from pipelines.errors import CheckpointError
+from voxgraph.errors import CheckpointError
 
 
 def main(config: str = "serve_config.yaml") -> int:

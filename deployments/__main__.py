@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from deployments.launcher import LaunchFailed, launch
+from deployments.launch.launcher import LaunchFailed, launch
 
 
 def main() -> int:

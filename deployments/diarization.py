@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from config.settings import EngineOptions, SpeakerCount
-from deployments.clips import Samples, unpacked
-from deployments.replica import ModelReplica, Pipeline, noise
-from pipelines.results import DiarizationResult, ModelInfo, Waveform, WindowFindings
+from config.settings import EngineOptions
+from deployments.replica.model_replica import ModelReplica, Pipeline, noise
+from deployments.transport.clips import Samples, from_pcm16
+from pipelines.window_outputs import WindowOutputs
+from voxgraph.options import SpeakerCount
+from voxgraph.results import DiarizationResult, ModelInfo, Waveform
 
 if TYPE_CHECKING:
     from pipelines.checkpoints import LocatedCheckpoint
@@ -42,7 +44,7 @@ class Part:
         """Length of the part."""
         return len(self.waveform)
 
-    def ask(self, diarizer: "Diarizer") -> WindowFindings:
+    def ask(self, diarizer: "Diarizer") -> WindowOutputs:
         """What the networks say of each window."""
         return diarizer.windows(self.waveform)
 
@@ -51,7 +53,7 @@ class Part:
 class Conclusion:
     """What was said of all parts of a recording, by start, waiting to be clustered."""
 
-    findings: Sequence[WindowFindings]
+    findings: Sequence[WindowOutputs]
     samples: int
     """Length of the whole recording."""
     speakers: SpeakerCount
@@ -65,7 +67,7 @@ class Conclusion:
 
 
 Item = Conversation | Part | Conclusion
-Result = DiarizationResult | WindowFindings
+Result = DiarizationResult | WindowOutputs
 
 
 class OneByOne:
@@ -84,22 +86,22 @@ class OneByOne:
 class Diarization(ModelReplica[Item, Result]):
     """Adds to `pipelines.diarization`: a replica's device, a queue, health."""
 
-    batches_pay = False
+    supports_batching = False
 
     async def diarize(self, samples: Samples, speakers: SpeakerCount) -> DiarizationResult:
         """Who speaks when; the recording is a top-level argument, so it may be an object reference."""
-        result = await self.answer(Conversation(unpacked(samples), speakers))
+        result = await self.answer(Conversation(from_pcm16(samples), speakers))
         assert isinstance(result, DiarizationResult)
         return result
 
-    async def windows(self, samples: Samples) -> WindowFindings:
+    async def windows(self, samples: Samples) -> WindowOutputs:
         """What the networks say of a part, as `pipelines.chunking.conversation_parts` cuts it."""
-        result = await self.answer(Part(unpacked(samples)))
-        assert isinstance(result, WindowFindings)
+        result = await self.answer(Part(from_pcm16(samples)))
+        assert isinstance(result, WindowOutputs)
         return result
 
     async def turns(
-        self, findings: Sequence[WindowFindings], samples: int, speakers: SpeakerCount
+        self, findings: Sequence[WindowOutputs], samples: int, speakers: SpeakerCount
     ) -> DiarizationResult:
         """Who speaks when, from what `windows` said of every part of a recording of so many samples."""
         result = await self.answer(Conclusion(findings, samples, speakers))
@@ -110,10 +112,10 @@ class Diarization(ModelReplica[Item, Result]):
         self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
     ) -> Pipeline[Item, Result]:
         """Load segmentation, embedding and clustering; on cores that others need too, after them."""
-        from pipelines.device import make_way
         from pipelines.diarization import Diarizer
+        from pipelines.vendored.process import lower_cpu_priority
 
-        make_way(device)
+        lower_cpu_priority(device)
         return OneByOne(Diarizer(checkpoint, device, engine))
 
     def samples_of(self, item: Item) -> int:

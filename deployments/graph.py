@@ -11,25 +11,12 @@ from ray import serve
 from ray.serve.config import RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
-from config.settings import (
-    AdmissionTunables,
-    BatchTunables,
-    CacheTunables,
-    GraphSettings,
-    IngressTunables,
-    ModelKey,
-    StatisticsTunables,
-)
-from deployments.accent import AccentEcapa, AccentXlsr
-from deployments.admission import Admission
-from deployments.cache import Cache
-from deployments.deepfake import Deepfake
+from config.settings import BatchTunables, GraphSettings, GraphStateTunables, IngressTunables
 from deployments.diarization import Diarization
 from deployments.ingress import Ingress
-from deployments.language import Language
-from deployments.shared import SharedHandles
-from deployments.speaker import Speaker
-from deployments.statistics import Statistics
+from deployments.models import PIPELINES, WaveformModel
+from deployments.state.graph_state import GraphState
+from voxgraph.options import ModelKey
 
 OPTIONS: dict[str, Any] = {
     "num_replicas": 1,
@@ -48,7 +35,7 @@ MODEL_OPTIONS: dict[str, Any] = OPTIONS | {
     "user_config": BatchTunables().model_dump(),
     "graceful_shutdown_timeout_s": 60,
     "request_router_config": RequestRouterConfig(
-        request_router_class="deployments.balancing:LeastOutstanding"
+        request_router_class="deployments.transport.router:LeastOutstandingRouter"
     ),
 }
 """Options of every model deployment."""
@@ -73,32 +60,21 @@ INGRESS_OPTIONS: dict[str, Any] = OPTIONS | {
     "graceful_shutdown_timeout_s": 1920,
 }
 
-SHARED_OPTIONS: dict[str, Any] = OPTIONS | {
-    # One replica each, so that there is one count; who waits is a coroutine and costs next to nothing.
+STATE_OPTIONS: dict[str, Any] = OPTIONS | {
+    # One replica, so that there is one count; a request that waits is a coroutine and costs next to nothing.
     "num_replicas": 1,
     "ray_actor_options": {"num_cpus": 0.1, "num_gpus": 0},
     "max_ongoing_requests": 10_000,
+    "user_config": GraphStateTunables().model_dump(),
     "graceful_shutdown_timeout_s": 5,
 }
-"""Options of what all ingress replicas share."""
+"""Options of the state that all ingress replicas share."""
 
-SHARED: dict[str, tuple[type[Any], dict[str, Any]]] = {
-    "Cache": (Cache, CacheTunables().model_dump()),
-    "Admission": (Admission, AdmissionTunables().model_dump()),
-    "Statistics": (Statistics, StatisticsTunables().model_dump()),
-}
-"""Class and `user_config` by name."""
-
-CLASSES: dict[ModelKey, type[Any]] = {
-    ModelKey.LANGUAGE: Language,
-    ModelKey.SPEAKER_VOXCELEB: Speaker,
-    ModelKey.SPEAKER_CNCELEB: Speaker,
-    ModelKey.ACCENT_XLSR: AccentXlsr,
-    ModelKey.ACCENT_ECAPA: AccentEcapa,
-    ModelKey.DEEPFAKE: Deepfake,
+CLASSES: dict[ModelKey, type[Any]] = dict.fromkeys(PIPELINES, WaveformModel) | {
     ModelKey.DIARIZATION_31: Diarization,
     ModelKey.DIARIZATION_COMMUNITY_1: Diarization,
 }
+"""Deployment class of every model."""
 
 NAMES: dict[ModelKey, str] = {
     ModelKey.LANGUAGE: "Language",
@@ -115,7 +91,7 @@ NAMES: dict[ModelKey, str] = {
 DEFAULTS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(NAMES.values(), MODEL_OPTIONS),
     "Diarization": DIARIZATION_OPTIONS,
-    **dict.fromkeys(SHARED, SHARED_OPTIONS),
+    "GraphState": STATE_OPTIONS,
     "Ingress": INGRESS_OPTIONS,
 }
 """Options by deployment name, where a configuration file says nothing else."""
@@ -128,9 +104,9 @@ def build(settings: GraphSettings) -> serve.Application:
         settings: The ``args`` of the application in the configuration file.
     """
     models: dict[ModelKey, DeploymentHandle] = {key: _model(key, settings) for key in served(settings)}
+    state = serve.deployment(GraphState).options(name="GraphState", **DEFAULTS["GraphState"]).bind()
     ingress = serve.deployment(Ingress).options(name="Ingress", **DEFAULTS["Ingress"])
-    cache, admission, statistics = (_shared(name) for name in SHARED)
-    return ingress.bind(settings, models, SharedHandles(cache, admission, statistics))
+    return ingress.bind(settings, models, state)
 
 
 def served(settings: GraphSettings) -> list[ModelKey]:
@@ -142,8 +118,3 @@ def served(settings: GraphSettings) -> list[ModelKey]:
 def _model(key: ModelKey, settings: GraphSettings) -> DeploymentHandle:
     name = NAMES[key]
     return serve.deployment(CLASSES[key]).options(name=name, **DEFAULTS[name]).bind(key, settings)
-
-
-def _shared(name: str) -> DeploymentHandle:
-    cls, user_config = SHARED[name]
-    return serve.deployment(cls).options(name=name, user_config=user_config, **DEFAULTS[name]).bind()

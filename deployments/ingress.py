@@ -1,6 +1,7 @@
 """The ingress: the one deployment that HTTP and Python callers talk to; it composes the models.
 
-HTTP comes in through `deployments.api.app`; each question goes on to `deployments.replica` by handle.
+HTTP comes in through `deployments.api.app`; each question goes on to the models (`deployments.replica`) by
+handle.
 """
 
 import asyncio
@@ -13,32 +14,36 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from config.settings import ChunkOptions, GraphSettings, IngressTunables, ModelKey, SpeakerCount
-from deployments.api.analyzer import TASKS, AccentModel, Analysis, GraphHealth, SpeakerResult, Task
+from config.settings import GraphSettings, IngressTunables
 from deployments.api.app import create_app
-from deployments.calls import Deadline, call, call_all, patiently, side_by_side
-from deployments.clips import Clip, ModelHandle, checked, packed
-from deployments.gathering import Gatherer
-from deployments.infos import BUSY, Infos
-from deployments.memory import give_back_for_ever
-from deployments.metrics import IngressMetrics
-from deployments.shared import Shared, SharedHandles, key_of
-from deployments.watched import Watched
+from deployments.replica.health import HeldHealthCheck
+from deployments.replica.malloc_trim import start_malloc_trim_thread
+from deployments.state.client import GraphStateClient
+from deployments.state.result_cache import key_of
+from deployments.transport.calls import call_all, call_when_capacity, gather_or_cancel
+from deployments.transport.clips import Clip, ModelHandle, to_pcm16, validate_waveform
+from deployments.transport.metrics import IngressMetrics
+from deployments.transport.model_info import BUSY_ERRORS, ModelInfoCache
 from pipelines.chunking import chunk_spans, conversation_parts
-from pipelines.errors import InvalidOptions, VoxError
-from pipelines.results import (
+from pipelines.routing import ENCODERS, encoder_for
+from voxgraph.calls import Deadline, call
+from voxgraph.errors import InvalidOptions, VoxError
+from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
+from voxgraph.results import (
     SAMPLE_RATE_HZ,
     AccentResult,
+    Analysis,
     DeepfakeChunk,
+    DeepfakeVerdict,
     DiarizationProgress,
     DiarizationResult,
+    GraphHealth,
     LanguageResult,
     ModelInfo,
     ReplicaStatus,
+    SpeakerResult,
     Waveform,
 )
-from pipelines.routing import ENCODERS, encoder_for
-from pipelines.speaker_bounds import bounds_of
 
 T = TypeVar("T")
 Models = dict[ModelKey, DeploymentHandle]
@@ -47,18 +52,11 @@ ACCENT_MODELS: dict[AccentModel, ModelKey] = {
     "xlsr": ModelKey.ACCENT_XLSR,
     "ecapa": ModelKey.ACCENT_ECAPA,
 }
-GATHERED = {
-    ModelKey.LANGUAGE,
-    ModelKey.SPEAKER_VOXCELEB,
-    ModelKey.SPEAKER_CNCELEB,
-    ModelKey.ACCENT_ECAPA,
-}
-"""Models that answer a short recording so soon that what a call costs is worth sharing."""
 HEALTH_DEADLINE_S = 5.0
 
 
 @serve.ingress()
-class Ingress(Watched):
+class Ingress(HeldHealthCheck):
     """The `Analyzer` of the graph: every question as a method, by handle or over HTTP.
 
     Waveforms are float32, shape (samples,), mono, 16 kHz. Every method raises `InvalidAudio` for an
@@ -66,18 +64,15 @@ class Ingress(Watched):
     model's queue is full, and `ModelUnavailable` when a model is not there.
     """
 
-    def __init__(self, settings: GraphSettings, models: Models, shared: SharedHandles) -> None:
+    def __init__(self, settings: GraphSettings, models: Models, state: DeploymentHandle) -> None:
         self._settings = settings
         self._tunables = IngressTunables()
         self._models = {key: ModelHandle(handle) for key, handle in models.items()}
-        self._gatherers = {
-            model: Gatherer(self._models[model].direct) for model in GATHERED & self._models.keys()
-        }
-        self._infos = Infos(self._models)
-        self.shared = Shared(shared, self._tunables.accent_deadline_s)
+        self._infos = ModelInfoCache(self._models)
+        self.state = GraphStateClient(state, self._tunables.accent_deadline_s, self._tunables.cache_entries)
         self.diarization_model = settings.diarization
         self._metrics = IngressMetrics()
-        give_back_for_ever()
+        start_malloc_trim_thread()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The HTTP application; Serve calls this once the constructor is done."""
@@ -86,7 +81,7 @@ class Ingress(Watched):
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new tunables from `user_config`; requests under way keep theirs."""
         self._tunables = IngressTunables.model_validate(user_config)
-        self.shared.place_deadline_s = self._tunables.accent_deadline_s
+        self.state.reconfigure(self._tunables.accent_deadline_s, self._tunables.cache_entries)
 
     @property
     def max_requests(self) -> int:
@@ -117,9 +112,9 @@ class Ingress(Watched):
         """Two voices by one encoder, that of the language which is told more surely."""
         deadline = self._deadline()
         clips = [self._received("speaker", waveform) for waveform in (first, second)]
-        languages = await side_by_side(*(self._language(clip, deadline) for clip in clips))
+        languages = await gather_or_cancel(*(self._language(clip, deadline) for clip in clips))
         encoder = encoder_for(max(languages, key=lambda result: result.confidence).language)
-        one, other = await side_by_side(
+        one, other = await gather_or_cancel(
             *(
                 self._voice(clip, language, deadline, encoder)
                 for clip, language in zip(clips, languages, strict=True)
@@ -164,12 +159,12 @@ class Ingress(Watched):
 
     async def detect_deepfake(
         self, waveform: Waveform, options: ChunkOptions = ChunkOptions()
-    ) -> tuple[DeepfakeChunk, ...]:
-        """The scores of overlapping chunks, in order, fanned out to all replicas of the detector."""
+    ) -> DeepfakeVerdict:
+        """Which overlapping chunks are AI-generated; they are fanned out to all replicas of the detector."""
         deadline = self._deadline()
         return await self._answer(
             "deepfake", waveform, self._models_of("deepfake"),
-            lambda clip: self._chunks(clip, options, deadline), deadline, options,
+            lambda clip: self._verdict(clip, options, deadline), deadline, options,
         )  # fmt: skip
 
     async def analyze(
@@ -202,7 +197,7 @@ class Ingress(Watched):
             try:
                 status: ReplicaStatus = await call(lambda: self._models[key].direct.status.remote(), deadline)
             except VoxError as error:
-                if isinstance(error, BUSY) and (said := self._infos.last(key)) is not None:
+                if isinstance(error, BUSY_ERRORS) and (said := self._infos.last(key)) is not None:
                     health.models[key] = said
                 else:
                     health.failed[key] = error.detail
@@ -210,7 +205,7 @@ class Ingress(Watched):
                 health.models[key] = status.model
                 health.memory_mb += status.memory_mb
 
-        await side_by_side(*(ask(key) for key in self._models))
+        await gather_or_cancel(*(ask(key) for key in self._models))
         return health
 
     async def info(self, model: ModelKey) -> ModelInfo:
@@ -221,7 +216,7 @@ class Ingress(Watched):
             DeadlineExceeded: It has not said it yet, and is too busy.
             Overloaded: So it is.
         """
-        return await self._infos.of(model)
+        return await self._infos.get(model)
 
     async def _analysis(
         self,
@@ -234,10 +229,10 @@ class Ingress(Watched):
         questions: dict[Task, Callable[[], Coroutine[Any, Any, Any]]] = {
             "accent": lambda: self._accent(clip, "xlsr", deadline),
             "diarization": lambda: self._turns(clip, speakers, deadline),
-            "deepfake": lambda: self._chunks(clip, options, deadline),
+            "deepfake": lambda: self._verdict(clip, options, deadline),
         }
         asked: list[Task] = [task for task in questions if task in tasks]
-        voice, *answers = await side_by_side(
+        voice, *answers = await gather_or_cancel(
             self._language_and_voice(clip, tasks, deadline), *(questions[task]() for task in asked)
         )
         return Analysis(**voice, **dict(zip(asked, answers, strict=True)))
@@ -280,40 +275,35 @@ class Ingress(Watched):
         done: Callable[[int], None] = lambda _: None,
     ) -> DiarizationResult:
         """Turns of a recording: a short one in one call, a long one in parts over all replicas."""
-        bounds_of(speakers)  # what is refused in the end is refused before the work
         parts = conversation_parts(len(clip.waveform))
         model = self._models[self.diarization_model]
         if len(parts) == 1:
             whole: DiarizationResult = await call(
-                lambda: model.given(clip).diarize.remote(clip.sent, speakers), deadline
+                lambda: model.handle_for(clip).diarize.remote(clip.sent, speakers), deadline
             )
             return whole
         handle = model.by_reference
         starts = [
-            lambda s=start, e=end: handle.windows.remote(packed(clip.waveform[s:e])) for start, end in parts
+            lambda s=start, e=end: handle.windows.remote(to_pcm16(clip.waveform[s:e])) for start, end in parts
         ]
         findings = await call_all(starts, deadline, self._tunables.diarization_window, done)
-        result: DiarizationResult = await patiently(
+        result: DiarizationResult = await call_when_capacity(
             lambda: handle.turns.remote(findings, len(clip.waveform), speakers), deadline
         )
         return result
 
-    async def _chunks(
-        self, clip: Clip, options: ChunkOptions, deadline: Deadline
-    ) -> tuple[DeepfakeChunk, ...]:
+    async def _verdict(self, clip: Clip, options: ChunkOptions, deadline: Deadline) -> DeepfakeVerdict:
         cuts = chunk_spans(len(clip.waveform), options)
         model = self._models[ModelKey.DEEPFAKE]
         starts = [lambda s=start, e=end: model.answer(Clip(clip.waveform[s:e])) for start, end in cuts]
         scores = await call_all(starts, deadline, self._tunables.chunk_window)
-        return tuple(
+        chunks = [
             DeepfakeChunk(index, start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, score)
             for index, ((start, end), score) in enumerate(zip(cuts, scores, strict=True))
-        )
+        ]
+        return DeepfakeVerdict.from_chunks(chunks, options)
 
     async def _ask(self, model: ModelKey, clip: Clip, deadline: Deadline) -> Any:
-        gatherer = self._gatherers.get(model)
-        if gatherer is not None and clip.is_short:
-            return await gatherer.ask(clip, deadline)
         return await call(lambda: self._models[model].answer(clip), deadline)
 
     async def _answer(
@@ -327,9 +317,9 @@ class Ingress(Watched):
     ) -> T:
         """The answer of the cache, or of the models; identical questions in flight are one."""
         clip = self._received(question, waveform)
-        revisions = await side_by_side(*(self._infos.revision(model) for model in models))
-        key = await key_of(clip.identity, question, models, revisions, options)
-        return await self.shared.cached(key, question, lambda: compute(clip), deadline)
+        revisions = await gather_or_cancel(*(self._infos.revision(model) for model in models))
+        key = await key_of(clip.digest_source, question, models, revisions, options)
+        return await self.state.cached(key, question, lambda: compute(clip), deadline)
 
     def _models_of(self, task: Task) -> tuple[ModelKey, ...]:
         """The models that an answer may come from."""
@@ -343,7 +333,7 @@ class Ingress(Watched):
 
     def _received(self, question: str, waveform: Waveform) -> Clip:
         """The recording, checked and counted."""
-        clip = Clip(checked(waveform, self._settings))
+        clip = Clip(validate_waveform(waveform, self._settings))
         self._metrics.received(question, len(clip.waveform) / SAMPLE_RATE_HZ)
         return clip
 

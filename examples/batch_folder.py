@@ -16,16 +16,17 @@ import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 import ray
 
-from config.settings import DEMO, AudioLimits, CheckpointSource, ModelKey
-from deployments.replica import assigned_device
+from config.settings import DEMO, AudioLimits, CheckpointSource
+from deployments.replica.model_replica import assigned_device
 from pipelines.audio import decode
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from pipelines.device import cuda_is_available
-from pipelines.errors import VoxError
 from pipelines.language import LanguageIdentifier
-from pipelines.results import SAMPLE_RATE_HZ, Waveform
 from pipelines.routing import ENCODERS, encoder_for
 from pipelines.speaker import SpeakerEncoder
+from voxgraph.errors import VoxError
+from voxgraph.options import ModelKey
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 BATCH = 16
 """Clips that a worker holds at a time."""

@@ -10,8 +10,9 @@ from pathlib import Path
 import ray
 from ray import serve
 
-from config.settings import AudioLimits, SpeakerCount
+from config.settings import AudioLimits
 from pipelines.audio import decode
+from voxgraph.options import SpeakerCount
 
 
 def main(paths: list[str]) -> None:
@@ -29,10 +30,8 @@ def main(paths: list[str]) -> None:
         accent = voxgraph.identify_accent.remote(waveform, "ecapa").result(timeout_s=60)
         print(f"  accent: {accent.accent} ({accent.confidence:.0%})")
 
-        chunks = voxgraph.detect_deepfake.remote(waveform).result(timeout_s=60)
-        print(
-            f"  deepfake: {sum(chunk.score.ai_generated > 0.5 for chunk in chunks)} of {len(chunks)} chunks"
-        )
+        verdict = voxgraph.detect_deepfake.remote(waveform).result(timeout_s=60)
+        print(f"  deepfake: {verdict.ai_generated_chunks} of {len(verdict.chunks)} chunks")
 
         turns = voxgraph.diarize.remote(waveform, SpeakerCount(max_speakers=2)).result(timeout_s=600)
         print(f"  diarization: {len(turns.turns)} turns of {len(turns.speakers)} speakers")

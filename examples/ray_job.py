@@ -19,10 +19,10 @@ from typing import Any
 import ray
 
 from config.settings import AudioLimits
-from deployments.api.analyzer import TASKS, Task
-from deployments.facade import AsyncVoxgraph
 from pipelines.audio import decode
-from pipelines.errors import Overloaded, VoxError
+from voxgraph.errors import Overloaded, VoxError
+from voxgraph.handles import AsyncVoxgraph
+from voxgraph.options import TASKS, Task
 
 PAUSE_S = 1.0
 

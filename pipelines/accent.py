@@ -6,7 +6,7 @@ from config.settings import EngineOptions
 from pipelines.accent_result import accent_result
 from pipelines.checkpoints import LocatedCheckpoint, load_labels
 from pipelines.ecapa import MIN_SAMPLES, Ecapa
-from pipelines.results import AccentResult, Waveform
+from voxgraph.results import AccentResult, Waveform
 
 MARGIN_LOSS_SCALE = 30.0
 """Scale of the additive angular margin loss that the checkpoint was trained with

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipelines.results import AccentResult
+from voxgraph.results import AccentResult
 
 US_LABEL = "us"
 

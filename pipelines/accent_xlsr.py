@@ -9,9 +9,8 @@ from torch.nn import functional
 from config.settings import EngineOptions
 from pipelines.accent_result import accent_result
 from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_labels, load_state, load_tensors
-from pipelines.device import full_float32
 from pipelines.engines.select import Network, choose
-from pipelines.results import AccentResult, Waveform
+from pipelines.vendored.process import full_float32
 from pipelines.wav2vec2 import (
     MIN_SAMPLES,
     FramesOnly,
@@ -22,7 +21,8 @@ from pipelines.wav2vec2 import (
     start,
     wav2vec2_architecture,
 )
-from pipelines.windows import averaged
+from pipelines.windowing import averaged
+from voxgraph.results import AccentResult, Waveform
 
 LAYER_NORM_EPSILON = 1e-5
 """SpeechBrain normalises the waveform with torch's layer_norm (integrations/huggingface/wav2vec2.py)."""

@@ -23,10 +23,11 @@ from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
 from config.checkpoints import CHECKPOINTS, Architecture, Checkpoint, CheckpointFile, CheckpointPart
-from config.settings import DEMO, HUB, CheckpointSource, ModelKey, Size
+from config.settings import DEMO, HUB, CheckpointSource, Size
 from pipelines.engines.select import TORCH_FLOAT32, EngineChoice
-from pipelines.errors import CheckpointError
-from pipelines.results import ModelInfo
+from voxgraph.errors import CheckpointError
+from voxgraph.options import ModelKey
+from voxgraph.results import ModelInfo
 
 LOCAL = "local"
 DEMO_FOLDER = Path(__file__).parents[1] / "checkpoints" / "demo"

@@ -1,7 +1,7 @@
 """Spans of a long clip: chunks that are scored, and parts whose sliding windows are those of the whole."""
 
-from config.settings import ChunkOptions
-from pipelines.results import SAMPLE_RATE_HZ
+from voxgraph.options import ChunkOptions
+from voxgraph.results import SAMPLE_RATE_HZ
 
 CONVERSATION_WINDOW, CONVERSATION_HOP = 160_000, 16_000
 """Samples of pyannote's sliding window and from one to the next."""

@@ -12,10 +12,8 @@ from torch import Tensor, nn
 from config.checkpoints import Wav2Vec2Architecture
 from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_state, load_tensors
-from pipelines.device import full_float32
 from pipelines.engines.select import Network, choose
-from pipelines.errors import CheckpointError
-from pipelines.results import SAMPLE_RATE_HZ, DeepfakeScore, Waveform
+from pipelines.vendored.process import full_float32
 from pipelines.wav2vec2 import (
     MIN_SAMPLES,
     build_backbone,
@@ -25,6 +23,8 @@ from pipelines.wav2vec2 import (
     start,
     wav2vec2_architecture,
 )
+from voxgraph.errors import CheckpointError
+from voxgraph.results import SAMPLE_RATE_HZ, DeepfakeScore, Waveform
 
 NORM_EPSILON = 1e-7
 """As transformers' Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm."""

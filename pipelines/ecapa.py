@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from config.checkpoints import EcapaArchitecture
 from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_state, load_tensors
-from pipelines.device import full_float32
 from pipelines.ecapa_network import MIN_FRAMES, EcapaNetwork
 from pipelines.engines.run import on_engine
 from pipelines.engines.select import Network, choose
-from pipelines.errors import AudioTooShort, CheckpointError
-from pipelines.results import Waveform
-from pipelines.speechbrain import ECAPA_TDNN, Classifier, Fbank, XvectorClassifier
-from pipelines.windows import averaged
+from pipelines.vendored.process import full_float32
+from pipelines.vendored.speechbrain import ECAPA_TDNN, Classifier, Fbank, XvectorClassifier
+from pipelines.windowing import averaged
+from voxgraph.errors import AudioTooShort, CheckpointError
+from voxgraph.results import Waveform
 
 HOP_SAMPLES = 160
 MIN_SAMPLES = (MIN_FRAMES - 1) * HOP_SAMPLES

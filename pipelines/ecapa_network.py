@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipelines.speechbrain import (
+from pipelines.vendored.speechbrain import (
     ECAPA_TDNN,
     AttentiveStatisticsPooling,
     BatchNorm1d,

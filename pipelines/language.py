@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint, load_labels
 from pipelines.ecapa import MIN_SAMPLES, Ecapa
-from pipelines.results import LanguageResult, Waveform
+from voxgraph.results import LanguageResult, Waveform
 
 RETIRED_CODES = {"iw": "he", "jw": "jv"}
 """Codes of VoxLingua107 that ISO 639 has replaced (https://github.com/speechbrain/speechbrain/issues/2396)."""

@@ -3,8 +3,8 @@
 import numpy as np
 
 from config.settings import AudioLimits
-from pipelines.errors import NonFiniteAudio, UnsupportedAudio
-from pipelines.results import Waveform
+from voxgraph.errors import NonFiniteAudio, UnsupportedAudio
+from voxgraph.results import Waveform
 
 
 def check_level(waveform: Waveform, limits: AudioLimits) -> None:

@@ -1,8 +1,8 @@
 """The routing rule: the language spoken decides which speaker encoder embeds the voice."""
 
 from config.checkpoints import CHECKPOINTS
-from config.settings import ModelKey
-from pipelines.errors import SpaceMismatch
+from voxgraph.errors import SpaceMismatch
+from voxgraph.options import ModelKey
 
 ASIAN_LANGUAGES = frozenset({"zh", "cmn", "yue", "ja", "ko", "th", "vi"})
 """Languages whose voices go to the CN-Celeb encoder."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.ecapa import MIN_SAMPLES, Ecapa
-from pipelines.results import Embedding, Waveform
+from voxgraph.results import Embedding, Waveform
 
 
 class SpeakerEncoder:

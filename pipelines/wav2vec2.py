@@ -15,8 +15,8 @@ from config.checkpoints import Wav2Vec2Architecture
 from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.engines.run import on_engine
 from pipelines.engines.select import EngineChoice
-from pipelines.errors import AudioTooShort, CheckpointError
-from pipelines.results import Waveform
+from voxgraph.errors import AudioTooShort, CheckpointError
+from voxgraph.results import Waveform
 
 MIN_SAMPLES = 400
 """The receptive field of the convolutions."""

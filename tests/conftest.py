@@ -7,13 +7,21 @@ from pathlib import Path
 import httpx2
 import pytest
 import yaml
-from launched import ROOT, Launched, running, sample_path
+from launched import INGRESSES, ROOT, Launched, running, sample_path
 
 # The clusters that `make serve` starts ask for a token; a driver that connects must offer it.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 
-INGRESSES = 3
 DEADLINE_S = 240.0
+STARTS_A_GRAPH = {"graph", "test_facade.py"}
+"""Folders and files whose tests start a graph of their own."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need the cluster, so that the others can run without it."""
+    for item in items:
+        if "service" in getattr(item, "fixturenames", ()) or STARTS_A_GRAPH & set(item.path.parts):
+            item.add_marker(pytest.mark.cluster)
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +41,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, uploads: Path) -> Iterator
         # What is tested is the answer to an hour of audio, not whether a busy machine has it in a minute.
         "user_config": {"deadline_s": DEADLINE_S},
     }
-    deployments["Statistics"]["user_config"] = {"uploads_folder": str(uploads), "max_file_age_hours": 1.0}
+    deployments["GraphState"]["user_config"] = {"uploads_folder": str(uploads), "max_file_age_hours": 1.0}
     path = tmp_path_factory.mktemp("config") / "three_ingresses.yaml"
     path.write_text(yaml.safe_dump(config))
     with running(path) as launched:

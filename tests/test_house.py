@@ -1,49 +1,197 @@
-"""What the project says of itself is true."""
+"""What the pages of the project say about it is true."""
 
+import ast
+import importlib
 import re
 import tomllib
+from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
 import pytest
 from launched import ROOT
 
+from config.checkpoints import CHECKPOINTS
 from config.settings import GraphSettings
-from deployments.api.analyzer import Analyzer
 from deployments.api.app import create_app
+from deployments.api.errors import STATUS
+from deployments.api.service import GraphAnalyzer
 
+DOCS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/README.md", *DOCS]
+NAMES_THE_PAST = {"CHANGELOG.md", "docs/migration.md"}
+"""Pages that name files and modules which are gone."""
+PRESENT_PAGES = [page for page in PAGES if page not in NAMES_THE_PAST]
 README = (ROOT / "README.md").read_text()
+MAX_README_LINES = 140
+OURS = ("voxgraph", "config", "pipelines", "deployments", "training", "benchmarks")
+FILE_NAME = re.compile(r"[\w./-]+\.(?:py|md|ya?ml|toml|json|sh)")
+MODULE_NAME = re.compile(rf"(?<![\w/.])(?:{'|'.join(OURS)})(?:\.\w+)+(?::\w+)?")
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
-def test_every_link_of_a_page_leads_to_a_file(page: str) -> None:
-    targets = re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text())
-
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+def read(page: str) -> str:
+    return (ROOT / page).read_text()
 
 
-def test_every_make_target_of_the_readme_exists() -> None:
-    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
-
-    assert targets >= set(re.findall(r"(?:`|^)make ([a-z-]+)", README, re.MULTILINE))
-
-
-def test_every_path_that_the_readme_names_is_one_of_the_application() -> None:
-    application = create_app(cast("Analyzer", None), GraphSettings())
-    named = set(re.findall(r"`(?:GET|POST) (/[\w/-]+)", README))
-
-    assert len(named) > 8
-    assert named <= set(application.openapi()["paths"])
+def prose(page: str) -> str:
+    """The page without its blocks of code."""
+    return re.sub(r"^ *```.*?^ *```$", "", read(page), flags=re.DOTALL | re.MULTILINE)
 
 
-def test_every_package_has_a_row_in_the_readme() -> None:
+def code_blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```$", read(page), re.DOTALL | re.MULTILINE)
+
+
+def code_spans(page: str) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", prose(page))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: str) -> Iterator[str]:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (ROOT / page).parent / file if file else ROOT / page
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            yield target
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file_and_a_heading(page: str) -> None:
+    assert list(broken_links(page)) == []
+
+
+def test_every_page_of_the_documentation_is_linked_from_the_readme() -> None:
+    assert [page for page in PAGES if page != "README.md" and f"({page})" not in README] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= MAX_README_LINES
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_make_target_exists(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*##", read("Makefile"), re.MULTILINE))
+
+    assert targets >= set(re.findall(r"(?:`|^ *|&& |=\S+ )make ([a-z-]+)", read(page), re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PRESENT_PAGES)
+def test_every_file_that_is_named_with_its_folder_exists(page: str) -> None:
+    """A bare name may be short for a file whose folder the sentence gives; a name with a folder may not."""
+    named = {name for span in code_spans(page) for name in FILE_NAME.findall(span) if "/" in name}
+    relative = {name for name in named if not name.startswith("/")}
+
+    assert [
+        name
+        for name in sorted(relative)
+        if not ((ROOT / name).exists() or ((ROOT / page).parent / name).exists())
+        and name.split("/")[0] in {path.name for path in ROOT.iterdir()}
+    ] == []
+
+
+@pytest.mark.parametrize("page", PRESENT_PAGES)
+def test_every_folder_that_is_named_exists(page: str) -> None:
+    named = {span for span in code_spans(page) if re.fullmatch(r"[a-z_]+/(?:[a-z_]+/)*", span)}
+    known = [ROOT, ROOT / "pipelines", ROOT / "deployments", (ROOT / page).parent]
+
+    assert [name for name in sorted(named) if not any((folder / name).is_dir() for folder in known)] == []
+
+
+@pytest.mark.parametrize("page", PRESENT_PAGES)
+def test_every_module_that_is_named_exists(page: str) -> None:
+    named = {name for span in code_spans(page) for name in MODULE_NAME.findall(span)}
+    modules = {name for name in named if not FILE_NAME.fullmatch(name)}
+
+    assert [name for name in sorted(modules) if not _is_there(name)] == []
+
+
+def _is_there(name: str) -> bool:
+    """Whether a dotted name is a module or a package of ours, or what follows one stands in its source."""
+    parts = re.split(r"[.:]", name)
+    for length in range(len(parts), 0, -1):
+        base = ROOT.joinpath(*parts[:length])
+        source = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+        if source.is_file():
+            return all(re.search(rf"\b{part}\b", source.read_text()) for part in parts[length:])
+    return False
+
+
+def python_blocks() -> list[tuple[str, str]]:
+    return [(page, block) for page in PAGES for block in code_blocks(page, "python")]
+
+
+@pytest.mark.parametrize(("page", "block"), python_blocks())
+def test_python_compiles_and_imports_what_there_is(page: str, block: str) -> None:
+    tree = compile(block, page, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in OURS:
+            module = importlib.import_module(node.module)
+            assert [name.name for name in node.names if not hasattr(module, name.name)] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_path_that_is_named_is_one_of_the_application(page: str) -> None:
+    named = set(re.findall(r"`(?:GET|POST) (/[\w/-]*)", read(page)))
+
+    assert named <= set(_paths())
+
+
+def test_the_page_of_the_interface_names_every_path_and_every_error() -> None:
+    page = read("docs/api.md")
+
+    assert set(re.findall(r"`(?:GET|POST) (/[\w/-]*)", page)) == set(_paths())
+    assert [error.code for error in STATUS if f"`{error.code}`" not in page] == []
+
+
+def _paths() -> list[str]:
+    return list(create_app(cast("GraphAnalyzer", None), GraphSettings()).openapi()["paths"])
+
+
+def test_the_page_of_the_models_is_the_table_of_checkpoints() -> None:
+    page = read("docs/models.md")
+
+    for row in CHECKPOINTS.values():
+        for repository in (row, *row.parts.values()):
+            assert repository.hub_id in page
+            assert repository.revision in page
+
+
+def test_every_setting_with_a_limit_is_on_the_page_of_operations() -> None:
+    from config.settings import AudioLimits, BatchTunables, GraphStateTunables, IngressTunables
+
+    page = read("docs/operations.md")
+    settings = (AudioLimits, BatchTunables, GraphStateTunables, IngressTunables)
+
+    assert [name for model in settings for name in model.model_fields if name not in page] == []
+
+
+def test_every_metric_is_on_the_page_of_operations() -> None:
+    from metric_names import exported
+
+    names = {re.sub(r"^ray_|_(total|bucket|sum|count)$", "", name) for name in exported(ROOT / "deployments")}
+    table = re.findall(r"`(voxgraph_\w+)`", read("docs/operations.md"))
+
+    assert {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in names} == set(table)
+
+
+def test_every_folder_with_python_has_a_row_in_the_readme() -> None:
     folders = {path.parent.name for path in ROOT.glob("[a-z]*/*.py")}
 
     assert [folder for folder in sorted(folders) if f"[{folder}/]" not in README] == []
 
 
 def test_the_changelog_begins_with_the_version() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    first = re.search(r"^## \[?([\d.]+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
+    first = re.search(r"^## \[?([\d.]+)", read("CHANGELOG.md"), re.MULTILINE)
 
     assert first is not None
     assert first.group(1) == version

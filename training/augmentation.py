@@ -6,7 +6,7 @@ import numpy as np
 import soundfile
 from scipy.signal import butter, fftconvolve, sosfilt
 
-from pipelines.results import SAMPLE_RATE_HZ, Waveform
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 CODECS = (("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("WAV", "ULAW"))
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from config.checkpoints import CHECKPOINTS
-from config.settings import ModelKey
 from training.corpus import ACCENTS
 from training.recipes import NETWORKS, RECIPES, Recipe
 from training.texts import ASIAN, SPOKEN
 from training.voices import HELD_OUT, TRAINED
+from voxgraph.options import ModelKey
 
 CARD, FIGURES = "README.md", "figures.json"
 

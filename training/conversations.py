@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.results import SAMPLE_RATE_HZ, Turn, Waveform
 from training.augmentation import augmented
 from training.corpus import Clip
+from voxgraph.results import SAMPLE_RATE_HZ, Turn, Waveform
 
 CONVERSATION_S = 60.0
 """Of training and of evaluation."""

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.results import Waveform
 from training.texts import ASIAN, SPOKEN, sentence
 from training.voices import (
     HELD_OUT,
@@ -22,6 +21,7 @@ from training.voices import (
     flite_voices,
     speak,
 )
+from voxgraph.results import Waveform
 
 WORKERS = 2
 WORDS = 12

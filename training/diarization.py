@@ -13,18 +13,20 @@ from pyannote.audio.utils.powerset import Powerset
 from scipy.linalg import eigh
 from torch import Tensor
 
-from config.settings import CheckpointSource, ModelKey, Size
-from pipelines.checkpoint_writer import write_checkpoint
+from config.settings import CheckpointSource, Size
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from pipelines.diarization import Diarizer, build_embedding, build_segmentation
 from pipelines.diarization.clustering import ACTIVE_SHARE
-from pipelines.diarization.writer import save_network, save_plda
-from pipelines.results import SAMPLE_RATE_HZ, WindowFindings
+from pipelines.window_outputs import WindowOutputs
 from training.conversations import CONVERSATION_S, Conversation, activity, by_speaker, converse
 from training.corpus import Clip
 from training.embedding import demo_architecture
 from training.fit import Progress, fit
+from training.layouts.diarization import save_network, save_plda
+from training.layouts.writer import write_checkpoint
 from training.tuning import GRID_31, GRID_COMMUNITY_1, tuned
+from voxgraph.options import ModelKey
+from voxgraph.results import SAMPLE_RATE_HZ
 
 CONVERSATIONS, BATCH = 400, 16
 TUNED_ON, PLDA_ON = 48, 48
@@ -103,7 +105,7 @@ def assemble(clips: Sequence[Clip], segmentation: Path, embedding: Path, to: Pat
         (to / model / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
 
-def labelled(heard: Sequence[tuple[WindowFindings, Conversation]]) -> tuple[np.ndarray, np.ndarray]:
+def labelled(heard: Sequence[tuple[WindowOutputs, Conversation]]) -> tuple[np.ndarray, np.ndarray]:
     """The voices in windows, (voices, dimension), and the number of the speaker of each, (voices,)."""
     vectors, speakers = [], []
     for findings, conversation in heard:

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from config.checkpoints import CHECKPOINTS, EcapaArchitecture
-from config.settings import ModelKey, Size
-from pipelines.checkpoint_writer import write_checkpoint
+from config.settings import Size
 from pipelines.ecapa import build_encoder, build_head
-from pipelines.labels import COMMON_ACCENT_ECAPA, VOXLINGUA107
 from training.augmentation import augmented
 from training.corpus import Clip
 from training.fit import Progress, fit
+from training.layouts.labels import COMMON_ACCENT_ECAPA, VOXLINGUA107
+from training.layouts.writer import write_checkpoint
+from voxgraph.options import ModelKey
 
 VERSIONS = 1
 """Augmented ones of each clip, beside the clean one."""

@@ -12,14 +12,15 @@ from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
 from torch import Tensor, nn
 
 from config.checkpoints import CHECKPOINTS, DiarizationArchitecture
-from config.settings import ModelKey, Size
+from config.settings import Size
 from pipelines.diarization import build_embedding
-from pipelines.pyannote import WeSpeakerResNet34
+from pipelines.vendored.pyannote import WeSpeakerResNet34
 from training.augmentation import augmented
 from training.conversations import CONVERSATION_S, Conversation, activity, by_speaker, converse
 from training.corpus import Clip
 from training.ecapa import MARGIN, SCALE, crop
 from training.fit import Progress, fit
+from voxgraph.options import ModelKey
 
 CLIPS, SHORTEST, LONGEST = 32, 60, 160
 """Clips in a batch, and frames of 10 ms of each."""

@@ -16,16 +16,15 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from config.settings import AudioLimits, CheckpointSource, ModelKey, Size, SpeakerCount
+from config.settings import AudioLimits, CheckpointSource, Size
 from pipelines.accent import EcapaAccentClassifier
 from pipelines.accent_xlsr import XlsrAccentClassifier
-from pipelines.audio import decode
+from pipelines.audio.decoding import decode
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from pipelines.chunking import spans
 from pipelines.deepfake import DeepfakeDetector
 from pipelines.diarization import Diarizer
 from pipelines.language import LanguageIdentifier
-from pipelines.results import SAMPLE_RATE_HZ, Waveform
 from pipelines.routing import encoder_for
 from pipelines.speaker import SpeakerEncoder
 from training.augmentation import augmented
@@ -36,6 +35,8 @@ from training.recipes import CORPORA
 from training.schedule import corpus
 from training.tuning import annotation
 from training.wav2vec2 import griffin_lim, world
+from voxgraph.options import ModelKey, SpeakerCount
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 SEED = 99
 BATCH = 16

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from config.settings import ModelKey
 from training import diarization, ecapa, embedding, wav2vec2
 from training.corpus import Clip, Utterance, accented, is_asian, multilingual
 from training.fit import Progress
+from voxgraph.options import ModelKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from pipelines.results import SAMPLE_RATE_HZ, Waveform
 from training.conversations import by_speaker, converse
 from training.corpus import Clip
 from training.texts import SPOKEN
 from training.voices import Voice, speak
 from training.wav2vec2 import griffin_lim
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 TO = Path("tests/data")
 RATE = 160

@@ -8,11 +8,12 @@ import numpy as np
 from pyannote.core import Annotation, Segment
 from pyannote.metrics.diarization import DiarizationErrorRate
 
-from config.settings import SpeakerCount
 from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.diarization import Diarizer
-from pipelines.results import DiarizationResult, Turn, WindowFindings
+from pipelines.window_outputs import WindowOutputs
 from training.conversations import Conversation
+from voxgraph.options import SpeakerCount
+from voxgraph.results import DiarizationResult, Turn
 
 Parameters = dict[str, Any]
 
@@ -30,7 +31,7 @@ MISCOUNT = 0.25
 
 def tuned(
     checkpoint: LocatedCheckpoint,
-    heard: Sequence[tuple[WindowFindings, Conversation]],
+    heard: Sequence[tuple[WindowOutputs, Conversation]],
     grid: Sequence[Parameters],
 ) -> Parameters:
     """The parameters with the least error on conversations and what the networks say of them."""

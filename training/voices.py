@@ -11,7 +11,7 @@ import soundfile
 import soxr
 from librosa.effects import trim
 
-from pipelines.results import SAMPLE_RATE_HZ, Waveform
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 TRAINED = [
     "Alex", "Alicia", "Andrea", "Andy", "Annie", "Denis", "Diogo", "Gene", "Henrique", "Hugo", "Jacky",

@@ -13,16 +13,17 @@ from torchaudio.models import Wav2Vec2Model
 from torchaudio.transforms import GriffinLim, InverseMelScale, MelSpectrogram
 
 from config.checkpoints import CHECKPOINTS, Wav2Vec2Architecture
-from config.settings import ModelKey, Size
+from config.settings import Size
 from pipelines import accent_xlsr, deepfake
-from pipelines.checkpoint_writer import write_checkpoint
-from pipelines.labels import COMMON_ACCENT_XLSR
-from pipelines.results import SAMPLE_RATE_HZ, Waveform
 from pipelines.wav2vec2 import build_backbone, to_published
 from training.augmentation import augmented
 from training.corpus import Clip
 from training.fit import Progress, fit
+from training.layouts.labels import COMMON_ACCENT_XLSR
+from training.layouts.writer import write_checkpoint
 from training.voices import levelled
+from voxgraph.options import ModelKey
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 VERSIONS = 1
 BATCH = 24

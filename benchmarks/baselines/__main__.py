@@ -10,7 +10,8 @@ os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "false")
 import uvicorn
 
 from benchmarks.baselines.app import create_app
-from config.settings import ModelKey, Size
+from config.settings import Size
+from voxgraph.options import ModelKey
 
 
 def main() -> None:

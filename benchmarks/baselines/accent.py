@@ -12,7 +12,8 @@ from torch.nn import functional
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from config.checkpoints import CHECKPOINTS, Wav2Vec2Architecture
-from config.settings import ModelKey, Size
+from config.settings import Size
+from voxgraph.options import ModelKey
 
 
 class Accent:

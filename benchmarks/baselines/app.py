@@ -8,7 +8,8 @@ from typing import Any
 
 from fastapi import FastAPI, UploadFile
 
-from config.settings import ModelKey, Size
+from config.settings import Size
+from voxgraph.options import ModelKey
 
 Answer = Callable[[str], dict[str, Any]]
 """From the path of a recording to JSON."""

@@ -7,7 +7,7 @@ import librosa
 import torch
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
-from config.settings import ModelKey
+from voxgraph.options import ModelKey
 
 SAMPLE_RATE_HZ = 16_000
 CHUNK_S = 5.0

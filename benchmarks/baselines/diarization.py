@@ -7,7 +7,7 @@ import soundfile
 import torch
 from pyannote.audio import Pipeline
 
-from config.settings import ModelKey
+from voxgraph.options import ModelKey
 
 
 class Diarization:

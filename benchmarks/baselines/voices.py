@@ -5,8 +5,8 @@ from typing import Any
 
 from speechbrain.inference import EncoderClassifier
 
-from config.settings import ModelKey
 from pipelines.routing import ASIAN_LANGUAGES
+from voxgraph.options import ModelKey
 
 
 class Voices:

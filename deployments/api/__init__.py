@@ -1,1 +1,1 @@
-"""All of HTTP: an application built from an `Analyzer`. Imports no Ray."""
+"""All of HTTP: an application built from an `GraphAnalyzer`. Imports no Ray."""

@@ -1,4 +1,4 @@
-"""The HTTP application: a function of an `Analyzer` and the settings.
+"""The HTTP application: a function of an `GraphAnalyzer` and the settings.
 
 Before this comes the ingress (or a test's fake), after it `routes` and `upload`.
 """
@@ -7,28 +7,24 @@ from fastapi import FastAPI
 
 from config.settings import GraphSettings
 from deployments.api import errors
-from deployments.api.analyzer import Analyzer
-from deployments.api.budget import Budget
+from deployments.api.budget import DecodedAudioBudget
+from deployments.api.compat import accent_routes, graph_routes, voice_routes
 from deployments.api.documentation import RESPONSES
-from deployments.api.middleware import SHOWN_TO_BROWSERS, Gate, Origins, RequestContext
-from deployments.api.routes import (
-    accent,
-    analyze,
-    deepfake,
-    diarization,
-    graph,
-    language,
-    service,
-    speaker,
-    voices,
+from deployments.api.middleware import (
+    SHOWN_TO_BROWSERS,
+    ConcurrencyLimitMiddleware,
+    CORSErrorMiddleware,
+    RequestContextMiddleware,
 )
+from deployments.api.routes import analyze, deepfake, diarization, language, service, speaker
+from deployments.api.service import GraphAnalyzer
 
 DESCRIPTION = """Questions people ask of a voice recording: language, voice, accent, who spoke when,
 which parts are AI-generated. Every endpoint takes a recording as the whole body or as `file` of a form:
 WAV, AIFF, FLAC, MP3, AAC, M4A, OGG or WebM, of any rate."""
 
 
-def create_app(analyzer: Analyzer, settings: GraphSettings) -> FastAPI:
+def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
     """Build the application.
 
     Args:
@@ -38,17 +34,17 @@ def create_app(analyzer: Analyzer, settings: GraphSettings) -> FastAPI:
     app = FastAPI(title="voxgraph", version=service.VERSION, description=DESCRIPTION)
     app.state.analyzer = analyzer
     app.state.settings = settings
-    app.state.budget = Budget(settings.limits)
+    app.state.budget = DecodedAudioBudget(settings.limits)
     app.include_router(service.router)
-    app.include_router(graph.router)
-    for module in (language, speaker, accent, diarization, deepfake, analyze, voices):
+    app.include_router(graph_routes.router)
+    for module in (language, speaker, accent_routes, diarization, deepfake, analyze, voice_routes):
         app.include_router(module.router, responses=RESPONSES)
     errors.install(app)
-    app.add_middleware(Gate)
-    app.add_middleware(RequestContext)
+    app.add_middleware(ConcurrencyLimitMiddleware)
+    app.add_middleware(RequestContextMiddleware)
     if settings.cors_origins:
         app.add_middleware(
-            Origins,
+            CORSErrorMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["*"],
             allow_headers=["*"],

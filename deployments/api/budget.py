@@ -8,12 +8,12 @@ import math
 import threading
 
 from config.settings import AudioLimits
-from pipelines.audio import decode
-from pipelines.errors import Overloaded
-from pipelines.results import SAMPLE_RATE_HZ, Waveform
+from pipelines.audio.decoding import decode
+from voxgraph.errors import Overloaded
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 
-class Budget:
+class DecodedAudioBudget:
     """Samples of decoded audio that may be taken. For threads."""
 
     def __init__(self, limits: AudioLimits) -> None:
@@ -37,17 +37,17 @@ class Budget:
             self._left += samples
 
 
-class Share:
+class Reservation:
     """What one request has of a budget. For threads, the last of which may end after the request."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: DecodedAudioBudget) -> None:
         self._budget = budget
         self._kept = 0
         self._closed = False
         self._lock = threading.Lock()
 
     def decode(self, data: bytes, limits: AudioLimits) -> Waveform:
-        """As `pipelines.audio.decode`; the waveform counts until it is let go.
+        """As `pipelines.audio.decoding.decode`; the waveform counts until it is let go.
 
         Raises:
             Overloaded: It is longer than what is left.
@@ -67,7 +67,7 @@ class Share:
         finally:
             self._budget.give_back(taken)
 
-    def let_go(self, samples: int) -> None:
+    def release(self, samples: int) -> None:
         """A waveform of so many is not needed any more."""
         with self._lock:
             if not self._closed:

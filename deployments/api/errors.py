@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from pipelines import errors
+from voxgraph import errors
 
 ErrorType = Literal["ValidationError", "ProcessingError", "ModelError"]
 

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments.api.budget import Share
+from deployments.api.budget import Reservation
 from deployments.api.errors import INTERNAL, answer, answer_to
-from pipelines.errors import Overloaded
+from voxgraph.errors import Overloaded
 
 log = logging.getLogger("ray.serve")
 
@@ -26,7 +26,7 @@ UNCOUNTED = frozenset({"graph", "service"})
 """Tags of the endpoints that ask nothing of a recording."""
 
 
-class RequestContext:
+class RequestContextMiddleware:
     """Pure ASGI, so that uploads stream through and disconnects are seen.
 
     Sets ``request.state.request_id`` (the caller's, or a new one) and ``request.state.timings`` (seconds by
@@ -77,10 +77,10 @@ class RequestContext:
         )  # fmt: skip
 
 
-class Gate:
+class ConcurrencyLimitMiddleware:
     """Refuses a recording before its body is read while as many as may be are worked on.
 
-    Sets ``request.state.share``, the request's of the decoded audio that may be in hand.
+    Sets ``request.state.reservation``, the request's of the decoded audio that may be in hand.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -98,16 +98,16 @@ class Gate:
             await response(scope, receive, send)
             return
         self._inside += 1
-        share = Share(scope["app"].state.budget)
-        scope.setdefault("state", {})["share"] = share
+        reservation = Reservation(scope["app"].state.budget)
+        scope.setdefault("state", {})["reservation"] = reservation
         try:
             await self._app(scope, receive, send)
         finally:
-            share.close()
+            reservation.close()
             self._inside -= 1
 
 
-class Origins(CORSMiddleware):
+class CORSErrorMiddleware(CORSMiddleware):
     """Who may call from a browser; a refusal has the body of every error."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
@@ -133,7 +133,7 @@ def _count(scope: Scope, status: int, seconds: float) -> None:
     """Tell the statistics of a question about a recording, by the path that the application has for it."""
     route = scope.get("route")
     if scope["method"] == "POST" and route is not None and not UNCOUNTED.intersection(route.tags):
-        scope["app"].state.analyzer.shared.observe(route.path, status, seconds)
+        scope["app"].state.analyzer.state.observe(route.path, status, seconds)
 
 
 def _request_id(headers: Headers) -> str:

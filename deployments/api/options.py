@@ -4,12 +4,20 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from config.settings import ChunkOptions, SpeakerCount
-from deployments.api.analyzer import TASKS, Task
-from pipelines.similarity import DEFAULT_THRESHOLD
+from voxgraph.options import (
+    MAX_CHUNK_S,
+    MAX_OVERLAP,
+    MAX_SPEAKERS,
+    MIN_CHUNK_S,
+    TASKS,
+    ChunkOptions,
+    SpeakerCount,
+    Task,
+)
+from voxgraph.similarity import DEFAULT_THRESHOLD
 
 _CHUNKS = ChunkOptions()
-_Speakers = Annotated[int | None, Field(ge=1, le=100)]
+_Speakers = Annotated[int | None, Field(ge=1, le=MAX_SPEAKERS)]
 
 
 class EmbeddingOptions(BaseModel):
@@ -40,10 +48,8 @@ class SpeakerOptions(BaseModel):
     max_speakers: _Speakers = Field(None, description="At most so many speakers.")
 
     @model_validator(mode="after")
-    def _bounds_do_not_exclude_each_other(self) -> "SpeakerOptions":
-        low, high = self.min_speakers, self.max_speakers
-        if self.num_speakers is None and low is not None and high is not None and low > high:
-            raise ValueError(f"min_speakers is {low}, more than max_speakers, {high}")
+    def _check_bounds(self) -> "SpeakerOptions":
+        _ = self.speakers  # raises InvalidOptions
         return self
 
     @property
@@ -63,9 +69,11 @@ class DiarizationOptions(SpeakerOptions):
 class DeepfakeOptions(BaseModel):
     """Of every endpoint that looks for generated speech."""
 
-    chunk_duration: float = Field(_CHUNKS.chunk_s, ge=1.0, le=30.0, description="Seconds of one chunk.")
+    chunk_duration: float = Field(
+        _CHUNKS.chunk_s, ge=MIN_CHUNK_S, le=MAX_CHUNK_S, description="Seconds of one chunk."
+    )
     overlap: float = Field(
-        _CHUNKS.overlap, ge=0.0, le=0.9, description="Share that two chunks have in common."
+        _CHUNKS.overlap, ge=0.0, le=MAX_OVERLAP, description="Share that two chunks have in common."
     )
 
     @property

@@ -19,10 +19,10 @@ from starlette.requests import Request
 
 from config.settings import AudioLimits
 from deployments.api.errors import sentences
-from deployments.api.schemas import Measured
-from pipelines.audio import decode, is_quick
-from pipelines.containers import Container, sniff
-from pipelines.errors import (
+from deployments.api.schemas.answers import Measured
+from pipelines.audio.containers import Container, sniff
+from pipelines.audio.decoding import decode, is_quick
+from voxgraph.errors import (
     DeadlineExceeded,
     EmptyAudio,
     InvalidOptions,
@@ -30,7 +30,7 @@ from pipelines.errors import (
     UploadMissing,
     UploadTooLarge,
 )
-from pipelines.results import SAMPLE_RATE_HZ, ModelInfo, Waveform
+from voxgraph.results import SAMPLE_RATE_HZ, ModelInfo, Waveform
 
 FILE_FIELDS = ("file", "audio")
 """Names that the services before this one gave the file; either is taken everywhere."""
@@ -88,7 +88,7 @@ class Upload:
         """The recording; in a thread where decoding takes longer than that.
 
         Raises:
-            InvalidAudio: See `pipelines.audio.decode`.
+            InvalidAudio: See `pipelines.audio.decoding.decode`.
             Overloaded: It is longer than what may be in hand beside the others.
         """
         started = time.perf_counter()
@@ -97,7 +97,7 @@ class Upload:
             # Not counted: it has twice the bytes of an upload that lies in memory anyway.
             waveform = decode(data, limits)
         else:
-            waveform = await asyncio.to_thread(self._request.state.share.decode, data, limits)
+            waveform = await asyncio.to_thread(self._request.state.reservation.decode, data, limits)
             self._counted = len(waveform)
         self._data = b""
         timings: dict[str, float] = self._request.state.timings
@@ -105,9 +105,9 @@ class Upload:
         self.audio_duration = round(len(waveform) / SAMPLE_RATE_HZ, 3)
         return waveform
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Say that the recording is not needed any more. The end of its request says so as well."""
-        self._request.state.share.let_go(self._counted)
+        self._request.state.reservation.release(self._counted)
         self._counted = 0
 
     def require_wav(self, limit: int) -> None:
@@ -163,7 +163,7 @@ async def read_upload(request: Request) -> Upload:
     return await _read_one(request, limits_of(request).max_upload_bytes)
 
 
-Sent = Annotated[Upload, Depends(read_upload)]
+AudioUpload = Annotated[Upload, Depends(read_upload)]
 
 
 async def read_wav(request: Request) -> Upload:
@@ -181,7 +181,7 @@ async def read_wav(request: Request) -> Upload:
     return upload
 
 
-SentWav = Annotated[Upload, Depends(read_wav)]
+WavUpload = Annotated[Upload, Depends(read_wav)]
 
 
 async def read_pair(request: Request) -> tuple[Upload, Upload]:
@@ -193,7 +193,7 @@ async def read_pair(request: Request) -> tuple[Upload, Upload]:
     )
 
 
-SentPair = Annotated[tuple[Upload, Upload], Depends(read_pair)]
+UploadPair = Annotated[tuple[Upload, Upload], Depends(read_pair)]
 
 
 async def read_with_embedding(request: Request) -> tuple[Upload, bytes]:
@@ -202,7 +202,7 @@ async def read_with_embedding(request: Request) -> tuple[Upload, bytes]:
     return Upload(request, named(parts, *FILE_FIELDS), fields), named(parts, "embedding").data
 
 
-SentWithEmbedding = Annotated[tuple[Upload, bytes], Depends(read_with_embedding)]
+EmbeddingUpload = Annotated[tuple[Upload, bytes], Depends(read_with_embedding)]
 
 
 async def read_batch(request: Request) -> list[Upload]:
@@ -216,7 +216,7 @@ async def read_batch(request: Request) -> list[Upload]:
     return [Upload(request, part, fields) for part in parts]
 
 
-SentBatch = Annotated[list[Upload], Depends(read_batch)]
+UploadBatch = Annotated[list[Upload], Depends(read_batch)]
 
 
 async def read_parts(

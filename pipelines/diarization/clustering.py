@@ -15,10 +15,8 @@ from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
 from pipelines.diarization.linkage import centroid_linkage
-from pipelines.pyannote import PLDA, AgglomerativeClustering, VBxClustering, k_means
-from pipelines.pyannote import clustering as pyannotes
-from pipelines.results import WindowFindings
-from pipelines.speaker_bounds import Bounds
+from pipelines.vendored.pyannote import PLDA, AgglomerativeClustering, VBxClustering, k_means, replace_linkage
+from pipelines.window_outputs import WindowOutputs
 
 ACTIVE_SHARE = 0.2
 """Of a window's frames, that a speaker talks alone in a pair which clusters are made of; pyannote's value."""
@@ -47,12 +45,11 @@ def linkage(embeddings: np.ndarray, method: str, metric: str, *, overwrite: bool
     return scipys
 
 
-# pyannote's agglomerative clustering looks the name up there.
-pyannotes.linkage = linkage
+replace_linkage(linkage)
 
 
 def cluster(
-    clustering: AgglomerativeClustering | VBxClustering, findings: WindowFindings, bounds: Bounds
+    clustering: AgglomerativeClustering | VBxClustering, findings: WindowOutputs, bounds: tuple[int, float]
 ) -> NDArray[np.intp]:
     """The speaker of each pair, as pyannote's clustering with these hyper-parameters finds it.
 
@@ -105,7 +102,7 @@ def _nearest(embeddings: np.ndarray, centroids: np.ndarray) -> NDArray[np.intp]:
     return nearest
 
 
-def _one_each(findings: WindowFindings, similarities: Floats) -> NDArray[np.intp]:
+def _one_each(findings: WindowOutputs, similarities: Floats) -> NDArray[np.intp]:
     """The clusters of the pairs of each window, all different, that are nearest together."""
     similarities = np.nan_to_num(similarities, nan=np.nanmin(similarities))
     clusters = np.full(len(similarities), NOBODY)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipelines.errors import CheckpointError
+from voxgraph.errors import CheckpointError
 
 
 class _Strict(BaseModel):

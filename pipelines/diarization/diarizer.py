@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from config.checkpoints import DiarizationArchitecture
-from config.settings import EngineOptions, SpeakerCount
+from config.settings import EngineOptions
 from pipelines.checkpoints import UNREADABLE, LocatedCheckpoint, Unfilled, load_state
 from pipelines.diarization.clustering import NoPlda, cluster
 from pipelines.diarization.config import PipelineConfig, read_pipeline_config
@@ -16,10 +16,11 @@ from pipelines.diarization.networks import build_embedding, build_segmentation, 
 from pipelines.diarization.turns import Timeline, activations, loudest, speaker_count, spoken
 from pipelines.diarization.windows import Progress, WindowAnalyzer, segmentation_batch
 from pipelines.engines.select import Network, choose
-from pipelines.errors import CheckpointError
-from pipelines.pyannote import PLDA, SlidingWindow, SpeakerDiarization
-from pipelines.results import SAMPLE_RATE_HZ, DiarizationResult, Turn, Waveform, WindowFindings
-from pipelines.speaker_bounds import bounds_of
+from pipelines.vendored.pyannote import PLDA, SlidingWindow, SpeakerDiarization
+from pipelines.window_outputs import WindowOutputs
+from voxgraph.errors import CheckpointError
+from voxgraph.options import SpeakerCount
+from voxgraph.results import SAMPLE_RATE_HZ, DiarizationResult, Turn, Waveform
 
 
 class Diarizer:
@@ -72,7 +73,7 @@ class Diarizer:
             exclude_overlap=config.embedding_exclude_overlap,
             embedding_batch_size=config.embedding_batch_size,
         )
-        """From a recording to `WindowFindings`: parts of a recording may be asked apart."""
+        """From a recording to `WindowOutputs`: parts of a recording may be asked apart."""
         self.clustering = pipeline.clustering
         self._min_duration_off: float = pipeline.segmentation.min_duration_off
         self._frames: SlidingWindow = segmentation.receptive_field
@@ -93,10 +94,9 @@ class Diarizer:
         Raises:
             InvalidOptions: `min_speakers` is more than `max_speakers`.
         """
-        bounds_of(speakers)
         return self.turns(self.windows(waveform, progress), len(waveform), speakers)
 
-    def turns(self, findings: WindowFindings, samples: int, speakers: SpeakerCount) -> DiarizationResult:
+    def turns(self, findings: WindowOutputs, samples: int, speakers: SpeakerCount) -> DiarizationResult:
         """Find the turns from what the windows said.
 
         Args:
@@ -107,7 +107,7 @@ class Diarizer:
         Raises:
             InvalidOptions: `min_speakers` is more than `max_speakers`.
         """
-        bounds = bounds_of(speakers)
+        bounds = speakers.bounds
         hop, window = self.windows.hop / SAMPLE_RATE_HZ, self.windows.window / SAMPLE_RATE_HZ
         lie = SlidingWindow(start=0.0, duration=window, step=hop)
         timeline = Timeline(lie, self._frames, len(findings.speech))

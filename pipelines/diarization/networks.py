@@ -11,8 +11,7 @@ from torch.torch_version import TorchVersion
 
 from config.checkpoints import DiarizationArchitecture
 from pipelines.checkpoints import load_data
-from pipelines.errors import CheckpointError
-from pipelines.pyannote import (
+from pipelines.vendored.pyannote import (
     BasicBlock,
     Problem,
     PyanNet,
@@ -21,6 +20,7 @@ from pipelines.pyannote import (
     Specifications,
     WeSpeakerResNet34,
 )
+from voxgraph.errors import CheckpointError
 
 SAFE_CLASSES = [Problem, Resolution, Specifications, TorchVersion]
 """What pyannote's checkpoints hold beside tensors: enumerations and one record."""

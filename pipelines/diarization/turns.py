@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.diarization.clustering import NOBODY
-from pipelines.pyannote import SlidingWindow
-from pipelines.results import WindowFindings
+from pipelines.vendored.pyannote import SlidingWindow
+from pipelines.window_outputs import WindowOutputs
 
 BLOCK = 65_536
 """Frames that are ranked at a time."""
@@ -30,7 +30,7 @@ class Timeline:
         self.starts = [self.frames.closest_frame(windows[index].start + half) for index in range(count)]
 
 
-def speaker_count(findings: WindowFindings, timeline: Timeline) -> NDArray[np.uint8]:
+def speaker_count(findings: WindowOutputs, timeline: Timeline) -> NDArray[np.uint8]:
     """How many talk in each frame, the mean of its windows rounded: (frames,)."""
     talking = np.zeros(timeline.count, np.uint8)
     heard = np.zeros(timeline.count, np.uint8)
@@ -42,7 +42,7 @@ def speaker_count(findings: WindowFindings, timeline: Timeline) -> NDArray[np.ui
     return np.rint(mean).astype(np.uint8)
 
 
-def activations(findings: WindowFindings, clusters: np.ndarray, timeline: Timeline) -> NDArray[np.uint8]:
+def activations(findings: WindowOutputs, clusters: np.ndarray, timeline: Timeline) -> NDArray[np.uint8]:
     """How many windows hear each speaker in each frame: (frames, speakers)."""
     found = np.zeros((timeline.count, clusters.max() + 1), np.uint8)
     firsts = np.searchsorted(findings.windows, np.arange(len(findings.speech) + 1))

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from pipelines.chunking import PART_WINDOWS
-from pipelines.device import full_float32
 from pipelines.diarization.networks import N_MELS, ResNetFrames
 from pipelines.engines.run import on_engine
 from pipelines.engines.select import EngineChoice
-from pipelines.pyannote import Inference, PyannoteAudioPretrainedSpeakerEmbedding
-from pipelines.results import Waveform, WindowFindings
+from pipelines.vendored.process import full_float32
+from pipelines.vendored.pyannote import Inference, PyannoteAudioPretrainedSpeakerEmbedding
+from pipelines.window_outputs import WindowOutputs
+from voxgraph.results import Waveform
 
 Progress = Callable[[int, int], None]
 """Told how many windows of how many are done."""
@@ -67,7 +68,7 @@ class WindowAnalyzer:
         self._frames = self._frames_on(choice, identity)
 
     @full_float32()
-    def __call__(self, waveform: Waveform, progress: Progress | None = None) -> WindowFindings:
+    def __call__(self, waveform: Waveform, progress: Progress | None = None) -> WindowOutputs:
         """Run every window of a recording, the last padded with silence.
 
         Args:
@@ -76,7 +77,7 @@ class WindowAnalyzer:
         """
         total = window_count(len(waveform), self.window, self.hop)
 
-        def batches() -> Iterator[WindowFindings]:
+        def batches() -> Iterator[WindowOutputs]:
             for first, last in self._batches(len(waveform), total):
                 yield self._batch_findings(self._cut(waveform, first, last))
                 if progress is not None:
@@ -99,7 +100,7 @@ class WindowAnalyzer:
         cut[: len(part)] = part
         return torch.from_numpy(cut)
 
-    def _batch_findings(self, samples: Tensor) -> WindowFindings:
+    def _batch_findings(self, samples: Tensor) -> WindowOutputs:
         clips = samples.unfold(0, self.window, self.hop).unsqueeze(1)  # (windows, 1, samples), a view
         speech = self._segmentation.infer(clips)  # (windows, frames, speakers), 0 or 1
         windows, speakers = np.nonzero(speech.any(axis=1))
@@ -113,7 +114,7 @@ class WindowAnalyzer:
             inside = np.isin(windows, batch)
             embeddings[inside] = found[np.searchsorted(batch, windows[inside]), speakers[inside]]
         alone = speech * (speech.sum(axis=2, keepdims=True) == 1)
-        return WindowFindings(
+        return WindowOutputs(
             speech=np.packbits(speech.astype(bool), axis=1),
             frames=speech.shape[1],
             windows=windows,
@@ -201,7 +202,7 @@ def used_masks(speech: np.ndarray, minimum_frames: int | None) -> np.ndarray:
     return np.ascontiguousarray(np.where(enough, clean, masks))
 
 
-def joined(parts: Iterable[WindowFindings], windows: int) -> WindowFindings:
+def joined(parts: Iterable[WindowOutputs], windows: int) -> WindowOutputs:
     """The findings of windows that follow each other; each part is kept no longer than until the next.
 
     Args:
@@ -223,4 +224,4 @@ def joined(parts: Iterable[WindowFindings], windows: int) -> WindowFindings:
         for values, new in zip(whole, found, strict=True):
             values[rows] = new
         seen, pairs = seen + len(part.speech), rows.stop
-    return WindowFindings(speech, part.frames, *(values[:pairs] for values in whole))
+    return WindowOutputs(speech, part.frames, *(values[:pairs] for values in whole))

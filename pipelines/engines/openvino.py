@@ -1,19 +1,14 @@
 """A torch network on OpenVINO's CPU runtime: traced, converted and compiled in memory."""
 
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 
-# OpenVINO tells its makers of its use, and leaves an id in the home folder, through this module at import.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+import torch
+from torch import Tensor
 
-import openvino  # noqa: E402
-import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
-
-from pipelines.engines import artefacts  # noqa: E402
-from pipelines.engines.select import Precision  # noqa: E402
-from pipelines.errors import CheckpointError  # noqa: E402
+from pipelines.engines import Precision, model_cache
+from pipelines.vendored.openvino import openvino
+from voxgraph.errors import CheckpointError
 
 HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
 KEPT_KERNELS = 256
@@ -56,7 +51,7 @@ class OpenVinoNetwork:
         def convert() -> openvino.Model:
             return _converted(network, tuple(examples), shapes)
 
-        model = convert() if identity is None else artefacts.kept(identity, shapes, convert)
+        model = convert() if identity is None else model_cache.load_or_convert(identity, shapes, convert)
         compiled = openvino.Core().compile_model(model, "CPU", _properties(precision))
         used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         if used != HINTS[precision]:

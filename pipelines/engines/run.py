@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from pipelines.engines.select import EngineChoice, Precision
+from pipelines.engines import Precision
+from pipelines.engines.select import EngineChoice
 
 DTYPES: dict[Precision, torch.dtype] = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 

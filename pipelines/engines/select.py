@@ -3,14 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
-from typing import Literal
 
 from config.settings import EngineOptions, Size
-from pipelines.engines import processor
-from pipelines.errors import CheckpointError
-
-Engine = Literal["torch", "openvino"]
-Precision = Literal["float32", "bfloat16", "float16"]
+from pipelines.engines import Engine, Precision, processor
+from voxgraph.errors import CheckpointError
 
 
 class Network(StrEnum):

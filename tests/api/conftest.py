@@ -5,21 +5,25 @@ from collections.abc import AsyncIterator, Callable
 import httpx2
 import numpy as np
 import pytest
-from local_shared import LocalShared
+from local_state import LocalState
 
 from config.checkpoints import CHECKPOINTS
-from config.settings import AudioLimits, ChunkOptions, GraphSettings, ModelKey, SpeakerCount
-from deployments.api.analyzer import TASKS, AccentModel, Analysis, GraphHealth, SpeakerResult, Task
+from config.settings import AudioLimits, GraphSettings
 from deployments.api.app import create_app
-from pipelines.errors import ModelUnavailable
-from pipelines.results import (
+from voxgraph.errors import ModelUnavailable
+from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
+from voxgraph.results import (
     AccentResult,
+    Analysis,
     DeepfakeChunk,
     DeepfakeScore,
+    DeepfakeVerdict,
     DiarizationResult,
     Embedding,
+    GraphHealth,
     LanguageResult,
     ModelInfo,
+    SpeakerResult,
     Turn,
     Waveform,
 )
@@ -35,7 +39,7 @@ class FakeAnalyzer:
     """Gives fixed answers, keeps what it was asked, and raises `error` instead when it has one."""
 
     def __init__(self) -> None:
-        self.shared = LocalShared()
+        self.state = LocalState()
         self.max_requests = 128
         self.diarization_model = ModelKey.DIARIZATION_COMMUNITY_1
         self.error: BaseException | None = None
@@ -85,13 +89,14 @@ class FakeAnalyzer:
         self.speakers = speakers
         return DiarizationResult(TURNS, TURNS, ("SPEAKER_00", "SPEAKER_01"))
 
-    async def detect_deepfake(self, waveform: Waveform, options: ChunkOptions) -> tuple[DeepfakeChunk, ...]:
+    async def detect_deepfake(self, waveform: Waveform, options: ChunkOptions) -> DeepfakeVerdict:
         self._heard(waveform)
         self.options = options
-        return tuple(
+        chunks = [
             DeepfakeChunk(index, 2.5 * index, 2.5 * index + 5, DeepfakeScore(score, 1 - score))
             for index, score in enumerate(self.scores)
-        )
+        ]
+        return DeepfakeVerdict.from_chunks(chunks, options)
 
     async def analyze(
         self,

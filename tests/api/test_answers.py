@@ -7,9 +7,8 @@ import httpx2
 import numpy as np
 import pytest
 
-from config.settings import ChunkOptions, SpeakerCount
-from deployments.api.analyzer import GraphHealth
-from pipelines.results import AccentResult
+from voxgraph.options import ChunkOptions, SpeakerCount
+from voxgraph.results import AccentResult, GraphHealth
 
 WAV = clips.soundfile_bytes(clips.tone(3.5, 8_000, 2), 8_000, "WAV", "PCM_16")
 ENDPOINTS = [

@@ -12,10 +12,10 @@ import pytest
 
 from config.settings import AudioLimits
 from deployments.api import budget
-from deployments.api.budget import Budget, Share
-from pipelines.audio import Told, decode
-from pipelines.errors import AudioTooLong, CorruptAudio, Overloaded
-from pipelines.results import SAMPLE_RATE_HZ, Waveform
+from deployments.api.budget import DecodedAudioBudget, Reservation
+from pipelines.audio.decoding import ProgressCallback, decode
+from voxgraph.errors import AudioTooLong, CorruptAudio, Overloaded
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 
 def silence(seconds: float, kind: str = "FLAC") -> bytes:
@@ -155,8 +155,8 @@ async def test_a_recording_of_many_counts_until_its_line_is_answered(client_of: 
 def test_a_share_gives_what_decoding_alone_gives(kind: str, seconds: int) -> None:
     limits = AudioLimits()
     data = silence(seconds, kind)
-    pool = Budget(limits)
-    share = Share(pool)
+    pool = DecodedAudioBudget(limits)
+    share = Reservation(pool)
 
     waveform = share.decode(data, limits)
 
@@ -168,10 +168,10 @@ def test_a_share_gives_what_decoding_alone_gives(kind: str, seconds: int) -> Non
 @pytest.mark.parametrize("kind", ["FLAC", "mp3"])
 def test_what_is_decoded_so_far_is_taken_and_no_more(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = AudioLimits(max_audio_s=1000, max_decoded_s=1000)
-    pool = Budget(limits)
+    pool = DecodedAudioBudget(limits)
     told_s: list[float] = []
 
-    def watched(data: bytes, limits: AudioLimits, told: Told) -> Waveform:
+    def watched(data: bytes, limits: AudioLimits, told: ProgressCallback) -> Waveform:
         def tell(seconds: float) -> None:
             told(seconds)
             told_s.append(seconds)
@@ -180,7 +180,7 @@ def test_what_is_decoded_so_far_is_taken_and_no_more(kind: str, monkeypatch: pyt
         return decode(data, limits, tell)
 
     monkeypatch.setattr(budget, "decode", watched)
-    waveform = Share(pool).decode(silence(300, kind), limits)
+    waveform = Reservation(pool).decode(silence(300, kind), limits)
 
     assert told_s == sorted(told_s)
     assert len(told_s) == 1 if kind == "FLAC" else len(told_s) > 50
@@ -191,11 +191,11 @@ def test_a_share_that_is_closed_while_its_thread_decodes_is_given_back_when_that
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     limits = AudioLimits(max_audio_s=100, max_decoded_s=100)
-    pool = Budget(limits)
-    share = Share(pool)
+    pool = DecodedAudioBudget(limits)
+    share = Reservation(pool)
     begun, go_on = threading.Event(), threading.Event()
 
-    def waits(data: bytes, limits: AudioLimits, told: Told) -> Waveform:
+    def waits(data: bytes, limits: AudioLimits, told: ProgressCallback) -> Waveform:
         waveform = decode(data, limits, told)
         begun.set()
         assert go_on.wait(10)
@@ -216,8 +216,8 @@ def test_a_share_that_is_closed_while_its_thread_decodes_is_given_back_when_that
 
 def test_a_recording_that_is_refused_takes_nothing() -> None:
     limits = AudioLimits(max_audio_s=80, max_decoded_s=100)
-    pool = Budget(limits)
-    share = Share(pool)
+    pool = DecodedAudioBudget(limits)
+    share = Reservation(pool)
 
     with pytest.raises(AudioTooLong):
         share.decode(LONG, limits)
@@ -231,10 +231,10 @@ def test_a_recording_that_is_refused_takes_nothing() -> None:
     assert_is_whole(pool, limits)
 
 
-def left_s(pool: Budget) -> float:
+def left_s(pool: DecodedAudioBudget) -> float:
     """Seconds of audio that may still be taken."""
     return pool._left / SAMPLE_RATE_HZ
 
 
-def assert_is_whole(pool: Budget, limits: AudioLimits) -> None:
+def assert_is_whole(pool: DecodedAudioBudget, limits: AudioLimits) -> None:
     assert left_s(pool) == max(limits.max_audio_s, limits.max_decoded_s)

@@ -15,7 +15,7 @@ from config.settings import AudioLimits, GraphSettings
 from deployments.api import middleware
 from deployments.api.app import create_app
 from deployments.api.errors import STATUS
-from pipelines import errors
+from voxgraph import errors
 
 WAV = clips.soundfile_bytes(clips.tone(1.0), 16_000, "WAV", "PCM_16")
 NO_NAME = b"--x\r\nContent-Disposition: form-data\r\n\r\n"

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.settings import AudioLimits
-from deployments.api import voices
-from deployments.api.voice_schemas import COMPARISON, SEARCH, MatchesAnswer
-from pipelines.errors import InvalidEmbedding, InvalidOptions, SpaceMismatch
-from pipelines.matching import cosines, nearest
+from deployments.api.compat import voices
+from deployments.api.compat.matching import cosines, nearest
+from deployments.api.compat.voice_schemas import COMPARISON, SEARCH, MatchesAnswer
+from voxgraph.errors import InvalidEmbedding, InvalidOptions, SpaceMismatch
 
 VECTORS = np.random.default_rng(0).normal(size=(200, 192))
 

@@ -9,7 +9,8 @@ from ray.serve.schema import ServeDeploySchema
 from benchmarks.processes import kind_of
 from benchmarks.servers import Server, running, write_graph_config
 from benchmarks.workloads import ALL, all_workloads, quick
-from config.settings import GraphSettings, ModelKey, Size
+from config.settings import GraphSettings, Size
+from voxgraph.options import ModelKey
 
 
 def test_the_written_configuration_measures_some_models_and_keeps_the_others_small(tmp_path: Path) -> None:

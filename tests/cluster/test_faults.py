@@ -14,14 +14,14 @@ from ledger import CUT, HUNG, RIGHT, UNREACHABLE, WRONG, Ledger
 from nodes import NODE, Cluster, three_nodes
 from ray.serve.schema import ServeDeploySchema
 
-from deployments.launcher import deploy
+from deployments.launch.launcher import deploy
 
 BACK_WITHIN_S = 60.0
 CALLERS, PAUSE_S = 4, 0.2
-MODEL, CACHE, STATISTICS, INGRESS = "Language", "Cache", "Statistics", "Ingress"
+MODEL, STATE, INGRESS = "Language", "GraphState", "Ingress"
 CONTROLLER, PROXY = "ServeController", "HAProxyManager"
 BEHIND_THE_INGRESS = [
-    *[MODEL, MODEL, CACHE, MODEL, MODEL, STATISTICS, MODEL] * 6, *[CONTROLLER, NODE] * 2,
+    *[MODEL, MODEL, STATE, MODEL, MODEL, STATE, MODEL] * 6, *[CONTROLLER, NODE] * 2,
 ]  # fmt: skip
 AT_THE_DOOR = [INGRESS, PROXY, INGRESS, INGRESS]
 """What these have in hand is cut: nobody is left who could answer. With the others they are fifty kills."""

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from config.checkpoints import CHECKPOINTS, Checkpoint, CheckpointPart
-from config.settings import CheckpointSource, ModelKey, Size
+from config.settings import CheckpointSource, Size
+from voxgraph.options import ModelKey
 
 REPOSITORIES: list[Checkpoint | CheckpointPart] = [
     *CHECKPOINTS.values(),

@@ -15,21 +15,17 @@ from ray.serve.schema import (
 )
 
 from config.settings import (
-    AdmissionTunables,
     BatchTunables,
-    CacheTunables,
     GraphSettings,
+    GraphStateTunables,
     IngressTunables,
-    StatisticsTunables,
 )
-from deployments.graph import NAMES, SHARED, build
+from deployments.graph import NAMES, build
 
 ROOT = Path(__file__).parents[2]
 TUNABLES: dict[str, type[BaseModel]] = {
     "Ingress": IngressTunables,
-    "Cache": CacheTunables,
-    "Admission": AdmissionTunables,
-    "Statistics": StatisticsTunables,
+    "GraphState": GraphStateTunables,
 }
 FILES = ["serve_config.yaml", "config/demo.yaml", "config/cpu.yaml"]
 
@@ -71,7 +67,7 @@ def test_every_deployment_that_a_file_names_is_in_the_graph(file: str) -> None:
 
 
 def test_the_graph_holds_a_deployment_per_model_the_ingress_and_what_ingresses_share() -> None:
-    expected = {*NAMES.values(), *SHARED, "Ingress"}
+    expected = {*NAMES.values(), "GraphState", "Ingress"}
 
     assert deployments_of(build(settings("serve_config.yaml"))).keys() == expected
 
@@ -152,6 +148,6 @@ def test_production_takes_every_checkpoint_from_the_hub() -> None:
 def test_the_demo_fits_two_cores_and_no_gpu() -> None:
     named = application("config/demo.yaml").deployments
 
-    assert {deployment.name for deployment in named} == {*NAMES.values(), *SHARED, "Ingress"}
+    assert {deployment.name for deployment in named} == {*NAMES.values(), "GraphState", "Ingress"}
     assert sum(actor_options(d)["num_cpus"] for d in named) <= 2
     assert not any(actor_options(d).get("num_gpus") for d in named)

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from config.settings import ChunkOptions, GraphSettings, ModelKey
+from config.settings import GraphSettings
+from voxgraph.options import ModelKey
 
 
 def test_an_unknown_setting_is_refused() -> None:
@@ -21,11 +22,3 @@ def test_one_model_may_come_from_elsewhere() -> None:
 
     assert settings.checkpoint(ModelKey.DEEPFAKE).source == "/models/deepfake"
     assert settings.checkpoint(ModelKey.LANGUAGE).source == "demo"
-
-
-@pytest.mark.parametrize(
-    "options", [{"chunk_s": 0.9}, {"chunk_s": 30.1}, {"overlap": -0.1}, {"overlap": 0.91}]
-)
-def test_chunk_options_out_of_range_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ValidationError):
-        ChunkOptions.model_validate(options)

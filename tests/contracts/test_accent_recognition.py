@@ -12,7 +12,7 @@ import pytest
 from launched import Launched
 from recordings import LABELS, another, encoded, post, samples, wav
 
-from deployments.shared import REPORTED_EVERY_S
+from deployments.state.client import REPORTED_EVERY_S
 
 US, OTHER = "accent_us_m3.flac", "accent_scotland_m3.flac"
 REPORTED_S = 2 * REPORTED_EVERY_S
@@ -137,28 +137,34 @@ def test_stats_are_those_of_all_three_ingress_replicas_together(service: Launche
     assert (after["max_concurrent_requests"], after["max_queue_size"]) == (5, 20)
 
 
-def test_identical_uploads_in_flight_are_computed_once_wherever_they_arrive(service: Launched) -> None:
-    with httpx2.Client(base_url=service.url, timeout=120) as http:
+@pytest.fixture
+def replica(service: Launched) -> str:
+    """The address of one ingress replica: as the old service, it has one cache."""
+    return service.ingress_url()
+
+
+def test_identical_uploads_in_flight_are_computed_once(replica: str) -> None:
+    with httpx2.Client(base_url=replica, timeout=120) as http:
         cleared = post(http, "/clear-cache")
     assert set(cleared) == {"message", "cache_info"}
     assert set(cleared["cache_info"]) == {"hits", "misses", "maxsize", "currsize"}
     audio = another(7_777, seconds=20.0)
 
     def send(_: int) -> float:
-        with httpx2.Client(base_url=service.url, timeout=120) as http:
+        with httpx2.Client(base_url=replica, timeout=120) as http:
             return float(post(http, "/classify-us-accent", files={"file": ("a.wav", audio)})["us_confidence"])
 
     with ThreadPoolExecutor(12) as pool:
         answers = set(pool.map(send, range(12)))
 
     assert len(answers) == 1
-    with httpx2.Client(base_url=service.url, timeout=120) as http:
+    with httpx2.Client(base_url=replica, timeout=120) as http:
         info = post(http, "/clear-cache")["cache_info"]
     assert (info["hits"], info["misses"], info["currsize"]) == (11, 1, 1)
 
 
-def test_the_cache_tells_endpoints_and_parameters_apart(http: httpx2.Client) -> None:
-    audio = another(8_888)
+def test_the_cache_tells_endpoints_and_parameters_apart(replica: str) -> None:
+    audio, http = another(8_888), httpx2.Client(base_url=replica, timeout=120)
     post(http, "/clear-cache")
 
     for path in ("/identify", "/classify-us-accent"):

@@ -13,7 +13,7 @@ import torch
 from clips import ffmpeg_bytes
 from recordings import another, post, samples, wav
 
-from pipelines.similarity import DEFAULT_THRESHOLD
+from voxgraph.similarity import DEFAULT_THRESHOLD
 
 MEASURED = {"processing_time", "audio_duration", "model_device"}
 US_M3, US_F3, ENGLAND_M3 = "accent_us_m3.flac", "accent_us_f3.flac", "accent_england_m3.flac"

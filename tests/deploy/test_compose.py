@@ -11,7 +11,7 @@ from manifests import Compose, ComposeService, seconds
 from ray._private import ray_constants
 from ray.serve._private.client import ServeControllerClient
 
-from deployments.launcher import CLEAN_UP_S
+from deployments.launch.launcher import CLEAN_UP_S
 
 FILE = ROOT / "deploy" / "compose.yaml"
 SERVICES = Compose.model_validate(yaml.safe_load(FILE.read_text())).services

@@ -8,7 +8,7 @@ import yaml
 from launched import ROOT
 from scripts import loaded
 
-from config.settings import ModelKey
+from voxgraph.options import ModelKey
 
 DEMO = ROOT / "config" / "demo.yaml"
 

@@ -7,7 +7,7 @@ import pytest
 from launched import ROOT
 from manifests import Service, manifests
 
-from deployments.launcher import needs, read_config
+from deployments.launch.launcher import needs, read_config
 
 DEPLOY = ROOT / "deploy"
 PAGE = (DEPLOY / "README.md").read_text()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from launched import ROOT
 
-from deployments.environment import EVERY_NODE
+from deployments.launch.environment import EVERY_NODE
 
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()

@@ -12,7 +12,7 @@ from ray.serve.schema import ServeApplicationSchema, ServeDeploySchema
 
 from config.settings import GraphSettings, IngressTunables
 from deployments.graph import DEFAULTS
-from deployments.launcher import needs
+from deployments.launch.launcher import needs
 
 DEPLOY = ROOT / "deploy"
 PRODUCTION, DEMO = DEPLOY / "kuberay.yaml", DEPLOY / "kuberay-demo.yaml"

@@ -5,14 +5,16 @@ from collections.abc import Callable
 
 import pytest
 
-from deployments.admission import Admission
-from deployments.leases import Leases
-from pipelines.errors import Overloaded
+from config.settings import GraphStateTunables
+from deployments.state.admission import Admission
+from deployments.state.leases import Leases
+from voxgraph.errors import Overloaded
+from voxgraph.graph import QueueStatus
 
 
 async def admission(running: int, queued: int, clock: Callable[[], float] | None = None) -> Admission:
     made = Admission(Leases(10, clock) if clock else None)
-    await made.reconfigure({"max_running": running, "max_queued": queued})
+    made.reconfigure(GraphStateTunables(max_running=running, max_queued=queued))
     return made
 
 
@@ -26,16 +28,16 @@ async def test_places_are_given_in_the_order_in_which_they_were_asked_for() -> N
     made = await admission(1, 20)
     lease = await made.enter("first")
     tasks = await asking(made, "second", "third")
-    assert (await made.status()).running == ("first",)
-    assert (await made.status()).queued == 2
+    assert made.status().running == ("first",)
+    assert made.status().queued == 2
 
-    await made.leave(lease)
+    made.leave(lease)
     lease = await tasks[0]
     assert not tasks[1].done()
-    await made.leave(lease)
+    made.leave(lease)
     await tasks[1]
 
-    assert (await made.status()).running == ("third",)
+    assert made.status().running == ("third",)
 
 
 async def test_no_more_run_than_may() -> None:
@@ -49,12 +51,12 @@ async def test_no_more_run_than_may() -> None:
         most = max(most, running)
         await asyncio.sleep(0.001 * (number % 3))
         running -= 1
-        await made.leave(lease)
+        made.leave(lease)
 
     await asyncio.gather(*(request(number) for number in range(40)))
 
     assert most == 3
-    assert await made.status() == type(await made.status())((), 0, 3, 50)
+    assert made.status() == QueueStatus((), 0, 3, 50)
 
 
 async def test_a_full_queue_refuses_at_once() -> None:
@@ -77,7 +79,7 @@ async def test_who_stops_waiting_is_no_longer_in_the_queue() -> None:
     await asyncio.gather(gone, return_exceptions=True)
 
     (waiting,) = await asking(made, "c")
-    await made.leave(lease)
+    made.leave(lease)
 
     await asyncio.wait_for(waiting, 0.5)
 
@@ -91,7 +93,7 @@ async def test_the_place_of_a_holder_that_died_comes_free() -> None:
 
     await asyncio.wait_for(waiting, 5)
 
-    assert (await made.status()).running == ("next",)
+    assert made.status().running == ("next",)
 
 
 async def test_more_places_are_given_to_who_waits_without_a_restart() -> None:
@@ -99,7 +101,7 @@ async def test_more_places_are_given_to_who_waits_without_a_restart() -> None:
     await made.enter("a")
     tasks = await asking(made, "b", "c", "d")
 
-    await made.reconfigure({"max_running": 3, "max_queued": 5})
+    made.reconfigure(GraphStateTunables(max_running=3, max_queued=5))
     await asyncio.sleep(0.01)
 
     assert [task.done() for task in tasks] == [True, True, False]
@@ -109,9 +111,9 @@ async def test_more_places_are_given_to_who_waits_without_a_restart() -> None:
 async def test_leaving_twice_frees_one_place() -> None:
     made = await admission(1, 5)
     lease = await made.enter("a")
-    await made.leave(lease)
+    made.leave(lease)
     await made.enter("b")
 
-    await made.leave(lease)
+    made.leave(lease)
 
-    assert (await made.status()).running == ("b",)
+    assert made.status().running == ("b",)

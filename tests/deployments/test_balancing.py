@@ -12,10 +12,8 @@ from ray.serve._private.common import DeploymentHandleSource, DeploymentID, Repl
 from ray.serve._private.request_router.pow_2_router import PowerOfTwoChoicesRequestRouter
 from ray.serve.request_router import PendingRequest
 
-from deployments import balancing
-from deployments.balancing import SHARED_CALL, LeastOutstanding
-from deployments.known_replicas import known
-from deployments.replica import WaveformReplica
+from deployments.transport import router as balancing
+from deployments.transport.router import LeastOutstandingRouter
 
 MAX_ONGOING = 64
 MODEL = DeploymentID("Language", "voxgraph")
@@ -50,10 +48,8 @@ async def router(kind: type[PowerOfTwoChoicesRequestRouter], replicas: int) -> A
     return made
 
 
-def request(recordings: int = 1, number: int = 0) -> PendingRequest:
-    method = SHARED_CALL if recordings > 1 else "answer"
-    argument = [("an id", "a recording")] * recordings
-    return PendingRequest([argument], {}, RequestMetadata("of a user", f"call {number}", method))
+def request(number: int = 0) -> PendingRequest:
+    return PendingRequest(["a recording"], {}, RequestMetadata("of a user", f"call {number}", "answer"))
 
 
 class Calls:
@@ -68,19 +64,19 @@ class Calls:
         }
         """And the length of the queue when each came."""
 
-    async def send(self, recordings: int = 1) -> ReplicaID:
+    async def send(self) -> ReplicaID:
         self._sent += 1
-        call = request(recordings, self._sent)
+        call = request(self._sent)
         chosen = (await self.router._choose_replica_for_request(call)).replica_id
         self.router.on_send_request(chosen)
-        self.under_way[chosen] += recordings
+        self.under_way[chosen] += 1
         calls = self._calls[chosen]
         calls.append((call, len(calls) + 1))
         return chosen
 
-    def answer(self, replica: ReplicaID, recordings: int = 1) -> None:
+    def answer(self, replica: ReplicaID) -> None:
         if self.under_way[replica]:
-            self.under_way[replica] -= recordings
+            self.under_way[replica] -= 1
             call, length = self._calls[replica].pop(0)
             self.router.on_request_completed(replica, call.metadata.internal_request_id)
             self.router.on_new_queue_len_info(replica, length)
@@ -88,7 +84,7 @@ class Calls:
             self.router.decrement_queue_len_cache(replica)
 
     def apart(self) -> int:
-        """Recordings that one replica has more than another."""
+        """Calls that one replica has more than another."""
         lengths = [self.under_way[replica] for replica in self.router.curr_replicas]
         return max(lengths) - min(lengths)
 
@@ -109,7 +105,7 @@ async def furthest_apart(kind: type[PowerOfTwoChoicesRequestRouter]) -> int:
 
 
 async def test_two_replicas_have_as_much_to_do() -> None:
-    assert await furthest_apart(LeastOutstanding) <= 1
+    assert await furthest_apart(LeastOutstandingRouter) <= 1
 
 
 async def test_lengths_that_are_an_answer_old_leave_one_replica_with_little() -> None:
@@ -127,31 +123,17 @@ async def burst(kind: type[PowerOfTwoChoicesRequestRouter], replicas: int) -> in
 
 @pytest.mark.parametrize("replicas", [2, 3, 5, 8])
 async def test_calls_of_one_moment_are_spread(replicas: int) -> None:
-    assert await burst(LeastOutstanding, replicas) <= 1
+    assert await burst(LeastOutstandingRouter, replicas) <= 1
 
 
 async def test_serves_own_router_sends_all_calls_of_one_moment_to_one_replica() -> None:
-    """Where it spreads them, `LeastOutstanding._chosen` is needed no more."""
+    """Where it spreads them, `LeastOutstandingRouter._chosen` is needed no more."""
     assert await burst(PowerOfTwoChoicesRequestRouter, replicas=2) > 8
 
 
-async def test_a_call_that_several_recordings_share_weighs_as_many() -> None:
-    calls = Calls(await router(LeastOutstanding, replicas=2))
-    first = await calls.send(recordings=4)
-
-    assert first not in [await calls.send() for _ in range(3)]
-
-    for replica in (first, await calls.send()):
-        while calls.under_way[replica]:
-            calls.answer(replica, 4 if replica == first else 1)
-    assert not calls.router._company
-    assert not calls.router._company_of
-    assert not calls.router._outstanding
-
-
 async def test_a_refusal_that_is_told_late_takes_nothing_from_the_call_that_was_taken() -> None:
-    balanced = await router(LeastOutstanding, replicas=2)
-    call = request(recordings=4)
+    balanced = await router(LeastOutstandingRouter, replicas=2)
+    call = request()
 
     refused = (await balanced._choose_replica_for_request(call)).replica_id
     balanced.on_send_request(refused)
@@ -161,7 +143,7 @@ async def test_a_refusal_that_is_told_late_takes_nothing_from_the_call_that_was_
     balanced.on_request_completed(refused, call.metadata.internal_request_id)
 
     assert taken != refused
-    assert (balanced._work(taken), balanced._work(refused)) == (4, 0)
+    assert (balanced._work(taken), balanced._work(refused)) == (1, 0)
     balanced.on_request_completed(taken, call.metadata.internal_request_id)
     assert balanced._work(taken) == 0
 
@@ -169,8 +151,8 @@ async def test_a_refusal_that_is_told_late_takes_nothing_from_the_call_that_was_
 async def test_a_call_whose_caller_left_before_it_was_sent_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(balancing, "UNSENT_S", 0.02)
-    balanced = await router(LeastOutstanding, replicas=2)
+    monkeypatch.setattr(balancing, "SEND_GRACE_S", 0.02)
+    balanced = await router(LeastOutstandingRouter, replicas=2)
     task = asyncio.create_task(balanced._choose_replica_for_request(request()))
     while not balanced._chosen:
         await asyncio.sleep(0)
@@ -184,7 +166,7 @@ async def test_a_call_whose_caller_left_before_it_was_sent_is_forgotten(
 
 
 async def test_a_full_replica_is_left_alone_and_asked_now_and_then() -> None:
-    balanced = await router(LeastOutstanding, replicas=3)
+    balanced = await router(LeastOutstandingRouter, replicas=3)
     full = next(iter(balanced.curr_replicas))
     replica = balanced.curr_replicas[full]
     replica.asked, replica.queue_length = 0, MAX_ONGOING
@@ -200,7 +182,7 @@ async def test_a_full_replica_is_left_alone_and_asked_now_and_then() -> None:
 
 
 async def test_where_every_replica_is_full_a_call_waits_until_one_is_not() -> None:
-    balanced = await router(LeastOutstanding, replicas=2)
+    balanced = await router(LeastOutstandingRouter, replicas=2)
     for replica_id, replica in balanced.curr_replicas.items():
         replica.queue_length = MAX_ONGOING
         refuse(balanced, replica_id)
@@ -214,7 +196,7 @@ async def test_where_every_replica_is_full_a_call_waits_until_one_is_not() -> No
 
 
 async def test_a_replica_that_is_not_reached_gets_no_call_until_it_has_told_its_length() -> None:
-    balanced = await router(LeastOutstanding, replicas=3)
+    balanced = await router(LeastOutstandingRouter, replicas=3)
     calls = Calls(balanced)
     dead = await calls.send()
     replica = balanced.curr_replicas[dead]
@@ -233,10 +215,6 @@ async def test_a_replica_that_is_not_reached_gets_no_call_until_it_has_told_its_
     assert not balanced._unreachable
 
 
-def test_the_method_that_recordings_share_is_there() -> None:
-    assert callable(getattr(WaveformReplica, SHARED_CALL))
-
-
 def take(balanced: Any, replica: ReplicaID, length: int) -> None:
     """What Serve's router tells ours of a call that a replica takes."""
     balanced.on_send_request(replica)
@@ -252,7 +230,7 @@ def refuse(balanced: Any, replica: ReplicaID) -> None:
 
 
 async def test_a_replica_that_refuses_is_full_until_a_call_that_it_took_ends() -> None:
-    balanced = await router(LeastOutstanding, replicas=1)
+    balanced = await router(LeastOutstandingRouter, replicas=1)
     (replica,) = balanced.curr_replicas
 
     take(balanced, replica, 3)
@@ -269,7 +247,7 @@ async def test_a_replica_that_refuses_is_full_until_a_call_that_it_took_ends() -
 
 
 async def test_the_last_call_that_a_replica_has_room_for_frees_it_when_it_ends() -> None:
-    balanced = await router(LeastOutstanding, replicas=1)
+    balanced = await router(LeastOutstandingRouter, replicas=1)
     (replica,) = balanced.curr_replicas
 
     for length in (MAX_ONGOING - 1, MAX_ONGOING):
@@ -283,7 +261,7 @@ async def test_the_last_call_that_a_replica_has_room_for_frees_it_when_it_ends()
 
 @pytest.mark.parametrize("sent", [0, 2])
 async def test_a_replica_that_is_gone_leaves_nothing_behind(sent: int) -> None:
-    balanced = await router(LeastOutstanding, replicas=1)
+    balanced = await router(LeastOutstandingRouter, replicas=1)
     (replica,) = balanced.curr_replicas
     for _ in range(sent):
         balanced.on_send_request(replica)
@@ -294,10 +272,3 @@ async def test_a_replica_that_is_gone_leaves_nothing_behind(sent: int) -> None:
 
     assert not balanced._outstanding
     assert balanced.replica_queue_len_cache.get(replica) is None
-
-
-async def test_a_router_tells_how_many_replicas_there_are() -> None:
-    assert known(DeploymentID("Untold", "voxgraph")) == 0
-    for count in (3, 1):
-        await router(LeastOutstanding, replicas=count)
-        assert known(MODEL) == count

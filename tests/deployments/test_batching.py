@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.settings import BatchTunables
-from deployments.batching import Batcher, BatchReport
-from pipelines.errors import CorruptAudio, InferenceError, ModelUnavailable
+from deployments.replica.batcher import Batcher, BatchReport
+from voxgraph.errors import CorruptAudio, InferenceError, ModelUnavailable
 
 Run = Callable[[list[float]], list[float]]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deployments.calibration import LARGEST, best_batch
+from deployments.replica.calibration import LARGEST, best_batch
 
 
 class Device:

@@ -11,9 +11,10 @@ from grpc.aio import AioRpcError, Metadata
 from ray.exceptions import ActorDiedError, ObjectStoreFullError, OutOfDiskError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
-from deployments import calls
-from deployments.calls import Deadline, again, call, call_all, patiently, side_by_side
-from pipelines.errors import CorruptAudio, DeadlineExceeded, ModelUnavailable, Overloaded
+from deployments.transport.calls import call_all, call_when_capacity, gather_or_cancel
+from voxgraph import calls
+from voxgraph.calls import Deadline, call, retry_after_failure
+from voxgraph.errors import CorruptAudio, DeadlineExceeded, ModelUnavailable, Overloaded
 
 
 class Response:
@@ -93,7 +94,7 @@ async def test_a_replica_that_is_being_replaced_may_be_asked_again_until_it_is_g
     monkeypatch.setattr(calls, "ROOM_WITHIN_S", 0.001)
     refusals = [Response(ModelUnavailable("stopped")) for _ in range(3)]
 
-    assert await again(starting(*refusals, Response(5)), Deadline.after(1)) == 5
+    assert await retry_after_failure(starting(*refusals, Response(5)), Deadline.after(1)) == 5
 
 
 async def test_a_replica_that_is_never_replaced_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +102,7 @@ async def test_a_replica_that_is_never_replaced_is_unavailable(monkeypatch: pyte
     monkeypatch.setattr(calls, "REPLACED_WITHIN_S", 0.05)
 
     with pytest.raises(ModelUnavailable, match="stopped"):
-        await again(lambda: Response(ModelUnavailable("stopped")), Deadline.after(1))
+        await retry_after_failure(lambda: Response(ModelUnavailable("stopped")), Deadline.after(1))
 
 
 async def test_a_full_deployment_is_overloaded() -> None:
@@ -147,7 +148,7 @@ async def test_many_calls_are_answered_in_order_within_their_window() -> None:
 
     told: list[int] = []
 
-    assert await call_all(starts, Deadline.after(5), window=4, done=told.append) == list(range(20))
+    assert await call_all(starts, Deadline.after(5), window=4, on_progress=told.append) == list(range(20))
     assert most == 4
     assert told == list(range(1, 21))
 
@@ -191,9 +192,9 @@ async def test_of_many_calls_that_wait_for_room_none_outlasts_the_deadline() -> 
 async def test_a_part_of_what_is_under_way_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "ROOM_WITHIN_S", 0.01)
 
-    assert await patiently(full(3, 1), Deadline.after(5)) == 1
+    assert await call_when_capacity(full(3, 1), Deadline.after(5)) == 1
     with pytest.raises(DeadlineExceeded):
-        await patiently(full(100, 1), Deadline.after(0.1))
+        await call_when_capacity(full(100, 1), Deadline.after(0.1))
 
 
 async def test_many_calls_of_which_none_finds_room_are_refused() -> None:
@@ -232,5 +233,5 @@ async def test_side_by_side_raises_the_first_failure_as_it_is_and_leaves_nothing
         raise CorruptAudio("broken")
 
     with pytest.raises(CorruptAudio):
-        await side_by_side(slow(), failing())
+        await gather_or_cancel(slow(), failing())
     assert ended == ["slow"]

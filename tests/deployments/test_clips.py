@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from ray.serve._private.constants import RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH
 
-from deployments import clips
-from deployments.calls import DIRECT_BYTES
-from deployments.clips import PACKED_FROM, Clip, ModelHandle, packed, unpacked
-from deployments.shared import key_of
-from pipelines.results import Waveform
+from deployments.state.result_cache import key_of
+from deployments.transport import clips
+from deployments.transport.calls import DIRECT_BYTES
+from deployments.transport.clips import PCM16_FROM, Clip, ModelHandle, from_pcm16, to_pcm16
+from voxgraph.results import Waveform
 
 
 def pcm(samples: int) -> Waveform:
@@ -49,14 +49,14 @@ def test_a_clip_goes_directly_up_to_so_many_bytes_and_a_longer_one_by_reference(
     handle: Any = SimpleNamespace(options=lambda **options: asked.append(options) or "direct")
     clip, model = Clip(waveform), ModelHandle(handle)
 
-    assert model.given(clip) == "direct" if direct else model.given(clip) is handle
+    assert model.handle_for(clip) == "direct" if direct else model.handle_for(clip) is handle
     sent: Any = clip.sent if direct else clip.sent[1]
-    np.testing.assert_array_equal(unpacked(sent), waveform)
+    np.testing.assert_array_equal(from_pcm16(sent), waveform)
     assert [options["_by_reference"] for options in asked] == [False]
 
 
 @given(
-    arrays.arrays(np.int16, st.integers(PACKED_FROM, PACKED_FROM + 9), fill=st.integers(-9, 9)),
+    arrays.arrays(np.int16, st.integers(PCM16_FROM, PCM16_FROM + 9), fill=st.integers(-9, 9)),
     st.integers(1, 3),
 )
 def test_sixteen_bits_are_sent_as_they_are_and_come_back_exactly(
@@ -65,40 +65,40 @@ def test_sixteen_bits_are_sent_as_they_are_and_come_back_exactly(
     levels = np.tile(levels, times)
     waveform = (levels / np.float32(1 << 15)).astype(np.float32)
 
-    sent = packed(waveform)
+    sent = to_pcm16(waveform)
 
     assert sent.dtype == np.int16
     np.testing.assert_array_equal(sent, levels)
-    got = unpacked(sent)
+    got = from_pcm16(sent)
     assert got.dtype == np.float32
     np.testing.assert_array_equal(got, waveform)
 
 
 @pytest.mark.parametrize("value", [0.1, 1.0, -1.0001, 70_000.0, 1e-9, float(np.float32(2**-16))])
-@pytest.mark.parametrize("at", [0, PACKED_FROM - 1, PACKED_FROM, -1])
+@pytest.mark.parametrize("at", [0, PCM16_FROM - 1, PCM16_FROM, -1])
 def test_one_sample_that_sixteen_bits_cannot_tell_is_enough(value: float, at: int) -> None:
-    waveform = pcm(2 * PACKED_FROM + 5)
+    waveform = pcm(2 * PCM16_FROM + 5)
     waveform[at] = value
 
-    assert packed(waveform) is waveform
-    assert unpacked(waveform) is waveform
+    assert to_pcm16(waveform) is waveform
+    assert from_pcm16(waveform) is waveform
 
 
 def test_short_clips_are_not_worth_it() -> None:
-    waveform = pcm(PACKED_FROM - 1)
+    waveform = pcm(PCM16_FROM - 1)
 
-    assert packed(waveform) is waveform
+    assert to_pcm16(waveform) is waveform
 
 
 def test_what_tells_a_recording_from_others_is_not_made_for_it_alone() -> None:
-    short, long = Clip(pcm(PACKED_FROM)), Clip(pcm(2 * DIRECT_BYTES))
+    short, long = Clip(pcm(PCM16_FROM)), Clip(pcm(2 * DIRECT_BYTES))
 
-    assert short.identity is short.sent
-    assert long.identity is long.waveform
+    assert short.digest_source is short.sent
+    assert long.digest_source is long.waveform
 
 
 async def test_the_same_bytes_in_sixteen_and_in_thirty_two_bits_are_two_recordings() -> None:
-    samples = packed(pcm(PACKED_FROM))
+    samples = to_pcm16(pcm(PCM16_FROM))
 
     assert await key_of(samples, "language") != await key_of(samples.view(np.float32), "language")
     assert await key_of(samples, "language") == await key_of(samples.copy(), "language")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from config.settings import ENGINE_CACHE
-from deployments import environment
-from deployments.environment import EVERY_NODE, HAPROXY, apply, free_ports, of_one_machine
+from deployments.launch import environment
+from deployments.launch.environment import EVERY_NODE, HAPROXY, apply, free_ports, of_one_machine
 
 
 def test_two_graphs_on_a_machine_share_no_file_and_no_port(tmp_path: Path) -> None:

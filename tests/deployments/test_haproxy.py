@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from deployments import haproxy
 from deployments.api.errors import ErrorAnswer
-from deployments.environment import HAPROXY, free_ports
+from deployments.launch import haproxy
+from deployments.launch.environment import HAPROXY, free_ports
 
 UPLOAD = b"\0" * 32_044
 """More than HAProxy's buffer holds, as a second of audio is."""
@@ -125,8 +125,8 @@ async def test_an_ingress_that_dies_is_a_refusal_that_says_to_try_again(tmp_path
         refused, missing = await asked(door, "/app/detect-language"), await asked(door, "/elsewhere")
 
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-    assert refused.json() == haproxy.REFUSAL
-    assert set(haproxy.REFUSAL) == set(ErrorAnswer.model_fields)
+    assert refused.json() == haproxy.ERROR_PAGE
+    assert set(haproxy.ERROR_PAGE) == set(ErrorAnswer.model_fields)
     assert (missing.status_code, missing.text) == (404, "Path '/elsewhere' not found.")
 
 
@@ -162,4 +162,4 @@ def test_the_command_is_haproxy_with_the_arguments_that_serve_gives() -> None:
 
 def test_a_machine_with_haproxy_has_the_command() -> None:
     assert os.access(haproxy.PATH, os.X_OK)
-    assert HAPROXY[haproxy.NAMED_BY] == haproxy.PATH
+    assert HAPROXY[haproxy.BINARY_VARIABLE] == haproxy.PATH

@@ -15,7 +15,7 @@ def test_it_starts_without_torch(module: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["accent", "cache", "admission", "deepfake", "diarization", "language", "speaker", "statistics"],
+    ["models", "diarization", "state.graph_state", "replica.model_replica", "transport.clips"],
 )
 def test_what_hears_no_upload_starts_without_decoders(module: str) -> None:
     code = f"import deployments.{module}, sys; assert not {{'av', 'soundfile', 'soxr'}} & set(sys.modules)"

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from plain_handles import handle
 
-from config.settings import ModelKey
-from deployments import infos
-from deployments.clips import ModelHandle
-from deployments.infos import KEPT_S, Infos
-from pipelines.errors import DeadlineExceeded, ModelUnavailable, Overloaded
-from pipelines.results import ModelInfo
+from deployments.transport import model_info as infos
+from deployments.transport.clips import ModelHandle
+from deployments.transport.model_info import KEPT_S, ModelInfoCache
+from voxgraph.errors import DeadlineExceeded, ModelUnavailable, Overloaded
+from voxgraph.options import ModelKey
+from voxgraph.results import ModelInfo
 
 MODEL = ModelKey.LANGUAGE
 
@@ -47,23 +47,25 @@ def time() -> Time:
 
 
 @pytest.fixture
-def known(model: Model, time: Time) -> Infos:
-    return Infos({MODEL: ModelHandle(handle(model))}, time)
+def known(model: Model, time: Time) -> ModelInfoCache:
+    return ModelInfoCache({MODEL: ModelHandle(handle(model))}, time)
 
 
-async def test_it_is_asked_now_and_then(model: Model, time: Time, known: Infos) -> None:
+async def test_it_is_asked_now_and_then(model: Model, time: Time, known: ModelInfoCache) -> None:
     for time.now in (0.0, 1.0, KEPT_S - 0.1, KEPT_S + 0.1):
-        assert (await known.of(MODEL)).revision == "revision-1"
+        assert (await known.get(MODEL)).revision == "revision-1"
 
     assert model.asked == 2
 
 
 @pytest.mark.parametrize("error", [DeadlineExceeded("late"), Overloaded("full")])
-async def test_a_busy_model_has_what_it_had(error: Exception, model: Model, time: Time, known: Infos) -> None:
-    said = await known.of(MODEL)
+async def test_a_busy_model_has_what_it_had(
+    error: Exception, model: Model, time: Time, known: ModelInfoCache
+) -> None:
+    said = await known.get(MODEL)
     model.says, time.now = error, KEPT_S + 1
 
-    assert await known.of(MODEL) == said
+    assert await known.get(MODEL) == said
     assert await known.revision(MODEL) == "revision-1"
     assert known.last(MODEL) == said
     assert model.asked == 2
@@ -71,35 +73,37 @@ async def test_a_busy_model_has_what_it_had(error: Exception, model: Model, time
 
 @pytest.mark.parametrize("error", [DeadlineExceeded("late"), Overloaded("full")])
 async def test_a_model_that_never_said_it_has_a_revision_like_no_other(
-    error: Exception, model: Model, time: Time, known: Infos
+    error: Exception, model: Model, time: Time, known: ModelInfoCache
 ) -> None:
     model.says = error
 
     with pytest.raises(type(error)):
-        await known.of(MODEL)
+        await known.get(MODEL)
     first, time.now = await known.revision(MODEL), 0.001
     assert await known.revision(MODEL) != first
     assert known.last(MODEL) is None
 
 
 async def test_a_model_without_a_checkpoint_is_known_by_its_failure(
-    model: Model, time: Time, known: Infos
+    model: Model, time: Time, known: ModelInfoCache
 ) -> None:
-    await known.of(MODEL)
+    await known.get(MODEL)
     model.says, time.now = ModelUnavailable("not loaded"), KEPT_S + 1
 
     with pytest.raises(ModelUnavailable):
-        await known.of(MODEL)
+        await known.get(MODEL)
     assert await known.revision(MODEL) == ModelUnavailable.code
 
 
-async def test_a_model_of_another_graph_is_unavailable(known: Infos) -> None:
+async def test_a_model_of_another_graph_is_unavailable(known: ModelInfoCache) -> None:
     with pytest.raises(ModelUnavailable, match="not part of this graph"):
-        await known.of(ModelKey.DEEPFAKE)
+        await known.get(ModelKey.DEEPFAKE)
 
 
-async def test_a_model_that_hangs_is_busy(monkeypatch: pytest.MonkeyPatch, known: Infos, time: Time) -> None:
-    monkeypatch.setattr(infos, "ASKED_FOR_S", 0.0)
+async def test_a_model_that_hangs_is_busy(
+    monkeypatch: pytest.MonkeyPatch, known: ModelInfoCache, time: Time
+) -> None:
+    monkeypatch.setattr(infos, "INFO_TIMEOUT_S", 0.0)
 
     with pytest.raises(DeadlineExceeded):
-        await known.of(MODEL)
+        await known.get(MODEL)

@@ -2,7 +2,7 @@
 
 import psutil
 
-from deployments.memory import give_back
+from deployments.replica.malloc_trim import malloc_trim
 
 
 def test_memory_that_was_freed_below_what_is_used_is_given_back() -> None:
@@ -13,7 +13,7 @@ def test_memory_that_was_freed_below_what_is_used_is_given_back() -> None:
     blocks = blocks[99::100]
     freed = process.memory_info().rss
 
-    give_back()
+    malloc_trim()
 
     assert len(blocks) == 1_000
     assert used - freed < 50e6

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +10,13 @@ from metric_names import exported
 from plain_handles import handle
 
 from config.settings import BatchTunables
-from deployments import metrics
-from deployments.batching import Batcher, BatchReport
-from deployments.cache import Cache
-from deployments.calls import Deadline
-from deployments.metrics import IngressMetrics, ModelMetrics
-from deployments.shared import Shared, SharedHandles
-from deployments.statistics import Statistics
+from deployments.replica import metrics
+from deployments.replica.batcher import Batcher, BatchReport
+from deployments.replica.metrics import ModelMetrics
+from deployments.state.client import GraphStateClient
+from deployments.state.graph_state import GraphState
+from deployments.transport.metrics import IngressMetrics
+from voxgraph.calls import Deadline
 
 Recorded = dict[str, list[tuple[float, dict[str, str]]]]
 
@@ -72,15 +71,14 @@ def test_received_audio_is_counted_by_question(recorded: Recorded) -> None:
 
 
 async def test_hits_and_misses_of_the_cache_are_counted_by_question(recorded: Recorded) -> None:
-    cache = Cache()
-    shared = Shared(SharedHandles(handle(cache), handle(None), handle(Statistics())), place_deadline_s=1.0)
+    state = GraphStateClient(handle(GraphState()), place_deadline_s=1.0, cache_entries=10)
 
     async def compute() -> str:
         await asyncio.sleep(0.01)
         return "en"
 
     def ask(question: str, key: str) -> "asyncio.Task[str]":
-        return asyncio.create_task(shared.cached(key, question, compute, Deadline.after(10)))
+        return asyncio.create_task(state.cached(key, question, compute, Deadline.after(10)))
 
     await asyncio.gather(ask("language", "a"), ask("language", "a"), ask("language", "b"))
     await ask("speaker", "a")
@@ -101,12 +99,12 @@ def test_every_metric_is_named_after_the_project_and_its_unit() -> None:
         assert plain.endswith(("_seconds", "_items", "_requests")), name
 
 
-def test_the_readme_names_every_metric() -> None:
-    readme = Path(ROOT / "README.md").read_text()
+def test_the_guide_of_operations_names_every_metric() -> None:
+    guide = (ROOT / "docs" / "operations.md").read_text()
     names = {
         name.removeprefix("ray_").removesuffix("_total").removesuffix("_sum")
         for name in exported(ROOT / "deployments")
         if not name.endswith(("_bucket", "_count"))
     }
 
-    assert [name for name in sorted(names) if f"`{name}`" not in readme] == []
+    assert [name for name in sorted(names) if f"`{name}`" not in guide] == []

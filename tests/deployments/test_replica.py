@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,15 +12,15 @@ import ray
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.settings import BatchTunables, EngineOptions, GraphSettings, ModelKey, SpeakerCount
-from deployments import replica as replica_module
-from deployments.clips import PACKED_FROM, packed
+from config.settings import BatchTunables, EngineOptions, GraphSettings
 from deployments.diarization import Conclusion, Diarization, Part
-from deployments.replica import WaveformReplica, assigned_device, noise
-from deployments.request_ids import current_request_id
-from deployments.scaling import stats
-from pipelines.errors import AudioTooShort, CheckpointError, ModelUnavailable, VoxError
-from pipelines.results import SAMPLE_RATE_HZ, DiarizationResult, ModelInfo, Waveform
+from deployments.replica import model_replica as replica_module
+from deployments.replica.autoscaling import stats
+from deployments.replica.model_replica import WaveformReplica, assigned_device, noise
+from deployments.transport.clips import PCM16_FROM, to_pcm16
+from voxgraph.errors import AudioTooShort, CheckpointError, ModelUnavailable, VoxError
+from voxgraph.options import ModelKey, SpeakerCount
+from voxgraph.results import SAMPLE_RATE_HZ, DiarizationResult, ModelInfo, Waveform
 
 INFO = ModelInfo("language", "some/model", "demo", "demo", "cpu", 1)
 
@@ -44,7 +44,7 @@ class Mean:
 class MeanReplica(WaveformReplica[float]):
     """A replica that loads a pipeline, or fails to, without a cluster or a checkpoint."""
 
-    batches_pay = False
+    supports_batching = False
 
     def __init__(self, pipeline: Mean | VoxError) -> None:
         self.loads = pipeline
@@ -70,93 +70,10 @@ async def test_a_replica_is_warm_before_it_answers(pipeline: Mean) -> None:
 
 async def test_a_recording_as_it_is_sent_is_the_recording(pipeline: Mean) -> None:
     replica = MeanReplica(pipeline)
-    sent = packed(np.full(PACKED_FROM, -0.25, np.float32))
+    sent = to_pcm16(np.full(PCM16_FROM, -0.25, np.float32))
 
     assert sent.dtype == np.int16
     assert await replica.answer(sent) == -0.25
-
-
-async def test_recordings_of_several_requests_are_answered_together_and_each_by_itself(
-    pipeline: Mean,
-) -> None:
-    replica = MeanReplica(pipeline)
-    items = [("one", np.full(500, 0.5, np.float32)), ("two", np.zeros(399, np.float32)), ("three", noise(1))]
-
-    first, second, third = await replica.answers(items)
-
-    assert (first, third) == (0.5, float(noise(1).mean()))
-    assert isinstance(second, AudioTooShort)
-
-
-async def test_each_of_several_recordings_is_logged_under_the_id_of_its_request(
-    monkeypatch: pytest.MonkeyPatch, pipeline: Mean
-) -> None:
-    seen: list[str] = []
-    replica = MeanReplica(pipeline)
-    answer = replica.answer
-
-    async def noting(item: Any) -> float:
-        seen.append(current_request_id())
-        return await answer(item)
-
-    monkeypatch.setattr(replica, "answer", noting)
-
-    await replica.answers([("one", noise(1)), ("two", noise(1))])
-
-    assert seen == ["one", "two"]
-
-
-class Held(Mean):
-    """A pipeline that answers nothing before it may."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.may = threading.Event()
-        self.may.set()
-
-    def __call__(self, items: list[Waveform]) -> list[float]:
-        self.may.wait()
-        return super().__call__(items)
-
-
-@pytest.fixture
-async def held() -> AsyncIterator[tuple[MeanReplica, Held]]:
-    pipeline = Held()
-    replica = MeanReplica(pipeline)
-    await replica.reconfigure({"max_run_s": 0.05, "max_batch_items": 1})
-    pipeline.may.clear()
-    yield replica, pipeline
-    pipeline.may.set()
-
-
-async def test_a_stuck_model_fails_what_it_was_given_and_lets_the_others_be_asked_again(
-    held: tuple[MeanReplica, Held],
-) -> None:
-    stuck, waiting = await held[0].answers([("one", noise(1)), ("two", noise(1))])
-
-    assert isinstance(stuck, ModelUnavailable)
-    assert waiting is None
-
-
-async def test_a_call_of_several_that_is_cancelled_leaves_nothing_waiting(
-    held: tuple[MeanReplica, Held],
-) -> None:
-    replica, _ = held
-    call = asyncio.create_task(replica.answers([("one", noise(1)), ("two", noise(1))]))
-    await asyncio.sleep(0.01)
-    assert replica._running_batcher().load() == (2, 2.0)
-
-    call.cancel()
-    await asyncio.gather(call, return_exceptions=True)
-
-    assert replica._running_batcher().load() == (0, 0.0)
-
-
-async def test_where_no_checkpoint_is_loaded_the_whole_call_fails() -> None:
-    replica = MeanReplica(CheckpointError("model.ckpt is missing"))
-
-    with pytest.raises(ModelUnavailable, match=r"model\.ckpt is missing"):
-        await replica.answers([("one", noise(1))])
 
 
 async def test_the_model_runs_on_a_thread_of_its_own(pipeline: Mean) -> None:
@@ -219,7 +136,7 @@ async def test_a_batch_has_as_many_clips_as_paid_at_the_start(
     pipeline: Mean, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replica_module, "best_batch", lambda run, item, is_out_of_memory: 3)
-    monkeypatch.setattr(MeanReplica, "batches_pay", True)
+    monkeypatch.setattr(MeanReplica, "supports_batching", True)
     replica = MeanReplica(pipeline)
 
     await asyncio.gather(*(replica.answer(noise(1)) for _ in range(7)))
@@ -282,7 +199,7 @@ def test_its_share_of_a_gpu_is_its_cap_before_anything_is_loaded(monkeypatch: py
     )
     monkeypatch.setattr(ray, "get_runtime_context", lambda: assigned)
     monkeypatch.setattr("pipelines.device.cuda_is_available", lambda: True)
-    monkeypatch.setattr("pipelines.device.cap_memory", lambda *cap: events.append(cap))
+    monkeypatch.setattr("pipelines.vendored.process.cap_memory", lambda *cap: events.append(cap))
     monkeypatch.setattr("pipelines.checkpoints.locate", lambda *_: events.append("locate"))
 
     OnGpu(ModelKey.LANGUAGE, GraphSettings())

@@ -12,9 +12,9 @@ from ray.serve._private.common import DeploymentID, ReplicaID
 from ray.serve.autoscaling_policy import _apply_autoscaling_config
 from ray.serve.config import AutoscalingConfig, AutoscalingContext
 
-from deployments.scaling import follow_audio, stats
+from deployments.replica.autoscaling import follow_audio, stats
 
-POLICY = {"policy_function": "deployments.scaling:follow_audio"}
+POLICY = {"policy_function": "deployments.replica.autoscaling:follow_audio"}
 Replica = dict[str, float]
 
 

@@ -4,17 +4,18 @@ import asyncio
 
 import pytest
 
-from deployments import watched
-from deployments.graph import CLASSES, OPTIONS, SHARED
+from deployments.graph import CLASSES, OPTIONS
 from deployments.ingress import Ingress
-from deployments.watched import Watched
+from deployments.replica import health as watched
+from deployments.replica.health import HeldHealthCheck
+from deployments.state.graph_state import GraphState
 
 
 async def test_the_first_check_is_answered_at_once_and_all_others_are_held(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(watched, "HELD_S", 0.2)
-    replica = Watched()
+    monkeypatch.setattr(watched, "HEALTH_HOLD_S", 0.2)
+    replica = HeldHealthCheck()
 
     await asyncio.wait_for(replica.check_health(), 0.1)
 
@@ -27,9 +28,13 @@ async def test_the_first_check_is_answered_at_once_and_all_others_are_held(
 
 def test_a_check_ends_before_the_next_one_is_due() -> None:
     # Serve takes up to a tenth from the period.
-    assert 0.8 * OPTIONS["health_check_period_s"] <= watched.HELD_S <= 0.9 * OPTIONS["health_check_period_s"]
+    assert (
+        0.8 * OPTIONS["health_check_period_s"]
+        <= watched.HEALTH_HOLD_S
+        <= 0.9 * OPTIONS["health_check_period_s"]
+    )
 
 
-@pytest.mark.parametrize("deployment", {Ingress, *CLASSES.values(), *(cls for cls, _ in SHARED.values())})
+@pytest.mark.parametrize("deployment", {Ingress, GraphState, *CLASSES.values()})
 def test_every_deployment_is_watched(deployment: type) -> None:
-    assert issubclass(deployment, Watched)
+    assert issubclass(deployment, HeldHealthCheck)

@@ -11,10 +11,11 @@ import pyarrow.parquet
 import pytest
 from launched import ROOT, Launched
 
-from config.settings import DEMO, AudioLimits, CheckpointSource, ModelKey
-from pipelines.audio import decode
+from config.settings import DEMO, AudioLimits, CheckpointSource
+from pipelines.audio.decoding import decode
 from pipelines.checkpoints import locate
 from pipelines.speaker import SpeakerEncoder
+from voxgraph.options import ModelKey
 
 DATA = ROOT / "tests" / "data"
 CLIPS = ("de_f3.flac", "ja_m3.flac", "voice.wav")

@@ -13,9 +13,9 @@ import pytest
 from launched import ROOT, Launched
 from scripts import loaded
 
-from deployments.api.analyzer import Analysis, Task
-from pipelines.errors import Overloaded
-from pipelines.results import LanguageResult, Waveform
+from voxgraph.errors import Overloaded
+from voxgraph.options import Task
+from voxgraph.results import Analysis, LanguageResult, Waveform
 
 DATA = ROOT / "tests" / "data"
 GERMAN = LanguageResult("de", "German", 1.0, {"de": 1.0})

@@ -12,7 +12,7 @@ from pyannote.metrics.diarization import DiarizationErrorRate
 from recordings import DATA, LABELS, post, wav
 
 from pipelines.routing import encoder_for
-from pipelines.similarity import DEFAULT_THRESHOLD
+from voxgraph.similarity import DEFAULT_THRESHOLD
 
 MULTILINGUAL = [name for name, label in LABELS.items() if "language" in label and "accent" not in label]
 ACCENTED = [name for name, label in LABELS.items() if "accent" in label]

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 import pytest
 from launched import ROOT, Launched
 
-from config.settings import AudioLimits, ModelKey
-from deployments.facade import AsyncVoxgraph, Voxgraph
-from pipelines.audio import decode
-from pipelines.errors import InvalidOptions
-from pipelines.results import Waveform
+from config.settings import AudioLimits
+from pipelines.audio.decoding import decode
+from voxgraph.errors import InvalidOptions
+from voxgraph.handles import AsyncVoxgraph, Voxgraph
+from voxgraph.options import ModelKey
+from voxgraph.results import Waveform
 
 
 @pytest.fixture(scope="module")

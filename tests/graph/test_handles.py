@@ -10,12 +10,11 @@ import pytest
 from launched import ROOT, Launched, sample_path
 from ray import serve
 
-from config.settings import AudioLimits, CheckpointSource, ChunkOptions, ModelKey, SpeakerCount
-from deployments.facade import Voxgraph
-from pipelines.audio import decode
+from config.settings import AudioLimits, CheckpointSource
+from pipelines.audio.decoding import decode
 from pipelines.checkpoints import locate
 from pipelines.diarization import Diarizer
-from pipelines.errors import (
+from voxgraph.errors import (
     AudioTooShort,
     InvalidAudio,
     InvalidOptions,
@@ -23,7 +22,9 @@ from pipelines.errors import (
     UnsupportedAudio,
     VoxError,
 )
-from pipelines.results import DiarizationProgress, Waveform
+from voxgraph.handles import Voxgraph
+from voxgraph.options import ChunkOptions, ModelKey, SpeakerCount
+from voxgraph.results import DiarizationProgress, Waveform
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_a_long_conversation_is_diarized_in_parts_as_in_one(voxgraph: Any, wavef
 
     told: list[DiarizationProgress] = []
 
-    last = Voxgraph(voxgraph).diarize(long, progress=told.append)
+    last = Voxgraph(voxgraph).diarize(long, on_progress=told.append)
 
     assert told == [DiarizationProgress(done, 4) for done in (1, 2, 3, 4)]
     assert last.speakers == expected.speakers

@@ -14,10 +14,11 @@ from launched import ROOT, Launched, launch
 from ray.exceptions import ActorDiedError, GetTimeoutError
 from ray.serve.schema import ServeDeploySchema
 
-from config.settings import ENGINE_CACHE, ModelKey
-from deployments import launcher
+from config.settings import ENGINE_CACHE
 from deployments.graph import NAMES
-from deployments.launcher import needs, read_config
+from deployments.launch import launcher
+from deployments.launch.launcher import needs, read_config
+from voxgraph.options import ModelKey
 
 TINY = {
     "http_options": {"host": "127.0.0.1"},

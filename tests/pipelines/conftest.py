@@ -9,10 +9,11 @@ import pytest
 import torch
 
 import pipelines.ecapa  # noqa: F401 (for the modules it brings)
-from config.settings import CheckpointSource, ModelKey, Size
-from pipelines.checkpoint_writer import write_checkpoint
+from config.settings import CheckpointSource, Size
 from pipelines.checkpoints import LocatedCheckpoint, locate
-from pipelines.results import Waveform
+from training.layouts.writer import write_checkpoint
+from voxgraph.options import ModelKey
+from voxgraph.results import Waveform
 
 for name, module in list(sys.modules.items()):
     # Hypothesis asks every module for its file; SpeechBrain's lazy ones answer by importing what is not

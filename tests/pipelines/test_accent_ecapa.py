@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 from closeness import relative_difference
 
-from config.settings import CheckpointSource, ModelKey, Size
+from config.settings import CheckpointSource, Size
 from pipelines.accent import EcapaAccentClassifier
 from pipelines.accent_result import accent_result
-from pipelines.checkpoint_writer import write_labels
 from pipelines.checkpoints import LocatedCheckpoint, locate
-from pipelines.errors import AudioTooShort
-from pipelines.labels import COMMON_ACCENT_ECAPA, COMMON_ACCENT_XLSR
-from pipelines.results import Waveform
+from training.layouts.common import write_labels
+from training.layouts.labels import COMMON_ACCENT_ECAPA, COMMON_ACCENT_XLSR
+from voxgraph.errors import AudioTooShort
+from voxgraph.options import ModelKey
+from voxgraph.results import Waveform
 
 Clip = Callable[..., Waveform]
 

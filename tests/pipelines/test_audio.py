@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from launched import sample_path
 
 from config.settings import AudioLimits
-from pipelines.audio import QUICK_BYTES, decode, is_quick
-from pipelines.errors import (
+from pipelines.audio.decoding import QUICK_BYTES, decode, is_quick
+from voxgraph.errors import (
     AudioTooLong,
     AudioTooShort,
     CorruptAudio,
@@ -26,7 +26,7 @@ from pipelines.errors import (
     UnsupportedAudio,
     VoxError,
 )
-from pipelines.results import SAMPLE_RATE_HZ
+from voxgraph.results import SAMPLE_RATE_HZ
 
 LIMITS = AudioLimits()
 FORMATS = clips.formats()

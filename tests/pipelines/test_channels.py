@@ -41,7 +41,7 @@ import sys
 from pathlib import Path
 
 from config.settings import AudioLimits
-from pipelines.audio import decode
+from pipelines.audio.decoding import decode
 
 for path in sorted(Path(sys.argv[1]).iterdir()):
     decode(path.read_bytes(), AudioLimits()).tofile(Path(sys.argv[2]) / path.name)

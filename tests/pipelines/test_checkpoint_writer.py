@@ -11,10 +11,12 @@ import torch
 
 from benchmarks.checkpoints import main
 from config.checkpoints import CHECKPOINTS
-from config.settings import ModelKey, Size
-from pipelines.checkpoint_writer import write_checkpoint, write_labels
+from config.settings import Size
 from pipelines.checkpoints import LocatedCheckpoint, load_labels, load_tensors
-from pipelines.labels import COMMON_ACCENT_ECAPA, COMMON_ACCENT_XLSR, VOXLINGUA107
+from training.layouts.common import write_labels
+from training.layouts.labels import COMMON_ACCENT_ECAPA, COMMON_ACCENT_XLSR, VOXLINGUA107
+from training.layouts.writer import write_checkpoint
+from voxgraph.options import ModelKey
 
 Small = Callable[[ModelKey], LocatedCheckpoint]
 ECAPA_MODELS = [

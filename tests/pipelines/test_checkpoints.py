@@ -23,13 +23,14 @@ from torch import nn
 from torch.nn import init
 
 from config.checkpoints import CHECKPOINTS, CheckpointFile, CheckpointPart
-from config.settings import CheckpointSource, ModelKey, Size
-from deployments.environment import free_ports
-from pipelines.checkpoint_writer import write_checkpoint
+from config.settings import CheckpointSource, Size
+from deployments.launch.environment import free_ports
 from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_labels, load_state, load_tensors, locate
-from pipelines.errors import CheckpointError
-from pipelines.results import Waveform
 from pipelines.speaker import SpeakerEncoder
+from training.layouts.writer import write_checkpoint
+from voxgraph.errors import CheckpointError
+from voxgraph.options import ModelKey
+from voxgraph.results import Waveform
 
 Small = Callable[[ModelKey], LocatedCheckpoint]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -6,7 +6,8 @@ import threading
 import pytest
 import torch
 
-from pipelines.device import NICENESS, NICEST, cap_memory, is_out_of_memory, make_way
+from pipelines.device import is_out_of_memory
+from pipelines.vendored.process import NICENESS, NICEST, cap_memory, lower_cpu_priority
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def _in_a_thread_of_one_that_makes_way(device: str, own: int) -> tuple[int, int]
 
     def work() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, own)
-        make_way(device)
+        lower_cpu_priority(device)
         started = threading.Thread(target=lambda: found.append(scheduling(threading.get_native_id())))
         started.start()
         started.join()

@@ -15,12 +15,13 @@ import torch
 import yaml
 from launched import ROOT, sample_path
 
-from config.settings import AudioLimits, CheckpointSource, ModelKey, Size, SpeakerCount
-from pipelines.audio import decode
+from config.settings import AudioLimits, CheckpointSource, Size
+from pipelines.audio.decoding import decode
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from pipelines.diarization import Diarizer
-from pipelines.errors import CheckpointError, InvalidOptions
-from pipelines.results import Waveform
+from voxgraph.errors import CheckpointError, InvalidOptions
+from voxgraph.options import ModelKey, SpeakerCount
+from voxgraph.results import Waveform
 
 Small = Callable[[ModelKey], LocatedCheckpoint]
 KEYS = [ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1]

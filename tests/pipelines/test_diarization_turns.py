@@ -1,6 +1,7 @@
 """Turns from what windows say are pyannote's own, whatever the windows say; in blocks and without."""
 
 import warnings
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -9,18 +10,21 @@ import pytest
 import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from pyannote.audio.pipelines import clustering as pyannote_clustering
 from pyannote.audio.pipelines.clustering import VBxClustering
 from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
 from pyannote.audio.utils.signal import Binarize
 from pyannote.core import SlidingWindow, SlidingWindowFeature
 from scipy.cluster import hierarchy
 
-from config.settings import CheckpointSource, ModelKey, SpeakerCount
+from config.settings import CheckpointSource
 from pipelines.checkpoints import locate
 from pipelines.chunking import CONVERSATION_HOP, CONVERSATION_WINDOW, conversation_parts
 from pipelines.diarization import Diarizer, clustering, linkage, turns
 from pipelines.diarization.windows import joined
-from pipelines.results import Turn, WindowFindings
+from pipelines.window_outputs import WindowOutputs
+from voxgraph.options import ModelKey, SpeakerCount
+from voxgraph.results import Turn
 
 DIMENSION = 256
 COUNTS = st.one_of(
@@ -62,10 +66,10 @@ def conversation(
     return speech, embeddings
 
 
-def found_in(speech: np.ndarray, embeddings: np.ndarray) -> WindowFindings:
+def found_in(speech: np.ndarray, embeddings: np.ndarray) -> WindowOutputs:
     windows, speakers = np.nonzero(speech.any(axis=1))
     alone = (speech * (speech.sum(axis=2, keepdims=True) == 1)).sum(axis=1)
-    return WindowFindings(
+    return WindowOutputs(
         speech=np.packbits(speech.astype(bool), axis=1),
         frames=speech.shape[1],
         windows=windows,
@@ -101,7 +105,7 @@ def pyannotes(
     lie = SlidingWindow(start=0.0, duration=10.0, step=1.0)
     stock.get_segmentations = lambda *_, **__: SlidingWindowFeature(speech.copy(), lie)
     stock.get_embeddings = lambda *_, **__: embeddings.copy()
-    options = {key: value for key, value in speakers.model_dump().items() if value is not None}
+    options = {key: value for key, value in asdict(speakers).items() if value is not None}
     output = stock.apply({"uri": "recording"}, **options)
     seconds, names = len(speech) + 9.0, dict[str, str]()
     return [
@@ -145,7 +149,7 @@ def test_turns_are_those_of_pyannote(
                 somebody = bool(turns.speaker_count(findings, timeline)[:-1].any())
                 assert somebody <= len(found.speakers) <= max(2, usable)
                 return
-            patch.setattr(clustering.pyannotes, "linkage", stocks_linkage)
+            patch.setattr(pyannote_clustering, "linkage", stocks_linkage)
             assert list(found.turns) == pyannotes(diarizer, speech, embeddings, speakers)
 
     check()

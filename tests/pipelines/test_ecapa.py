@@ -17,12 +17,13 @@ from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 from torch import Tensor
 
 from config.checkpoints import CHECKPOINTS, EcapaArchitecture
-from config.settings import CheckpointSource, EngineOptions, ModelKey, Size
+from config.settings import CheckpointSource, EngineOptions, Size
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from pipelines.ecapa import MIN_SAMPLES, Ecapa, build_encoder
 from pipelines.ecapa_network import reflected
-from pipelines.errors import AudioTooShort, CheckpointError
-from pipelines.results import Waveform
+from voxgraph.errors import AudioTooShort, CheckpointError
+from voxgraph.options import ModelKey
+from voxgraph.results import Waveform
 
 Checkpoints = Callable[[ModelKey], LocatedCheckpoint]
 Clip = Callable[..., Waveform]

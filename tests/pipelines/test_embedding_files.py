@@ -25,9 +25,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import save as save_safetensors
 from safetensors.torch import save as save_torch_safetensors
 
-from pipelines.embedding_files import MAX_BYTES, EmbeddingFile, read_embedding
-from pipelines.errors import InvalidEmbedding, InvalidRequest, UnreadableEmbedding, UploadTooLarge
-from pipelines.number_pickles import MAX_OPCODES
+from deployments.api.compat.embedding_files import MAX_BYTES, EmbeddingFile, read_embedding
+from deployments.api.compat.restricted_pickle import MAX_OPCODES
+from voxgraph.errors import InvalidEmbedding, InvalidRequest, UnreadableEmbedding, UploadTooLarge
 
 # Few bits each, so that float16 and bfloat16 hold them exactly.
 VECTOR = ((np.arange(192) - 95.5) % 16).astype(np.float32)
@@ -211,7 +211,8 @@ def test_a_tensor_is_read_without_torch(tmp_path: Path) -> None:
     }.items():
         (tmp_path / name).write_bytes(data)
     code = (
-        "import sys; from pathlib import Path; from pipelines.embedding_files import read_embedding\n"
+        "import sys; from pathlib import Path\n"
+        "from deployments.api.compat.embedding_files import read_embedding\n"
         "for path in Path(sys.argv[1]).iterdir(): read_embedding(path.read_bytes())\n"
         "assert 'torch' not in sys.modules"
     )

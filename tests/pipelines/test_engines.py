@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from launched import ROOT, sample_path
 from torch import Tensor, nn
 
-from config.settings import AudioLimits, CheckpointSource, EngineOptions, ModelKey, Size, SpeakerCount
+from config.settings import AudioLimits, CheckpointSource, EngineOptions, Size
 from pipelines.accent_xlsr import XlsrAccentClassifier
-from pipelines.audio import decode
+from pipelines.audio.decoding import decode
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from pipelines.deepfake import DeepfakeDetector
 from pipelines.diarization import Diarizer
@@ -26,8 +26,9 @@ from pipelines.engines import openvino, select
 from pipelines.engines.openvino import OpenVinoNetwork
 from pipelines.engines.run import Autocast
 from pipelines.engines.select import Network, choose
-from pipelines.errors import CheckpointError
-from pipelines.results import AccentResult, DeepfakeScore, Turn, Waveform
+from voxgraph.errors import CheckpointError
+from voxgraph.options import ModelKey, SpeakerCount
+from voxgraph.results import AccentResult, DeepfakeScore, Turn, Waveform
 
 Checkpoints = Callable[[ModelKey], LocatedCheckpoint]
 Clip = Callable[..., Waveform]

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from closeness import relative_difference
 
-from config.settings import CheckpointSource, ModelKey, Size
-from pipelines.checkpoint_writer import write_labels
+from config.settings import CheckpointSource, Size
 from pipelines.checkpoints import LocatedCheckpoint, locate
-from pipelines.errors import AudioTooShort, CheckpointError
-from pipelines.labels import VOXLINGUA107
 from pipelines.language import LanguageIdentifier
-from pipelines.results import Waveform
+from training.layouts.common import write_labels
+from training.layouts.labels import VOXLINGUA107
+from voxgraph.errors import AudioTooShort, CheckpointError
+from voxgraph.options import ModelKey
+from voxgraph.results import Waveform
 
 Clip = Callable[..., Waveform]
 

@@ -10,15 +10,16 @@ import pytest
 import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from config.settings import CheckpointSource, EngineOptions, ModelKey, Size, SpeakerCount
+from config.settings import CheckpointSource, EngineOptions, Size
 from pipelines.accent import EcapaAccentClassifier
 from pipelines.accent_xlsr import XlsrAccentClassifier
 from pipelines.checkpoints import DEMO_FOLDER, LocatedCheckpoint, locate
 from pipelines.deepfake import DeepfakeDetector
 from pipelines.diarization import Diarizer, diarizer
 from pipelines.language import LanguageIdentifier
-from pipelines.results import Waveform
 from pipelines.speaker import SpeakerEncoder
+from voxgraph.options import ModelKey, SpeakerCount
+from voxgraph.results import Waveform
 
 LOADERS: dict[ModelKey, Callable[..., Any]] = {
     ModelKey.LANGUAGE: LanguageIdentifier,

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from config.settings import CheckpointSource, EngineOptions, ModelKey
+from config.settings import CheckpointSource, EngineOptions
 from pipelines import accent_xlsr, ecapa
 from pipelines.accent_xlsr import XlsrAccentClassifier
 from pipelines.checkpoints import locate
-from pipelines.results import Waveform
 from pipelines.speaker import SpeakerEncoder
+from voxgraph.options import ModelKey
+from voxgraph.results import Waveform
 
 EXACT = EngineOptions(engine="torch", precision="float32")
 DEMO = CheckpointSource(source="demo")

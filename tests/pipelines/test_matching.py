@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.errors import SpaceMismatch
-from pipelines.matching import Space, check_space, cosines, nearest
-from pipelines.results import Embedding
-from pipelines.similarity import cosine
+from deployments.api.compat.matching import Space, check_space, cosines, nearest
+from voxgraph.errors import SpaceMismatch
+from voxgraph.results import Embedding
+from voxgraph.similarity import cosine
 
 
 def vectors(count: int, seed: int, scale: float = 1.0) -> np.ndarray:

@@ -14,11 +14,12 @@ import yaml
 from closeness import relative_difference
 from launched import sample_path
 
-from config.settings import AudioLimits, EngineOptions, ModelKey, SpeakerCount
-from pipelines.audio import decode
+from config.settings import AudioLimits, EngineOptions
+from pipelines.audio.decoding import decode
 from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.diarization import Diarizer
-from pipelines.results import Turn, Waveform
+from voxgraph.options import ModelKey, SpeakerCount
+from voxgraph.results import Turn, Waveform
 
 TOLERANCE = 1e-4
 SECONDS = 12

@@ -7,12 +7,13 @@ import pytest
 import torch
 from closeness import relative_difference
 
-from config.settings import EngineOptions, ModelKey
+from config.settings import EngineOptions
 from pipelines.accent import MARGIN_LOSS_SCALE, EcapaAccentClassifier
 from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.language import LanguageIdentifier
-from pipelines.results import Waveform
 from pipelines.speaker import SpeakerEncoder
+from voxgraph.options import ModelKey
+from voxgraph.results import Waveform
 
 TOLERANCE = 1e-4
 Full = Callable[[ModelKey], LocatedCheckpoint]

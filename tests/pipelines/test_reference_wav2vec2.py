@@ -10,11 +10,12 @@ import pytest
 import torch
 from closeness import relative_difference
 
-from config.settings import EngineOptions, ModelKey
+from config.settings import EngineOptions
 from pipelines.accent_xlsr import XlsrAccentClassifier
 from pipelines.checkpoints import LocatedCheckpoint, load_tensors
 from pipelines.deepfake import DeepfakeDetector
-from pipelines.results import Waveform
+from voxgraph.options import ModelKey
+from voxgraph.results import Waveform
 
 TOLERANCE = 1e-4
 FLOAT32 = EngineOptions(precision="float32")

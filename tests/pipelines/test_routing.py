@@ -2,8 +2,8 @@
 
 import pytest
 
-from config.settings import ModelKey
 from pipelines.routing import encoder_for
+from voxgraph.options import ModelKey
 
 
 @pytest.mark.parametrize("language", ["zh", "cmn", "yue", "ja", "ko", "th", "vi"])

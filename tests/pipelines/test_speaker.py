@@ -8,12 +8,12 @@ import pytest
 from closeness import relative_difference
 
 from config.checkpoints import CHECKPOINTS
-from config.settings import ModelKey
 from pipelines.checkpoints import LocatedCheckpoint
-from pipelines.errors import AudioTooShort, SpaceMismatch
-from pipelines.results import Waveform
-from pipelines.similarity import cosine
 from pipelines.speaker import SpeakerEncoder
+from voxgraph.errors import AudioTooShort, SpaceMismatch
+from voxgraph.options import ModelKey
+from voxgraph.results import Waveform
+from voxgraph.similarity import cosine
 
 Clip = Callable[..., Waveform]
 MODELS = [ModelKey.SPEAKER_VOXCELEB, ModelKey.SPEAKER_CNCELEB]

@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from config.settings import CheckpointSource, ModelKey, Size
+from config.settings import CheckpointSource, Size
 from pipelines.accent_xlsr import XlsrAccentClassifier
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from pipelines.deepfake import DeepfakeDetector
-from pipelines.errors import AudioTooShort, CheckpointError
-from pipelines.results import AccentResult, DeepfakeScore, Waveform
 from pipelines.wav2vec2 import MIN_SAMPLES
+from voxgraph.errors import AudioTooShort, CheckpointError
+from voxgraph.options import ModelKey
+from voxgraph.results import AccentResult, DeepfakeScore, Waveform
 
 Small = Callable[[ModelKey], LocatedCheckpoint]
 Clip = Callable[..., Waveform]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipelines.results import Waveform
-from pipelines.windows import TOGETHER, averaged
+from pipelines.windowing import TOGETHER, averaged
+from voxgraph.results import Waveform
 
 CALLS: list[list[int]] = []
 

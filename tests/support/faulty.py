@@ -8,9 +8,10 @@ from typing import Any
 from ray import serve
 
 from benchmarks import simulated
-from config.settings import GraphSettings, ModelKey
+from config.settings import GraphSettings
 from deployments import graph
-from pipelines.results import LanguageResult, Waveform
+from voxgraph.options import ModelKey
+from voxgraph.results import LanguageResult, Waveform
 
 RAISES_S, HANGS_S, KILLS_S = 2.25, 3.25, 4.25
 MAX_RUN_S, DEADLINE_S = 4.0, 15.0

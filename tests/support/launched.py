@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+import httpx2
 import psutil
 
 from benchmarks.processes import kind_of
-from deployments.environment import free_ports
+from deployments.launch.environment import free_ports
 
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 500
+INGRESSES = 3
+"""Ingress replicas of the graph that all tests share."""
 
 
 @dataclass
@@ -57,6 +60,16 @@ class Launched:
 
     def replicas(self, deployment: str) -> list[psutil.Process]:
         return [process for process in self.processes() if kind_of(process.cmdline()) == deployment]
+
+    def ingress_url(self) -> str:
+        """The address of one ingress replica, past HAProxy."""
+        for connection in self.replicas("Ingress")[0].net_connections():
+            if connection.status == psutil.CONN_LISTEN:
+                url = f"http://127.0.0.1:{connection.laddr.port}"
+                with contextlib.suppress(httpx2.HTTPError):
+                    if httpx2.get(f"{url}/queue-status", timeout=5).status_code == 200:
+                        return url
+        raise AssertionError("The replica listens on no port for HTTP.")
 
     @contextlib.contextmanager
     def driver(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.simulated import expected
 from config.settings import AudioLimits
-from pipelines.audio import decode
+from pipelines.audio.decoding import decode
 
 RIGHT, WRONG, HUNG, CUT, UNREACHABLE = "right", "wrong", "hung", "cut", "unreachable"
 HUNG_AFTER_S = 120.0

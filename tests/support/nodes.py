@@ -17,7 +17,7 @@ import yaml
 from launched import Launched, running
 
 from benchmarks.processes import kind_of
-from deployments.environment import EVERY_NODE, HAPROXY
+from deployments.launch.environment import EVERY_NODE, HAPROXY
 
 NODE = "a node"
 NICENESS = "10"

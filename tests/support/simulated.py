@@ -10,10 +10,11 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 from starlette.requests import Request
 
-from config.settings import BatchTunables, GraphSettings, ModelKey
-from deployments.replica import WaveformReplica, noise
-from pipelines.errors import InferenceError
-from pipelines.results import ModelInfo, Waveform
+from config.settings import BatchTunables, GraphSettings
+from deployments.replica.model_replica import WaveformReplica, noise
+from voxgraph.errors import InferenceError
+from voxgraph.options import ModelKey
+from voxgraph.results import ModelInfo, Waveform
 
 MODEL_S_PER_AUDIO_S = 0.01
 REFUSED_S = 7.0

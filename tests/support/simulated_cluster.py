@@ -7,10 +7,10 @@ from ray import serve
 from ray.serve.schema import ServeDeploySchema
 
 from deployments.graph import MODEL_OPTIONS
-from deployments.launcher import deploy
+from deployments.launch.launcher import deploy
 
 FAST: dict[str, Any] = {
-    "policy": {"policy_function": "deployments.scaling:follow_audio"},
+    "policy": {"policy_function": "deployments.replica.autoscaling:follow_audio"},
     "min_replicas": 1,
     "max_replicas": 4,
     "target_ongoing_requests": 16,

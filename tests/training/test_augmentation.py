@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipelines.results import Waveform
 from training import augmentation
+from voxgraph.results import Waveform
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipelines.results import Turn
 from training.conversations import activity, by_speaker, converse
 from training.corpus import Clip
+from voxgraph.results import Turn
 
 RATE = 16_000
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 from pyannote.audio.core.plda import PLDA
 
-from pipelines.diarization.writer import save_plda
-from pipelines.results import Turn, WindowFindings
+from pipelines.window_outputs import WindowOutputs
 from training.conversations import Conversation
 from training.diarization import estimate_plda, labelled
+from training.layouts.diarization import save_plda
+from voxgraph.results import Turn
 
 FRAMES = 100
 
@@ -19,7 +20,7 @@ def test_a_voice_in_a_window_is_that_of_who_talks_longest_meanwhile() -> None:
     speech[0, :58, 1], speech[0, 58:90, 0] = True, True
     speech[1, :80, 2], speech[1, 80:95, 0] = True, True
     windows, speakers = np.nonzero(speech.any(axis=1))
-    findings = WindowFindings(
+    findings = WindowOutputs(
         speech=np.packbits(speech, axis=1),
         frames=FRAMES,
         windows=windows,

@@ -5,11 +5,11 @@ import pytest
 import torch
 from pyannote.audio.models.blocks.pooling import StatsPool
 
-from pipelines.results import Turn
 from training import embedding
 from training.conversations import Conversation
 from training.corpus import Clip
 from training.embedding import Talks, build_embedding, demo_architecture, pooled, talk
+from voxgraph.results import Turn
 
 RATE = 16_000
 

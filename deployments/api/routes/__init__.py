@@ -4,13 +4,13 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from deployments.api.analyzer import Analyzer
+from deployments.api.service import GraphAnalyzer
 
 
-async def _analyzer(request: Request) -> Analyzer:  # FastAPI runs what is not async in a thread
-    analyzer: Analyzer = request.app.state.analyzer
+async def _analyzer(request: Request) -> GraphAnalyzer:  # FastAPI runs what is not async in a thread
+    analyzer: GraphAnalyzer = request.app.state.analyzer
     return analyzer
 
 
-Asked = Annotated[Analyzer, Depends(_analyzer)]
+AnalyzerDep = Annotated[GraphAnalyzer, Depends(_analyzer)]
 """What the handlers ask."""

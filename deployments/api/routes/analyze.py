@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
-from deployments.api.analyzer import Analyzer
 from deployments.api.documentation import takes_form, takes_recording
 from deployments.api.errors import INTERNAL, error_type
 from deployments.api.options import AnalyzeOptions
-from deployments.api.routes import Asked
-from deployments.api.schemas import AnalysisAnswer, BatchLine, LineError
-from deployments.api.upload import Sent, SentBatch, Upload
-from pipelines.errors import DeadlineExceeded, VoxError
+from deployments.api.routes import AnalyzerDep
+from deployments.api.schemas.answers import AnalysisAnswer, BatchLine, LineError
+from deployments.api.service import GraphAnalyzer
+from deployments.api.upload import AudioUpload, Upload, UploadBatch
+from voxgraph.errors import DeadlineExceeded, VoxError
 
 log = logging.getLogger("ray.serve")
 
@@ -28,7 +28,7 @@ NDJSON = "application/x-ndjson"
 
 
 @router.post("/analyze", openapi_extra=takes_recording(AnalyzeOptions), response_model_exclude_none=True)
-async def analyze(upload: Sent, analyzer: Asked) -> AnalysisAnswer:
+async def analyze(upload: AudioUpload, analyzer: AnalyzerDep) -> AnalysisAnswer:
     """One upload, all questions side by side, one answer; `tasks` chooses."""
     return await _analysis(upload, analyzer, upload.options(AnalyzeOptions))
 
@@ -40,7 +40,7 @@ async def analyze(upload: Sent, analyzer: Asked) -> AnalysisAnswer:
     responses={200: {"content": {NDJSON: {"schema": BatchLine.model_json_schema()}},
                      "description": "A line of JSON per recording, as each is ready."}},
 )  # fmt: skip
-async def batch(uploads: SentBatch, analyzer: Asked) -> StreamingResponse:
+async def batch(uploads: UploadBatch, analyzer: AnalyzerDep) -> StreamingResponse:
     """Many uploads in one form, a line of JSON for each as soon as it is ready.
 
     A recording that cannot be answered has its error in its own line and costs the others nothing.
@@ -50,7 +50,7 @@ async def batch(uploads: SentBatch, analyzer: Asked) -> StreamingResponse:
 
 
 async def _lines(
-    uploads: Sequence[Upload], analyzer: Analyzer, options: AnalyzeOptions
+    uploads: Sequence[Upload], analyzer: GraphAnalyzer, options: AnalyzeOptions
 ) -> AsyncIterator[str]:
     """Lines as they are ready, in no order; when the client goes, what is under way is cancelled."""
     places = asyncio.Semaphore(BATCH_WINDOW)
@@ -84,15 +84,14 @@ def _failure(error: Exception) -> LineError:
     return LineError(detail=INTERNAL, error_type="ProcessingError", code="internal")
 
 
-async def _analysis(upload: Upload, analyzer: Analyzer, options: AnalyzeOptions) -> AnalysisAnswer:
+async def _analysis(upload: Upload, analyzer: GraphAnalyzer, options: AnalyzeOptions) -> AnalysisAnswer:
     waveform = await upload.decode()
     try:
         analysis = await analyzer.analyze(waveform, options.tasks, options.speakers, options.chunks)
     finally:
-        upload.let_go()
-    return AnalysisAnswer.of(
+        upload.release()
+    return AnalysisAnswer.from_result(
         analysis,
-        options.chunks,
         processing_time=upload.processing_time,
         audio_duration=upload.audio_duration,
     )

@@ -4,22 +4,19 @@ from fastapi import APIRouter
 
 from deployments.api.documentation import takes_recording
 from deployments.api.options import DiarizationOptions
-from deployments.api.routes import Asked
-from deployments.api.schemas import DiarizationAnswer
-from deployments.api.upload import Sent, measured
+from deployments.api.routes import AnalyzerDep
+from deployments.api.schemas.answers import DiarizationAnswer
+from deployments.api.upload import AudioUpload, measured
 
 router = APIRouter(tags=["diarization"])
 
 
 @router.post("/diarize", openapi_extra=takes_recording(DiarizationOptions))
-async def diarize(upload: Sent, analyzer: Asked) -> DiarizationAnswer:
+async def diarize(upload: AudioUpload, analyzer: AnalyzerDep) -> DiarizationAnswer:
     """Who speaks when, in seconds from the start."""
     options = upload.options(DiarizationOptions)
     result = await analyzer.diarize(await upload.decode(), options.speakers)
-    answer = DiarizationAnswer.of(
-        result,
-        options.min_duration,
-        **measured(await analyzer.info(analyzer.diarization_model), upload).model_dump(),
+    info = await analyzer.info(analyzer.diarization_model)
+    return DiarizationAnswer.from_result(
+        result.without_short_turns(options.min_duration), **measured(info, upload).model_dump()
     )
-    assert isinstance(answer, DiarizationAnswer)
-    return answer

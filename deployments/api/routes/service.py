@@ -5,15 +5,15 @@ from importlib.metadata import version
 from fastapi import APIRouter, Request, Response, status
 from starlette.responses import RedirectResponse
 
-from deployments.api.graph_schemas import IndexAnswer, QueueSystem
-from deployments.api.health_schemas import HealthAnswer
-from deployments.api.routes import Asked
+from deployments.api.routes import AnalyzerDep
+from deployments.api.schemas.health import HealthAnswer
+from deployments.api.schemas.index import IndexAnswer, QueueSystem
 
 VERSION = version("voxgraph")
 OPTIMIZATIONS = [
     "in-memory audio, decoded once",
     "batches of what waits, per replica",
-    "result cache shared by all replicas",
+    "results kept for identical recordings",
     "identical requests computed once",
     "deepfake chunks fanned out",
 ]
@@ -26,20 +26,20 @@ router = APIRouter(tags=["service"])
 
 
 @router.get("/health", responses={503: {"model": HealthAnswer, "description": "No model answers."}})
-async def health(analyzer: Asked, response: Response) -> HealthAnswer:
+async def health(analyzer: AnalyzerDep, response: Response) -> HealthAnswer:
     """Which models answer, where they run and what they have loaded; 503 where none answers."""
-    answer = HealthAnswer.of(await analyzer.health(), VERSION)
+    answer = HealthAnswer.from_result(await analyzer.health(), VERSION)
     if not answer.models:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return answer
 
 
 @router.get("/", response_model=IndexAnswer, responses={307: {"description": "Browsers go to /docs."}})
-async def index(request: Request, analyzer: Asked) -> IndexAnswer | Response:
+async def index(request: Request, analyzer: AnalyzerDep) -> IndexAnswer | Response:
     """Name, version and endpoints; browsers are sent to the documentation."""
     if "text/html" in request.headers.get("accept", ""):
         return RedirectResponse(request.url_for("swagger_ui_html").path)
-    queue = await analyzer.shared.queue()
+    queue = await analyzer.state.queue()
     return IndexAnswer(
         message="voxgraph: questions people ask of a voice recording, answered",
         version=VERSION,

@@ -1,0 +1,31 @@
+"""How American the English sounds."""
+
+from fastapi import APIRouter
+
+from deployments.api.documentation import takes_recording
+from deployments.api.options import AccentOptions
+from deployments.api.routes import AnalyzerDep
+from deployments.api.schemas.answers import AccentAnswer, UsConfidenceAnswer
+from deployments.api.upload import AudioUpload, WavUpload
+
+router = APIRouter(tags=["accent"])
+
+
+@router.post("/identify", openapi_extra=takes_recording(AccentOptions, "audio/wav"))
+async def identify(upload: WavUpload, analyzer: AnalyzerDep) -> AccentAnswer | UsConfidenceAnswer:
+    """Percent of confidence that the accent is American (XLSR model); nothing else unless asked.
+
+    Takes WAV alone, and a bounded number of requests at a time.
+    """
+    options = upload.options(AccentOptions)
+    async with analyzer.state.admitted(upload.request_id):
+        result = await analyzer.identify_accent(await upload.decode(), "xlsr")
+    return (
+        AccentAnswer.from_result(result, 2) if options.detail else UsConfidenceAnswer.from_result(result, 2)
+    )
+
+
+@router.post("/classify-us-accent", openapi_extra=takes_recording())
+async def classify_us_accent(upload: AudioUpload, analyzer: AnalyzerDep) -> UsConfidenceAnswer:
+    """Percent of confidence that the accent is American (ECAPA model)."""
+    return UsConfidenceAnswer.from_result(await analyzer.identify_accent(await upload.decode(), "ecapa"), 1)

@@ -1,0 +1,121 @@
+"""The answers about models: what is loaded, where it runs, what failed."""
+
+from pydantic import BaseModel, ConfigDict
+
+from config.settings import DEMO
+from deployments.api.schemas.answers import example
+from voxgraph.options import ModelKey
+from voxgraph.results import GraphHealth
+
+DEMO_NOTICE = (
+    "Demo checkpoints: small networks trained on synthetic voices, to show the service at work. "
+    "Decide nothing by their answers."
+)
+
+
+class ModelAnswer(BaseModel):
+    """One loaded model: a `voxgraph.results.ModelInfo`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    hub_id: str
+    revision: str
+    source: str
+    device: str
+    parameters: int
+    engine: str
+    """``torch`` or ``openvino``."""
+    precision: str
+    """What its network computes in: ``float32``, ``bfloat16`` or ``float16``."""
+    engine_reason: str
+    """Why that engine, in a sentence."""
+    batch_items: int
+    """Clips of one forward pass at most, as the replica measured when it started."""
+
+
+class HealthAnswer(BaseModel):
+    """What answers now."""
+
+    model_config = example(
+        status="ok", model_loaded=True, device="cpu", memory_usage_mb=2900.0, version="0.1.0", demo=True,
+        notice=DEMO_NOTICE, diarization_model_loaded=True, verification_model_loaded=True, models_loaded=True,
+        models={"language": {"hub_id": "speechbrain/lang-id-voxlingua107-ecapa", "revision": "demo",
+                             "source": "demo", "device": "cpu", "parameters": 250715, "engine": "torch",
+                             "precision": "float32",
+                             "engine_reason": "The network is small: torch answers as fast.",
+                             "batch_items": 1}}, failed={},
+    )  # fmt: skip
+
+    status: str
+    """``ok``; ``degraded`` where some models answer; ``unavailable`` where none does."""
+    model_loaded: bool
+    """Whether all are."""
+    diarization_model_loaded: bool
+    verification_model_loaded: bool
+    """Both encoders of voices."""
+    models_loaded: bool
+    """The encoders and the language model: what voice matching needs."""
+    device: str
+    memory_usage_mb: float
+    """Of one replica of each model and of the ingress replica that answers."""
+    version: str
+    demo: bool
+    notice: str | None = None
+    models: dict[str, ModelAnswer]
+    failed: dict[str, str]
+
+    @classmethod
+    def from_result(cls, health: GraphHealth, version: str) -> "HealthAnswer":
+        """From what the models said."""
+        loaded = {*health.models}
+        voices = {ModelKey.SPEAKER_VOXCELEB, ModelKey.SPEAKER_CNCELEB}
+        demo = any(info.source == DEMO for info in health.models.values())
+        return cls(
+            status="ok" if not health.failed else "degraded" if health.models else "unavailable",
+            model_loaded=bool(health.models) and not health.failed,
+            diarization_model_loaded=bool(
+                loaded & {ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1}
+            ),
+            verification_model_loaded=voices <= loaded,
+            models_loaded={*voices, ModelKey.LANGUAGE} <= loaded,
+            memory_usage_mb=round(health.memory_mb, 1),
+            device=", ".join(sorted({info.device for info in health.models.values()})) or "none",
+            version=version,
+            demo=demo,
+            notice=DEMO_NOTICE if demo else None,
+            models={key: ModelAnswer.model_validate(info) for key, info in health.models.items()},
+            failed=health.failed,
+        )
+
+
+class ModelStatusAnswer(BaseModel):
+    """Whether the detector of generated speech answers."""
+
+    model_config = example(
+        model_loaded=True, status="ready", model_name="mo-thecreator/Deepfake-audio-detection",
+        device="cpu", detail=None,
+    )  # fmt: skip
+
+    model_loaded: bool
+    status: str
+    """``ready`` or ``unavailable``."""
+    model_name: str
+    device: str | None
+    detail: str | None = None
+    """Why it is unavailable."""
+
+
+class ModelInfoAnswer(ModelAnswer):
+    """The detector of generated speech: what it is and what its outputs mean."""
+
+    model_config = example(
+        model_name="mo-thecreator/Deepfake-audio-detection", class_mapping={"0": "AI-generated", "1": "real"},
+        sample_rate=16000, hub_id="mo-thecreator/Deepfake-audio-detection", revision="demo", source="demo",
+        device="cpu", parameters=124000,
+    )  # fmt: skip
+
+    model_name: str
+    class_mapping: dict[str, str]
+    """Output by index, as the checkpoint's own configuration has it."""
+    sample_rate: int
+    """What recordings are resampled to, in hertz."""

@@ -1,0 +1,35 @@
+"""The models that take one recording and nothing else: which pipeline each deployment loads."""
+
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+from config.settings import EngineOptions
+from deployments.replica.model_replica import Pipeline, WaveformReplica
+from voxgraph.options import ModelKey
+from voxgraph.results import Waveform
+
+if TYPE_CHECKING:
+    from pipelines.checkpoints import LocatedCheckpoint
+
+PIPELINES: dict[ModelKey, str] = {
+    ModelKey.LANGUAGE: "pipelines.language:LanguageIdentifier",
+    ModelKey.SPEAKER_VOXCELEB: "pipelines.speaker:SpeakerEncoder",
+    ModelKey.SPEAKER_CNCELEB: "pipelines.speaker:SpeakerEncoder",
+    ModelKey.ACCENT_XLSR: "pipelines.accent_xlsr:XlsrAccentClassifier",
+    ModelKey.ACCENT_ECAPA: "pipelines.accent:EcapaAccentClassifier",
+    ModelKey.DEEPFAKE: "pipelines.deepfake:DeepfakeDetector",
+}
+"""Module and class of each pipeline; a class takes a located checkpoint, a device and `EngineOptions`."""
+
+
+class WaveformModel(WaveformReplica[Any]):
+    """Adds to a pipeline of `PIPELINES` what `deployments.replica` has: device, batching, health, metrics."""
+
+    def load_pipeline(
+        self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
+    ) -> Pipeline[Waveform, Any]:
+        """Import the pipeline, and so torch, and load the checkpoint."""
+        pipeline: Pipeline[Waveform, Any] = pkgutil.resolve_name(PIPELINES[self._model])(
+            checkpoint, device, engine
+        )
+        return pipeline

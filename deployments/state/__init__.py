@@ -1,0 +1,1 @@
+"""What all ingress replicas share, and its client."""

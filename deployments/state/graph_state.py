@@ -1,0 +1,144 @@
+"""The state that all ingress replicas share, in one process: places of ``/identify``, counts, the janitor.
+
+It holds plain objects and never audio. Ingress replicas reach it through `deployments.state.client`.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from config.settings import GraphStateTunables
+from deployments.replica.health import HeldHealthCheck
+from deployments.state.admission import Admission
+from deployments.state.janitor import Janitor
+from voxgraph.graph import CacheInfo, CleanupStatus, Counts, QueueStatus
+
+HEARTBEAT_S = 10.0
+"""Seconds after which an ingress replica reports even where nothing happened."""
+FORGOTTEN_AFTER_S = 3 * HEARTBEAT_S
+"""Seconds after its last report in which an ingress replica is taken to be gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSize:
+    """The result cache of one ingress replica."""
+
+    generation: int
+    """The generation that its entries belong to: a cache of an older one is about to be cleared. It is 0 in
+    the first report of a replica, which has not learned of a generation yet."""
+    entries: int
+    max_entries: int
+
+
+class GraphState(HeldHealthCheck):
+    """Admission, counts and the janitor of the whole graph. They are in memory and begin anew with the graph.
+
+    Args:
+        clock: A function that returns seconds which only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._tunables = GraphStateTunables()
+        self._clock = clock
+        self._admission = Admission()
+        self._counts = Counts()
+        # Later than the one that a process before this one ended with.
+        self._generation = time.time_ns()
+        self._caches: dict[str, tuple[float, CacheSize]] = {}
+        """Time of the last report, and the cache, by ingress replica."""
+        self._janitor = Janitor(None)
+        self._cleanups: asyncio.Task[None] | None = None
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take new tunables from `user_config`; counts and places stay."""
+        self._tunables = GraphStateTunables.model_validate(user_config)
+        self._admission.reconfigure(self._tunables)
+        folder, stats = self._tunables.uploads_folder, self._janitor.stats
+        self._janitor = Janitor(Path(folder) if folder else None)
+        self._janitor.stats = stats
+        if self._cleanups is not None:
+            self._cleanups.cancel()
+        self._cleanups = asyncio.create_task(self._clean_periodically()) if folder else None
+
+    async def enter(self, request_id: str) -> str:
+        """Wait for a place among the requests that run, and return its lease; raises `Overloaded`."""
+        return await self._admission.enter(request_id)
+
+    async def renew(self, lease: str) -> None:
+        """Renew the lease of a place."""
+        self._admission.renew(lease)
+
+    async def leave(self, lease: str) -> None:
+        """Give a place back."""
+        self._admission.leave(lease)
+
+    async def queue(self) -> QueueStatus:
+        """Return the requests that have a place, and how many wait."""
+        return self._admission.status()
+
+    async def report(self, replica: str, counts: Counts, cache: CacheSize) -> int:
+        """Add what an ingress replica counted since its last report.
+
+        Args:
+            replica: Id of the ingress replica.
+            counts: What it counted.
+            cache: Its result cache.
+
+        Returns:
+            The generation that entries of its cache must belong to; entries of an older one are cleared.
+        """
+        self._counts += counts
+        if not cache.generation:
+            cache = replace(cache, generation=self._generation)
+        self._caches[replica] = self._clock(), cache
+        return self._generation
+
+    async def counts(self) -> Counts:
+        """Return the sum of all reports."""
+        return self._counts
+
+    async def cache_info(self) -> CacheInfo:
+        """Return the statistics of all result caches since they were cleared."""
+        oldest = self._clock() - FORGOTTEN_AFTER_S
+        self._caches = {name: kept for name, kept in self._caches.items() if kept[0] >= oldest}
+        caches = [cache for _, cache in self._caches.values()]
+        return CacheInfo(
+            hits=self._counts.cache_hits,
+            misses=self._counts.cache_misses,
+            maxsize=max((cache.max_entries for cache in caches), default=0),
+            currsize=sum(cache.entries for cache in caches if cache.generation == self._generation),
+        )
+
+    async def clear_cache(self) -> tuple[CacheInfo, int]:
+        """Begin a new generation: each ingress replica clears its cache when it reports next.
+
+        Returns:
+            The statistics until now, and the new generation.
+        """
+        before = await self.cache_info()
+        self._generation = max(self._generation + 1, time.time_ns())
+        self._counts = Counts(self._counts.requests, self._counts.inferences)
+        return before, self._generation
+
+    async def cleanup_status(self) -> CleanupStatus:
+        """Return the janitor's folder and what it has deleted."""
+        uploads = await asyncio.to_thread(self._janitor.info)
+        tunables = self._tunables
+        return CleanupStatus(
+            tunables.uploads_folder, tunables.max_file_age_hours, tunables.cleanup_interval_s,
+            uploads, self._janitor.stats,
+        )  # fmt: skip
+
+    async def clean(self) -> tuple[int, int]:
+        """Delete old files now; returns their number and their bytes."""
+        return await asyncio.to_thread(self._janitor.clean, self._tunables.max_file_age_hours * 3600)
+
+    async def _clean_periodically(self) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                await self.clean()
+            await asyncio.sleep(self._tunables.cleanup_interval_s)

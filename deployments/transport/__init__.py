@@ -1,0 +1,1 @@
+"""How callers reach models: calls with deadlines, the router, clips, the request context."""

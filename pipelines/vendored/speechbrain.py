@@ -1,0 +1,36 @@
+"""What is used of SpeechBrain.
+
+It imports its training loop with everything else, and that a sampler of batches that draws from one
+distribution of ``scipy.stats``, whose import takes longer than all of SpeechBrain; nothing here trains by it.
+"""
+
+from pipelines.vendored.stubbed_modules import stubbed_modules
+
+with stubbed_modules({"scipy.stats": {"lognorm": None}}):
+    from speechbrain.lobes.features import Fbank
+    from speechbrain.lobes.models.ECAPA_TDNN import (
+        ECAPA_TDNN,
+        AttentiveStatisticsPooling,
+        Classifier,
+        Res2NetBlock,
+        SEBlock,
+        SERes2NetBlock,
+        TDNNBlock,
+    )
+    from speechbrain.lobes.models.Xvector import Classifier as XvectorClassifier
+    from speechbrain.nnet.CNN import Conv1d
+    from speechbrain.nnet.normalization import BatchNorm1d
+
+__all__ = [
+    "ECAPA_TDNN",
+    "AttentiveStatisticsPooling",
+    "BatchNorm1d",
+    "Classifier",
+    "Conv1d",
+    "Fbank",
+    "Res2NetBlock",
+    "SEBlock",
+    "SERes2NetBlock",
+    "TDNNBlock",
+    "XvectorClassifier",
+]

@@ -1,0 +1,155 @@
+"""Results are kept and identical questions in flight are computed once, in one ingress replica."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from deployments.state.result_cache import INLINE_BYTES, ResultCache, key_of
+from voxgraph.errors import InferenceError
+
+
+class Computed:
+    """Computes an answer in some time, or fails, and remembers how it went."""
+
+    def __init__(self, seconds: float = 0.05, error: Exception | None = None) -> None:
+        self._seconds, self._error = seconds, error
+        self.log: list[str] = []
+
+    async def __call__(self) -> str:
+        self.log.append("begun")
+        try:
+            await asyncio.sleep(self._seconds)
+            if self._error is not None:
+                raise self._error
+        except asyncio.CancelledError:
+            self.log.append("cancelled")
+            raise
+        self.log.append("done")
+        return "en"
+
+
+async def test_a_result_is_computed_once_and_kept() -> None:
+    cache, computed = ResultCache(10), Computed()
+
+    assert await cache.get_or_compute("a", computed) == ("en", False)
+    assert await cache.get_or_compute("a", computed) == ("en", True)
+
+    assert computed.log == ["begun", "done"]
+    assert len(cache) == 1
+
+
+@pytest.mark.parametrize("max_entries", [10, 0])
+async def test_identical_questions_in_flight_are_computed_once(max_entries: int) -> None:
+    cache, computed = ResultCache(max_entries), Computed()
+
+    found = await asyncio.gather(*(cache.get_or_compute("a", computed) for _ in range(20)))
+
+    assert sorted(hit for _, hit in found) == [False, *[True] * 19]
+    assert {result for result, _ in found} == {"en"}
+    assert computed.log == ["begun", "done"]
+    await asyncio.sleep(0)
+    assert len(cache) == min(max_entries, 1)
+    assert not cache._pending
+
+
+async def test_different_questions_do_not_wait_for_each_other() -> None:
+    cache = ResultCache(10)
+    slow = asyncio.create_task(cache.get_or_compute("a", Computed(seconds=5.0)))
+
+    assert await asyncio.wait_for(cache.get_or_compute("b", Computed()), 1.0) == ("en", False)
+
+    slow.cancel()
+
+
+async def test_the_least_recently_used_result_is_dropped_first() -> None:
+    cache = ResultCache(2)
+    for key in "aba":
+        await cache.get_or_compute(key, Computed(seconds=0.0))
+    await cache.get_or_compute("c", Computed(seconds=0.0))
+    await asyncio.sleep(0)
+
+    hits = [(await cache.get_or_compute(key, Computed(seconds=0.0)))[1] for key in "ac"]
+
+    assert hits == [True, True]
+    assert len(cache) == 2
+
+
+async def test_a_failure_is_raised_and_not_kept_and_the_next_in_line_computes() -> None:
+    cache, failing, computed = ResultCache(10), Computed(error=InferenceError("It failed.")), Computed()
+    first = asyncio.create_task(cache.get_or_compute("a", failing))
+    await asyncio.sleep(0.01)
+
+    others = await asyncio.gather(*(cache.get_or_compute("a", computed) for _ in range(3)))
+
+    with pytest.raises(InferenceError):
+        await first
+    assert sorted(hit for _, hit in others) == [False, True, True]
+    assert computed.log == ["begun", "done"]
+
+
+async def test_the_next_in_line_computes_where_the_first_is_cancelled() -> None:
+    cache, cancelled, computed = ResultCache(10), Computed(seconds=5.0), Computed()
+    first = asyncio.create_task(cache.get_or_compute("a", cancelled))
+    await asyncio.sleep(0.01)
+    second = asyncio.create_task(cache.get_or_compute("a", computed))
+    await asyncio.sleep(0.01)
+
+    first.cancel()
+
+    assert await asyncio.wait_for(second, 1.0) == ("en", False)
+    assert cancelled.log == ["begun", "cancelled"]
+
+
+async def test_a_waiting_question_that_is_cancelled_takes_nothing_from_the_others() -> None:
+    cache, computed = ResultCache(10), Computed()
+    first = asyncio.create_task(cache.get_or_compute("a", computed))
+    await asyncio.sleep(0.01)
+    second, third = (asyncio.create_task(cache.get_or_compute("a", computed)) for _ in range(2))
+    await asyncio.sleep(0.01)
+
+    second.cancel()
+
+    assert await first == ("en", False)
+    assert await third == ("en", True)
+    assert computed.log == ["begun", "done"]
+
+
+async def test_a_cleared_cache_computes_again_and_keeps_what_is_under_way() -> None:
+    cache, computed = ResultCache(10), Computed()
+    await cache.get_or_compute("a", computed)
+    under_way = asyncio.create_task(cache.get_or_compute("b", computed))
+    await asyncio.sleep(0.01)
+
+    cache.clear()
+    await under_way
+
+    assert (await cache.get_or_compute("a", computed))[1] is False
+    assert (await cache.get_or_compute("b", computed))[1] is True
+
+
+async def test_a_smaller_cache_drops_what_is_too_much() -> None:
+    cache = ResultCache(3)
+    for key in "abc":
+        await cache.get_or_compute(key, Computed(seconds=0.0))
+
+    cache.resize(1)
+
+    assert len(cache) == 1
+    assert (await cache.get_or_compute("c", Computed(seconds=0.0)))[1] is True
+
+
+@pytest.mark.parametrize("samples", [1_000, INLINE_BYTES])
+async def test_a_key_tells_recordings_questions_and_types_apart(samples: int) -> None:
+    one = np.random.default_rng(0).normal(size=samples).astype(np.float32)
+    other = one.copy()
+    other[-1] += 0.5
+    keys = [
+        await key_of(one, "language"),
+        await key_of(other, "language"),
+        await key_of(one, "accent"),
+        await key_of(one.view(np.int32), "language"),
+    ]
+
+    assert len(set(keys)) == len(keys)
+    assert await key_of(one.copy(), "language") == keys[0]

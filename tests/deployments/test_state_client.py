@@ -1,0 +1,158 @@
+"""What an ingress replica does with the shared state, also where it is slow or gone."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from plain_handles import handle
+
+from deployments.state import client as state_client
+from deployments.state.client import GraphStateClient
+from deployments.state.graph_state import CacheSize, GraphState
+from voxgraph.calls import Deadline
+from voxgraph.errors import DeadlineExceeded, ModelUnavailable
+from voxgraph.graph import Count, Counts
+
+
+def client_of(state: Any) -> GraphStateClient:
+    return GraphStateClient(handle(state), place_deadline_s=1.0, cache_entries=10)
+
+
+async def cached(client: GraphStateClient, key: str, seconds: float = 0.0, deadline_s: float = 10.0) -> str:
+    async def compute() -> str:
+        await asyncio.sleep(seconds)
+        return "en"
+
+    return await client.cached(key, "language", compute, Deadline.after(deadline_s))
+
+
+class Gone(GraphState):
+    """A state that cannot be reached."""
+
+    async def report(self, replica: str, counts: Counts, cache: CacheSize) -> int:
+        raise ModelUnavailable("It is gone.")
+
+
+async def test_answers_do_not_need_the_state() -> None:
+    client = client_of(Gone())
+
+    assert await asyncio.wait_for(cached(client, "a"), 1.0) == "en"
+
+
+async def test_a_question_waits_for_an_identical_one_until_its_own_deadline() -> None:
+    client = client_of(GraphState())
+    first = asyncio.create_task(cached(client, "a", seconds=0.5))
+    await asyncio.sleep(0.01)
+
+    with pytest.raises(DeadlineExceeded):
+        await cached(client, "a", deadline_s=0.1)
+
+    assert await first == "en"
+
+
+async def test_hits_misses_and_computations_are_reported() -> None:
+    client = client_of(GraphState())
+    for key in "aab":
+        await cached(client, key)
+
+    counts, info = await client.counts(), await client.cache_info()
+
+    assert (info.hits, info.misses, info.currsize, info.maxsize) == (1, 2, 2, 10)
+    assert counts.inferences["language"].number == 2
+
+
+class Recovering(GraphState):
+    """A state whose first report is lost."""
+
+    lost = 0
+
+    async def report(self, replica: str, counts: Counts, cache: CacheSize) -> int:
+        if not self.lost:
+            self.lost += 1
+            raise ModelUnavailable("It is gone.")
+        return await super().report(replica, counts, cache)
+
+
+async def test_counts_that_did_not_arrive_are_sent_with_the_next_report() -> None:
+    client = client_of(Recovering())
+    client.observe("/diarize", 200, 1.0)
+    with pytest.raises(ModelUnavailable):
+        await client.counts()
+    client.observe("/diarize", 500, 2.0)
+
+    assert (await client.counts()).requests == {"/diarize": Count(2, 1, 3.0)}
+
+
+class Slow(GraphState):
+    """A state that takes its time for a report."""
+
+    async def report(self, replica: str, counts: Counts, cache: CacheSize) -> int:
+        await asyncio.sleep(0.3)
+        return await super().report(replica, counts, cache)
+
+
+async def test_counts_made_while_a_report_is_under_way_are_reported_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(state_client, "REPORT_INTERVAL_S", 0.1)
+    state = Slow()
+    client = client_of(state)
+
+    client.observe("/diarize", 200, 1.0)
+    await asyncio.sleep(0.2)
+    client.observe("/diarize", 200, 1.0)
+    await asyncio.sleep(1.0)
+
+    assert (await state.counts()).requests["/diarize"].number == 2
+
+
+async def test_a_cache_that_one_replica_clears_is_cleared_in_the_others_by_their_next_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(state_client, "REPORT_INTERVAL_S", 0.05)
+    monkeypatch.setattr(state_client, "HEARTBEAT_S", 0.1)
+    state = GraphState()
+    one, other = client_of(state), client_of(state)
+    for client in (one, other):
+        await cached(client, "a")
+    assert (await one.cache_info()).misses + (await other.cache_info()).misses == 3, "one, then both"
+
+    before = await one.clear_cache()
+    await asyncio.sleep(0.3)
+
+    assert before.currsize == 2
+    assert (await one.cache_info()).currsize == 0
+    for client in (one, other):
+        await cached(client, "a")
+    assert (await other.cache_info()).misses + (await one.cache_info()).misses == 3
+
+
+async def test_a_place_is_given_back_where_the_block_fails() -> None:
+    state = GraphState()
+    client = client_of(state)
+
+    async def fail() -> None:
+        async with client.admitted("one"):
+            assert (await client.queue()).running == ("one",)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    await asyncio.sleep(0.01)
+
+    assert (await state.queue()).running == ()
+
+
+async def test_a_place_is_held_until_the_deadline_and_then_given_back() -> None:
+    state = GraphState()
+    client = GraphStateClient(handle(state), place_deadline_s=0.05, cache_entries=10)
+
+    async def stay() -> None:
+        async with client.admitted("one"):
+            await asyncio.sleep(5.0)
+
+    with pytest.raises(DeadlineExceeded):
+        await stay()
+    await asyncio.sleep(0.01)
+
+    assert (await state.queue()).running == ()

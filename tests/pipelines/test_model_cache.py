@@ -1,0 +1,210 @@
+"""Converted networks that are kept answer what new ones do, and are never taken for another's."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openvino
+import pytest
+import torch
+from torch import Tensor, nn
+
+from config.settings import ENGINE_CACHE, EngineOptions
+from pipelines.accent_xlsr import XlsrAccentClassifier
+from pipelines.checkpoints import LocatedCheckpoint
+from pipelines.deepfake import DeepfakeDetector
+from pipelines.diarization import Diarizer
+from pipelines.engines import model_cache
+from pipelines.engines import openvino as engine
+from pipelines.engines.model_cache import ABANDONED_S
+from pipelines.engines.openvino import OpenVinoNetwork
+from pipelines.speaker import SpeakerEncoder
+from voxgraph.options import ModelKey
+from voxgraph.results import Waveform
+
+SHAPES = ((-1, 4),)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(ENGINE_CACHE, str(tmp_path / "engines"))
+    return tmp_path / "engines"
+
+
+@pytest.fixture
+def conversions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows with each conversion."""
+    convert, found = engine._converted, []
+
+    def counted(*args: object) -> openvino.Model:
+        found.append("converted")
+        return convert(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine, "_converted", counted)
+    return found
+
+
+def network(weight: float = 1.0) -> nn.Module:
+    made = nn.Linear(4, 2)
+    nn.init.constant_(made.weight, weight)
+    nn.init.constant_(made.bias, 0.5)
+    return made.eval().requires_grad_(False)
+
+
+def answer(module: nn.Module, identity: str | None = "a checkpoint") -> Tensor:
+    return OpenVinoNetwork(module, (torch.zeros(2, 4),), SHAPES, "float32", identity)(torch.ones(3, 4))
+
+
+def test_the_second_converts_nothing_and_answers_the_same(folder: Path, conversions: list[str]) -> None:
+    first, second = answer(network()), answer(network())
+
+    assert conversions == ["converted"]
+    assert torch.equal(first, network()(torch.ones(3, 4)))
+    assert torch.equal(first, second)
+    assert [path.name for path in folder.iterdir()] != []
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_other_weights_other_code_or_another_version_is_another_network(
+    folder: Path, conversions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(network(), "one")
+    assert torch.equal(answer(network(2.0), "other"), network(2.0)(torch.ones(3, 4)))
+    monkeypatch.setattr(model_cache, "_code", lambda: "edited")
+    answer(network(), "one")
+    monkeypatch.setattr(model_cache, "version", lambda _: "2099.1")
+    answer(network(), "one")
+
+    assert len(conversions) == 4
+    assert len(list(folder.iterdir())) == 4
+
+
+@pytest.mark.parametrize("file", [model_cache.MODEL, model_cache.WEIGHTS])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_what_is_damaged_is_made_again(
+    file: str, damage: str, folder: Path, conversions: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    answer(network())
+    (path,) = folder.glob(f"*/{file}")
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(answer(network()), network()(torch.ones(3, 4)))
+    assert "damaged" in caplog.text
+    answer(network())
+
+    assert len(conversions) == 2
+
+
+def test_a_folder_that_cannot_be_written_costs_the_conversion_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, conversions: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv(ENGINE_CACHE, str(tmp_path / "file"))
+
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert torch.equal(answer(network()), network()(torch.ones(3, 4)))
+
+    assert len(conversions) == 2
+    assert "cannot be kept" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["all may write", "the group may write", "a link"])
+def test_a_folder_that_others_may_write_is_not_read(
+    kind: str, folder: Path, conversions: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    answer(network())
+    if kind == "a link":
+        folder.rename(folder.parent / "elsewhere")
+        folder.symlink_to(folder.parent / "elsewhere")
+    else:
+        folder.chmod(0o777 if kind == "all may write" else 0o770)
+
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(answer(network()), network()(torch.ones(3, 4)))
+
+    assert len(conversions) == 2
+    assert "others may write there" in caplog.text
+
+
+def test_what_a_process_that_is_gone_left_unfinished_is_removed(folder: Path, conversions: list[str]) -> None:
+    for name, age_s in (("writing-old", 2 * ABANDONED_S), ("writing-new", 0.0)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "model.bin").write_bytes(b"half")
+        os.utime(folder / name, (time.time() - age_s,) * 2)
+    folder.chmod(0o700)
+
+    answer(network())
+
+    assert not (folder / "writing-old").exists()
+    assert (folder / "writing-new" / "model.bin").exists()
+
+
+def test_a_full_disk_costs_the_conversion_only(
+    folder: Path, conversions: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(openvino, "save_model", full)
+
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(answer(network()), network()(torch.ones(3, 4)))
+
+    assert "No space left" in caplog.text
+    assert not list(folder.iterdir())
+
+
+def test_nothing_is_kept_without_a_folder_or_an_identity(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, conversions: list[str]
+) -> None:
+    answer(network(), None)
+    assert not folder.exists()
+    monkeypatch.delenv(ENGINE_CACHE)
+    answer(network())
+
+    assert not list(tmp_path.iterdir())
+    assert len(conversions) == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "load", "networks"),
+    [
+        (ModelKey.SPEAKER_VOXCELEB, SpeakerEncoder, 1),
+        (ModelKey.ACCENT_XLSR, XlsrAccentClassifier, 1),
+        (ModelKey.DEEPFAKE, DeepfakeDetector, 1),
+        (ModelKey.DIARIZATION_COMMUNITY_1, Diarizer, 2),
+    ],
+)
+def test_a_pipeline_whose_networks_were_kept_answers_the_same(
+    model: ModelKey,
+    load: Callable[..., Any],
+    networks: int,
+    folder: Path,
+    small: Callable[[ModelKey], LocatedCheckpoint],
+    clip: Callable[..., Waveform],
+    conversions: list[str],
+) -> None:
+    options = EngineOptions(engine="openvino", precision="float32")
+
+    def answers() -> list[Any]:
+        pipeline = load(small(model), "cpu", options)
+        if isinstance(pipeline, Diarizer):
+            return [pipeline.windows(clip(12 * 16_000)).embeddings.tolist()]
+        return [str(answer) for answer in pipeline([clip(40_000), clip(16_000)])]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(ENGINE_CACHE)
+        converted = answers()
+    written, kept = answers(), answers()
+
+    assert converted == written == kept
+    assert len(conversions) == 2 * networks
+    assert len(list(folder.iterdir())) == networks

@@ -1,0 +1,83 @@
+"""What an answer means is decided by the results, for handles and HTTP alike."""
+
+import numpy as np
+import pytest
+
+from voxgraph.options import ChunkOptions
+from voxgraph.results import (
+    DeepfakeChunk,
+    DeepfakeScore,
+    DeepfakeVerdict,
+    DiarizationResult,
+    Embedding,
+    LanguageResult,
+    Turn,
+)
+from voxgraph.similarity import compare
+
+
+def verdict(*scores: float) -> DeepfakeVerdict:
+    chunks = [
+        DeepfakeChunk(index, 2.5 * index, 2.5 * index + 5, DeepfakeScore(score, 1 - score))
+        for index, score in enumerate(scores)
+    ]
+    return DeepfakeVerdict.from_chunks(chunks, ChunkOptions())
+
+
+@pytest.mark.parametrize(
+    ("scores", "is_deepfake", "confidence", "chunk_confidence"),
+    [
+        ((0.9,), True, 0.9, 0.9),
+        ((0.5,), False, 0.5, 0.5),
+        ((0.9, 0.2), False, 0.45, 0.85),  # half of the chunks are not more than half
+        ((0.9, 0.2, 0.7), True, 0.6, 0.8),
+    ],
+)
+def test_more_than_half_of_the_chunks_make_a_deepfake(
+    scores: tuple[float, ...], is_deepfake: bool, confidence: float, chunk_confidence: float
+) -> None:
+    found = verdict(*scores)
+
+    assert found.is_deepfake is is_deepfake
+    assert found.ai_generated_chunks == sum(score > 0.5 for score in scores)
+    assert found.confidence == pytest.approx(confidence)
+    assert found.chunk_confidence == pytest.approx(chunk_confidence)
+
+
+def test_a_normalized_embedding_has_length_1_and_stays_in_its_space() -> None:
+    vector = np.linspace(-3, 4, 192).astype(np.float32)
+    voice = Embedding(vector, "some/encoder", "abc")
+
+    found = voice.normalized()
+
+    assert np.linalg.norm(found.vector) == pytest.approx(1.0, abs=1e-6)
+    assert found.vector.dtype == np.float32
+    assert (found.model, found.revision) == ("some/encoder", "abc")
+    assert not np.isnan(Embedding(np.zeros(192, np.float32), "e", "r").normalized().vector).any()
+
+
+def test_the_most_probable_languages_come_first() -> None:
+    probabilities = {"en": 0.1, "de": 0.5, "fr": 0.2, "ja": 0.12, "ko": 0.05, "zh": 0.03}
+
+    top = LanguageResult("de", "German", 0.5, probabilities).top()
+
+    assert list(top) == ["de", "fr", "ja", "en", "ko"]
+
+
+def test_a_speaker_who_only_has_short_turns_is_left_out_with_them() -> None:
+    turns = (Turn(0.5, 2.0, "SPEAKER_00"), Turn(1.75, 1.9, "SPEAKER_01"))
+
+    found = DiarizationResult(turns, turns, ("SPEAKER_00", "SPEAKER_01")).without_short_turns(0.2)
+
+    assert found.turns == found.exclusive_turns == turns[:1]
+    assert found.speakers == ("SPEAKER_00",)
+
+
+@pytest.mark.parametrize(("threshold", "same"), [(0.99, True), (1.0, False)])
+def test_voices_above_the_threshold_are_one_speaker(threshold: float, same: bool) -> None:
+    voice = Embedding(np.linspace(-1, 1, 192).astype(np.float32), "some/encoder", "abc")
+
+    found = compare(voice, voice, threshold)
+
+    assert found.same_speaker is same
+    assert found.similarity == pytest.approx(1.0)

@@ -1,0 +1,1 @@
+"""Writers of checkpoints in the layouts of the hub."""

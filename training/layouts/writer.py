@@ -1,0 +1,38 @@
+"""Write checkpoints with seeded random weights in the exact layouts of the hub.
+
+Full-size ones measure speed without a hub; small ones are filled by the recipes of the demo checkpoints.
+"""
+
+from pathlib import Path
+
+import torch
+
+from config.checkpoints import CHECKPOINTS, DiarizationArchitecture, EcapaArchitecture
+from config.settings import Size
+from training.layouts.diarization import write_diarization
+from training.layouts.ecapa import write_ecapa
+from training.layouts.wav2vec2 import write_deepfake, write_xlsr
+from voxgraph.options import ModelKey
+
+
+def write_checkpoint(model: ModelKey, size: Size, folder: Path, seed: int = 0) -> None:
+    """Write one checkpoint; the same seed writes the same weights.
+
+    Args:
+        model: The row of the table whose layout is written.
+        size: The architecture: ``full`` as published, or ``demo``.
+        folder: Made where it does not exist.
+        seed: Of torch's generator, whose state outside is left as it was.
+    """
+    row = CHECKPOINTS[model]
+    architecture = row.architectures[size]
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        # Two encoders of one architecture must not be one encoder.
+        torch.manual_seed(seed * len(ModelKey) + list(ModelKey).index(model))
+        if isinstance(architecture, EcapaArchitecture):
+            write_ecapa(row, architecture, folder)
+        elif isinstance(architecture, DiarizationArchitecture):
+            write_diarization(row, architecture, folder)
+        else:
+            (write_deepfake if model is ModelKey.DEEPFAKE else write_xlsr)(row, architecture, folder)

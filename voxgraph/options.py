@@ -1,0 +1,87 @@
+"""What callers pass beside a recording: models, tasks, how it is cut, the number of its speakers."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, get_args
+
+from voxgraph.errors import InvalidOptions
+
+
+class ModelKey(StrEnum):
+    """One key per model of the graph."""
+
+    LANGUAGE = "language"
+    SPEAKER_VOXCELEB = "speaker_voxceleb"
+    SPEAKER_CNCELEB = "speaker_cnceleb"
+    ACCENT_XLSR = "accent_xlsr"
+    ACCENT_ECAPA = "accent_ecapa"
+    DEEPFAKE = "deepfake"
+    DIARIZATION_31 = "diarization_31"
+    DIARIZATION_COMMUNITY_1 = "diarization_community_1"
+
+
+AccentModel = Literal["xlsr", "ecapa"]
+Task = Literal["language", "speaker", "accent", "diarization", "deepfake"]
+TASKS: tuple[Task, ...] = get_args(Task)
+"""Every task, in the order of the answers."""
+
+DEADLINE_S = 60.0
+"""Default number of seconds that a question may take; a question that includes diarization has its own."""
+DIARIZATION_DEADLINE_S = 1800.0
+"""Default number of seconds that a question which includes diarization may take."""
+MIN_CHUNK_S, MAX_CHUNK_S = 1.0, 30.0
+MAX_OVERLAP = 0.9
+MAX_SPEAKERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkOptions:
+    """How a recording is cut for the deepfake model.
+
+    Raises:
+        InvalidOptions: A value is out of its range.
+    """
+
+    chunk_s: float = 5.0
+    """Seconds of one chunk, 1 to 30."""
+    overlap: float = 0.5
+    """Share of a chunk that the next one covers again, 0 to 0.9: the hop is ``chunk_s * (1 - overlap)``."""
+
+    def __post_init__(self) -> None:
+        _check("chunk_s", self.chunk_s, MIN_CHUNK_S, MAX_CHUNK_S)
+        _check("overlap", self.overlap, 0.0, MAX_OVERLAP)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerCount:
+    """What the caller knows about the number of speakers, each 1 to 100; None means nothing.
+
+    Raises:
+        InvalidOptions: A value is out of its range, or the bounds exclude each other.
+    """
+
+    num_speakers: int | None = None
+    """The exact number; it overrides the bounds."""
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("num_speakers", "min_speakers", "max_speakers"):
+            if getattr(self, name) is not None:
+                _check(name, getattr(self, name), 1, MAX_SPEAKERS)
+        low, high = self.bounds
+        if low > high:
+            raise InvalidOptions(f"min_speakers is {low}, more than max_speakers, {high}.")
+
+    @property
+    def bounds(self) -> tuple[int, float]:
+        """The smallest and the largest number of speakers; the largest may be infinite."""
+        if self.num_speakers is not None:
+            return self.num_speakers, self.num_speakers
+        return self.min_speakers or 1, self.max_speakers or math.inf
+
+
+def _check(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise InvalidOptions(f"{name} is {value}; it must be between {low:g} and {high:g}.")

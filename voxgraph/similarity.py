@@ -1,0 +1,63 @@
+"""How similar two voices are, by their embeddings."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from voxgraph.errors import InvalidEmbedding, SpaceMismatch
+from voxgraph.results import Embedding
+
+EMBEDDING_DIM = 192
+"""Length of a vector of either encoder."""
+DEFAULT_THRESHOLD = 0.25
+"""Cosine above which two recordings are taken for one speaker
+(speechbrain/inference/speaker.py, SpeakerRecognition.verify_batch, 1.1.2)."""
+
+
+def cosine(a: Embedding, b: Embedding) -> float:
+    """The cosine of the angle between two voices, -1..1; 1 is the same direction.
+
+    Raises:
+        SpaceMismatch: The vectors come from two encoders or two revisions of one.
+        InvalidEmbedding: A vector is not of shape (192,), is zero, or has NaN or infinite numbers.
+    """
+    if (a.model, a.revision) != (b.model, b.revision):
+        raise SpaceMismatch(
+            f"{a.model} at {a.revision} and {b.model} at {b.revision} are different spaces: "
+            "embed both recordings with one encoder."
+        )
+    return float(np.clip(_unit(a) @ _unit(b), -1.0, 1.0))
+
+
+def _unit(embedding: Embedding) -> npt.NDArray[np.float64]:
+    """The vector with length 1; in double precision no finite float32 over- or underflows."""
+    vector = np.asarray(embedding.vector, np.float64)
+    if vector.shape != (EMBEDDING_DIM,):
+        raise InvalidEmbedding(f"An embedding of shape {vector.shape}; it has {EMBEDDING_DIM} numbers.")
+    if not np.isfinite(vector).all():
+        raise InvalidEmbedding("An embedding has NaN or infinite numbers.")
+    length = float(np.linalg.norm(vector))
+    if length == 0.0:
+        raise InvalidEmbedding("An embedding of zeros has no direction.")
+    return vector / length
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceComparison:
+    """Whether two recordings are of one speaker."""
+
+    similarity: float
+    """Cosine of the two embeddings, -1..1."""
+    same_speaker: bool
+    """Whether the similarity is above the threshold."""
+    threshold: float
+    model: str
+    """The encoder of both."""
+    revision: str
+
+
+def compare(first: Embedding, second: Embedding, threshold: float = DEFAULT_THRESHOLD) -> VoiceComparison:
+    """Compare two voices of one space; raises what `cosine` raises."""
+    similarity = cosine(first, second)
+    return VoiceComparison(similarity, similarity > threshold, threshold, first.model, first.revision)
