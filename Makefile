@@ -1,4 +1,4 @@
-# `make serve` and `make test` are all a newcomer needs: each makes the environment first.
+# `make serve` and `make test` install the environment first; nothing else is needed to start.
 PYTHON ?= python3
 CONFIG ?= config/demo.yaml
 BIN := .venv/bin
@@ -7,7 +7,7 @@ UV := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
 .DEFAULT_GOAL := help
 .PHONY: help serve check test test-cluster lint format bench bench-gpu demo-checkpoints demo-eval lock clean
 
-help:  ## What can be made.
+help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 .venv/bin/uv: requirements/uv.txt
@@ -23,21 +23,21 @@ help:  ## What can be made.
 	$(UV) pip install --compile-bytecode --require-hashes -r requirements/dev.txt
 	touch $@
 
-serve: .venv/.installed  ## Install, start Ray and the graph, print its address. CONFIG=serve_config.yaml is production.
+serve: .venv/.installed  ## Install, start Ray and the graph, print its address. CONFIG=serve_config.yaml for production.
 	@$(BIN)/python -m deployments $(CONFIG)
 
-check: lint  ## Lint, and run every test that needs no cluster.
+check: lint  ## Lint and run all tests that need no cluster.
 	$(BIN)/python -m pytest -m "not cluster" -n 2 --dist worksteal
 
-test: check  ## Install, lint, and run every test.
+test: check  ## Install, lint and run all tests.
 	$(BIN)/python -m pytest -m cluster
 	$(MAKE) test-cluster
 
-# What is measured there is time: a machine that stood still is asked once more.
-test-cluster: .venv/.installed-dev  ## Scale, break and overload a real cluster.
+# These tests measure time, so a failure may come from a stalled machine: retry once.
+test-cluster: .venv/.installed-dev  ## Test scaling, faults and overload on a real cluster.
 	$(BIN)/python -m pytest tests/cluster || $(BIN)/python -m pytest tests/cluster --last-failed
 
-lint: .venv/.installed-dev  ## ruff, mypy, import contracts.
+lint: .venv/.installed-dev  ## Run ruff, mypy and import-linter.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -47,28 +47,28 @@ format: .venv/.installed-dev  ## Format and sort imports.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.installed-dev  ## Measure the graph against naive servers. BENCH="--only embedding-32" is one workload.
+bench: .venv/.installed-dev  ## Compare the graph with naive servers. BENCH="--only embedding-32" runs one workload.
 	@$(BIN)/python -W ignore -m benchmarks $(BENCH)
 
-bench-gpu: .venv/.installed  ## Measure every pipeline on CUDA against what the device can do.
+bench-gpu: .venv/.installed  ## Measure every pipeline on CUDA against the device's ceilings.
 	@$(BIN)/python -W ignore -m benchmarks.gpu
 
 .venv/.installed-training: .venv/.installed requirements/training.txt
 	$(UV) pip install --quiet --require-hashes -r requirements/training.txt
 	touch $@
 
-demo-checkpoints: .venv/.installed-training  ## Train checkpoints/demo anew (needs espeak-ng and flite), 2 cores, 3 hours.
+demo-checkpoints: .venv/.installed-training  ## Retrain checkpoints/demo: 3 hours on 2 cores, needs espeak-ng and flite.
 	$(BIN)/python -W ignore -m training
 	$(BIN)/python -W ignore -m training.evaluate
 
-demo-eval: .venv/.installed-training  ## Measure checkpoints/demo on held-out voices and write their cards.
+demo-eval: .venv/.installed-training  ## Evaluate checkpoints/demo on held-out voices and write their cards.
 	$(BIN)/python -W ignore -m training.evaluate
 
-lock: .venv/bin/uv  ## Resolve the dependencies anew into requirements/.
+lock: .venv/bin/uv  ## Resolve the dependencies again into requirements/.
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/build.in -o requirements/build.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/base.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra dev -c requirements/base.txt -o requirements/dev.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra training -c requirements/base.txt -o requirements/training.txt
 
-clean:  ## Remove the environment and every cache.
+clean:  ## Remove the environment and all caches.
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

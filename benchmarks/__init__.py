@@ -1,1 +1,1 @@
-"""Scripts that measure and print tables; nothing imports them."""
+"""Measurement scripts that print tables; the product imports none of them."""

@@ -1,4 +1,4 @@
-"""The limit of our own code: pipelines called in a loop, in the best batches, without HTTP or Ray."""
+"""Upper limit of our own code: pipelines in a loop, in the best batches, without HTTP or Ray."""
 
 import functools
 import os
@@ -13,22 +13,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from benchmarks.load import Ask, Outcome
+from benchmarks.load import Outcome, RequestKind
 from config.settings import CheckpointSource, Size
 from pipelines.chunking import chunk_spans
 from voxgraph.options import ChunkOptions, ModelKey, SpeakerCount
 from voxgraph.results import Waveform
 
 BATCHES = (1, 2, 4, 8)
-"""Tried before the measurement; the fastest per clip is the perfect one."""
-TOGETHER_LIMIT_S = 600.0
+"""Batch sizes tried before the measurement; the one with the least time per clip is used."""
+BARRIER_TIMEOUT_S = 600.0
 
 Models = Callable[[ModelKey], Any]
-"""From a key to its loaded pipeline."""
+"""Maps a model key to its loaded pipeline."""
 
 
 class Job(StrEnum):
-    """What is computed of a recording."""
+    """A computation on a recording."""
 
     LANGUAGE = "language"
     EMBEDDING = "embedding"
@@ -39,42 +39,40 @@ class Job(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cores:
-    """How a loop takes the machine: workers of some threads each."""
+class Workers:
+    """Worker processes and threads per worker."""
 
     processes: int
     threads: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Share:
-    """The part of one worker in a round."""
+class _WorkerRound:
+    """Timings of one worker in a round, in seconds of `time.perf_counter`."""
 
     started: float
     ended: float
     durations: list[float]
-    """Of its batches."""
-    batch: int
+    """Seconds of each batch."""
 
 
-class Bare:
-    """Workers that have the models of a job loaded.
+class BareEngine:
+    """Worker processes with the models of a job loaded.
 
     Args:
-        job: What they compute.
-        folder: Has a checkpoint folder per model.
-        sizes: Of the architecture of each.
-        cores: Several processes share the clips of a round; one process takes clip after clip, unbatched.
+        job: Computation to run.
+        folder: Folder with a checkpoint folder per model.
+        sizes: Architecture size of each model.
+        workers: Several processes share a round in batches; a single process computes one clip at a time.
     """
 
-    def __init__(self, job: Job, folder: Path, sizes: Mapping[ModelKey, Size], cores: Cores) -> None:
-        self._job, self._folder, self._sizes, self._cores = job, folder, dict(sizes), cores
+    def __init__(self, job: Job, folder: Path, sizes: Mapping[ModelKey, Size], workers: Workers) -> None:
+        self._job, self._folder, self._sizes, self._workers = job, folder, dict(sizes), workers.processes
         context = get_context("spawn")
-        self._pool = ProcessPoolExecutor(
-            cores.processes, context, _begin, (context.Barrier(cores.processes), cores.threads)
-        )
+        arguments = context.Barrier(self._workers), workers.threads
+        self._pool = ProcessPoolExecutor(self._workers, context, _init_worker, arguments)
 
-    def __enter__(self) -> "Bare":
+    def __enter__(self) -> "BareEngine":
         return self
 
     def __exit__(
@@ -82,77 +80,78 @@ class Bare:
     ) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def measure(self, asks: Sequence[Ask]) -> Outcome:
-        """Answer requests of one kind as fast as the cores do."""
-        of, ask, requests = self._cores.processes, asks[0], len(asks)
+    def measure(self, kinds: Sequence[RequestKind]) -> Outcome:
+        """Compute one round of requests, all of one kind, as fast as the workers can."""
+        arguments = self._job, self._folder, self._sizes, kinds
         futures = [
-            self._pool.submit(_share, self._job, self._folder, self._sizes, ask, requests, rank, of)
-            for rank in range(of)
+            self._pool.submit(_run_round, *arguments, rank, self._workers) for rank in range(self._workers)
         ]
-        shares = [future.result() for future in futures]
-        wall_s = max(share.ended for share in shares) - min(share.started for share in shares)
-        outcome = Outcome(requests, wall_s)
-        if of == 1:
-            outcome.latencies_s[ask] = shares[0].durations
+        rounds = [future.result() for future in futures]
+        wall_s = max(one.ended for one in rounds) - min(one.started for one in rounds)
+        outcome = Outcome(len(kinds), wall_s)
+        if self._workers == 1:
+            outcome.latencies_s[kinds[0]] = rounds[0].durations
         return outcome
 
 
-_together: Barrier
-"""Of this worker and its neighbours: they begin each round at once."""
+_barrier: Barrier
+"""Barrier of all workers, which start each round together."""
 
 
-def _begin(together: Barrier, threads: int) -> None:
-    """Run in a new worker."""
-    global _together
-    _together = together
+def _init_worker(barrier: Barrier, threads: int) -> None:
+    """Initialise a worker process."""
+    global _barrier
+    _barrier = barrier
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 
     torch.set_num_threads(threads)
 
 
-def _share(
-    job: Job, folder: Path, sizes: dict[ModelKey, Size], ask: Ask, requests: int, rank: int, of: int
-) -> _Share:
-    """Compute every `of`-th clip of a round, from the `rank`-th on."""
+def _run_round(
+    job: Job, folder: Path, sizes: dict[ModelKey, Size], kinds: Sequence[RequestKind], rank: int, workers: int
+) -> _WorkerRound:
+    """Compute every `workers`-th clip of a round, starting at clip `rank`."""
 
     def models(key: ModelKey) -> Any:
-        return load(key, folder, sizes[key])
+        return load_pipeline(key, folder, sizes[key])
 
-    cut, answer = CUTS.get(job, _whole), ANSWERS[job]
-    units = [unit for _ in range(requests) for unit in cut(ask.recording())]
-    batch = 1 if of == 1 else best_batch(job, lambda clips: answer(models, clips), units[0])
-    mine = units[rank::of]
+    split, run = SPLITTERS.get(job, _whole), RUNNERS[job]
+    clips = [clip for kind in kinds for clip in split(kind.recording())]
+    size = 1 if workers == 1 else best_batch_size(job, lambda batch: run(models, batch), clips[0])
+    mine = clips[rank::workers]
     durations = []
-    _together.wait(TOGETHER_LIMIT_S)
+    _barrier.wait(BARRIER_TIMEOUT_S)
     started = time.perf_counter()
-    for first in range(0, len(mine), batch):
+    for first in range(0, len(mine), size):
         before = time.perf_counter()
-        answer(models, mine[first : first + batch])
+        run(models, mine[first : first + size])
         durations.append(time.perf_counter() - before)
-    return _Share(started, time.perf_counter(), durations, batch)
+    return _WorkerRound(started, time.perf_counter(), durations)
 
 
-_best: dict[Job, int] = {}
+_batch_sizes: dict[Job, int] = {}
 
 
-def best_batch(job: Job, answer: Callable[[Sequence[Waveform]], object], unit: Waveform) -> int:
-    """The size of batch that takes the least time per clip here; tried once per worker."""
-    if job not in _best:
+def best_batch_size(job: Job, run: Callable[[Sequence[Waveform]], object], clip: Waveform) -> int:
+    """Return the batch size with the least time per clip, measured once per worker."""
+    if job not in _batch_sizes:
         seconds: dict[int, float] = {}
         for size in BATCHES:
-            answer([unit] * size)
+            run([clip] * size)
             before = time.perf_counter()
-            answer([unit] * size)
+            run([clip] * size)
             seconds[size] = (time.perf_counter() - before) / size
-        _best[job] = min(seconds, key=seconds.__getitem__)
-    return _best[job]
+        _batch_sizes[job] = min(seconds, key=seconds.__getitem__)
+    return _batch_sizes[job]
 
 
 @functools.cache
-def load(key: ModelKey, folder: Path, size: Size, device: str = "cpu", precision: str = "auto") -> Any:
-    """A pipeline on this machine, its engine chosen as a replica chooses it."""
-    # Only in a worker: the client that counts requests needs no torch.
+def load_pipeline(
+    key: ModelKey, folder: Path, size: Size, device: str = "cpu", precision: str = "auto"
+) -> Any:
+    """Load a pipeline in this process, with the engine that a replica would select."""
+    # Imported in the worker only: the load generator needs no torch.
     from config.settings import EngineOptions
     from pipelines.accent_xlsr import XlsrAccentClassifier
     from pipelines.checkpoints import locate
@@ -174,7 +173,7 @@ def load(key: ModelKey, folder: Path, size: Size, device: str = "cpu", precision
 
 
 def chunks(waveform: Waveform) -> list[Waveform]:
-    """The overlapping chunks that deepfake detection scores."""
+    """Split a recording into the overlapping chunks that deepfake detection scores."""
     return [waveform[start:end] for start, end in chunk_spans(len(waveform), ChunkOptions())]
 
 
@@ -185,7 +184,7 @@ def _whole(waveform: Waveform) -> list[Waveform]:
 def _embed(models: Models, clips: Sequence[Waveform]) -> None:
     from pipelines.routing import ENCODERS, encoder_for
 
-    encoders = [encoder_for(found.language) for found in models(ModelKey.LANGUAGE)(clips)]
+    encoders = [encoder_for(result.language) for result in models(ModelKey.LANGUAGE)(clips)]
     for key in ENCODERS:
         routed = [waveform for waveform, encoder in zip(clips, encoders, strict=True) if encoder == key]
         if routed:
@@ -205,9 +204,9 @@ def _analyze(models: Models, clips: Sequence[Waveform]) -> None:
     _diarize(models, clips)
 
 
-CUTS: dict[Job, Callable[[Waveform], list[Waveform]]] = {Job.DEEPFAKE: chunks}
-"""What a recording is cut into before it is answered."""
-ANSWERS: dict[Job, Callable[[Models, Sequence[Waveform]], object]] = {
+SPLITTERS: dict[Job, Callable[[Waveform], list[Waveform]]] = {Job.DEEPFAKE: chunks}
+"""Functions that split a recording before it is computed."""
+RUNNERS: dict[Job, Callable[[Models, Sequence[Waveform]], object]] = {
     Job.LANGUAGE: lambda models, clips: models(ModelKey.LANGUAGE)(clips),
     Job.EMBEDDING: _embed,
     Job.ACCENT: lambda models, clips: models(ModelKey.ACCENT_XLSR)(clips),

@@ -1,6 +1,6 @@
 """Write checkpoints with random weights: ``python -m benchmarks.checkpoints --size full --to DIR``.
 
-Speed does not depend on the weights, so full-size random checkpoints measure it on a machine without a hub.
+Speed does not depend on the weights, so full-size random checkpoints suffice on a machine without hub access.
 """
 
 import argparse
@@ -11,12 +11,12 @@ from config.settings import Size
 from voxgraph.options import ModelKey
 
 
-def written(key: ModelKey, size: Size, to: Path) -> Path:
-    """The checkpoint's folder in a folder, written where it is not there yet; never half of one."""
+def ensure_checkpoint(key: ModelKey, size: Size, to: Path) -> Path:
+    """Return the checkpoint's folder below `to`, writing it atomically if it does not exist yet."""
     folder = to / key
     if folder.is_dir():
         return folder
-    # The client that counts requests imports this, and needs no torch.
+    # Imported here because the load generator imports this module and needs no torch.
     from training.layouts.writer import write_checkpoint
 
     unfinished = folder.with_suffix(".unfinished")
@@ -26,11 +26,11 @@ def written(key: ModelKey, size: Size, to: Path) -> Path:
 
 
 def main() -> None:
-    """Write the checkpoints that the command line asks for, a folder per model."""
+    """Write the checkpoints selected on the command line, a folder per model."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.checkpoints", description=__doc__)
     parser.add_argument("--size", type=Size, choices=list(Size), default=Size.FULL)
     parser.add_argument(
-        "--to", type=Path, required=True, metavar="DIR", help="a folder per model is made here"
+        "--to", type=Path, required=True, metavar="DIR", help="create a folder per model here"
     )
     parser.add_argument("--model", type=ModelKey, choices=list(ModelKey), nargs="+", default=list(ModelKey))
     parser.add_argument("--seed", type=int, default=0)

@@ -1,7 +1,7 @@
 """Compare the engines on this machine: ``python -m benchmarks.engines``.
 
-Full-size checkpoints with random weights are written to a temporary folder. Of each network both engines
-are measured in turns in one run, so that whatever else the machine does slows both; the table has medians.
+Writes full-size checkpoints with random weights to a temporary folder. The engines of each network take turns
+within one run, so that any disturbance of the machine affects all of them; the table shows medians.
 """
 
 import argparse
@@ -16,13 +16,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks.checkpoints import written
+from benchmarks.checkpoints import ensure_checkpoint
 from benchmarks.report import cpu_name
 from config.checkpoints import DiarizationArchitecture, EcapaArchitecture
 from config.settings import CheckpointSource, Size
 from pipelines.accent_xlsr import BACKBONE_PREFIX as XLSR_PREFIX
 from pipelines.checkpoints import LocatedCheckpoint, load_state, load_tensors, locate
-from pipelines.deepfake import SequenceClassifier, named_as_ours
+from pipelines.deepfake import SequenceClassifier, rename_tensors
 from pipelines.diarization.networks import (
     N_MELS,
     ResNetFrames,
@@ -35,9 +35,9 @@ from pipelines.ecapa_network import EcapaNetwork
 from pipelines.engines import Precision
 from pipelines.engines.openvino import OpenVinoNetwork, cpu_capabilities
 from pipelines.wav2vec2 import (
-    FramesOnly,
+    LastHiddenState,
     build_backbone,
-    from_published,
+    from_transformers,
     wav2vec2_architecture,
 )
 from voxgraph.options import ModelKey
@@ -57,11 +57,11 @@ class Workload:
     examples: tuple[Tensor, ...]
     shapes: tuple[tuple[int, ...], ...]
     inputs: Mapping[str, tuple[Tensor, ...]]
-    """By the name of the table's row."""
+    """Input tensors by the name of the table's row."""
 
 
 def ecapa(checkpoints: Checkpoints) -> Workload:
-    """Embeddings of 3 s clips."""
+    """Return the ECAPA encoder with clips of 3 s."""
     checkpoint = checkpoints(ModelKey.SPEAKER_VOXCELEB)
     architecture = checkpoint.architecture
     assert isinstance(architecture, EcapaArchitecture)
@@ -80,27 +80,27 @@ def ecapa(checkpoints: Checkpoints) -> Workload:
 
 
 def deepfake(checkpoints: Checkpoints) -> Workload:
-    """Logits of chunks of 5 s."""
+    """Return the deepfake classifier with chunks of 5 s."""
     checkpoint = checkpoints(ModelKey.DEEPFAKE)
     network = SequenceClassifier(wav2vec2_architecture(checkpoint))
-    load_state(network, named_as_ours(load_tensors(checkpoint.file("model.safetensors"))), "deepfake")
+    load_state(network, rename_tensors(load_tensors(checkpoint.file("model.safetensors"))), "deepfake")
     inputs = {"wav2vec2-base 5 s x 1": (torch.randn(1, 5 * SAMPLE_RATE_HZ),)}
     return Workload(network, (torch.zeros(2, 8_000),), ((-1, -1),), inputs)
 
 
 def xlsr(checkpoints: Checkpoints) -> Workload:
-    """Hidden states of clips of 6 s."""
+    """Return the XLSR backbone with clips of 6 s."""
     checkpoint = checkpoints(ModelKey.ACCENT_XLSR)
     backbone = build_backbone(wav2vec2_architecture(checkpoint))
     tensors = load_tensors(checkpoint.file("wav2vec2.ckpt"))
     published = {key.removeprefix(XLSR_PREFIX): tensor for key, tensor in tensors.items()}
-    load_state(backbone, from_published(published), "XLSR")
+    load_state(backbone, from_transformers(published), "XLSR")
     inputs = {"XLSR 6 s x 1": (torch.randn(1, 6 * SAMPLE_RATE_HZ),)}
-    return Workload(FramesOnly(backbone), (torch.zeros(2, 8_000),), ((-1, -1),), inputs)
+    return Workload(LastHiddenState(backbone), (torch.zeros(2, 8_000),), ((-1, -1),), inputs)
 
 
 def resnet(checkpoints: Checkpoints) -> Workload:
-    """Convolutions over windows of 10 s."""
+    """Return the convolutions of the diarization embedding network with windows of 10 s."""
     checkpoint = checkpoints(ModelKey.DIARIZATION_COMMUNITY_1)
     assert isinstance(checkpoint.architecture, DiarizationArchitecture)
     network = build_embedding(checkpoint.architecture)
@@ -110,14 +110,14 @@ def resnet(checkpoints: Checkpoints) -> Workload:
 
 
 def segmentation(checkpoints: Checkpoints) -> Workload:
-    """Classes of the frames of windows of 10 s; it stays with torch, and this is why."""
+    """Return the segmentation network with windows of 10 s; these figures are why it stays on torch."""
     checkpoint = checkpoints(ModelKey.DIARIZATION_COMMUNITY_1)
     assert isinstance(checkpoint.architecture, DiarizationArchitecture)
     network = build_segmentation(checkpoint.architecture)
     load_state(network, load_lightning(checkpoint.file("segmentation/pytorch_model.bin")), "PyanNet")
     samples = round(checkpoint.architecture.chunk_s * SAMPLE_RATE_HZ)
     inputs = {f"PyanNet 10 s x {batch}": (torch.randn(batch, 1, samples),) for batch in (1, 8)}
-    # A Lightning module cannot be traced where it has no trainer; a function that calls it can.
+    # A Lightning module without a trainer cannot be traced, but a function that calls it can.
     return Workload(lambda x: network(x), (torch.randn(2, 1, samples),), ((-1, 1, -1),), inputs)
 
 
@@ -131,7 +131,7 @@ WORKLOADS = {
 
 
 def measure(workload: Workload, precisions: Sequence[Precision], rounds: int) -> None:
-    """Print the rows of one network."""
+    """Measure one network and print its rows."""
     if isinstance(workload.network, nn.Module):
         workload.network.eval().requires_grad_(False)
     engines: dict[str, Callable[..., Tensor]] = {"torch": workload.network}
@@ -145,7 +145,7 @@ def measure(workload: Workload, precisions: Sequence[Precision], rounds: int) ->
         for _ in range(rounds):
             for engine, run in engines.items():
                 times[engine].append(_milliseconds(run, inputs))
-        medians = {engine: statistics.median(taken) for engine, taken in times.items()}
+        medians = {engine: statistics.median(values) for engine, values in times.items()}
         for precision in precisions:
             print(
                 f"{name:24} {precision:9} {medians['torch']:9.1f} {medians[precision]:9.1f} "
@@ -162,13 +162,13 @@ def _milliseconds(run: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> flo
 
 
 def main() -> None:
-    """Measure what the command line names."""
+    """Measure the networks selected on the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engines", description=__doc__)
     parser.add_argument("--only", choices=list(WORKLOADS), nargs="+", default=list(WORKLOADS))
     parser.add_argument("--size", type=Size, choices=list(Size), default=Size.FULL)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--checkpoints", type=Path, help="use this folder, and write into it what it lacks")
+    parser.add_argument("--checkpoints", type=Path, help="use this folder, and add missing checkpoints to it")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     precisions: list[Precision] = ["float32"]
@@ -180,12 +180,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         root = options.checkpoints or Path(temporary)
 
-        def located(model: ModelKey) -> LocatedCheckpoint:
-            folder = written(model, options.size, root)
+        def locate_checkpoint(model: ModelKey) -> LocatedCheckpoint:
+            folder = ensure_checkpoint(model, options.size, root)
             return locate(model, CheckpointSource(source=str(folder.resolve()), size=options.size))
 
         for name in options.only:
-            measure(WORKLOADS[name](located), precisions, options.rounds)
+            measure(WORKLOADS[name](locate_checkpoint), precisions, options.rounds)
 
 
 if __name__ == "__main__":

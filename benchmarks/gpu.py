@@ -1,7 +1,7 @@
-"""Every pipeline on CUDA by batch size, against what the device can do: ``python -m benchmarks.gpu``.
+"""Measure every pipeline on CUDA by batch size, against the device's ceilings: ``python -m benchmarks.gpu``.
 
-TFLOP/s count products, convolutions and attention, not recurrent layers. GB/s count what every operation
-reads and writes, as if nothing stayed in a cache. The ceilings are a large product and a large copy.
+TFLOP/s count matrix products, convolutions and attention, not recurrent layers. GB/s count what every
+operation reads and writes, assuming no cache hits. The ceilings are a large matrix product and a large copy.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.bare import load
-from benchmarks.checkpoints import written
+from benchmarks.bare import load_pipeline
+from benchmarks.checkpoints import ensure_checkpoint
 from benchmarks.recordings import clip
 from config.settings import Size
 from voxgraph.options import ModelKey, SpeakerCount
@@ -32,14 +32,14 @@ SECONDS = {
     ModelKey.DEEPFAKE: 5.0,
     ModelKey.DIARIZATION_COMMUNITY_1: 300.0,
 }
-"""Of one clip of each model."""
+"""Seconds of one clip for each model."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SIDE, BYTES = 8192, 1 << 30
-"""Of the product's matrices, and of the copy."""
+"""Side of the square matrices, and bytes of the copy."""
 
 
 class ByteCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts what operations read and write; views move nothing."""
+    """Count the bytes that operations read and write; views move none."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -53,7 +53,7 @@ class ByteCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """All tensors of a nest of containers."""
+    """Yield all tensors of nested containers."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, tuple | list):
@@ -64,7 +64,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 
 
 def seconds_of(run: Callable[[], object], repeats: int) -> float:
-    """The shortest of some runs, the device waited for."""
+    """Return the seconds of the fastest run, synchronised with the device."""
     best = float("inf")
     for _ in range(repeats):
         torch.cuda.synchronize()
@@ -77,7 +77,7 @@ def seconds_of(run: Callable[[], object], repeats: int) -> float:
 
 @contextmanager
 def no_tf32() -> Iterator[None]:
-    """float32 as float32, as the pipelines compute it."""
+    """Disable TF32 products in a block, as the pipelines do."""
     products = torch.backends.cuda.matmul
     before, products.allow_tf32 = products.allow_tf32, False
     try:
@@ -87,7 +87,7 @@ def no_tf32() -> Iterator[None]:
 
 
 def ceilings(precision: str) -> tuple[float, float]:
-    """TFLOP/s of a large product, and GB/s of a large copy."""
+    """Measure the TFLOP/s of a large matrix product and the GB/s of a large copy."""
     matrix = torch.randn(SIDE, SIDE, device=DEVICE, dtype=DTYPES[precision])
     with no_tf32():
         product = seconds_of(lambda: matrix @ matrix, 10)
@@ -98,9 +98,9 @@ def ceilings(precision: str) -> tuple[float, float]:
 
 
 def runner(key: ModelKey, precision: str, batch: int) -> Callable[[], object]:
-    """A call of the pipeline on a batch of clips."""
-    written(key, Size.FULL, FOLDER)
-    pipeline = load(key, FOLDER, Size.FULL, DEVICE, precision)
+    """Return a function that calls the pipeline on a batch of clips."""
+    ensure_checkpoint(key, Size.FULL, FOLDER)
+    pipeline = load_pipeline(key, FOLDER, Size.FULL, DEVICE, precision)
     clips = [clip(SECONDS[key]) for _ in range(batch)]
     if key is ModelKey.DIARIZATION_COMMUNITY_1:
         return lambda: [pipeline(waveform, SpeakerCount()) for waveform in clips]
@@ -108,7 +108,7 @@ def runner(key: ModelKey, precision: str, batch: int) -> Callable[[], object]:
 
 
 def row(key: ModelKey, precision: str, batch: int, peak: tuple[float, float]) -> str:
-    """One line of the table."""
+    """Measure one model, precision and batch size; return its line of the table."""
     run = runner(key, precision, batch)
     run()
     with ByteCounter() as moved:
@@ -124,14 +124,14 @@ def row(key: ModelKey, precision: str, batch: int, peak: tuple[float, float]) ->
 
 
 def main() -> int:
-    """Print the table; 1 where there is no CUDA device."""
+    """Print the table; return 1 if there is no CUDA device."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--model", type=ModelKey, choices=list(SECONDS), nargs="+", default=list(SECONDS))
     parser.add_argument("--precision", choices=list(DTYPES), nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 16, 64])
     options = parser.parse_args()
     if not torch.cuda.is_available():
-        print("torch finds no CUDA device on this machine: there is nothing to measure.", file=sys.stderr)
+        print("No CUDA device found: nothing to measure.", file=sys.stderr)
         return 1
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, CUDA {torch.version.cuda}")
     for precision in options.precision:

@@ -1,7 +1,7 @@
-"""What the graph adds to one short clip: ``python -m benchmarks.lone``.
+"""Measure what the graph adds to the latency of one short clip: ``python -m benchmarks.lone``.
 
-The bare engine and the graph over HTTP take a recording each in turn, so that whatever else the machine does
-slows both. The client is the standard library's, on a connection that stays.
+The bare engine and the graph over HTTP take turns, one recording each, so that any disturbance of the machine
+affects both. The client is that of the standard library, on a persistent connection.
 """
 
 import argparse
@@ -10,9 +10,9 @@ from http.client import HTTPConnection
 from statistics import median, quantiles
 from urllib.parse import urlsplit
 
-from benchmarks.bare import Bare, Cores, Job
-from benchmarks.checkpoints import written
-from benchmarks.load import HEADERS, Ask
+from benchmarks.bare import BareEngine, Job, Workers
+from benchmarks.checkpoints import ensure_checkpoint
+from benchmarks.load import HEADERS, RequestKind
 from benchmarks.report import machine, table
 from benchmarks.results import WRITE_HELP, publish
 from benchmarks.servers import BUILD, graph_server, running, write_graph_config
@@ -22,15 +22,15 @@ from voxgraph.options import ModelKey
 WARM_UPS = 10
 
 
-def answered_s(connection: HTTPConnection, ask: Ask) -> float:
-    """Send a recording that the graph has not heard, and wait for the whole answer.
+def time_request(connection: HTTPConnection, kind: RequestKind) -> float:
+    """Send a new recording and return the seconds until the whole answer has arrived.
 
     Raises:
-        RuntimeError: It is not 200.
+        RuntimeError: The status is not 200.
     """
-    body = ask.body()
+    body = kind.body()
     started = time.perf_counter()
-    connection.request("POST", ask.path, body, HEADERS)
+    connection.request("POST", kind.path, body, HEADERS)
     response = connection.getresponse()
     text = response.read()
     took = time.perf_counter() - started
@@ -40,34 +40,34 @@ def answered_s(connection: HTTPConnection, ask: Ask) -> float:
 
 
 def row(name: str, seconds: list[float]) -> list[str]:
-    """One line of the table, in milliseconds."""
-    tenths = quantiles(seconds, n=10)
-    return [name, *(f"{1000 * value:.1f}" for value in (median(seconds), tenths[0], tenths[-1]))]
+    """Return median, first and ninth decile in milliseconds, as a row of the table."""
+    deciles = quantiles(seconds, n=10)
+    return [name, *(f"{1000 * value:.1f}" for value in (median(seconds), deciles[0], deciles[-1]))]
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lone", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of the recording")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of each recording")
     parser.add_argument("--times", type=int, default=100)
     parser.add_argument("--size", type=Size, choices=list(Size), default=Size.FULL)
     parser.add_argument("--write", action="store_true", help=WRITE_HELP)
     options = parser.parse_args()
-    ask, model = Ask("/detect-language", options.seconds), ModelKey.LANGUAGE
+    kind, model = RequestKind("/detect-language", options.seconds), ModelKey.LANGUAGE
     BUILD.mkdir(parents=True, exist_ok=True)
     folder, sizes = BUILD / options.size, {model: options.size}
-    written(model, options.size, folder)
+    ensure_checkpoint(model, options.size, folder)
     config = write_graph_config(BUILD / "lone.yaml", folder, [model], sizes, replicas=1)
     graph = graph_server(config, BUILD)
     bare_s, graph_s = [], []
-    with running(graph), Bare(Job.LANGUAGE, folder, sizes, Cores(1, 1)) as bare:
+    with running(graph), BareEngine(Job.LANGUAGE, folder, sizes, Workers(1, 1)) as bare:
         address = urlsplit(graph.url)
         connection = HTTPConnection(address.hostname or "", address.port)
         for number in range(WARM_UPS + options.times):
-            taken = bare.measure([ask]).latencies_s[ask][0], answered_s(connection, ask)
+            seconds = bare.measure([kind]).latencies_s[kind][0], time_request(connection, kind)
             if number >= WARM_UPS:
-                bare_s.append(taken[0])
-                graph_s.append(taken[1])
+                bare_s.append(seconds[0])
+                graph_s.append(seconds[1])
     added = [graph - bare for graph, bare in zip(graph_s, bare_s, strict=True)]
     rows = [row("bare engine", bare_s), row("graph over HTTP", graph_s), row("what the graph adds", added)]
     text = f"{machine()} {options.times} recordings of {options.seconds:g} s, each new.\n\n"

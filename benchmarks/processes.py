@@ -1,4 +1,4 @@
-"""What processes are called; without Ray."""
+"""Names of the graph's processes; needs no Ray."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def kind_of(command: Sequence[str]) -> str:
-    """What a process is, from its command line."""
+    """Return the kind of a process from its command line: deployment, actor, module or program."""
     text = " ".join(command)
     if replica := re.search(r"ray::ServeReplica:\w+:(\w+)", text):
         return replica.group(1)

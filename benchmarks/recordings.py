@@ -1,4 +1,4 @@
-"""Recordings to send: cuts of a real conversation, no two alike, so that no cache can answer."""
+"""Recordings to send: excerpts of a real conversation, all different, so that no cache can answer."""
 
 import functools
 import io
@@ -17,11 +17,11 @@ _numbers = itertools.count()
 
 
 def clip(seconds: float, spread_s: float = 0.0) -> Waveform:
-    """A cut of the conversation that nobody got before: from a place and at a level of its own.
+    """Cut a new excerpt of the conversation, with a random start and level.
 
     Args:
-        seconds: Of the cut.
-        spread_s: The cut is up to so much shorter or longer.
+        seconds: Length of the excerpt.
+        spread_s: The excerpt is up to this many seconds shorter or longer, at random.
     """
     random = np.random.default_rng(next(_numbers))
     whole = conversation()
@@ -32,7 +32,7 @@ def clip(seconds: float, spread_s: float = 0.0) -> Waveform:
 
 
 def wav(waveform: Waveform) -> bytes:
-    """A WAV file of 16 bits."""
+    """Encode a waveform as a 16-bit WAV file."""
     file = io.BytesIO()
     soundfile.write(file, waveform, SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
     return file.getvalue()
@@ -40,7 +40,7 @@ def wav(waveform: Waveform) -> bytes:
 
 @functools.cache
 def conversation() -> Waveform:
-    """Half a minute of two people: the sample inside the pyannote.audio package."""
+    """Load the sample of the pyannote.audio package, 30 s of two speakers."""
     package = find_spec("pyannote.audio")
     assert package is not None
     assert package.origin is not None

@@ -1,7 +1,7 @@
-"""How long a question goes unanswered when its only replica is killed: ``python -m benchmarks.recovery``.
+"""Measure the time to recover when a deployment's only replica is killed: ``python -m benchmarks.recovery``.
 
-The demo graph, a replica of each model. The process is killed, as the kernel does when memory runs out, and
-the question is asked again and again until it is answered.
+Runs the demo graph with one replica of each model. The process gets SIGKILL, as from the kernel when memory
+runs out; a request is then retried until it is answered.
 """
 
 import argparse
@@ -10,59 +10,59 @@ import time
 
 import httpx2
 
-from benchmarks.load import HEADERS, Ask
+from benchmarks.load import HEADERS, RequestKind
 from benchmarks.report import cpu_name, table
 from benchmarks.results import WRITE_HELP, publish
 from benchmarks.servers import BUILD, DEMO_CONFIG, Server, graph_server, running
 
-QUESTIONS = {
-    "Language": Ask("/detect-language", 2.0),
-    "AccentEcapa": Ask("/classify-us-accent", 2.0),
-    "AccentXlsr": Ask("/identify", 2.0),
-    "Deepfake": Ask("/audio/analyze-audio", 2.0),
-    "Diarization": Ask("/diarize", 2.0),
-    "Ingress": Ask("/detect-language", 2.0),
+REQUESTS = {
+    "Language": RequestKind("/detect-language", 2.0),
+    "AccentEcapa": RequestKind("/classify-us-accent", 2.0),
+    "AccentXlsr": RequestKind("/identify", 2.0),
+    "Deepfake": RequestKind("/audio/analyze-audio", 2.0),
+    "Diarization": RequestKind("/diarize", 2.0),
+    "Ingress": RequestKind("/detect-language", 2.0),
 }
-"""What is asked of the deployment that is killed."""
-ASKED_EVERY_S = 0.05
-PATIENCE_S = 60.0
-RESTS_S = 3.0
-"""Between an answer and the next kill."""
+"""A request to each deployment that is killed."""
+RETRY_S = 0.05
+TIMEOUT_S = 60.0
+PAUSE_S = 3.0
+"""Seconds between an answer and the next kill."""
 
 
-def answered(server: Server, ask: Ask, since: float) -> float:
-    """Ask until there is an answer: seconds since then.
+def wait_for_answer(server: Server, kind: RequestKind, since: float) -> float:
+    """Retry a request until it is answered 200; return the seconds since `since`.
 
     Raises:
-        TimeoutError: There is none within `PATIENCE_S`.
+        TimeoutError: There was no such answer within `TIMEOUT_S`.
     """
-    with httpx2.Client(base_url=server.url, timeout=PATIENCE_S) as client:
-        while time.monotonic() - since < PATIENCE_S:
+    with httpx2.Client(base_url=server.url, timeout=TIMEOUT_S) as client:
+        while time.monotonic() - since < TIMEOUT_S:
             try:
-                if client.post(ask.path, content=ask.body(), headers=HEADERS).status_code == 200:
+                if client.post(kind.path, content=kind.body(), headers=HEADERS).status_code == 200:
                     return time.monotonic() - since
             except httpx2.HTTPError:
                 pass
-            time.sleep(ASKED_EVERY_S)
-    raise TimeoutError(f"{ask.path} was not answered again within {PATIENCE_S:g} s.")
+            time.sleep(RETRY_S)
+    raise TimeoutError(f"{kind.path} was not answered again within {TIMEOUT_S:g} s.")
 
 
 def recovery(server: Server, name: str, rounds: int) -> list[str]:
-    """One row: kill a deployment's replica and wait for the answer, some times."""
-    ask = QUESTIONS[name]
+    """Kill a deployment's replica and wait for an answer, several times; return a row of the table."""
+    kind = REQUESTS[name]
     took = []
     for _ in range(rounds):
-        answered(server, ask, time.monotonic())
-        time.sleep(RESTS_S)
+        wait_for_answer(server, kind, time.monotonic())
+        time.sleep(PAUSE_S)
         server.kill(name)
-        took.append(answered(server, ask, time.monotonic()))
-    return [name, ask.path, str(rounds), f"{statistics.median(took):.1f}", f"{max(took):.1f}"]
+        took.append(wait_for_answer(server, kind, time.monotonic()))
+    return [name, kind.path, str(rounds), f"{statistics.median(took):.1f}", f"{max(took):.1f}"]
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recovery", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=QUESTIONS, default=list(QUESTIONS))
+    parser.add_argument("--only", nargs="+", choices=REQUESTS, default=list(REQUESTS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--write", action="store_true", help=WRITE_HELP)
     options = parser.parse_args()
@@ -70,7 +70,7 @@ def main() -> None:
     graph = graph_server(DEMO_CONFIG, BUILD)
     with running(graph):
         rows = [recovery(graph, name, options.rounds) for name in options.only]
-    titles = ["killed", "asked", "times", "median s", "longest s"]
+    titles = ["killed", "request", "rounds", "median s", "longest s"]
     publish("Recovery", f"{cpu_name()}; {DEMO_CONFIG.name}.\n\n{table(titles, rows)}", write=options.write)
 
 

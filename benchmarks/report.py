@@ -1,4 +1,4 @@
-"""The tables, in Markdown that reads well in a terminal too."""
+"""Format results as Markdown that is also readable in a terminal."""
 
 import os
 import platform
@@ -11,9 +11,9 @@ from statistics import median
 import numpy as np
 import psutil
 
-from benchmarks.load import Ask, Outcome
+from benchmarks.load import Outcome, RequestKind
 from benchmarks.workloads import Workload
-from pipelines.engines.processor import fields
+from pipelines.engines.processor import read_cpuinfo
 
 PACKAGES = (
     "torch", "openvino", "ray", "fastapi", "speechbrain", "transformers", "pyannote.audio", "numpy",
@@ -22,7 +22,7 @@ NONE = "-"
 
 
 class Side(StrEnum):
-    """Who answers."""
+    """Side of the comparison that answers the requests."""
 
     NAIVE = "naive"
     BARE = "bare engine"
@@ -36,22 +36,22 @@ class Result:
     workload: Workload
     rounds: dict[Side, list[Outcome]] = field(default_factory=dict)
 
-    def ratio(self, side: Side, other: Side, ask: Ask) -> float | None:
-        """Median over the rounds of how many times as fast a side is as another; rounds are pairs."""
+    def ratio(self, side: Side, other: Side, kind: RequestKind) -> float | None:
+        """Return the speed of one side relative to another: the median of the ratios within each round."""
         pairs = zip(self.rounds.get(side, ()), self.rounds.get(other, ()), strict=False)
-        speeds = [(self.per_s(side, ours, ask), self.per_s(other, theirs, ask)) for ours, theirs in pairs]
+        speeds = [(self.per_s(side, ours, kind), self.per_s(other, theirs, kind)) for ours, theirs in pairs]
         ratios = [ours / theirs for ours, theirs in speeds if theirs]
         return median(ratios) if ratios else None
 
-    def per_s(self, side: Side, outcome: Outcome, ask: Ask) -> float:
-        """Answers to one kind of request in a second; of the naive side scaled to the whole recording."""
-        if len(set(self.workload.asks)) > 1:
-            return len(outcome.latencies_s.get(ask, ())) / outcome.wall_s
+    def per_s(self, side: Side, outcome: Outcome, kind: RequestKind) -> float:
+        """Return answers per second to one kind of request; a stock recording is scaled to the whole one."""
+        if len(set(self.workload.kinds)) > 1:
+            return len(outcome.latencies_s.get(kind, ())) / outcome.wall_s
         return outcome.per_s / self._scale(side)
 
-    def percentile(self, side: Side, ask: Ask, percent: float) -> float | None:
-        """Seconds, of all rounds together."""
-        sent = self.workload.stock if side is Side.NAIVE and self.workload.stock else ask
+    def percentile(self, side: Side, kind: RequestKind, percent: float) -> float | None:
+        """Return a percentile of the latencies of all rounds, in seconds."""
+        sent = self.workload.stock if side is Side.NAIVE and self.workload.stock else kind
         seconds = [s for outcome in self.rounds.get(side, ()) for s in outcome.latencies_s.get(sent, ())]
         return float(np.percentile(seconds, percent)) * self._scale(side) if seconds else None
 
@@ -60,25 +60,25 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """One server as it stood ready."""
+class ServerStats:
+    """Start time, idle CPU and memory of one server."""
 
     what: str
     side: Side
     ready_s: float
     idle_cores: float
     memory_mb: dict[str, tuple[int, float]]
-    """Processes and memory by kind, once all workloads were done."""
+    """Number of processes and their memory (MB) by kind, after all workloads."""
 
 
-def page(results: Sequence[Result], started: Sequence[Started], rounds: int) -> str:
-    """Everything that was measured, with the machine."""
+def page(results: Sequence[Result], servers: Sequence[ServerStats], rounds: int) -> str:
+    """Format all results, with a description of the machine."""
     parts = [
         f"{rounds} rounds, in each of them all sides one after the other. {machine()}",
         speed_notes(results),
         table(SPEED_TITLES, [row for result in results for row in speed_rows(result)]),
         START_NOTES,
-        table(START_TITLES, [start_row(one) for one in started]),
+        table(START_TITLES, [start_row(server) for server in servers]),
     ]
     errors = [
         f"- {result.workload.name}, {side}: {len(outcome.errors)} of {outcome.requests}: {outcome.errors[0]}"
@@ -95,67 +95,67 @@ SPEED_TITLES = (
 )  # fmt: skip
 START_TITLES = ("graph of", "side", "ready after s", "idle cores", "MB in all", "MB each")
 START_NOTES = (
-    "Start and memory (proportional share, PSS, after the load). The naive server is one process with the "
-    "same models. While the naive server and the bare engine are measured the graph is up, and takes the "
-    "share of the cores that stands under *idle cores*."
+    "Start time and memory (proportional set size, PSS, after the load). The naive server is one process "
+    "with the same models. The graph is running while the naive server and the bare engine are measured, "
+    "and uses the cores given as *idle cores*."
 )
 
 
 def speed_notes(results: Sequence[Result]) -> str:
-    """What the columns mean."""
+    """Explain the columns."""
     text = (
-        "Seconds are a client's, of all rounds; *per s* is the median of the rounds, the ratios are medians "
-        "of the ratios within a round. *Bare engine*: our pipelines in a loop, a process of one thread per "
-        "core with the best batches, or one process with all cores where a recording is taken at a time."
+        "Seconds are measured by the client, over all rounds; *per s* is the median of the rounds, ratios "
+        "are medians of the ratios within a round. *Bare engine*: our pipelines in a loop, in a process per "
+        "core (one thread, best batch size) or in one process on all cores, one recording at a time."
     )
     scaled = [result.workload for result in results if result.workload.stock]
     for workload in scaled:
         assert workload.stock is not None
         text += (
             f" *{workload.name}*: the naive server got {workload.stock.seconds:g} s instead of "
-            f"{workload.asks[0].seconds:g} s; its figures are scaled by the number of windows, "
+            f"{workload.kinds[0].seconds:g} s; its figures are scaled by the number of windows, "
             f"x {workload.stock_scale:.2f}."
         )
     return text
 
 
 def speed_rows(result: Result) -> list[list[str]]:
-    """A row per kind of request and side."""
-    asks = list(dict.fromkeys(result.workload.asks))
-    return [_speed_row(result, side, ask, len(asks) > 1) for ask in asks for side in result.rounds]
+    """Return a row per kind of request and side."""
+    kinds = list(dict.fromkeys(result.workload.kinds))
+    return [_speed_row(result, side, kind, len(kinds) > 1) for kind in kinds for side in result.rounds]
 
 
-def _speed_row(result: Result, side: Side, ask: Ask, name_the_ask: bool) -> list[str]:
+def _speed_row(result: Result, side: Side, kind: RequestKind, name_the_kind: bool) -> list[str]:
     workload, outcomes = result.workload, result.rounds[side]
-    percentiles = [result.percentile(side, ask, percent) for percent in (50, 95, 99)]
-    naive_p99 = result.percentile(Side.NAIVE, ask, 99)
+    percentiles = [result.percentile(side, kind, percent) for percent in (50, 95, 99)]
+    naive_p99 = result.percentile(Side.NAIVE, kind, 99)
     is_graph = side is Side.GRAPH
     of_p99 = percentiles[2] / naive_p99 if is_graph and percentiles[2] and naive_p99 else None
     return [
-        workload.name + (f" {ask.path} {ask.seconds:g} s" if name_the_ask else ""),
+        workload.name + (f" {kind.path} {kind.seconds:g} s" if name_the_kind else ""),
         side + (" (scaled)" if side is Side.NAIVE and workload.stock else ""),
         str(sum(outcome.requests for outcome in outcomes)),
-        number(median(result.per_s(side, outcome, ask) for outcome in outcomes)),
-        *map(number, percentiles),
-        number(result.ratio(side, Side.NAIVE, ask) if is_graph else None),
-        number(of_p99),
-        number(result.ratio(side, Side.BARE, ask) if is_graph else None),
+        format_number(median(result.per_s(side, outcome, kind) for outcome in outcomes)),
+        *map(format_number, percentiles),
+        format_number(result.ratio(side, Side.NAIVE, kind) if is_graph else None),
+        format_number(of_p99),
+        format_number(result.ratio(side, Side.BARE, kind) if is_graph else None),
     ]
 
 
-def start_row(started: Started) -> list[str]:
-    """A row of the table of starts."""
-    by_size = sorted(started.memory_mb.items(), key=lambda item: -item[1][1])
+def start_row(server: ServerStats) -> list[str]:
+    """Return a row of the table of servers."""
+    by_size = sorted(server.memory_mb.items(), key=lambda item: -item[1][1])
     each = [f"{f'{count} x ' if count > 1 else ''}{name} {mb / count:.0f}" for name, (count, mb) in by_size]
-    total = sum(mb for _, mb in started.memory_mb.values())
+    total = sum(mb for _, mb in server.memory_mb.values())
     return [
-        started.what, started.side, f"{started.ready_s:.0f}", f"{started.idle_cores:.2f}", f"{total:.0f}",
+        server.what, server.side, f"{server.ready_s:.0f}", f"{server.idle_cores:.2f}", f"{total:.0f}",
         ", ".join(each),
     ]  # fmt: skip
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose columns are aligned; the last is as wide as it is."""
+    """Format a Markdown table with aligned columns; the last column is not padded."""
     widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(len(titles) - 1)]
     lines = [titles, ["-" * width for width in (*widths, 3)], *rows]
     return "\n".join(
@@ -163,31 +163,31 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def number(value: float | None) -> str:
-    """Three significant digits."""
+def format_number(value: float | None) -> str:
+    """Format a number with three significant digits; None as a dash."""
     if value is None:
         return NONE
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def machine() -> str:
-    """Processor, threads, memory and versions, in a sentence each."""
+    """Describe the machine: processor, cores, memory, versions and threads."""
     cores = os.cpu_count()
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return (
         f"{cpu_name()}, {cores} cores, {psutil.virtual_memory().total / 1e9:.0f} GB, Python "
-        f"{platform.python_version()}, {versions}. The naive server's torch takes {cores} threads, a replica "
-        f"of the graph 1; the client runs on the same cores."
+        f"{platform.python_version()}, {versions}. torch has {cores} threads in the naive server, 1 in a "
+        f"replica of the graph; the client runs on the same cores."
     )
 
 
 def cpu_name() -> str:
-    """As the kernel names it, with what it can do in fewer bits; clouds hide all of a name but its maker."""
-    values = fields()
+    """Return the processor's name with family, model and low-precision flags; clouds hide its model name."""
+    values = read_cpuinfo()
     if not values:
         return platform.processor()
     numbers = [f"{key.split()[-1]} {values[key]}" for key in ("cpu family", "model") if key in values]
     flags = values.get("flags", "").split()
-    bits = [flag for flag in ("amx_bf16", "avx512_bf16", "avx512f") if flag in flags]
-    name, details = values.get("model name", platform.machine()), ", ".join([*numbers, *bits])
+    features = [flag for flag in ("amx_bf16", "avx512_bf16", "avx512f") if flag in flags]
+    name, details = values.get("model name", platform.machine()), ", ".join([*numbers, *features])
     return f"{name} ({details})" if details else name

@@ -1,4 +1,4 @@
-"""The two servers as processes of their own: started, watched, weighed, and ended with all their children."""
+"""Run the naive server and the graph as process trees, and measure their CPU time and memory."""
 
 import contextlib
 import os
@@ -23,13 +23,13 @@ from voxgraph.options import ModelKey
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "benchmarks"
-"""Where checkpoints, configurations and logs of measurements go."""
+"""Folder of checkpoints, configurations and logs of measurements."""
 DEMO_CONFIG = ROOT / "config" / "demo.yaml"
 START_LIMIT_S = 900.0
 STOP_LIMIT_S = 45.0
-IDLE_WATCHED_S = 5.0
-PATIENCE_S = 3600.0
-"""The naive server never gives up."""
+IDLE_WINDOW_S = 5.0
+DEADLINE_S = 3600.0
+"""Deadline of all requests to the graph, since the naive server has none."""
 
 
 class Server:
@@ -37,11 +37,11 @@ class Server:
 
     Args:
         command: Arguments of Python; ``--port`` is added.
-        ready: What it prints once it answers.
-        log: File that takes its output.
-        python: Interpreter that runs it.
-        folder: Working directory, from which it imports.
-        variables: Environment variables beside those of this process.
+        ready: Text that the server prints once it answers.
+        log: File for its output.
+        python: Interpreter to run.
+        folder: Working directory and import path.
+        variables: Environment variables, in addition to those of this process.
     """
 
     def __init__(
@@ -59,18 +59,18 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         (self._port,) = free_ports(1)
         self.ready_s = 0.0
-        """Seconds from its start until it answered."""
+        """Seconds from the start until the server answered."""
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Base URL of the server."""
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Start it and wait until it answers.
+        """Start the server and wait until it answers.
 
         Raises:
-            RuntimeError: It ended, or was not ready in time; its last words are in the message.
+            RuntimeError: It exited or was not ready in time; the message has the end of its output.
         """
         command = [*self._command, "--port", str(self._port)]
         environment = os.environ | {
@@ -90,7 +90,7 @@ class Server:
         self.ready_s = time.monotonic() - started
 
     def stop(self) -> None:
-        """End it: as Ctrl-C does first, then by force."""
+        """Stop the server with SIGINT, then kill what is left of its process tree."""
         if self._process is None:
             return
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -103,7 +103,7 @@ class Server:
         self._process.wait()
 
     def memory_mb(self) -> dict[str, tuple[int, float]]:
-        """Processes and their proportional share of memory, in 10^6 bytes, by what they are."""
+        """Return number of processes and their memory (PSS, 10^6 bytes) by kind."""
         found: dict[str, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
         for process in self._processes():
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
@@ -112,13 +112,13 @@ class Server:
         return dict(found)
 
     def idle_cores(self) -> float:
-        """Cores that it keeps busy while nobody asks anything."""
+        """Measure how many cores the server keeps busy without requests."""
         before = sum(self.cpu_s().values())
-        time.sleep(IDLE_WATCHED_S)
-        return (sum(self.cpu_s().values()) - before) / IDLE_WATCHED_S
+        time.sleep(IDLE_WINDOW_S)
+        return (sum(self.cpu_s().values()) - before) / IDLE_WINDOW_S
 
     def cpu_s(self) -> dict[str, float]:
-        """Processor seconds that its processes have taken so far, by what they are."""
+        """Return the CPU seconds of its processes so far, by kind."""
         found: dict[str, float] = defaultdict(float)
         for process in self._processes():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -127,7 +127,7 @@ class Server:
         return dict(found)
 
     def kill(self, kind: str) -> None:
-        """SIGKILL to every process of a kind, as the kernel does when memory runs out."""
+        """Send SIGKILL to every process of a kind, as the kernel does when memory runs out."""
         for process in self._processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 if kind_of(process.cmdline()) == kind:
@@ -141,7 +141,7 @@ class Server:
 
 @contextlib.contextmanager
 def running(*servers: Server) -> Iterator[None]:
-    """Servers for as long as the block runs, started one after the other."""
+    """Run servers for the duration of the block, started in sequence."""
     try:
         for server in servers:
             server.start()
@@ -152,27 +152,27 @@ def running(*servers: Server) -> Iterator[None]:
 
 
 def naive_server(folder: Path, models: Collection[ModelKey], size: Size, logs: Path) -> Server:
-    """The naive server with some models loaded."""
+    """Return a naive server that loads some models."""
     command = ["-m", "benchmarks.baselines", str(folder), "--size", size, "--models", *sorted(models)]
     return Server(command, "Uvicorn running on", logs / "naive.log")
 
 
 def graph_server(config: Path, logs: Path) -> Server:
-    """The graph of a configuration file, as ``make serve`` starts it."""
+    """Return the graph of a configuration file, started as by ``make serve``."""
     return Server(["-m", "deployments", str(config)], "Ctrl-C stops.", logs / "graph.log")
 
 
 def write_graph_config(
     path: Path, folder: Path, models: Collection[ModelKey], sizes: dict[ModelKey, Size], replicas: int
 ) -> Path:
-    """Write a configuration whose models come from a folder; the others are small demo ones.
+    """Write a Serve configuration; models that are not measured use demo checkpoints.
 
     Args:
-        path: Of the file.
-        folder: Has a folder per model.
-        models: Those that are measured.
-        sizes: Of the architecture of each.
-        replicas: Of each measured model, all on the same cores.
+        path: File to write.
+        folder: Folder with a checkpoint folder per measured model.
+        models: Measured models.
+        sizes: Architecture size of each model.
+        replicas: Replicas of each measured model, all on the same cores.
     """
     measured = {NAMES[key] for key in models}
     names = dict.fromkeys(NAMES.values())
@@ -184,13 +184,13 @@ def write_graph_config(
         }
         for name in [*names, "Ingress", "GraphState"]
     ]
-    # The old service took 5 running and 20 waiting, and there are deadlines: measured is how fast all run.
+    # Raise the limits of the old service (5 running, 20 queued) and all deadlines: only speed is measured.
     tunables: dict[str, dict[str, float]] = {
         "GraphState": {"max_running": 64, "max_queued": 256},
         "Ingress": {
-            "deadline_s": PATIENCE_S,
-            "accent_deadline_s": PATIENCE_S,
-            "diarization_deadline_s": PATIENCE_S,
+            "deadline_s": DEADLINE_S,
+            "accent_deadline_s": DEADLINE_S,
+            "diarization_deadline_s": DEADLINE_S,
             "diarization_window": replicas + 1,
         },
     }

@@ -1,6 +1,6 @@
-"""The whole graph with one model that takes a fixed time and no processor: all but the models is left.
+"""The graph with a simulated model that takes a fixed time and no CPU, to measure everything but models.
 
-`build` stands in for `deployments.graph.build` in a configuration file; ``/detect-language`` is answered.
+A configuration file uses `build` in place of `deployments.graph.build`; only ``/detect-language`` answers.
 """
 
 import hashlib
@@ -22,41 +22,41 @@ from voxgraph.options import ModelKey
 from voxgraph.results import LanguageResult, ModelInfo, Waveform
 
 BATCH_S = "VOXGRAPH_SIMULATED_BATCH_S"
-"""Environment variable: seconds that a batch takes, whatever is in it."""
+"""Environment variable with the seconds that a batch takes, whatever its size."""
 BATCH_ITEMS = 4
 MODEL = "Language"
 
 
 class FixedTime:
-    """Answers each recording with a number that no other recording has."""
+    """Pipeline that returns a result unique to each recording after a fixed time."""
 
     info = ModelInfo("language", "simulated", "simulated", "simulated", "cpu", 1)
     min_samples = 1
 
     def __call__(self, items: list[Waveform]) -> list[LanguageResult]:
-        """Take the time of a batch."""
+        """Sleep for the time of a batch and return the expected results."""
         time.sleep(float(os.environ[BATCH_S]))
         return [expected(item) for item in items]
 
 
 class Simulated(WaveformReplica[LanguageResult]):
-    """A replica of the language model; every other model says that it has no checkpoint."""
+    """Replica of the simulated language model; every other model fails for lack of a checkpoint."""
 
-    def _load(self, model: ModelKey, settings: GraphSettings) -> Any:
+    def _load_on_assigned_device(self, model: ModelKey, settings: GraphSettings) -> Any:
         if model is not ModelKey.LANGUAGE:
-            raise CheckpointError("only the language is simulated.")
+            raise CheckpointError("only the language model is simulated.")
         return FixedTime()
 
 
 def expected(waveform: Waveform) -> LanguageResult:
-    """The right answer to a recording: its confidence is a digest of the samples."""
+    """Return the correct result for a recording: its confidence is a digest of the samples."""
     digest = hashlib.sha256(waveform.tobytes()).digest()
     share = int.from_bytes(digest[:6], "big") / 2**48
     return LanguageResult("en", "English", share, {"en": share})
 
 
 def build(settings: GraphSettings) -> serve.Application:
-    """The graph of `deployments.graph`, its models replaced."""
+    """Build the graph of `deployments.graph` with simulated models."""
     graph.CLASSES = dict.fromkeys(ModelKey, Simulated)
     return graph.build(settings)
 
@@ -69,14 +69,14 @@ def config(
     import_path: str = "benchmarks.simulated:build",
     **options: Any,
 ) -> dict[str, Any]:
-    """A configuration file.
+    """Return a Serve configuration of the simulated graph.
 
     Args:
-        replicas: Of the model, each of which answers `BATCH_ITEMS` recordings in `batch_s` seconds.
+        replicas: Replicas of the model, each of which answers `BATCH_ITEMS` recordings per batch.
         batch_s: Seconds that a batch takes.
-        ingress: Its tunables.
-        import_path: Of the builder.
-        options: More of the model's deployment.
+        ingress: Tunables of the ingress.
+        import_path: Import path of the builder.
+        options: Further options of the model's deployment.
     """
     small = {"ray_actor_options": {"num_cpus": 0.01}}
     names = [*dict.fromkeys(NAMES.values()), "GraphState"]

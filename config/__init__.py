@@ -1,1 +1,1 @@
-"""Typed configuration: settings of the graph and the table of checkpoints. Does nothing at import."""
+"""Typed configuration: the settings of the graph and the table of checkpoints. No effects at import."""

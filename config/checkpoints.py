@@ -1,7 +1,7 @@
-"""The table of checkpoints: where each comes from, which files it has, and the shape of its tensors.
+"""The table of checkpoints: the source, the files and the architectures of each.
 
-Architectures are typed here and nowhere read from a download: a checkpoint whose tensors do not fit
-them is refused. Each row has two: ``full``, as published, and ``demo``, the same network made small.
+Architectures are typed here and never read from a download: a checkpoint whose tensors do not fit is refused.
+Each row has two architectures: ``full``, as published, and ``demo``, a small version of the same network.
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ class CheckpointFile:
 
     name: str
     sha256: str | None = None
-    """Hex digest where it is publicly known; a file that differs is refused. None: the commit pins it."""
+    """Hex digest if one is published; a file with another is refused. None: only the commit pins the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class EcapaArchitecture:
-    """ECAPA-TDNN (https://arxiv.org/abs/2005.07143) as SpeechBrain 1.1 parametrises it."""
+    """ECAPA-TDNN (https://arxiv.org/abs/2005.07143) with SpeechBrain 1.1's parameters."""
 
     n_mels: int
     channels: tuple[int, int, int, int, int] = (1024, 1024, 1024, 1024, 3072)
@@ -37,14 +37,14 @@ class EcapaArchitecture:
     leaky_relu: bool = False
     """LeakyReLU in the TDNN blocks (accent checkpoint) instead of ReLU."""
     head: Literal["cosine", "xvector"] | None = None
-    """The classifier on the embedding: cosines of a margin loss, or log-posteriors of an x-vector MLP."""
+    """The classifier on the embedding: cosines of a margin loss, or log posteriors of an x-vector MLP."""
     head_hidden: int = 512
     n_labels: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Wav2Vec2Architecture:
-    """wav2vec 2.0 (https://arxiv.org/abs/2006.11477) as transformers parametrises it."""
+    """wav2vec 2.0 (https://arxiv.org/abs/2006.11477) with transformers' parameters."""
 
     hidden_size: int
     num_hidden_layers: int
@@ -64,7 +64,7 @@ class Wav2Vec2Architecture:
 
 @dataclass(frozen=True, slots=True)
 class DiarizationArchitecture:
-    """PyanNet segmentation, WeSpeaker ResNet34 embedding and, for community-1, the sizes of its PLDA."""
+    """PyanNet segmentation, WeSpeaker ResNet34 embedding and, for community-1, PLDA."""
 
     sincnet_stride: int = 10
     lstm_hidden_size: int = 128
@@ -89,15 +89,15 @@ class Checkpoint:
     key: ModelKey
     hub_id: str
     revision: str
-    """The commit of the hub that is loaded, 40 hex digits."""
+    """The pinned commit on the hub, 40 hex digits."""
     files: tuple[CheckpointFile, ...]
-    """All files that loading reads, and no other file is downloaded."""
+    """All files that are read; no other file is downloaded."""
     licence: str
     architectures: Mapping[Size, Architecture]
     gated: bool = False
-    """Whether the hub asks for a token whose owner has accepted the terms."""
+    """Whether the hub requires a token whose owner has accepted the terms."""
     parts: Mapping[str, "CheckpointPart"] = field(default_factory=lambda: MappingProxyType({}))
-    """Folders of the layout that a repository of their own fills (pyannote 3.1)."""
+    """Separate repositories by the folder of the layout that they fill (pyannote 3.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _ecapa_sizes(
     head: Literal["cosine", "xvector"] | None = None,
     n_labels: int = 0,
 ) -> Mapping[Size, Architecture]:
-    """The published width, and a demo that is small everywhere but in what it answers."""
+    """Return the published architecture and a narrow demo with the same outputs."""
     common = {"embedding_dim": embedding_dim, "leaky_relu": leaky_relu, "head": head, "n_labels": n_labels}
     return _sizes(
         EcapaArchitecture(n_mels, **common),  # type: ignore[arg-type]
@@ -248,4 +248,4 @@ _ROWS = (
 )  # fmt: skip
 
 CHECKPOINTS: Mapping[ModelKey, Checkpoint] = MappingProxyType({row.key: row for row in _ROWS})
-"""Every checkpoint by model."""
+"""All checkpoints by model."""

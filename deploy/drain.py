@@ -1,8 +1,8 @@
-"""preStop of a worker: end what is being answered here, let Serve start the replicas elsewhere first.
+"""Drain a worker before its pod stops (preStop hook): ``python deploy/drain.py SECONDS``.
 
-Ray is told that the node is going: nothing new is placed on it, its proxy fails ``/-/healthz`` so that no
-new request comes, and each replica leaves once its replacement runs and its requests have ended. Where no
-head can be told, only the wait is left. ``python deploy/drain.py SECONDS``
+Marks the node as draining in Ray: nothing new is placed on it, its proxy fails ``/-/healthz`` so that it gets
+no new requests, and each replica stops once its replacement runs and its own requests have ended. If no head
+can be reached, the script only waits for running requests.
 """
 
 import subprocess
@@ -14,34 +14,34 @@ from pathlib import Path
 import psutil
 
 POLL_S = 1.0
-TOLD_S = 60.0
-SERVING = ("ray::ServeReplica", "ray::ProxyActor", "ray::HAProxyManager")
-"""How Ray titles the processes that have requests in them."""
+DRAIN_CALL_TIMEOUT_S = 60.0
+SERVING_TITLES = ("ray::ServeReplica", "ray::ProxyActor", "ray::HAProxyManager")
+"""Process titles of Ray's processes that handle requests."""
 
 
-def tell(seconds: int) -> None:
-    """Mark this node as draining, to be gone after some seconds."""
+def mark_draining(seconds: int) -> None:
+    """Mark this node as draining, with a deadline in some seconds; on failure, print the error."""
     command = [
         str(Path(sys.executable).with_name("ray")), "drain-node",
-        # The other reason, idleness, is refused where anything runs.
+        # Ray rejects the only other reason, idle termination, while anything runs on the node.
         "--reason", "DRAIN_NODE_REASON_PREEMPTION",
         "--reason-message", "the pod is terminating",
         "--deadline-remaining-seconds", str(seconds),
     ]  # fmt: skip
     try:
-        subprocess.run(command, check=True, timeout=TOLD_S)
+        subprocess.run(command, check=True, timeout=DRAIN_CALL_TIMEOUT_S)
     except (subprocess.SubprocessError, OSError) as error:
-        print(f"The cluster was not told: {error}", file=sys.stderr)
+        print(f"Could not mark the node as draining: {error}", file=sys.stderr)
 
 
-def serving() -> int:
-    """How many processes of this machine may have requests in them."""
+def serving_processes() -> int:
+    """Count the processes of this machine that may have requests in flight."""
     names = [process.info["cmdline"] or [""] for process in psutil.process_iter(["cmdline"])]
-    return sum(name[0].startswith(SERVING) for name in names)
+    return sum(name[0].startswith(SERVING_TITLES) for name in names)
 
 
-def wait(deadline: float, count: Callable[[], int] = serving) -> bool:
-    """Whether nothing serves any more at a moment of ``time.monotonic``, or before."""
+def wait(deadline: float, count: Callable[[], int] = serving_processes) -> bool:
+    """Wait until no process serves, or until a deadline of ``time.monotonic``; return whether none serves."""
     while count():
         if time.monotonic() > deadline:
             return False
@@ -50,9 +50,9 @@ def wait(deadline: float, count: Callable[[], int] = serving) -> bool:
 
 
 def main(seconds: str) -> int:
-    """Tell and wait, together no longer than the seconds; 1 where something serves still."""
+    """Mark the node and wait, for `seconds` in total; return 1 if a process still serves."""
     deadline = time.monotonic() + int(seconds)
-    tell(int(seconds))
+    mark_draining(int(seconds))
     return 0 if wait(deadline) else 1
 
 

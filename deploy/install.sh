@@ -17,14 +17,14 @@ cuda)
     "${uv[@]}" --require-hashes -r "$lock"
     ;;
 cpu)
-    # The lock has torch with CUDA. Its builds without have other hashes and no CUDA libraries to install.
+    # The lock pins torch with CUDA. CPU builds have other hashes and need none of the CUDA libraries.
     awk -v left_out="^(($torch|triton)==|nvidia-|cuda-)" '/^[^ #]/ { skip = $0 ~ left_out } !skip' "$lock" >/tmp/cpu.txt
     "${uv[@]}" --require-hashes --no-deps -r /tmp/cpu.txt
     grep -oE "^($torch)==[^ ]+" "$lock" >/tmp/torch.txt
     "${uv[@]}" --torch-backend cpu --no-deps -r /tmp/torch.txt
     ;;
 *)
-    echo "DEVICE is cuda or cpu, not $device" >&2
+    echo "DEVICE must be cuda or cpu, not $device" >&2
     exit 1
     ;;
 esac

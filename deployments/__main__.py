@@ -8,7 +8,7 @@ from deployments.launch.launcher import LaunchFailed, launch
 
 
 def main() -> int:
-    """Parse the command line and serve; 0 after Ctrl-C, 1 when the graph did not come up."""
+    """Parse the command line and serve; return 0 after Ctrl-C, 1 if the graph did not become healthy."""
     parser = argparse.ArgumentParser(prog="python -m deployments", description=__doc__)
     parser.add_argument("config", type=Path, help="a Serve configuration file, e.g. config/demo.yaml")
     parser.add_argument("--port", type=int, help="listen here instead of the port in the file")

@@ -1,4 +1,4 @@
-"""The diarization pipeline as a deployment: whole conversations, or parts of one and their conclusion."""
+"""Deployment of the diarization pipeline: whole recordings, or parts of a long one and their clustering."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,51 +18,51 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conversation:
-    """A recording and what is known about the number of its speakers."""
+    """A whole recording, with what the caller knows about the number of its speakers."""
 
     waveform: Waveform
     speakers: SpeakerCount
 
     @property
     def samples(self) -> int:
-        """Length of the recording."""
+        """Number of samples in the recording."""
         return len(self.waveform)
 
-    def ask(self, diarizer: "Diarizer") -> DiarizationResult:
-        """Who speaks when."""
+    def run(self, diarizer: "Diarizer") -> DiarizationResult:
+        """Find who speaks when."""
         return diarizer(self.waveform, self.speakers)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """Some consecutive windows of a recording."""
+    """Some consecutive sliding windows of a recording."""
 
     waveform: Waveform
 
     @property
     def samples(self) -> int:
-        """Length of the part."""
+        """Number of samples in the part."""
         return len(self.waveform)
 
-    def ask(self, diarizer: "Diarizer") -> WindowOutputs:
-        """What the networks say of each window."""
+    def run(self, diarizer: "Diarizer") -> WindowOutputs:
+        """Run the networks on each window."""
         return diarizer.windows(self.waveform)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conclusion:
-    """What was said of all parts of a recording, by start, waiting to be clustered."""
+    """The network outputs of all parts of a recording, sorted by start and ready for clustering."""
 
-    findings: Sequence[WindowOutputs]
+    outputs: Sequence[WindowOutputs]
     samples: int
-    """Length of the whole recording."""
+    """Number of samples in the whole recording."""
     speakers: SpeakerCount
 
-    def ask(self, diarizer: "Diarizer") -> DiarizationResult:
-        """Who speaks when."""
-        from pipelines.diarization.windows import joined
+    def run(self, diarizer: "Diarizer") -> DiarizationResult:
+        """Cluster the speakers and find who speaks when."""
+        from pipelines.diarization.windows import concatenate
 
-        whole = joined(self.findings, sum(len(part.speech) for part in self.findings))
+        whole = concatenate(self.outputs, sum(len(part.speech) for part in self.outputs))
         return diarizer.turns(whole, self.samples, self.speakers)
 
 
@@ -70,8 +70,8 @@ Item = Conversation | Part | Conclusion
 Result = DiarizationResult | WindowOutputs
 
 
-class OneByOne:
-    """A diarizer in the call shape of the batched pipelines: its windows are its batches."""
+class ItemwiseDiarizer:
+    """Gives a diarizer the call signature of the batched pipelines; it batches the windows of each item."""
 
     def __init__(self, diarizer: "Diarizer") -> None:
         self._diarizer = diarizer
@@ -79,49 +79,49 @@ class OneByOne:
         self.min_samples: int = diarizer.min_samples
 
     def __call__(self, items: list[Item]) -> list[Result]:
-        """Answer each item in turn."""
-        return [item.ask(self._diarizer) for item in items]
+        """Answer the items one after the other."""
+        return [item.run(self._diarizer) for item in items]
 
 
 class Diarization(ModelReplica[Item, Result]):
-    """Adds to `pipelines.diarization`: a replica's device, a queue, health."""
+    """Serves the diarization pipeline: a long recording in parts, so that several replicas share it."""
 
     supports_batching = False
 
     async def diarize(self, samples: Samples, speakers: SpeakerCount) -> DiarizationResult:
-        """Who speaks when; the recording is a top-level argument, so it may be an object reference."""
+        """Find who speaks when; `samples` is a top-level argument, so it may be an object reference."""
         result = await self.answer(Conversation(from_pcm16(samples), speakers))
         assert isinstance(result, DiarizationResult)
         return result
 
     async def windows(self, samples: Samples) -> WindowOutputs:
-        """What the networks say of a part, as `pipelines.chunking.conversation_parts` cuts it."""
+        """Run the networks on one part from `pipelines.chunking.conversation_parts`."""
         result = await self.answer(Part(from_pcm16(samples)))
         assert isinstance(result, WindowOutputs)
         return result
 
     async def turns(
-        self, findings: Sequence[WindowOutputs], samples: int, speakers: SpeakerCount
+        self, outputs: Sequence[WindowOutputs], samples: int, speakers: SpeakerCount
     ) -> DiarizationResult:
-        """Who speaks when, from what `windows` said of every part of a recording of so many samples."""
-        result = await self.answer(Conclusion(findings, samples, speakers))
+        """Find who speaks when in `samples` samples, from the outputs of `windows` for all parts of them."""
+        result = await self.answer(Conclusion(outputs, samples, speakers))
         assert isinstance(result, DiarizationResult)
         return result
 
     def load_pipeline(
         self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
     ) -> Pipeline[Item, Result]:
-        """Load segmentation, embedding and clustering; on cores that others need too, after them."""
+        """Load segmentation, embedding and clustering; on a CPU, at a lower priority than other models."""
         from pipelines.diarization import Diarizer
         from pipelines.vendored.process import lower_cpu_priority
 
         lower_cpu_priority(device)
-        return OneByOne(Diarizer(checkpoint, device, engine))
+        return ItemwiseDiarizer(Diarizer(checkpoint, device, engine))
 
     def samples_of(self, item: Item) -> int:
-        """Length of the recording, or of the part; of a conclusion next to none: its parts were counted."""
+        """Return the number of samples in an item; 1 for a conclusion, whose parts were counted before."""
         return 1 if isinstance(item, Conclusion) else item.samples
 
     def warm_up_item(self) -> Item:
-        """Some seconds of quiet noise by nobody."""
+        """Return `warm_up_s` seconds of quiet noise."""
         return Conversation(noise(self.warm_up_s), SpeakerCount())

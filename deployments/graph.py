@@ -1,8 +1,15 @@
-"""The graph: every deployment, its name and all its options, on one page.
+"""The graph: every deployment, its class, its name and all its options, on one page.
 
-`build` is the ``import_path`` of the configuration files; what a file says under ``deployments`` wins.
-After this comes `deployments.ingress`. (No ``from __future__ import annotations`` here: Serve reads the
-annotation of `build` to parse ``args``.)
+A new model needs, besides its `ModelKey`, checkpoint row and pipeline:
+
+1. a row in `deployments.models.PIPELINES`, or, if it takes more than one recording, its own deployment class
+   (as in `deployments.diarization`) and a row in `CLASSES`;
+2. a row in `NAMES`, which gives it `MODEL_OPTIONS`; other options go into `DEFAULTS`;
+3. a call in `deployments.ingress`, which composes the models.
+
+`build` is the ``import_path`` of the configuration files; what a file sets under ``deployments`` overrides
+the options here. (No ``from __future__ import annotations`` in this module: Serve reads the annotation of
+`build` to parse ``args``.)
 """
 
 from typing import Any
@@ -18,63 +25,11 @@ from deployments.models import PIPELINES, WaveformModel
 from deployments.state.graph_state import GraphState
 from voxgraph.options import ModelKey
 
-OPTIONS: dict[str, Any] = {
-    "num_replicas": 1,
-    # A sole replica is replaced without a gap: the new one answers before the old one stops.
-    "max_surge_percent": 100,
-    "health_check_period_s": 1,
-    "health_check_timeout_s": 30,
-}
-"""Options of every deployment."""
-
-MODEL_OPTIONS: dict[str, Any] = OPTIONS | {
-    "ray_actor_options": {"num_cpus": 1, "num_gpus": 0},
-    # The batcher can only batch what it sees waiting: let far more in than one batch takes.
-    "max_ongoing_requests": 64,
-    "max_queued_requests": 128,
-    "user_config": BatchTunables().model_dump(),
-    "graceful_shutdown_timeout_s": 60,
-    "request_router_config": RequestRouterConfig(
-        request_router_class="deployments.transport.router:LeastOutstandingRouter"
-    ),
-}
-"""Options of every model deployment."""
-
-DIARIZATION_OPTIONS: dict[str, Any] = MODEL_OPTIONS | {
-    # A conversation fills the model by itself: the next one waits in a router that may find a free replica.
-    "max_ongoing_requests": 2,
-    # A dozen long conversations, of which each has `diarization_window` parts there at a time.
-    "max_queued_requests": 64,
-    # Two parts: with more replicas than one a long conversation is done the sooner.
-    "user_config": BatchTunables(target_audio_s=50.0, max_run_s=1800.0).model_dump(),
-    "graceful_shutdown_timeout_s": 1800,
-}
-
-INGRESS_OPTIONS: dict[str, Any] = OPTIONS | {
-    "ray_actor_options": {"num_cpus": 1, "num_gpus": 0},
-    # `IngressTunables.max_requests` refuses first: the answer of Serve itself names no time to try again.
-    "max_ongoing_requests": 4096,
-    "max_queued_requests": 4096,
-    "user_config": IngressTunables().model_dump(),
-    # The longest request: what Serve itself gives one (`request_timeout_s`), above every deadline of ours.
-    "graceful_shutdown_timeout_s": 1920,
-}
-
-STATE_OPTIONS: dict[str, Any] = OPTIONS | {
-    # One replica, so that there is one count; a request that waits is a coroutine and costs next to nothing.
-    "num_replicas": 1,
-    "ray_actor_options": {"num_cpus": 0.1, "num_gpus": 0},
-    "max_ongoing_requests": 10_000,
-    "user_config": GraphStateTunables().model_dump(),
-    "graceful_shutdown_timeout_s": 5,
-}
-"""Options of the state that all ingress replicas share."""
-
 CLASSES: dict[ModelKey, type[Any]] = dict.fromkeys(PIPELINES, WaveformModel) | {
     ModelKey.DIARIZATION_31: Diarization,
     ModelKey.DIARIZATION_COMMUNITY_1: Diarization,
 }
-"""Deployment class of every model."""
+"""Deployment class of each model."""
 
 NAMES: dict[ModelKey, str] = {
     ModelKey.LANGUAGE: "Language",
@@ -86,7 +41,59 @@ NAMES: dict[ModelKey, str] = {
     ModelKey.DIARIZATION_31: "Diarization",
     ModelKey.DIARIZATION_COMMUNITY_1: "Diarization",
 }
-"""Deployment names: what configuration files and metrics call the models."""
+"""Deployment name of each model in configuration files and metrics."""
+
+OPTIONS: dict[str, Any] = {
+    "num_replicas": 1,
+    # A single replica is replaced without a gap: the new one answers before the old one stops.
+    "max_surge_percent": 100,
+    "health_check_period_s": 1,
+    "health_check_timeout_s": 30,
+}
+"""Options of every deployment."""
+
+MODEL_OPTIONS: dict[str, Any] = OPTIONS | {
+    "ray_actor_options": {"num_cpus": 1, "num_gpus": 0},
+    # The batcher can only batch what waits in the replica, so admit far more than one batch.
+    "max_ongoing_requests": 64,
+    "max_queued_requests": 128,
+    "user_config": BatchTunables().model_dump(),
+    "graceful_shutdown_timeout_s": 60,
+    "request_router_config": RequestRouterConfig(
+        request_router_class="deployments.transport.router:LeastOutstandingRouter"
+    ),
+}
+"""Options of every model deployment."""
+
+DIARIZATION_OPTIONS: dict[str, Any] = MODEL_OPTIONS | {
+    # One conversation occupies the model; the next waits in a router, which may find a free replica.
+    "max_ongoing_requests": 2,
+    # About a dozen long conversations, each of which has `diarization_window` parts there at a time.
+    "max_queued_requests": 64,
+    # The target is two parts, so that long conversations add replicas, which finish them sooner.
+    "user_config": BatchTunables(target_audio_s=50.0, max_run_s=1800.0).model_dump(),
+    "graceful_shutdown_timeout_s": 1800,
+}
+
+INGRESS_OPTIONS: dict[str, Any] = OPTIONS | {
+    "ray_actor_options": {"num_cpus": 1, "num_gpus": 0},
+    # `IngressTunables.max_requests` takes effect first: Serve's own refusal has no Retry-After header.
+    "max_ongoing_requests": 4096,
+    "max_queued_requests": 4096,
+    "user_config": IngressTunables().model_dump(),
+    # The longest request: Serve's `request_timeout_s`, which is above every deadline of ours.
+    "graceful_shutdown_timeout_s": 1920,
+}
+
+STATE_OPTIONS: dict[str, Any] = OPTIONS | {
+    # One replica, so that there is one count; a waiting request is a coroutine and costs almost nothing.
+    "num_replicas": 1,
+    "ray_actor_options": {"num_cpus": 0.1, "num_gpus": 0},
+    "max_ongoing_requests": 10_000,
+    "user_config": GraphStateTunables().model_dump(),
+    "graceful_shutdown_timeout_s": 5,
+}
+"""Options of the state that all ingress replicas share."""
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(NAMES.values(), MODEL_OPTIONS),
@@ -94,23 +101,23 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "GraphState": STATE_OPTIONS,
     "Ingress": INGRESS_OPTIONS,
 }
-"""Options by deployment name, where a configuration file says nothing else."""
+"""Options by deployment name; a configuration file overrides them."""
 
 
 def build(settings: GraphSettings) -> serve.Application:
-    """Bind every model and the ingress that composes them.
+    """Bind every model, the shared state, and the ingress that composes them.
 
     Args:
         settings: The ``args`` of the application in the configuration file.
     """
-    models: dict[ModelKey, DeploymentHandle] = {key: _model(key, settings) for key in served(settings)}
+    models: dict[ModelKey, DeploymentHandle] = {key: _model(key, settings) for key in served_models(settings)}
     state = serve.deployment(GraphState).options(name="GraphState", **DEFAULTS["GraphState"]).bind()
     ingress = serve.deployment(Ingress).options(name="Ingress", **DEFAULTS["Ingress"])
     return ingress.bind(settings, models, state)
 
 
-def served(settings: GraphSettings) -> list[ModelKey]:
-    """The models of a graph: all, with the one diarization that its settings name."""
+def served_models(settings: GraphSettings) -> list[ModelKey]:
+    """Return the models of a graph: all of them, but only the diarization pipeline that its settings name."""
     diarizations = {ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1}
     return [key for key in ModelKey if key not in diarizations or key == settings.diarization]
 

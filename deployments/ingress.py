@@ -1,12 +1,13 @@
-"""The ingress: the one deployment that HTTP and Python callers talk to; it composes the models.
+"""Ingress: the deployment that HTTP and Python callers call; it composes the models.
 
-HTTP comes in through `deployments.api.app`; each question goes on to the models (`deployments.replica`) by
-handle.
+HTTP requests arrive through `deployments.api.app`. The ingress calls the models (`deployments.replica`)
+through their handles.
 """
 
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import psutil
@@ -19,7 +20,7 @@ from deployments.api.app import create_app
 from deployments.replica.health import HeldHealthCheck
 from deployments.replica.malloc_trim import start_malloc_trim_thread
 from deployments.state.client import GraphStateClient
-from deployments.state.result_cache import key_of
+from deployments.state.result_cache import cache_key
 from deployments.transport.calls import call_all, call_when_capacity, gather_or_cancel
 from deployments.transport.clips import Clip, ModelHandle, to_pcm16, validate_waveform
 from deployments.transport.metrics import IngressMetrics
@@ -48,20 +49,18 @@ from voxgraph.results import (
 T = TypeVar("T")
 Models = dict[ModelKey, DeploymentHandle]
 
-ACCENT_MODELS: dict[AccentModel, ModelKey] = {
-    "xlsr": ModelKey.ACCENT_XLSR,
-    "ecapa": ModelKey.ACCENT_ECAPA,
-}
+ACCENT_MODELS: dict[AccentModel, ModelKey] = {"xlsr": ModelKey.ACCENT_XLSR, "ecapa": ModelKey.ACCENT_ECAPA}
 HEALTH_DEADLINE_S = 5.0
+"""Seconds after which a model that has not answered a health request counts as busy or failed."""
 
 
 @serve.ingress()
 class Ingress(HeldHealthCheck):
-    """The `Analyzer` of the graph: every question as a method, by handle or over HTTP.
+    """Implements `voxgraph.analyzer.Analyzer`, for calls by handle and over HTTP.
 
-    Waveforms are float32, shape (samples,), mono, 16 kHz. Every method raises `InvalidAudio` for an
-    array that is not, `DeadlineExceeded` past the deadline of `IngressTunables`, `Overloaded` when a
-    model's queue is full, and `ModelUnavailable` when a model is not there.
+    Waveforms are float32, shape (samples,), mono, 16 kHz. Every method raises `InvalidAudio` for any other
+    array, `DeadlineExceeded` after the deadline of `IngressTunables`, `Overloaded` if the queue of a model is
+    full, and `ModelUnavailable` if a model is not available.
     """
 
     def __init__(self, settings: GraphSettings, models: Models, state: DeploymentHandle) -> None:
@@ -75,83 +74,71 @@ class Ingress(HeldHealthCheck):
         start_malloc_trim_thread()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        """The HTTP application; Serve calls this once the constructor is done."""
-        return create_app(self, with_origins(self._settings, os.environ.get("ALLOWED_ORIGINS", "")))
+        """Return the HTTP application; Serve calls this after the constructor."""
+        return create_app(self, with_cors_origins(self._settings, os.environ.get("ALLOWED_ORIGINS", "")))
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Take new tunables from `user_config`; requests under way keep theirs."""
+        """Apply the tunables of `user_config`; requests in progress keep theirs."""
         self._tunables = IngressTunables.model_validate(user_config)
         self.state.reconfigure(self._tunables.accent_deadline_s, self._tunables.cache_entries)
 
     @property
     def max_requests(self) -> int:
-        """Recordings that are worked on at a time."""
+        """Maximum number of recordings in progress in this replica."""
         return self._tunables.max_requests
 
     async def detect_language(self, waveform: Waveform) -> LanguageResult:
-        """Which language is spoken."""
-        deadline = self._deadline()
-        return await self._answer(
-            "language",
-            waveform,
-            self._models_of("language"),
-            lambda clip: self._language(clip, deadline),
-            deadline,
-        )
+        """Detect which language is spoken."""
+        return await self._answer("language", self._models_for("language"), waveform, self._language)
 
     async def embed(self, waveform: Waveform, encoder: ModelKey | None = None) -> SpeakerResult:
-        """The voice as a vector; the language decides the encoder unless one is named."""
-        deadline = self._deadline()
+        """Embed the voice; the language decides the encoder unless one is named."""
 
-        async def voice(clip: Clip) -> SpeakerResult:
-            return await self._voice(clip, await self._language(clip, deadline), deadline, encoder)
+        async def voice(clip: Clip, deadline: Deadline) -> SpeakerResult:
+            return await self._voice(clip, deadline, await self._language(clip, deadline), encoder)
 
-        return await self._answer("speaker", waveform, self._models_of("speaker"), voice, deadline, encoder)
+        return await self._answer("speaker", self._models_for("speaker"), waveform, voice, encoder)
 
     async def embed_pair(self, first: Waveform, second: Waveform) -> tuple[SpeakerResult, SpeakerResult]:
-        """Two voices by one encoder, that of the language which is told more surely."""
-        deadline = self._deadline()
-        clips = [self._received("speaker", waveform) for waveform in (first, second)]
+        """Embed two voices with one encoder: that of the language detected with the higher confidence."""
+        deadline = Deadline.after(self._tunables.deadline_s)
+        clips = [self._accept("speaker", waveform) for waveform in (first, second)]
         languages = await gather_or_cancel(*(self._language(clip, deadline) for clip in clips))
         encoder = encoder_for(max(languages, key=lambda result: result.confidence).language)
         one, other = await gather_or_cancel(
             *(
-                self._voice(clip, language, deadline, encoder)
+                self._voice(clip, deadline, language, encoder)
                 for clip, language in zip(clips, languages, strict=True)
             )
         )
         return one, other
 
     async def identify_accent(self, waveform: Waveform, model: AccentModel = "xlsr") -> AccentResult:
-        """Which accent of English is heard."""
-        deadline = self._deadline()
+        """Identify the accent of spoken English."""
         return await self._answer(
-            "accent", waveform, (ACCENT_MODELS[model],), lambda clip: self._accent(clip, model, deadline),
-            deadline,
-        )  # fmt: skip
+            "accent", (ACCENT_MODELS[model],), waveform, partial(self._accent, model=model)
+        )
 
     async def diarize(self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()) -> DiarizationResult:
-        """Who speaks when."""
-        deadline = self._diarization_deadline()
-        return await self._answer(
-            "diarization", waveform, self._models_of("diarization"),
-            lambda clip: self._turns(clip, speakers, deadline), deadline, speakers,
-        )  # fmt: skip
+        """Find who speaks when."""
+        turns = partial(self._turns, speakers=speakers)
+        return await self._answer("diarization", self._models_for("diarization"), waveform, turns, speakers)
 
     async def diarize_with_progress(
         self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()
     ) -> AsyncGenerator[DiarizationProgress | DiarizationResult]:
-        """Who speaks when, the parts that are done told on the way; the result comes last.
+        """Find who speaks when; yield the progress after each part, and the result last.
 
-        For handles with ``stream=True``. The answer is computed even where the cache has one.
+        Call it through a handle with ``stream=True``. It bypasses the result cache.
         """
-        clip, deadline = self._received("diarization", waveform), self._diarization_deadline()
+        clip = self._accept("diarization", waveform)
+        deadline = Deadline.after(self._tunables.diarization_deadline_s)
         parts = len(conversation_parts(len(waveform)))
-        told: asyncio.Queue[int | None] = asyncio.Queue()
-        work = asyncio.create_task(self._turns(clip, speakers, deadline, told.put_nowait))
-        work.add_done_callback(lambda _: told.put_nowait(None))
+        progress: asyncio.Queue[int | None] = asyncio.Queue()
+        work = asyncio.create_task(self._turns(clip, deadline, speakers, progress.put_nowait))
+        work.add_done_callback(lambda _: progress.put_nowait(None))
         try:
-            while (done := await told.get()) is not None:
+            while (done := await progress.get()) is not None:
                 yield DiarizationProgress(done, parts)
             yield await work
         finally:
@@ -160,12 +147,9 @@ class Ingress(HeldHealthCheck):
     async def detect_deepfake(
         self, waveform: Waveform, options: ChunkOptions = ChunkOptions()
     ) -> DeepfakeVerdict:
-        """Which overlapping chunks are AI-generated; they are fanned out to all replicas of the detector."""
-        deadline = self._deadline()
-        return await self._answer(
-            "deepfake", waveform, self._models_of("deepfake"),
-            lambda clip: self._verdict(clip, options, deadline), deadline, options,
-        )  # fmt: skip
+        """Detect which overlapping chunks are AI-generated; all replicas of the detector share them."""
+        verdict = partial(self._verdict, options=options)
+        return await self._answer("deepfake", self._models_for("deepfake"), waveform, verdict, options)
 
     async def analyze(
         self,
@@ -174,155 +158,153 @@ class Ingress(HeldHealthCheck):
         speakers: SpeakerCount = SpeakerCount(),
         options: ChunkOptions = ChunkOptions(),
     ) -> Analysis:
-        """Several questions side by side on one recording; the language is detected once.
+        """Answer several questions about one recording concurrently; the language is detected once.
 
         Raises:
-            InvalidOptions: `tasks` is empty or names something else than `TASKS`.
+            InvalidOptions: `tasks` is empty or contains a name that is not in `TASKS`.
         """
         if not tasks or (unknown := set(tasks) - set(TASKS)):
             raise InvalidOptions(f"tasks are {', '.join(TASKS)}; got {sorted(unknown) if tasks else 'none'}.")
-        deadline = self._diarization_deadline() if "diarization" in tasks else self._deadline()
-        return await self._answer(
-            "analyze", waveform, sorted({model for task in tasks for model in self._models_of(task)}),
-            lambda clip: self._analysis(clip, tasks, speakers, options, deadline),
-            deadline, sorted(tasks), speakers, options,
-        )  # fmt: skip
+        models = sorted({model for task in tasks for model in self._models_for(task)})
+        analysis = partial(self._analysis, tasks=tasks, speakers=speakers, options=options)
+        return await self._answer("analyze", models, waveform, analysis, sorted(tasks), speakers, options)
 
     async def health(self) -> GraphHealth:
-        """Which models answer, where they run and which checkpoints they have."""
+        """Return which models answer, where they run and which checkpoints they have loaded."""
         deadline = Deadline.after(HEALTH_DEADLINE_S)
         health = GraphHealth(memory_mb=psutil.Process().memory_info().rss / 1e6)
 
-        async def ask(key: ModelKey) -> None:
+        async def check(key: ModelKey) -> None:
             try:
                 status: ReplicaStatus = await call(lambda: self._models[key].direct.status.remote(), deadline)
             except VoxError as error:
-                if isinstance(error, BUSY_ERRORS) and (said := self._infos.last(key)) is not None:
-                    health.models[key] = said
+                if isinstance(error, BUSY_ERRORS) and (info := self._infos.last_known(key)) is not None:
+                    health.models[key] = info
                 else:
                     health.failed[key] = error.detail
             else:
                 health.models[key] = status.model
                 health.memory_mb += status.memory_mb
 
-        await gather_or_cancel(*(ask(key) for key in self._models))
+        await gather_or_cancel(*(check(key) for key in self._models))
         return health
 
     async def info(self, model: ModelKey) -> ModelInfo:
-        """What a model has loaded.
+        """Return what a model has loaded and where it runs.
 
         Raises:
-            ModelUnavailable: It is not in the graph, or has no checkpoint.
-            DeadlineExceeded: It has not said it yet, and is too busy.
-            Overloaded: So it is.
+            ModelUnavailable: The model is not in the graph, or its checkpoint could not be loaded.
+            DeadlineExceeded, Overloaded: The model is too busy and has not answered before.
         """
         return await self._infos.get(model)
 
     async def _analysis(
         self,
         clip: Clip,
+        deadline: Deadline,
         tasks: tuple[Task, ...],
         speakers: SpeakerCount,
         options: ChunkOptions,
-        deadline: Deadline,
     ) -> Analysis:
         questions: dict[Task, Callable[[], Coroutine[Any, Any, Any]]] = {
-            "accent": lambda: self._accent(clip, "xlsr", deadline),
-            "diarization": lambda: self._turns(clip, speakers, deadline),
-            "deepfake": lambda: self._verdict(clip, options, deadline),
+            "accent": lambda: self._accent(clip, deadline, "xlsr"),
+            "diarization": lambda: self._turns(clip, deadline, speakers),
+            "deepfake": lambda: self._verdict(clip, deadline, options),
         }
-        asked: list[Task] = [task for task in questions if task in tasks]
+        requested: list[Task] = [task for task in questions if task in tasks]
         voice, *answers = await gather_or_cancel(
-            self._language_and_voice(clip, tasks, deadline), *(questions[task]() for task in asked)
+            self._language_and_voice(clip, deadline, tasks), *(questions[task]() for task in requested)
         )
-        return Analysis(**voice, **dict(zip(asked, answers, strict=True)))
+        return Analysis(**voice, **dict(zip(requested, answers, strict=True)))
 
     async def _language(self, clip: Clip, deadline: Deadline) -> LanguageResult:
-        result: LanguageResult = await self._ask(ModelKey.LANGUAGE, clip, deadline)
+        result: LanguageResult = await self._call_model(ModelKey.LANGUAGE, clip, deadline)
         return result
 
     async def _voice(
-        self,
-        clip: Clip,
-        language: LanguageResult,
-        deadline: Deadline,
-        encoder: ModelKey | None = None,
+        self, clip: Clip, deadline: Deadline, language: LanguageResult, encoder: ModelKey | None = None
     ) -> SpeakerResult:
-        embedding = await self._ask(encoder or encoder_for(language.language), clip, deadline)
+        embedding = await self._call_model(encoder or encoder_for(language.language), clip, deadline)
         return SpeakerResult(embedding, language)
 
     async def _language_and_voice(
-        self, clip: Clip, tasks: tuple[Task, ...], deadline: Deadline
+        self, clip: Clip, deadline: Deadline, tasks: tuple[Task, ...]
     ) -> dict[str, Any]:
-        """The answers to language and speaker, as far as they are asked for; the second needs the first."""
+        """Answer the tasks language and speaker, if requested; the language decides the encoder."""
         if not {"language", "speaker"} & set(tasks):
             return {}
         language = await self._language(clip, deadline)
         answers: dict[str, Any] = {"language": language} if "language" in tasks else {}
         if "speaker" in tasks:
-            answers["speaker"] = await self._voice(clip, language, deadline)
+            answers["speaker"] = await self._voice(clip, deadline, language)
         return answers
 
-    async def _accent(self, clip: Clip, model: AccentModel, deadline: Deadline) -> AccentResult:
-        result: AccentResult = await self._ask(ACCENT_MODELS[model], clip, deadline)
+    async def _accent(self, clip: Clip, deadline: Deadline, model: AccentModel) -> AccentResult:
+        result: AccentResult = await self._call_model(ACCENT_MODELS[model], clip, deadline)
         return result
 
     async def _turns(
         self,
         clip: Clip,
-        speakers: SpeakerCount,
         deadline: Deadline,
-        done: Callable[[int], None] = lambda _: None,
+        speakers: SpeakerCount,
+        on_progress: Callable[[int], None] = lambda _: None,
     ) -> DiarizationResult:
-        """Turns of a recording: a short one in one call, a long one in parts over all replicas."""
+        """Diarize a recording: a short one in one call, a long one in parts that all replicas share."""
         parts = conversation_parts(len(clip.waveform))
         model = self._models[self.diarization_model]
         if len(parts) == 1:
             whole: DiarizationResult = await call(
-                lambda: model.handle_for(clip).diarize.remote(clip.sent, speakers), deadline
+                lambda: model.handle_for(clip).diarize.remote(clip.payload, speakers), deadline
             )
             return whole
         handle = model.by_reference
         starts = [
             lambda s=start, e=end: handle.windows.remote(to_pcm16(clip.waveform[s:e])) for start, end in parts
         ]
-        findings = await call_all(starts, deadline, self._tunables.diarization_window, done)
+        outputs = await call_all(starts, deadline, self._tunables.diarization_window, on_progress)
         result: DiarizationResult = await call_when_capacity(
-            lambda: handle.turns.remote(findings, len(clip.waveform), speakers), deadline
+            lambda: handle.turns.remote(outputs, len(clip.waveform), speakers), deadline
         )
         return result
 
-    async def _verdict(self, clip: Clip, options: ChunkOptions, deadline: Deadline) -> DeepfakeVerdict:
-        cuts = chunk_spans(len(clip.waveform), options)
+    async def _verdict(self, clip: Clip, deadline: Deadline, options: ChunkOptions) -> DeepfakeVerdict:
+        spans = chunk_spans(len(clip.waveform), options)
         model = self._models[ModelKey.DEEPFAKE]
-        starts = [lambda s=start, e=end: model.answer(Clip(clip.waveform[s:e])) for start, end in cuts]
+        starts = [lambda s=start, e=end: model.answer(Clip(clip.waveform[s:e])) for start, end in spans]
         scores = await call_all(starts, deadline, self._tunables.chunk_window)
         chunks = [
             DeepfakeChunk(index, start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, score)
-            for index, ((start, end), score) in enumerate(zip(cuts, scores, strict=True))
+            for index, ((start, end), score) in enumerate(zip(spans, scores, strict=True))
         ]
         return DeepfakeVerdict.from_chunks(chunks, options)
 
-    async def _ask(self, model: ModelKey, clip: Clip, deadline: Deadline) -> Any:
+    async def _call_model(self, model: ModelKey, clip: Clip, deadline: Deadline) -> Any:
         return await call(lambda: self._models[model].answer(clip), deadline)
 
     async def _answer(
         self,
         question: str,
-        waveform: Waveform,
         models: Sequence[ModelKey],
-        compute: Callable[["Clip"], Awaitable[T]],
-        deadline: Deadline,
+        waveform: Waveform,
+        compute: Callable[[Clip, Deadline], Awaitable[T]],
         *options: object,
     ) -> T:
-        """The answer of the cache, or of the models; identical questions in flight are one."""
-        clip = self._received(question, waveform)
-        revisions = await gather_or_cancel(*(self._infos.revision(model) for model in models))
-        key = await key_of(clip.digest_source, question, models, revisions, options)
-        return await self.state.cached(key, question, lambda: compute(clip), deadline)
+        """Answer a question from the cache, or compute it; identical questions in flight are computed once.
 
-    def _models_of(self, task: Task) -> tuple[ModelKey, ...]:
-        """The models that an answer may come from."""
+        The cache key is made of the recording, the question, the revisions of `models`, and `options`. A
+        question that includes diarization has a deadline of its own.
+        """
+        tunables = self._tunables
+        is_diarization = self.diarization_model in models
+        deadline = Deadline.after(tunables.diarization_deadline_s if is_diarization else tunables.deadline_s)
+        clip = self._accept(question, waveform)
+        revisions = await gather_or_cancel(*(self._infos.revision(model) for model in models))
+        key = await cache_key(clip.digest_source, question, models, revisions, options)
+        return await self.state.cached(key, question, lambda: compute(clip, deadline), deadline)
+
+    def _models_for(self, task: Task) -> tuple[ModelKey, ...]:
+        """Return the models that may contribute to the answer of a task."""
         return {
             "language": (ModelKey.LANGUAGE,),
             "speaker": (ModelKey.LANGUAGE, *ENCODERS),
@@ -331,20 +313,14 @@ class Ingress(HeldHealthCheck):
             "deepfake": (ModelKey.DEEPFAKE,),
         }[task]
 
-    def _received(self, question: str, waveform: Waveform) -> Clip:
-        """The recording, checked and counted."""
+    def _accept(self, question: str, waveform: Waveform) -> Clip:
+        """Validate a recording and count it."""
         clip = Clip(validate_waveform(waveform, self._settings))
-        self._metrics.received(question, len(clip.waveform) / SAMPLE_RATE_HZ)
+        self._metrics.record_received(question, len(clip.waveform) / SAMPLE_RATE_HZ)
         return clip
 
-    def _deadline(self) -> Deadline:
-        return Deadline.after(self._tunables.deadline_s)
 
-    def _diarization_deadline(self) -> Deadline:
-        return Deadline.after(self._tunables.diarization_deadline_s)
-
-
-def with_origins(settings: GraphSettings, variable: str) -> GraphSettings:
-    """The settings with the origins of ``ALLOWED_ORIGINS``, separated by commas, where they name none."""
+def with_cors_origins(settings: GraphSettings, variable: str) -> GraphSettings:
+    """Take the CORS origins from `variable`, separated by commas, if the settings have none."""
     origins = tuple(origin.strip() for origin in variable.split(",") if origin.strip())
     return settings if settings.cors_origins else settings.model_copy(update={"cors_origins": origins})

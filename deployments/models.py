@@ -1,4 +1,4 @@
-"""The models that take one recording and nothing else: which pipeline each deployment loads."""
+"""Deployment of the models that take one recording and nothing else, and the pipeline that each loads."""
 
 import pkgutil
 from typing import TYPE_CHECKING, Any
@@ -23,12 +23,12 @@ PIPELINES: dict[ModelKey, str] = {
 
 
 class WaveformModel(WaveformReplica[Any]):
-    """Adds to a pipeline of `PIPELINES` what `deployments.replica` has: device, batching, health, metrics."""
+    """Serves a pipeline of `PIPELINES`; `deployments.replica` adds device, batcher, health and metrics."""
 
     def load_pipeline(
         self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
     ) -> Pipeline[Waveform, Any]:
-        """Import the pipeline, and so torch, and load the checkpoint."""
+        """Import the pipeline, and thereby torch, and load the checkpoint."""
         pipeline: Pipeline[Waveform, Any] = pkgutil.resolve_name(PIPELINES[self._model])(
             checkpoint, device, engine
         )

@@ -1,9 +1,9 @@
-"""Ray Data over a folder of recordings: language and voice of each to Parquet, with no service running.
+"""Write language and speaker embedding of a folder of recordings to Parquet with Ray Data, without a service.
 
     python examples/batch_folder.py /recordings /answers --checkpoints hub --workers 4 --gpus 0.25
 
-Needs the extra ``jobs``. The pipelines are those of the graph, so the answers are too. A recording that
-cannot be read is a row with an ``error``.
+Needs the extra ``jobs``. The pipelines, and therefore the results, are those of the graph. A file that cannot
+be decoded becomes a row with an ``error``.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from voxgraph.options import ModelKey
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 BATCH = 16
-"""Clips that a worker holds at a time."""
+"""Clips per call of a worker."""
 ROWS = pa.schema(
     {
         "path": pa.string(),
@@ -44,8 +44,8 @@ ROWS = pa.schema(
 )
 
 
-def decoded(row: dict[str, Any]) -> dict[str, Any]:
-    """The recording of a file as samples; none of them and the error where it is no recording."""
+def decode_row(row: dict[str, Any]) -> dict[str, Any]:
+    """Decode a file into a waveform; if that fails, return an empty waveform and the error."""
     try:
         return {"path": row["path"], "waveform": decode(row["bytes"], AudioLimits()), "error": ""}
     except VoxError as error:
@@ -53,10 +53,10 @@ def decoded(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class LanguageAndVoice:
-    """The pipelines, loaded once per worker.
+    """Identify language and speaker of batches of clips; the pipelines are loaded once per worker.
 
     Args:
-        source: ``hub``, ``demo`` or a folder with a checkpoint per model, named as its key.
+        source: ``hub``, ``demo`` or an absolute path of a folder with a subfolder per model key.
     """
 
     def __init__(self, source: str) -> None:
@@ -66,7 +66,7 @@ class LanguageAndVoice:
         self._encoders = {key: SpeakerEncoder(checkpoint(key, source), device) for key in ENCODERS}
 
     def __call__(self, batch: dict[str, npt.NDArray[Any]]) -> pa.Table:
-        """A row of `ROWS` for each clip."""
+        """Return a row of `ROWS` for each clip."""
         paths, clips, errors = batch["path"], list(batch["waveform"]), list(batch["error"])
         readable = [index for index, error in enumerate(errors) if not error]
         answers = dict(zip(readable, self._answers([clips[index] for index in readable]), strict=True))
@@ -78,7 +78,7 @@ class LanguageAndVoice:
         return pa.Table.from_pylist(rows, ROWS)
 
     def _answers(self, clips: Sequence[Waveform]) -> list[dict[str, Any]]:
-        """Language and voice of each clip; each encoder embeds the clips of its languages together."""
+        """Return language and embedding of each clip; each encoder embeds its clips as one batch."""
         if not clips:
             return []
         languages = self._language(clips)
@@ -100,26 +100,26 @@ class LanguageAndVoice:
 
 
 def checkpoint(key: ModelKey, source: str) -> LocatedCheckpoint:
-    return locate(
-        key, CheckpointSource(source=str(Path(source) / key) if Path(source).is_absolute() else source)
-    )
+    """Locate the checkpoint of a model in the source."""
+    location = str(Path(source) / key) if Path(source).is_absolute() else source
+    return locate(key, CheckpointSource(source=location))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Language and voice of a folder of recordings, as Parquet.")
-    parser.add_argument("folder", help="recordings: a folder or a URI that every node can read")
+    parser = argparse.ArgumentParser(description="Language and speaker embedding of recordings, as Parquet.")
+    parser.add_argument("folder", help="folder or URI of recordings that every node can read")
     parser.add_argument("answers", help="folder or URI of the Parquet files")
-    parser.add_argument("--checkpoints", default=DEMO, help="demo, hub, or a folder with one per model")
-    parser.add_argument("--workers", type=int, default=1, help="processes that hold the models")
-    parser.add_argument("--cpus", type=float, default=1.0, help="cores of each, and of each that decodes")
-    parser.add_argument("--gpus", type=float, default=0.0, help="share of a GPU of each")
+    parser.add_argument("--checkpoints", default=DEMO, help="demo, hub, or a path with a folder per model")
+    parser.add_argument("--workers", type=int, default=1, help="number of model processes")
+    parser.add_argument("--cpus", type=float, default=1.0, help="cores per model process or decoding task")
+    parser.add_argument("--gpus", type=float, default=0.0, help="share of a GPU per model process")
     options = parser.parse_args()
-    # In a ray job the cluster that it was submitted to, else one of its own.
+    # Uses the cluster of the ray job, or starts a local one.
     ray.init(include_dashboard=False, logging_level="warning")
     cores = {"num_cpus": options.cpus}
     (
         ray.data.read_binary_files(options.folder, include_paths=True, ray_remote_args=cores)
-        .map(decoded, **cores)
+        .map(decode_row, **cores)
         .map_batches(
             LanguageAndVoice,
             fn_constructor_args=(options.checkpoints,),

@@ -1,7 +1,7 @@
-"""Ask the running graph from Python, without HTTP: ``python examples/handles.py recording.wav [...]``.
+"""Call the running graph from Python, without HTTP: ``python examples/handles.py recording.wav [...]``.
 
-Works wherever the code runs in the same Ray cluster: a driver that connects, a task, a ``ray job``.
-`make serve` prints the line that runs it, with the address of the cluster and its kind of login.
+Works in any process of the same Ray cluster: a driver, a task, a ``ray job``. `make serve` prints the command
+with the environment variables for the address and the authentication of the cluster.
 """
 
 import sys
@@ -24,8 +24,8 @@ def main(paths: list[str]) -> None:
         language = voxgraph.detect_language.remote(waveform).result(timeout_s=60)
         print(f"{path}: {language.name} ({language.confidence:.0%})")
 
-        voice = voxgraph.embed.remote(waveform).result(timeout_s=60)
-        print(f"  voice: {len(voice.embedding.vector)} numbers of {voice.embedding.model}")
+        speaker = voxgraph.embed.remote(waveform).result(timeout_s=60)
+        print(f"  speaker: {len(speaker.embedding.vector)} dimensions, {speaker.embedding.model}")
 
         accent = voxgraph.identify_accent.remote(waveform, "ecapa").result(timeout_s=60)
         print(f"  accent: {accent.accent} ({accent.confidence:.0%})")

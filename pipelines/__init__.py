@@ -1,1 +1,4 @@
-"""Pure inference: arrays in, small frozen results out. No Ray, no HTTP, no clock, no environment."""
+"""Inference: arrays in, small frozen results out. No Ray and no HTTP.
+
+Only `pipelines.vendored` changes the state of the process, and only `pipelines.engines` writes files.
+"""

@@ -1,28 +1,27 @@
-"""Which accent of English is heard: CommonAccent ECAPA. Its XLSR sibling: `pipelines.accent_xlsr`."""
+"""Classify the accent of English with CommonAccent ECAPA. Its XLSR sibling: `pipelines.accent_xlsr`."""
 
 from collections.abc import Sequence
 
 from config.settings import EngineOptions
-from pipelines.accent_result import accent_result
 from pipelines.checkpoints import LocatedCheckpoint, load_labels
 from pipelines.ecapa import MIN_SAMPLES, Ecapa
 from voxgraph.results import AccentResult, Waveform
 
 MARGIN_LOSS_SCALE = 30.0
-"""Scale of the additive angular margin loss that the checkpoint was trained with
-(JuanPZuluaga/accent-recog-slt2022, hparams/inference_ecapa_tdnn.yaml): its scores are cosines."""
+"""Scale of the additive angular margin loss that the checkpoint was trained with; its scores are cosines
+(JuanPZuluaga/accent-recog-slt2022, hparams/inference_ecapa_tdnn.yaml)."""
 
 
 class EcapaAccentClassifier:
-    """Answers clips with accents.
+    """Classify the accent of each clip of a batch.
 
     Args:
-        checkpoint: Of `ModelKey.ACCENT_ECAPA`.
+        checkpoint: The located `ModelKey.ACCENT_ECAPA`.
         device: ``cpu`` or ``cuda:0``.
-        options: What the network runs on.
+        options: Engine and precision of the network.
 
     Raises:
-        CheckpointError: The tensors or labels do not fit the architecture, or the engine cannot be had.
+        CheckpointError: The tensors or labels do not fit the architecture, or the engine is unavailable.
     """
 
     min_samples = MIN_SAMPLES
@@ -37,10 +36,10 @@ class EcapaAccentClassifier:
         )
 
     def __call__(self, waveforms: Sequence[Waveform]) -> list[AccentResult]:
-        """Identify the accent of each clip, whatever the others are.
+        """Classify each clip; the result does not depend on the rest of the batch.
 
         Raises:
             AudioTooShort: A clip has fewer than `min_samples` samples.
         """
         probabilities = (MARGIN_LOSS_SCALE * self._network.classify(waveforms)).softmax(dim=-1)
-        return [accent_result(self._labels, row) for row in probabilities.cpu().tolist()]
+        return [AccentResult.from_probabilities(self._labels, row) for row in probabilities.cpu().tolist()]

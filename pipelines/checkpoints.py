@@ -1,7 +1,7 @@
-"""Find a checkpoint and read it as data: tensors and labels, never code.
+"""Locate a checkpoint and read it as data: tensors and labels, never code.
 
-Three sources: the hub at a pinned revision, a folder in the hub's layout, and the demo checkpoints.
-After this comes a model's pipeline, which builds its network from `config.checkpoints` and fills it.
+A checkpoint comes from the hub at a pinned revision, from a folder in the hub's layout, or from the demo
+checkpoints. Pipelines build their network from the architecture in `config.checkpoints` and load the tensors.
 """
 
 import ast
@@ -31,21 +31,21 @@ from voxgraph.results import ModelInfo
 
 LOCAL = "local"
 DEMO_FOLDER = Path(__file__).parents[1] / "checkpoints" / "demo"
-"""The trained demo checkpoints, a folder per model."""
+"""The folder of the trained demo checkpoints, with one folder per model."""
 LABEL_SEPARATOR = " => "
 LABEL_FOOTER = "================"
 """The text format of SpeechBrain's CategoricalEncoder (speechbrain/dataio/encoder.py, 1.1.2)."""
 
-UNREADABLE = (
+READ_ERRORS = (
     SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, struct.error, OSError, EOFError, MemoryError,
     RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError,
 )  # fmt: skip
-"""What torch, safetensors and the literal parser raise on files that are damaged or of another kind."""
+"""Errors that torch, safetensors and the literal parser raise on damaged files and files of another kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocatedCheckpoint:
-    """A checkpoint whose files are on this machine."""
+    """A checkpoint with its files on this machine."""
 
     row: Checkpoint
     folder: Path
@@ -53,15 +53,15 @@ class LocatedCheckpoint:
     source: str
     """``hub``, ``demo`` or ``local``."""
     revision: str
-    """The commit of the hub, or ``demo-`` or ``local-`` and a digest of the folder's files."""
+    """The hub's commit, or ``demo-`` or ``local-`` followed by a digest of the folder's files."""
     parts: Mapping[str, Path] = field(default_factory=dict)
-    """Where the folders of the layout lie that repositories of their own fill."""
+    """Paths of the layout's folders that come from separate repositories, by folder name."""
 
     def file(self, name: str) -> Path:
-        """The path of a file of the layout.
+        """Return the path of a file of the layout.
 
         Raises:
-            CheckpointError: It is not there.
+            CheckpointError: The file is missing.
         """
         part, _, rest = name.partition("/")
         path = self.parts[part] / rest if part in self.parts else self.folder / name
@@ -71,13 +71,13 @@ class LocatedCheckpoint:
 
     @property
     def identity(self) -> str:
-        """Says which checkpoint this is, down to its weights."""
+        """Hub id and revision, which identify the weights."""
         return f"{self.row.hub_id} {self.revision}"
 
     @property
     def size(self) -> Size:
-        """Which of the row's architectures the tensors have."""
-        return next(size for size, known in self.row.architectures.items() if known == self.architecture)
+        """The name of the architecture that the tensors have."""
+        return next(size for size, value in self.row.architectures.items() if value == self.architecture)
 
     def info(
         self,
@@ -86,7 +86,7 @@ class LocatedCheckpoint:
         labels: Iterable[str] = (),
         choice: EngineChoice = TORCH_FLOAT32,
     ) -> ModelInfo:
-        """What a replica says it has loaded."""
+        """Return the description of the loaded model that a replica reports."""
         return ModelInfo(
             key=self.row.key,
             hub_id=self.row.hub_id,
@@ -102,14 +102,14 @@ class LocatedCheckpoint:
 
 
 def locate(model: ModelKey, source: CheckpointSource) -> LocatedCheckpoint:
-    """Bring a checkpoint onto this machine and check that all its files are there.
+    """Find a checkpoint, downloading it if necessary, and check that it is complete.
 
     Args:
-        model: The row of the table.
+        model: The model whose checkpoint to locate.
         source: ``hub``, ``demo`` or a folder in the hub's layout.
 
     Raises:
-        CheckpointError: It cannot be downloaded, a file is missing, or a digest differs.
+        CheckpointError: The download fails, a file is missing, or a digest differs.
     """
     row = CHECKPOINTS[model]
     architecture = row.architectures[source.architecture]
@@ -124,45 +124,46 @@ def locate(model: ModelKey, source: CheckpointSource) -> LocatedCheckpoint:
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a state dict on the CPU: safetensors, or a pickle that may hold tensors and nothing else.
+    """Read a state dict on the CPU from safetensors, or from a pickle that may contain only tensors.
+
+    Returns:
+        Tensors by name.
 
     Raises:
-        CheckpointError: The file is no such thing.
+        CheckpointError: The file is damaged or contains anything else.
     """
     loaded = load_data(path)
     if not isinstance(loaded, Mapping):
         raise CheckpointError(f"{path.name} is not a mapping of names to tensors.")
     if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()):
-        raise CheckpointError(f"{path.name} holds more than names and tensors.")
+        raise CheckpointError(f"{path.name} contains more than names and tensors.")
     return dict(loaded)
 
 
 def load_data(path: Path, classes: Sequence[type] = ()) -> Any:
-    """Read a file of tensors and plain containers on the CPU, without running what it may hold.
+    """Read a file of tensors and plain containers on the CPU, without running any code in it.
 
     Args:
-        path: Safetensors, or what torch.save wrote.
-        classes: Instances of these may be in it too.
+        path: A safetensors file, or a file written by torch.save.
+        classes: Additional classes that the file may contain.
 
     Raises:
-        CheckpointError: The file is damaged or holds anything else.
+        CheckpointError: The file is damaged or contains anything else.
     """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         with torch.serialization.safe_globals(list(classes)):
-            # Mapped, so that a gigabyte is not held twice while it is copied; not so the format before zip.
+            # Memory-mapping avoids a second copy of a gigabyte; torch's format before zip cannot be mapped.
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except UNREADABLE as error:
-        raise CheckpointError(
-            f"{path.name} is not a file of tensors and nothing else: {_one_line(error)}"
-        ) from error
+    except READ_ERRORS as error:
+        raise CheckpointError(f"{path.name} does not contain only tensors: {_one_line(error)}") from error
 
 
 class Unfilled(TorchFunctionMode):
-    """Networks made in this context have whatever memory holds in place of random weights.
+    """Leave the weights of networks built in this context uninitialised.
 
-    For those that `load_state` fills, tensor by tensor: drawing 315 million numbers takes 1.5 s.
+    `load_state` overwrites them all, and drawing 315 million random numbers takes 1.5 s.
     """
 
     def __torch_function__(
@@ -172,30 +173,30 @@ class Unfilled(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Leave a tensor as it is where numbers were to be drawn."""
+        """Skip functions that fill a tensor with random numbers."""
         kwargs = kwargs or {}
-        if func in _DRAWS:
+        if func in _RANDOM_INITIALISERS:
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
 
 
-_DRAWS = (Tensor.uniform_, Tensor.normal_, init.uniform_, init.normal_, init.kaiming_uniform_)
-"""What layers draw their weights with: those of `torch.nn.init` that a mode sees, and what the rest call."""
+_RANDOM_INITIALISERS = (Tensor.uniform_, Tensor.normal_, init.uniform_, init.normal_, init.kaiming_uniform_)
+"""The functions of `torch.nn.init` that a torch function mode intercepts, and those that the others call."""
 
 
-def load_state(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Fill a network; every key and shape must fit.
+def load_state(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Load a state dict into a network; all keys and shapes must match.
 
-    The network takes the tensors themselves where they are of its types. Those of a mapped file stay pages of
-    it, which all replicas of a machine share; nobody may write into the file while they run.
+    Tensors that already have the network's dtype are assigned without a copy. If their file is memory-mapped,
+    all replicas on the machine share its pages, so the file must not be modified while they run.
 
     Args:
         module: The network, built from the typed architecture.
-        tensors: Its state dict.
-        what: Named in the error, e.g. ``speechbrain/... embedding_model.ckpt``.
+        tensors: The state dict.
+        name: Name for the error message, e.g. ``speechbrain/... embedding_model.ckpt``.
 
     Raises:
-        CheckpointError: Keys are missing or unexpected, or shapes differ: another architecture.
+        CheckpointError: Keys are missing or unexpected, or shapes differ.
     """
     expected = module.state_dict()
     problems = [f"missing {key}" for key in sorted(expected.keys() - tensors.keys())]
@@ -207,20 +208,20 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> N
     ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise CheckpointError(f"{what} is of another architecture: {'; '.join(problems[:3])}{more}.")
-    taken = {key: tensor.to(expected[key].dtype) for key, tensor in tensors.items()}
-    module.load_state_dict(taken, assign=True)
+        raise CheckpointError(f"{name} does not fit the architecture: {'; '.join(problems[:3])}{more}.")
+    converted = {key: tensor.to(expected[key].dtype) for key, tensor in tensors.items()}
+    module.load_state_dict(converted, assign=True)
 
 
 def load_labels(path: Path, expected: int) -> tuple[str, ...]:
     """Read the labels of a SpeechBrain CategoricalEncoder, in the order of their indices.
 
     Args:
-        path: Lines of ``'label' => index`` up to a footer; only literals are read.
-        expected: How many labels the classifier has.
+        path: Lines of ``'label' => index`` up to a footer; only literals are evaluated.
+        expected: Number of the classifier's labels.
 
     Raises:
-        CheckpointError: A line is not of this form, a label comes twice, or the indices are not
+        CheckpointError: A line has another form, a label is repeated, or the indices are not
             0 .. expected - 1, each once.
     """
     try:
@@ -230,19 +231,19 @@ def load_labels(path: Path, expected: int) -> tuple[str, ...]:
     lines = itertools.takewhile(lambda line: line != LABEL_FOOTER, lines)
     labels = [_label(line, path.name) for line in lines]
     if sorted(index for index, _ in labels) != list(range(expected)):
-        raise CheckpointError(f"{path.name} has {len(labels)} labels; the model has {expected}, 0 and up.")
+        raise CheckpointError(f"{path.name} has {len(labels)} labels; expected indices 0 to {expected - 1}.")
     if len({label for _, label in labels}) != expected:
-        raise CheckpointError(f"{path.name} names two classes alike.")
+        raise CheckpointError(f"{path.name} repeats a label.")
     return tuple(label for _, label in sorted(labels))
 
 
 def _label(line: str, file: str) -> tuple[int, str]:
-    """Index and label of one line."""
+    """Return the index and the label of one line."""
     literal, _, index = line.partition(LABEL_SEPARATOR)
-    problem = f"{file}: {line[:80]!r} is no line of a label file."
+    problem = f"{file}: {line[:80]!r} is not a valid line of a label file."
     try:
         label, number = ast.literal_eval(literal), int(index)
-    except (SyntaxError, *UNREADABLE) as error:
+    except (SyntaxError, *READ_ERRORS) as error:
         raise CheckpointError(problem) from error
     if not isinstance(label, str):
         raise CheckpointError(problem)
@@ -250,34 +251,34 @@ def _label(line: str, file: str) -> tuple[int, str]:
 
 
 def _digest_of_layout(row: Checkpoint, folder: Path) -> str:
-    """Twelve hex digits that any change of any file changes.
+    """Return twelve hex digits of a SHA-256 over all files of the layout.
 
     Raises:
         CheckpointError: A file of the layout is missing.
     """
     names = [file.name for file in row.files]
     names += [f"{part}/{file.name}" for part, repository in row.parts.items() for file in repository.files]
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in names:
         if not (folder / name).is_file():
             raise CheckpointError(f"{row.hub_id}: {name} is missing in {folder}.")
-        whole.update(_digest(folder / name).encode())
-    return whole.hexdigest()[:12]
+        digest.update(_digest(folder / name).encode())
+    return digest.hexdigest()[:12]
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
+    """Return the SHA-256 of a file in hex."""
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _download(repository: Checkpoint | CheckpointPart) -> Path:
-    """The snapshot of a repository at its revision, downloaded where it is not yet in the hub's cache."""
-    # Only here: a replica of a local or demo checkpoint starts a second sooner without it.
+    """Return the snapshot of a repository at its revision, downloading it if it is not in the hub's cache."""
+    # Imported here because replicas with a local or demo checkpoint start a second sooner without it.
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
 
-    # httpx's or httpx2's, by the version of the hub's library.
+    # HTTPError is that of httpx or httpx2, depending on the version of huggingface_hub.
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # isort: skip
 
     name, revision = repository.hub_id, repository.revision
@@ -293,7 +294,7 @@ def _download(repository: Checkpoint | CheckpointPart) -> Path:
         ) from error
     except LocalEntryNotFoundError as error:
         raise CheckpointError(
-            f"{name} is not in the cache and the hub cannot be reached; name a local folder or use the demo."
+            f"{name} is not in the cache and the hub cannot be reached; set a local folder or use the demo."
         ) from error
     except (HTTPError, OSError) as error:
         raise CheckpointError(f"{name} at {revision} cannot be downloaded: {_one_line(error)}") from error
@@ -303,15 +304,15 @@ def _download(repository: Checkpoint | CheckpointPart) -> Path:
 
 
 def _one_line(error: BaseException) -> str:
-    """What went wrong, in a sentence that fits into another."""
+    """Return the error's message on one line, or its type if it has none."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def check_digest(path: Path, file: CheckpointFile) -> None:
-    """Check that a downloaded file is there and is the one of the table.
+    """Check that a downloaded file exists and has the digest in the table.
 
     Raises:
-        CheckpointError: It is missing, or its SHA-256 is another one.
+        CheckpointError: The file is missing, or its SHA-256 differs.
     """
     if not path.is_file():
         raise CheckpointError(f"{file.name} is missing in {path.parent}.")

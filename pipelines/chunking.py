@@ -1,13 +1,13 @@
-"""Spans of a long clip: chunks that are scored, and parts whose sliding windows are those of the whole."""
+"""Cut a long clip into chunks to score, and a conversation into parts that share its sliding windows."""
 
 from voxgraph.options import ChunkOptions
 from voxgraph.results import SAMPLE_RATE_HZ
 
 CONVERSATION_WINDOW, CONVERSATION_HOP = 160_000, 16_000
-"""Samples of pyannote's sliding window and from one to the next."""
+"""Length and hop of pyannote's sliding window, in samples."""
 PART_WINDOWS = 16
-"""Windows of one part: whole batches of the segmentation, so that parts and whole are computed alike, and
-few, so that replicas finish together and whoever comes next waits two seconds, not four."""
+"""Windows in one part: a multiple of the segmentation batch size, so that parts give the same numbers as the
+whole, and few, so that replicas finish together and the next request waits two seconds instead of four."""
 
 
 def spans(samples: int, chunk: int, hop: int) -> list[tuple[int, int]]:
@@ -19,8 +19,8 @@ def spans(samples: int, chunk: int, hop: int) -> list[tuple[int, int]]:
         hop: Distance between the starts of two chunks in samples, 1..chunk.
 
     Returns:
-        (start, end) in samples, by start. A clip of at most one chunk is one span; of a longer one every
-        span has `chunk` samples, and the last, which may overlap its neighbour more, ends at `samples`.
+        (start, end) in samples, sorted by start. A clip of at most one chunk is one span. For a longer clip,
+        every span has `chunk` samples and the last ends at `samples`, so it may overlap its neighbour more.
     """
     if samples <= chunk:
         return [(0, samples)]
@@ -31,20 +31,20 @@ def spans(samples: int, chunk: int, hop: int) -> list[tuple[int, int]]:
 
 
 def chunk_spans(samples: int, options: ChunkOptions) -> list[tuple[int, int]]:
-    """The `spans` of a clip at 16 kHz, > 0 samples long, by seconds and overlap."""
+    """Return the `spans` of a 16 kHz clip of `samples` > 0 for a chunk length in seconds and an overlap."""
     chunk = round(options.chunk_s * SAMPLE_RATE_HZ)
     return spans(samples, chunk, max(1, round(chunk * (1 - options.overlap))))
 
 
 def conversation_parts(samples: int) -> list[tuple[int, int]]:
-    """Cut a conversation where its sliding windows can be looked at apart.
+    """Cut a conversation into parts whose sliding windows can be computed independently.
 
     Args:
         samples: Length of the conversation, > 0.
 
     Returns:
-        (start, end) in samples, by start: the windows of the parts, one after the other, are the windows of
-        the whole. Each part has `PART_WINDOWS`, the last those that are left.
+        (start, end) in samples, sorted by start. The windows of the parts, concatenated, are those of the
+        whole. Each part has `PART_WINDOWS` windows, the last part the remainder.
     """
     step = PART_WINDOWS * CONVERSATION_HOP
     length = step - CONVERSATION_HOP + CONVERSATION_WINDOW

@@ -1,4 +1,4 @@
-"""Whether a chunk of speech is generated: a wav2vec 2.0 sequence classifier."""
+"""Detect generated speech in chunks with a wav2vec 2.0 sequence classifier."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,36 +17,36 @@ from pipelines.vendored.process import full_float32
 from pipelines.wav2vec2 import (
     MIN_SAMPLES,
     build_backbone,
-    from_published,
-    in_equal_lengths,
-    normalised,
-    start,
+    compile_network,
+    from_transformers,
+    normalize,
+    run_by_length,
     wav2vec2_architecture,
 )
 from voxgraph.errors import CheckpointError
 from voxgraph.results import SAMPLE_RATE_HZ, DeepfakeScore, Waveform
 
 NORM_EPSILON = 1e-7
-"""As transformers' Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm."""
-PREPROCESSED = {"do_normalize": True, "feature_size": 1, "sampling_rate": SAMPLE_RATE_HZ}
-"""What was done to the waveforms that the network gets, in the words and by the defaults of transformers."""
+"""Added to the variance, as in transformers' Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm."""
+PREPROCESSING = {"do_normalize": True, "feature_size": 1, "sampling_rate": SAMPLE_RATE_HZ}
+"""Preprocessing of the input here, under transformers' field names; these values are also its defaults."""
 CLASSES = {"fake", "real"}
 BACKBONE_PREFIX = "wav2vec2."
 
 
 class DeepfakeDetector:
-    """Answers chunks with the probability that they are generated.
+    """Score the probability that each chunk of a batch is generated.
 
-    Which output means fake is read from the checkpoint's ``config.json``.
+    The checkpoint's ``config.json`` says which output means fake.
 
     Args:
-        checkpoint: Of `ModelKey.DEEPFAKE`.
+        checkpoint: The located `ModelKey.DEEPFAKE`.
         device: ``cpu`` or ``cuda:0``.
-        options: What the network runs on.
+        options: Engine and precision of the network.
 
     Raises:
         CheckpointError: The tensors, labels or configuration do not fit the architecture, or the engine
-            cannot be had.
+            is unavailable.
     """
 
     min_samples = MIN_SAMPLES
@@ -64,32 +64,32 @@ class DeepfakeDetector:
         with Unfilled():
             network = SequenceClassifier(architecture)
         tensors = load_tensors(checkpoint.file("model.safetensors"))
-        load_state(network, named_as_ours(tensors), f"{checkpoint.row.hub_id} model.safetensors")
+        load_state(network, rename_tensors(tensors), f"{checkpoint.row.hub_id} model.safetensors")
         network.eval().requires_grad_(False).to(self._device)
         choice = choose(options, device, Network.WAV2VEC2, checkpoint.size)
-        self._run = start(network, choice, checkpoint.identity)
+        self._run = compile_network(network, choice, checkpoint.identity)
         parameters = sum(tensor.numel() for tensor in network.parameters())
         self.info = checkpoint.info(device, parameters, labels, choice)
 
     @full_float32()
     @torch.inference_mode()
     def __call__(self, waveforms: Sequence[Waveform]) -> list[DeepfakeScore]:
-        """Score each chunk, whatever the others are.
+        """Score each chunk; the result does not depend on the rest of the batch.
 
         Raises:
             AudioTooShort: A chunk has fewer than `min_samples` samples.
         """
-        clips = [normalised(waveform, NORM_EPSILON, self._device) for waveform in waveforms]
-        rows = [row.cpu().tolist() for row in in_equal_lengths(self._probabilities, clips)]
+        clips = [normalize(waveform, NORM_EPSILON, self._device) for waveform in waveforms]
+        rows = [row.cpu().tolist() for row in run_by_length(self._probabilities, clips)]
         return [DeepfakeScore(ai_generated=row[self._fake], real=row[self._real]) for row in rows]
 
     def _probabilities(self, batch: Tensor) -> Tensor:
-        """From (batch, samples) to (batch, 2)."""
+        """Map (batch, samples) to probabilities (batch, 2)."""
         return self._run(batch).softmax(dim=-1)
 
 
 class SequenceClassifier(nn.Module):
-    """transformers' Wav2Vec2ForSequenceClassification: project, mean over time, classify."""
+    """Project, average over time, classify: transformers' Wav2Vec2ForSequenceClassification."""
 
     def __init__(self, architecture: Wav2Vec2Architecture) -> None:
         super().__init__()
@@ -98,16 +98,16 @@ class SequenceClassifier(nn.Module):
         self.classifier = nn.Linear(architecture.classifier_proj_size, architecture.n_labels)
 
     def forward(self, waveforms: Tensor) -> Tensor:
-        """From (batch, samples) to logits (batch, n_labels)."""
+        """Map (batch, samples) to logits (batch, n_labels)."""
         frames, _ = self.wav2vec2(waveforms)  # (batch, frames, hidden)
         logits: Tensor = self.classifier(self.projector(frames).mean(dim=1))
         return logits
 
 
-def named_as_ours(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A published classifier under the names of `SequenceClassifier`."""
+def rename_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of a transformers checkpoint to those of `SequenceClassifier`."""
     inside = {key: tensor for key, tensor in tensors.items() if key.startswith(BACKBONE_PREFIX)}
-    backbone = from_published({key.removeprefix(BACKBONE_PREFIX): inside[key] for key in inside})
+    backbone = from_transformers({key.removeprefix(BACKBONE_PREFIX): inside[key] for key in inside})
     heads = {key: tensor for key, tensor in tensors.items() if key not in inside}
     return heads | {BACKBONE_PREFIX + key: tensor for key, tensor in backbone.items()}
 
@@ -116,30 +116,30 @@ def read_config(path: Path) -> dict[str, Any]:
     """Read ``config.json`` or ``preprocessor_config.json``.
 
     Raises:
-        CheckpointError: It is no JSON object.
+        CheckpointError: The file is not a JSON object.
     """
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise CheckpointError(f"{path.name} is no JSON: {error}") from error
+        raise CheckpointError(f"{path.name} is not JSON: {error}") from error
     if not isinstance(config, dict):
-        raise CheckpointError(f"{path.name} is no JSON object.")
+        raise CheckpointError(f"{path.name} is not a JSON object.")
     return config
 
 
 def check_preprocessor(config: dict[str, Any]) -> None:
-    """See that the network was trained on what it gets here.
+    """Check that the network was trained with the preprocessing of this module.
 
     Raises:
-        CheckpointError: ``preprocessor_config.json`` says otherwise.
+        CheckpointError: A field of ``preprocessor_config.json`` differs from `PREPROCESSING`.
     """
-    for name, ours in PREPROCESSED.items():
+    for name, ours in PREPROCESSING.items():
         if (theirs := config.get(name, ours)) != ours:
-            raise CheckpointError(f"preprocessor_config.json says {name} is {theirs!r}; here it is {ours!r}.")
+            raise CheckpointError(f"preprocessor_config.json: {name} is {theirs!r}; expected {ours!r}.")
 
 
 def check_architecture(config: dict[str, Any], architecture: Wav2Vec2Architecture) -> None:
-    """Compare what ``config.json`` says with the typed architecture.
+    """Check ``config.json`` against the typed architecture.
 
     Raises:
         CheckpointError: A field that both have differs.
@@ -147,14 +147,14 @@ def check_architecture(config: dict[str, Any], architecture: Wav2Vec2Architectur
     for name, ours in asdict(architecture).items():
         theirs = config.get(name, ours)
         if (tuple(theirs) if isinstance(theirs, list) else theirs) != ours:
-            raise CheckpointError(f"config.json says {name} is {theirs!r}; this build has {ours!r}.")
+            raise CheckpointError(f"config.json: {name} is {theirs!r}; expected {ours!r}.")
 
 
 def read_labels(config: dict[str, Any]) -> tuple[str, ...]:
-    """The classes by index, in lower case.
+    """Return the class names in lower case, by index.
 
     Raises:
-        CheckpointError: They are not ``fake`` and ``real``.
+        CheckpointError: The classes are not ``fake`` and ``real``.
     """
     names = config.get("id2label")
     try:
@@ -162,5 +162,5 @@ def read_labels(config: dict[str, Any]) -> tuple[str, ...]:
     except (AttributeError, ValueError) as error:
         raise CheckpointError("config.json has no id2label with numbered classes.") from error
     if sorted(by_index) != [0, 1] or set(by_index.values()) != CLASSES:
-        raise CheckpointError(f"the classes are {sorted(by_index.values())}; expected fake and real.")
+        raise CheckpointError(f"config.json has classes {sorted(by_index.values())}; expected fake and real.")
     return by_index[0], by_index[1]

@@ -1,4 +1,4 @@
-"""What torch can say of the machine; the device itself is decided by who assigns accelerators."""
+"""Ask torch about accelerators. The deployments choose the device that a pipeline runs on."""
 
 import torch
 
@@ -9,5 +9,5 @@ def cuda_is_available() -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a forward pass failed for want of device memory."""
+    """Whether a forward pass failed because the device ran out of memory."""
     return isinstance(error, torch.OutOfMemoryError)

@@ -1,7 +1,7 @@
-"""ECAPA-TDNN with its front end, batched without changing an answer; language, speaker and accent share it.
+"""Run ECAPA-TDNN and its front end on batches, for language, speaker and accent.
 
-Two things make a padded batch equal to each clip alone: every clip's features are computed by themselves,
-and the network knows where each clip ends (`pipelines.ecapa_network`).
+A clip gives the same output in a padded batch as alone: its features are computed separately, and the network
+uses the length of each clip (`pipelines.ecapa_network`).
 """
 
 from collections.abc import Callable, Sequence
@@ -17,21 +17,21 @@ from pipelines.engines.run import on_engine
 from pipelines.engines.select import Network, choose
 from pipelines.vendored.process import full_float32
 from pipelines.vendored.speechbrain import ECAPA_TDNN, Classifier, Fbank, XvectorClassifier
-from pipelines.windowing import averaged
+from pipelines.windowing import mean_over_windows
 from voxgraph.errors import AudioTooShort, CheckpointError
 from voxgraph.results import Waveform
 
 HOP_SAMPLES = 160
 MIN_SAMPLES = (MIN_FRAMES - 1) * HOP_SAMPLES
-LONGEST_SAMPLES = 60 * 16_000
-"""What the full-size network computes with half a gigabyte for four of them."""
-REDUCED_FROM_FRAMES = 11
-"""Shorter clips, under 0.1 s, are computed in float32 whatever the engine: over 5 frames the deviations that
-are pooled are so small that bfloat16 loses them (cosine to float32 0.87)."""
+MAX_INPUT_SAMPLES = 60 * 16_000
+"""Longest input of a forward pass, in samples: four of them take the full-size network half a gigabyte."""
+MIN_REDUCED_FRAMES = 11
+"""Shortest clip (0.1 s) that runs in the precision of the engine; shorter ones run in float32: the standard
+deviations pooled over 5 frames are too small for bfloat16 (cosine to float32 0.87)."""
 
 
 def build_encoder(architecture: EcapaArchitecture) -> ECAPA_TDNN:
-    """The embedding network of a checkpoint, with random weights."""
+    """Build the embedding network of a checkpoint, with random weights."""
     return ECAPA_TDNN(
         input_size=architecture.n_mels,
         channels=list(architecture.channels),
@@ -46,7 +46,7 @@ def build_encoder(architecture: EcapaArchitecture) -> ECAPA_TDNN:
 
 
 def build_head(architecture: EcapaArchitecture) -> nn.Module | None:
-    """The classifier of a checkpoint, with random weights; None where it has none."""
+    """Build the classifier of a checkpoint, with random weights; None if it has none."""
     head: nn.Module | None = None
     if architecture.head == "cosine":
         head = Classifier(architecture.embedding_dim, out_neurons=architecture.n_labels)
@@ -65,13 +65,13 @@ class Ecapa(nn.Module):
     """Front end, encoder and head of one checkpoint.
 
     Args:
-        checkpoint: Located; its row's architecture is an `EcapaArchitecture`.
+        checkpoint: A located checkpoint with an `EcapaArchitecture`.
         device: ``cpu`` or ``cuda:0``.
-        options: What the encoder runs on. The front end and the head, one part in a hundred of the work,
-            stay with torch in float32.
+        options: Engine and precision of the encoder. The front end and the head, 1 % of the work, always run
+            with torch in float32.
 
     Raises:
-        CheckpointError: The tensors are of another architecture, or the engine cannot be had.
+        CheckpointError: The tensors do not fit the architecture, or the engine is unavailable.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Ecapa(nn.Module):
         super().__init__()
         architecture = checkpoint.architecture
         if not isinstance(architecture, EcapaArchitecture):
-            raise CheckpointError(f"{checkpoint.row.hub_id} is no ECAPA checkpoint.")
+            raise CheckpointError(f"{checkpoint.row.hub_id} is not an ECAPA checkpoint.")
         self.fbank = Fbank(n_mels=architecture.n_mels)
         with Unfilled():
             self.encoder = build_encoder(architecture)
@@ -100,33 +100,33 @@ class Ecapa(nn.Module):
 
     @property
     def parameter_count(self) -> int:
-        """Number of weights of encoder and head."""
+        """Number of weights in the encoder and the head."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     @full_float32()
     @torch.inference_mode()
     def embed(self, waveforms: Sequence[Waveform]) -> Tensor:
-        """Embed clips of any lengths.
+        """Embed clips of any length.
 
         Args:
-            waveforms: Each float32, shape (samples,), 16 kHz mono, at least `MIN_SAMPLES` long; one over
-                `LONGEST_SAMPLES` is embedded as the mean of its windows.
+            waveforms: Each float32, shape (samples,), 16 kHz mono, at least `MIN_SAMPLES` long. A clip over
+                `MAX_INPUT_SAMPLES` gets the mean embedding of its windows.
 
         Returns:
-            Shape (batch, embedding_dim), float32, not normalised.
+            Shape (batch, embedding_dim), float32, not normalized.
 
         Raises:
-            AudioTooShort: A clip has fewer samples.
+            AudioTooShort: A clip has fewer than `MIN_SAMPLES` samples.
         """
-        return averaged(self._together, waveforms, LONGEST_SAMPLES)
+        return mean_over_windows(self._run_batch, waveforms, MAX_INPUT_SAMPLES)
 
-    def _together(self, waveforms: Sequence[Waveform]) -> Tensor:
-        """Embed clips in one batch, the very short ones in float32."""
+    def _run_batch(self, waveforms: Sequence[Waveform]) -> Tensor:
+        """Embed clips in one batch, those under `MIN_REDUCED_FRAMES` in float32."""
         features = [self._features(waveform) for waveform in waveforms]
         short = [
             position
             for position, clip in enumerate(features)
-            if len(clip) < REDUCED_FROM_FRAMES and self.choice.precision != "float32"
+            if len(clip) < MIN_REDUCED_FRAMES and self.choice.precision != "float32"
         ]
         long = [position for position in range(len(features)) if position not in short]
         rows: dict[int, Tensor] = {}
@@ -136,21 +136,21 @@ class Ecapa(nn.Module):
         return torch.stack([rows[position] for position in range(len(features))])
 
     def _encode(self, run: Callable[..., Tensor], features: Sequence[Tensor]) -> Tensor:
-        """From clips of (frames, n_mels) to (batch, embedding_dim)."""
+        """Map features, each (frames, n_mels), to embeddings (batch, embedding_dim)."""
         frames = torch.tensor([len(clip) for clip in features], device=self.device)
         return run(nn.utils.rnn.pad_sequence(list(features), batch_first=True), frames)
 
     @full_float32()
     @torch.inference_mode()
     def classify(self, waveforms: Sequence[Waveform]) -> Tensor:
-        """Scores of the head, shape (batch, n_labels): cosines or log-posteriors by its kind."""
+        """Return cosines or log-posteriors, depending on the head, shape (batch, n_labels)."""
         if self.head is None:
-            raise CheckpointError("this checkpoint has no classifier")
+            raise CheckpointError("The checkpoint has no classifier.")
         scores: Tensor = self.head(self.embed(waveforms)[:, None, :])
         return scores[:, 0]
 
     def _features(self, waveform: Waveform) -> Tensor:
-        """Log-mel energies less their mean over the clip, shape (frames, n_mels)."""
+        """Compute log-mel energies minus their mean over the clip, shape (frames, n_mels)."""
         if len(waveform) < MIN_SAMPLES:
             raise AudioTooShort(f"{len(waveform)} samples; ECAPA needs {MIN_SAMPLES} (0.04 s).")
         samples = torch.tensor(waveform, device=self.device)

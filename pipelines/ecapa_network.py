@@ -1,11 +1,11 @@
-"""ECAPA-TDNN as a function of features and lengths, over SpeechBrain's modules.
+"""Compute ECAPA-TDNN from features and lengths with SpeechBrain's modules and weights.
 
-SpeechBrain's own forward pass reflects at the end of the longest clip's padding, so that a clip's
-neighbours change its embedding (https://github.com/speechbrain/speechbrain/issues/1374). This one reflects
-at each clip's own end; and it is tensor operations alone, so that a trace of it holds for every shape.
+SpeechBrain's own forward pass applies reflection padding at the end of the padded batch, so that other clips
+change an embedding (https://github.com/speechbrain/speechbrain/issues/1374). This one reflects at the end of
+each clip. It uses only tensor operations, so that one trace is valid for every shape.
 
-Arrays within are (batch, channels, 1, time): to sum three-dimensional ones over time, OpenVINO copies them
-from the order that its convolutions have into another, a twentieth of all time.
+Tensors here are (batch, channels, 1, time): OpenVINO would copy three-dimensional ones into another memory
+layout to sum over time, which takes 5 % of the run time.
 """
 
 import torch
@@ -24,16 +24,17 @@ from pipelines.vendored.speechbrain import (
 )
 
 MIN_FRAMES = 5
-"""Reflection by 4 frames needs 5 of them."""
-OUTSIDE = -3e4
-"""A score that no weight is left of, and that float16 holds; scores are sums of some hundred weights."""
+"""Shortest clip in frames: the widest reflection padding, 4 frames, needs 5."""
+MASKED_SCORE = -3e4
+"""Offset of attention scores behind a clip's end, whose softmax weight becomes 0; float16 can hold it.
+Other scores are sums of a few hundred weights."""
 
 
 class EcapaNetwork(nn.Module):
-    """The encoder, with each clip of a batch answered as it is alone.
+    """Embed each clip of a batch as if it were alone.
 
     Args:
-        encoder: SpeechBrain's network, whose modules and weights are used.
+        encoder: SpeechBrain's network, which provides the modules and weights.
     """
 
     def __init__(self, encoder: ECAPA_TDNN) -> None:
@@ -44,27 +45,27 @@ class EcapaNetwork(nn.Module):
         """Embed padded clips.
 
         Args:
-            features: (batch, time, n_mels); what lies behind a clip's end has no effect.
-            frames: Length of each clip, (batch,), integers from `MIN_FRAMES` to `time`.
+            features: (batch, time, n_mels); values behind a clip's end have no effect.
+            frames: Length of each clip in frames, (batch,), integers from `MIN_FRAMES` to `time`.
 
         Returns:
             (batch, embedding_dim).
         """
         x = features.transpose(1, 2)[:, :, None, :]
         times = torch.arange(x.shape[3], device=x.device)
-        inside = (times < frames[:, None])[:, None, None, :].to(x.dtype)
+        mask = (times < frames[:, None])[:, None, None, :].to(x.dtype)
         first, *blocks = self.encoder.blocks
         x = _tdnn(first, x, frames)
         outputs = []
         for block in blocks:
-            x = _se_res2net(block, x, frames, inside)
+            x = _se_res2net(block, x, frames, mask)
             outputs.append(x)
         x = _tdnn(self.encoder.mfa, torch.cat(outputs, dim=1), frames)
-        x = _normed(self.encoder.asp_bn, _pooled(self.encoder.asp, x, inside))
-        return _convolved(self.encoder.fc, x)[:, :, 0, 0]
+        x = _batch_norm(self.encoder.asp_bn, _attentive_pooling(self.encoder.asp, x, mask))
+        return _conv(self.encoder.fc, x)[:, :, 0, 0]
 
 
-def reflected(x: Tensor, frames: Tensor, width: int) -> Tensor:
+def reflect_pad(x: Tensor, frames: Tensor, width: int) -> Tensor:
     """Pad (batch, channels, 1, time) by `width` on both sides, reflecting at each clip's own end."""
     if width == 0:
         return x
@@ -76,15 +77,15 @@ def reflected(x: Tensor, frames: Tensor, width: int) -> Tensor:
     return x.scatter(3, behind, x.gather(3, before))
 
 
-def _convolved(block: Conv1d, x: Tensor) -> Tensor:
-    """Without its padding."""
+def _conv(block: Conv1d, x: Tensor) -> Tensor:
+    """Apply a convolution without its padding."""
     convolution = block.conv
     return functional.conv2d(
         x, convolution.weight.unsqueeze(2), convolution.bias, dilation=(1, *convolution.dilation)
     )
 
 
-def _normed(block: BatchNorm1d, x: Tensor) -> Tensor:
+def _batch_norm(block: BatchNorm1d, x: Tensor) -> Tensor:
     norm = block.norm
     return functional.batch_norm(
         x, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps
@@ -93,14 +94,14 @@ def _normed(block: BatchNorm1d, x: Tensor) -> Tensor:
 
 def _tdnn(block: TDNNBlock, x: Tensor, frames: Tensor) -> Tensor:
     width = block.conv.dilation * (block.conv.kernel_size - 1) // 2
-    return _normed(block.norm, block.activation(_convolved(block.conv, reflected(x, frames, width))))
+    return _batch_norm(block.norm, block.activation(_conv(block.conv, reflect_pad(x, frames, width))))
 
 
-def _se_res2net(block: SERes2NetBlock, x: Tensor, frames: Tensor, inside: Tensor) -> Tensor:
+def _se_res2net(block: SERes2NetBlock, x: Tensor, frames: Tensor, mask: Tensor) -> Tensor:
     y = _res2net(block.res2net_block, _tdnn(block.tdnn1, x, frames), frames)
     y = _tdnn(block.tdnn2, y, frames)
-    residual = x if block.shortcut is None else _convolved(block.shortcut, x)
-    return _gates(block.se_block, y, inside) * y + residual
+    residual = x if block.shortcut is None else _conv(block.shortcut, x)
+    return _channel_gates(block.se_block, y, mask) * y + residual
 
 
 def _res2net(block: Res2NetBlock, x: Tensor, frames: Tensor) -> Tensor:
@@ -111,47 +112,47 @@ def _res2net(block: Res2NetBlock, x: Tensor, frames: Tensor) -> Tensor:
     return torch.cat(outputs, dim=1)
 
 
-def _gates(block: SEBlock, x: Tensor, inside: Tensor) -> Tensor:
-    """Squeeze and excitation: a factor per channel, (batch, channels, 1, 1)."""
-    mean = _mean(x, inside)
-    return torch.sigmoid(_convolved(block.conv2, functional.relu(_convolved(block.conv1, mean))))
+def _channel_gates(block: SEBlock, x: Tensor, mask: Tensor) -> Tensor:
+    """Compute the squeeze-and-excitation factor of each channel, (batch, channels, 1, 1)."""
+    mean = _mean(x, mask)
+    return torch.sigmoid(_conv(block.conv2, functional.relu(_conv(block.conv1, mean))))
 
 
-def _pooled(pooling: AttentiveStatisticsPooling, x: Tensor, inside: Tensor) -> Tensor:
-    """Attentive mean and deviation, (batch, 2 * channels, 1, 1).
+def _attentive_pooling(pooling: AttentiveStatisticsPooling, x: Tensor, mask: Tensor) -> Tensor:
+    """Pool the attentive mean and standard deviation, (batch, 2 * channels, 1, 1).
 
-    The attention's first convolution sees every frame beside the clip's mean and deviation. These are the
-    same at every frame, so their share of its sum is computed once a clip.
+    The first attention convolution takes each frame together with the clip's mean and standard deviation,
+    which are the same for all frames, so their part of the sum is computed once per clip.
     """
     convolution = pooling.tdnn.conv.conv
     weight, channels = convolution.weight.unsqueeze(2), x.shape[1]
-    whole = torch.cat(_statistics(x, inside, pooling.eps), dim=1)
+    context = torch.cat(_statistics(x, mask, pooling.eps), dim=1)
     attention = functional.conv2d(x, weight[:, :channels]) + functional.conv2d(
-        whole, weight[:, channels:], convolution.bias
+        context, weight[:, channels:], convolution.bias
     )
-    attention = torch.tanh(_normed(pooling.tdnn.norm, pooling.tdnn.activation(attention)))
-    scores = _scores(pooling.conv, attention, inside)
-    # A softmax written out: OpenVINO's own takes the order of arrays that convolutions do not have.
+    attention = torch.tanh(_batch_norm(pooling.tdnn.norm, pooling.tdnn.activation(attention)))
+    scores = _scores(pooling.conv, attention, mask)
+    # Written out because OpenVINO's softmax needs another memory layout than its convolutions.
     weights = torch.exp(scores - scores.amax(dim=3, keepdim=True))
     return torch.cat(_statistics(x, weights, pooling.eps), dim=1)
 
 
-def _scores(block: Conv1d, attention: Tensor, inside: Tensor) -> Tensor:
-    """Of each frame in each channel; `OUTSIDE` is added to those behind a clip's end.
+def _scores(block: Conv1d, attention: Tensor, mask: Tensor) -> Tensor:
+    """Compute the attention scores, with `MASKED_SCORE` added to the frames behind a clip's end.
 
-    That is one more channel of the convolution: to mask its output is a pass over 3072 channels.
+    The mask is one more input channel: masking the output would be a pass over 3072 channels.
     """
-    weight = functional.pad(block.conv.weight, (0, 0, 0, 1), value=OUTSIDE)
-    return functional.conv2d(torch.cat((attention, 1 - inside), dim=1), weight.unsqueeze(2), block.conv.bias)
+    weight = functional.pad(block.conv.weight, (0, 0, 0, 1), value=MASKED_SCORE)
+    return functional.conv2d(torch.cat((attention, 1 - mask), dim=1), weight.unsqueeze(2), block.conv.bias)
 
 
 def _statistics(x: Tensor, weights: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-    """Weighted mean and deviation over time, each (batch, channels, 1, 1)."""
+    """Return the weighted mean and standard deviation over time, each (batch, channels, 1, 1)."""
     mean = _mean(x, weights)
     return mean, _mean((x - mean).square(), weights).clamp(floor).sqrt()
 
 
 def _mean(x: Tensor, weights: Tensor) -> Tensor:
-    """Over time, (batch, channels, 1, 1); the weights need not sum to one."""
-    # Times, not over: OpenVINO rewrites a division in another way where it has read the network from a file.
+    """Return the weighted mean over time, (batch, channels, 1, 1); the weights need not sum to one."""
+    # Multiply by the reciprocal: OpenVINO rewrites a division differently in a network read from a file.
     return (weights * x).sum(dim=3, keepdim=True) * weights.sum(dim=3, keepdim=True).reciprocal()

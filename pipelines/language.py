@@ -1,4 +1,4 @@
-"""Which language is spoken: VoxLingua107 ECAPA."""
+"""Identify the spoken language with the VoxLingua107 ECAPA model."""
 
 from collections.abc import Sequence
 
@@ -12,15 +12,15 @@ RETIRED_CODES = {"iw": "he", "jw": "jv"}
 
 
 class LanguageIdentifier:
-    """Answers clips with languages.
+    """Identify the language of each clip of a batch.
 
     Args:
-        checkpoint: Of `ModelKey.LANGUAGE`.
+        checkpoint: The located `ModelKey.LANGUAGE`.
         device: ``cpu`` or ``cuda:0``.
-        options: What the network runs on.
+        options: Engine and precision of the network.
 
     Raises:
-        CheckpointError: The tensors or labels do not fit the architecture, or the engine cannot be had.
+        CheckpointError: The tensors or labels do not fit the architecture, or the engine is unavailable.
     """
 
     min_samples = MIN_SAMPLES
@@ -38,12 +38,12 @@ class LanguageIdentifier:
         )
 
     def __call__(self, waveforms: Sequence[Waveform]) -> list[LanguageResult]:
-        """Identify the language of each clip, whatever the others are.
+        """Classify each clip; the result does not depend on the rest of the batch.
 
         Raises:
             AudioTooShort: A clip has fewer than `min_samples` samples.
         """
-        # The head answers log-posteriors.
+        # The head returns log-posteriors.
         return [self._result(row) for row in self._network.classify(waveforms).exp().cpu().tolist()]
 
     def _result(self, posteriors: list[float]) -> LanguageResult:

@@ -1,4 +1,4 @@
-"""Samples that no model can compute with: not a number, or so large that their squares are none."""
+"""Refuse samples that no model can process: not finite, or so large that their squares overflow."""
 
 import numpy as np
 
@@ -11,17 +11,18 @@ def check_level(waveform: Waveform, limits: AudioLimits) -> None:
     """Refuse samples out of range.
 
     Args:
-        waveform: Float32, (samples,); full scale is 1.
-        limits: Has the largest magnitude.
+        waveform: Float32, shape (samples,); full scale is 1.
+        limits: `AudioLimits.max_level` is the maximum magnitude.
 
     Raises:
         NonFiniteAudio: NaN or infinite samples.
-        UnsupportedAudio: Beyond `AudioLimits.max_level`.
+        UnsupportedAudio: A sample beyond `AudioLimits.max_level`.
     """
-    peak = float(np.maximum(waveform.max(initial=0.0), -waveform.min(initial=0.0)))  # NaN where one sample is
+    # np.maximum returns NaN if any sample is NaN.
+    peak = float(np.maximum(waveform.max(initial=0.0), -waveform.min(initial=0.0)))
     if not np.isfinite(peak):
         raise NonFiniteAudio("The samples contain NaN or infinite values.")
     if peak > limits.max_level:
         raise UnsupportedAudio(
-            f"Samples of up to {peak:.3g}; at most {limits.max_level:.3g} is taken, where full scale is 1."
+            f"The peak sample is {peak:.3g}; the maximum is {limits.max_level:.3g}, where full scale is 1."
         )

@@ -1,32 +1,32 @@
-"""The routing rule: the language spoken decides which speaker encoder embeds the voice."""
+"""Choose the speaker encoder by the spoken language."""
 
 from config.checkpoints import CHECKPOINTS
 from voxgraph.errors import SpaceMismatch
 from voxgraph.options import ModelKey
 
 ASIAN_LANGUAGES = frozenset({"zh", "cmn", "yue", "ja", "ko", "th", "vi"})
-"""Languages whose voices go to the CN-Celeb encoder."""
+"""ISO 639 codes of the languages whose voices the CN-Celeb encoder embeds."""
 
 ENCODERS = (ModelKey.SPEAKER_VOXCELEB, ModelKey.SPEAKER_CNCELEB)
 
 
 def encoder_for(language: str) -> ModelKey:
-    """The speaker encoder for a language.
+    """Return the speaker encoder for a language.
 
     Args:
-        language: An ISO 639 code, as `LanguageResult.language`.
+        language: ISO 639 code from `LanguageResult.language`.
 
     Returns:
-        CN-Celeb for the languages of `ASIAN_LANGUAGES`, VoxCeleb for all others, unknown ones included.
+        CN-Celeb for `ASIAN_LANGUAGES`, VoxCeleb for all other codes, unknown ones included.
     """
     return ModelKey.SPEAKER_CNCELEB if language in ASIAN_LANGUAGES else ModelKey.SPEAKER_VOXCELEB
 
 
-def encoder_named(hub_id: str) -> ModelKey:
-    """The speaker encoder that an embedding says it is of.
+def encoder_by_hub_id(hub_id: str) -> ModelKey:
+    """Return the speaker encoder with this hub id.
 
     Args:
-        hub_id: As `Embedding.model`.
+        hub_id: `Embedding.model` of an embedding.
 
     Raises:
         SpaceMismatch: No encoder of this graph has that name.
@@ -34,5 +34,5 @@ def encoder_named(hub_id: str) -> ModelKey:
     for key in ENCODERS:
         if CHECKPOINTS[key].hub_id == hub_id:
             return key
-    known = " or ".join(CHECKPOINTS[key].hub_id for key in ENCODERS)
-    raise SpaceMismatch(f"The embedding is of {hub_id}; the encoders here are {known}.")
+    names = " and ".join(CHECKPOINTS[key].hub_id for key in ENCODERS)
+    raise SpaceMismatch(f"The embedding comes from {hub_id}; this graph has the encoders {names}.")

@@ -1,4 +1,4 @@
-"""A voice as a vector: the two ECAPA speaker encoders. Which one a recording takes: `pipelines.routing`."""
+"""Embed voices with one of the two ECAPA speaker encoders. `pipelines.routing` chooses the encoder."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,15 @@ from voxgraph.results import Embedding, Waveform
 
 
 class SpeakerEncoder:
-    """Answers clips with embeddings of its own space.
+    """Embed clips in the space of one encoder; embeddings of two encoders cannot be compared.
 
     Args:
-        checkpoint: Of `ModelKey.SPEAKER_VOXCELEB` or `ModelKey.SPEAKER_CNCELEB`.
+        checkpoint: The located `ModelKey.SPEAKER_VOXCELEB` or `ModelKey.SPEAKER_CNCELEB`.
         device: ``cpu`` or ``cuda:0``.
-        options: What the network runs on.
+        options: Engine and precision of the network.
 
     Raises:
-        CheckpointError: The tensors do not fit the architecture, or the engine cannot be had.
+        CheckpointError: The tensors do not fit the architecture, or the engine is unavailable.
     """
 
     min_samples = MIN_SAMPLES
@@ -29,11 +29,11 @@ class SpeakerEncoder:
         self.info = checkpoint.info(device, self._network.parameter_count, choice=self._network.choice)
 
     def __call__(self, waveforms: Sequence[Waveform]) -> list[Embedding]:
-        """Embed each clip, whatever the others are: (192,) float32, not normalised.
+        """Embed each clip as a (192,) float32 vector, not normalized; the rest of the batch has no effect.
 
         Raises:
             AudioTooShort: A clip has fewer than `min_samples` samples.
         """
         vectors = self._network.embed(waveforms).cpu().numpy()
-        # A copy each: a row of the batch would keep the whole batch alive and travel with it.
+        # Copy each row: a view would keep the whole batch alive and pickle all of it.
         return [Embedding(vector.copy(), self.info.hub_id, self.info.revision) for vector in vectors]

@@ -1,7 +1,7 @@
-"""wav2vec 2.0 from torchaudio, built from the typed architecture; XLSR accent and deepfake share it.
+"""Build wav2vec 2.0 with torchaudio from the typed architecture, for XLSR accent and deepfake.
 
-The checkpoints have the names of transformers. torchaudio's network is the same one, answers the same
-numbers, and its import costs a replica a third of the time.
+The checkpoints use the tensor names of transformers. torchaudio's network computes the same numbers and
+imports in a third of the time.
 """
 
 from collections import defaultdict
@@ -19,41 +19,42 @@ from voxgraph.errors import AudioTooShort, CheckpointError
 from voxgraph.results import Waveform
 
 MIN_SAMPLES = 400
-"""The receptive field of the convolutions."""
-REDUCED_FROM_SAMPLES = 4_000
-"""Shorter clips, under 0.25 s, are computed in float32 whatever the engine: a mean over a few frames evens
-no rounding out (in bfloat16 probabilities move by 0.07 under 0.1 s, 0.02 under 0.15 s, 0.001 from there)."""
+"""Receptive field of the convolutions, 0.025 s at 16 kHz."""
+MIN_REDUCED_SAMPLES = 4_000
+"""Shortest clip (0.25 s) that runs in the precision of the engine. Shorter ones run in float32: a mean over
+few frames does not average the rounding out (in bfloat16, probabilities move by 0.07 below 0.1 s, by 0.02
+below 0.15 s, by 0.001 from there)."""
 
-TRAINING_ONLY = "masked_spec_embed"
-"""What masks spectrograms while training; no part of the network that answers."""
+MASK_EMBEDDING = "masked_spec_embed"
+"""Tensor that masks spectrograms in training; inference does not use it."""
 
-_PUBLISHED_TO_OURS = (
+NAME_PREFIXES = (
     ("encoder.", "encoder.transformer."),
     ("feature_projection.", "encoder.feature_projection."),
     ("feature_extractor.", "feature_extractor."),
 )
-"""Prefixes of transformers and of torchaudio."""
+"""Prefixes of tensor names: (transformers, torchaudio)."""
 
-_OLD_WEIGHT_NORM = (
+WEIGHT_NORM_NAMES = (
     ("conv.weight_g", "conv.parametrizations.weight.original0"),
     ("conv.weight_v", "conv.parametrizations.weight.original1"),
 )
-"""Names that torch gave the weight norm of the positional convolution before its parametrizations."""
+"""Weight norm of the positional convolution: (name before torch's parametrizations, name since)."""
 
 
 def wav2vec2_architecture(checkpoint: LocatedCheckpoint) -> Wav2Vec2Architecture:
-    """The architecture of a wav2vec 2.0 checkpoint.
+    """Return the architecture of a wav2vec 2.0 checkpoint.
 
     Raises:
-        CheckpointError: Its row has one of another kind.
+        CheckpointError: The checkpoint is of another kind.
     """
     if not isinstance(checkpoint.architecture, Wav2Vec2Architecture):
-        raise CheckpointError(f"{checkpoint.row.hub_id} is no wav2vec 2.0 checkpoint.")
+        raise CheckpointError(f"{checkpoint.row.hub_id} is not a wav2vec 2.0 checkpoint.")
     return checkpoint.architecture
 
 
 def build_backbone(architecture: Wav2Vec2Architecture) -> Wav2Vec2Model:
-    """The network up to its last hidden state, with random weights, for answering only."""
+    """Build the network up to its last hidden state, with random weights, for inference only."""
     convolutions = zip(architecture.conv_dim, architecture.conv_kernel, architecture.conv_stride, strict=True)
     backbone = wav2vec2_model(
         extractor_mode=f"{architecture.feat_extract_norm}_norm",
@@ -76,54 +77,44 @@ def build_backbone(architecture: Wav2Vec2Architecture) -> Wav2Vec2Model:
     return backbone.eval().requires_grad_(False)
 
 
-class FramesOnly(nn.Module):
-    """A backbone that answers its last hidden state and nothing beside it."""
+class LastHiddenState(nn.Module):
+    """Return only the last hidden state of a backbone."""
 
     def __init__(self, backbone: Wav2Vec2Model) -> None:
         super().__init__()
         self.backbone = backbone
 
     def forward(self, waveforms: Tensor) -> Tensor:
-        """From (batch, samples) to (batch, frames, hidden)."""
+        """Map (batch, samples) to (batch, frames, hidden)."""
         frames: Tensor = self.backbone(waveforms)[0]
         return frames
 
 
-def start(network: nn.Module, choice: EngineChoice, identity: str) -> Callable[[Tensor], Tensor]:
-    """Put a network on its engine.
+def compile_network(network: nn.Module, choice: EngineChoice, identity: str) -> Callable[[Tensor], Tensor]:
+    """Run a network on its engine; clips under `MIN_REDUCED_SAMPLES` always run in float32.
 
     Args:
-        network: From (batch, samples) to a tensor, on its device.
+        network: Maps (batch, samples) to a tensor; on its device.
         choice: From `pipelines.engines.select.choose`.
-        identity: Of the checkpoint whose weights it has.
+        identity: Identity of the checkpoint that the weights come from.
 
     Raises:
-        CheckpointError: The engine cannot run it on this machine.
+        CheckpointError: The engine cannot run the network on this machine.
     """
     run = on_engine(network, choice, (torch.zeros(2, 8_000),), ((-1, -1),), identity)
     if choice.precision == "float32":
         return run
-    return lambda batch: (network if batch.shape[1] < REDUCED_FROM_SAMPLES else run)(batch)
+    return lambda batch: (network if batch.shape[1] < MIN_REDUCED_SAMPLES else run)(batch)
 
 
-def from_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A published backbone under the names of `build_backbone`; unknown names stay, to be refused."""
-    kept = {key: tensor for key, tensor in tensors.items() if key != TRAINING_ONLY}
-    return {_renamed(key, _PUBLISHED_TO_OURS, _OLD_WEIGHT_NORM): tensor for key, tensor in kept.items()}
+def from_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename transformers tensors for `build_backbone`; unknown names stay, so that loading rejects them."""
+    kept = {key: tensor for key, tensor in tensors.items() if key != MASK_EMBEDDING}
+    return {rename_tensor(key, NAME_PREFIXES, WEIGHT_NORM_NAMES): tensor for key, tensor in kept.items()}
 
 
-def to_published(backbone: Wav2Vec2Model, hidden_size: int) -> dict[str, Tensor]:
-    """A backbone's tensors under the names that published checkpoints have, the training-only one added."""
-    prefixes = [(ours, published) for published, ours in _PUBLISHED_TO_OURS]
-    inner = [(new, old) for old, new in _OLD_WEIGHT_NORM]
-    named = {
-        _renamed(key, prefixes, inner): tensor.contiguous() for key, tensor in backbone.state_dict().items()
-    }
-    return named | {TRAINING_ONLY: torch.rand(hidden_size)}
-
-
-def _renamed(key: str, prefixes: Sequence[tuple[str, str]], inner: Sequence[tuple[str, str]]) -> str:
-    """The key with the first prefix that it has replaced, and every inner name."""
+def rename_tensor(key: str, prefixes: Sequence[tuple[str, str]], inner: Sequence[tuple[str, str]]) -> str:
+    """Replace the first matching prefix of a key, and every inner name."""
     for old, new in prefixes:
         if key.startswith(old):
             key = new + key.removeprefix(old)
@@ -133,11 +124,11 @@ def _renamed(key: str, prefixes: Sequence[tuple[str, str]], inner: Sequence[tupl
     return key
 
 
-def normalised(waveform: Waveform, epsilon: float, device: torch.device) -> Tensor:
-    """A clip at zero mean and unit variance, shape (samples,).
+def normalize(waveform: Waveform, epsilon: float, device: torch.device) -> Tensor:
+    """Scale a clip to zero mean and unit variance, shape (samples,).
 
     Raises:
-        AudioTooShort: It has fewer than `MIN_SAMPLES` samples.
+        AudioTooShort: The clip has fewer than `MIN_SAMPLES` samples.
     """
     if len(waveform) < MIN_SAMPLES:
         raise AudioTooShort(f"{len(waveform)} samples; wav2vec 2.0 needs {MIN_SAMPLES} (0.025 s).")
@@ -145,24 +136,24 @@ def normalised(waveform: Waveform, epsilon: float, device: torch.device) -> Tens
     return (samples - samples.mean()) / torch.sqrt(samples.var(correction=0) + epsilon)
 
 
-def in_equal_lengths(run: Callable[[Tensor], Tensor], clips: Sequence[Tensor]) -> list[Tensor]:
-    """Run clips in batches of one length each, so that no padding can change an answer.
+def run_by_length(run: Callable[[Tensor], Tensor], clips: Sequence[Tensor]) -> list[Tensor]:
+    """Run clips in batches of equal length, so that no padding can change an output.
 
-    Padding reaches this network in its group norm, its attention and its pooling; clips of one length
-    need none, and the chunks of a recording have one length.
+    Padding would affect the group norm, the attention and the pooling. The chunks of a recording have one
+    length anyway.
 
     Args:
-        run: From (batch, samples) to (batch, ...).
+        run: Maps (batch, samples) to (batch, ...).
         clips: Each of shape (samples,).
 
     Returns:
-        The answer of each clip, in the order they came.
+        The output of each clip, in the order of the clips.
     """
     positions: dict[int, list[int]] = defaultdict(list)
     for position, clip in enumerate(clips):
         positions[len(clip)].append(position)
-    answers: dict[int, Tensor] = {}
+    outputs: dict[int, Tensor] = {}
     for group in positions.values():
         batch = run(torch.stack([clips[position] for position in group]))
-        answers.update(zip(group, batch, strict=True))
-    return [answers[position] for position in range(len(clips))]
+        outputs.update(zip(group, batch, strict=True))
+    return [outputs[position] for position in range(len(clips))]

@@ -1,4 +1,4 @@
-"""What the diarization networks find in windows, on its way to the clustering; needs no torch."""
+"""Define the output of the diarization networks, which travels between processes; needs no torch."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,21 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowOutputs:
-    """What the diarization networks say of windows that follow each other, before any clustering.
+    """Output of the diarization networks for consecutive windows, before clustering.
 
-    A pair is a window and one of the (at most three) speakers in it who talks at all; pairs are by window,
-    then speaker.
+    A pair is a window and one of its (at most three) local speakers with any speech. Pairs are sorted by
+    window, then by speaker.
     """
 
     speech: npt.NDArray[np.uint8]
-    """Who talks: bits packed along the frames, (windows, ceil(frames / 8), speakers)."""
+    """Speech activity, bits packed along the frames: (windows, ceil(frames / 8), speakers)."""
     frames: int
-    """Frames of a window."""
+    """Number of frames in a window."""
     windows: npt.NDArray[np.intp]
-    """The window of each pair, counted from 0."""
+    """Window index of each pair, from 0: (pairs,)."""
     speakers: npt.NDArray[np.intp]
-    """The speaker of each pair within its window."""
+    """Local speaker index of each pair within its window: (pairs,)."""
     frames_alone: npt.NDArray[np.int32]
-    """Frames in which the speaker of each pair talks and nobody else does."""
+    """Number of frames in which the speaker of each pair is the only one speaking: (pairs,)."""
     embeddings: npt.NDArray[np.float32]
-    """The voice of each pair, (pairs, dimension), float32, not normalised; NaN where there is none."""
+    """Voice embedding of each pair, not normalized; NaN where there is none: (pairs, dimension)."""

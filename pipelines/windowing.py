@@ -1,7 +1,7 @@
-"""A recording too long for one forward pass, as windows whose answers are averaged.
+"""Run recordings that are too long for one forward pass as windows and average the outputs.
 
-Memory of a network grows with the length of its input, that of attention with its square: an hour in one
-pass would take tens of gigabytes. Short recordings are answered as ever.
+The memory of a network grows with the input length, that of attention with its square: an hour in one pass
+would take tens of gigabytes. Shorter recordings are not cut.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,23 +12,23 @@ from torch import Tensor
 from pipelines.chunking import spans
 from voxgraph.results import Waveform
 
-TOGETHER = 4
-"""Windows of one recording in a forward pass."""
+MAX_BATCH_WINDOWS = 4
+"""Maximum number of windows of one recording in a forward pass."""
 
 
-def averaged(
+def mean_over_windows(
     run: Callable[[Sequence[Waveform]], Tensor], clips: Sequence[Waveform], max_samples: int
 ) -> Tensor:
-    """Run clips together, those that are too long as windows by themselves.
+    """Run the clips in one batch, except those longer than `max_samples`: average these over windows.
 
     Args:
-        run: From clips to rows, (clips, ...).
+        run: Maps clips to rows, (clips, ...).
         clips: Each float32, (samples,).
-        max_samples: Longest input of `run`. A longer clip is cut in windows of this length, side by side,
-            the last aligned to its end, and its row is the mean of theirs.
+        max_samples: Longest input of `run`. A longer clip is cut into adjacent windows of this length, the
+            last aligned to its end, and its row is the mean of theirs.
 
     Returns:
-        A row of each clip, in their order.
+        One row per clip, in the order of the clips.
     """
     rows: list[Tensor | None] = [None] * len(clips)
     short = [index for index, clip in enumerate(clips) if len(clip) <= max_samples]
@@ -37,14 +37,14 @@ def averaged(
             rows[index] = row
     for index, clip in enumerate(clips):
         if len(clip) > max_samples:
-            rows[index] = _mean_over_windows(run, clip, max_samples)
+            rows[index] = _long_clip_mean(run, clip, max_samples)
     return torch.stack([row for row in rows if row is not None])
 
 
-def _mean_over_windows(
-    run: Callable[[Sequence[Waveform]], Tensor], clip: Waveform, max_samples: int
-) -> Tensor:
+def _long_clip_mean(run: Callable[[Sequence[Waveform]], Tensor], clip: Waveform, max_samples: int) -> Tensor:
     windows = spans(len(clip), max_samples, max_samples)
-    groups = [windows[first : first + TOGETHER] for first in range(0, len(windows), TOGETHER)]
-    answers = [run([clip[start:end] for start, end in group]) for group in groups]
-    return torch.cat(answers).mean(dim=0)
+    groups = [
+        windows[first : first + MAX_BATCH_WINDOWS] for first in range(0, len(windows), MAX_BATCH_WINDOWS)
+    ]
+    outputs = [run([clip[start:end] for start, end in group]) for group in groups]
+    return torch.cat(outputs).mean(dim=0)

@@ -1,6 +1,7 @@
-"""For the whole run: one real cluster, for who asks for it."""
+"""Session fixtures: one real cluster, shared by all tests that use it."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,16 +10,22 @@ import pytest
 import yaml
 from launched import INGRESSES, ROOT, Launched, running, sample_path
 
-# The clusters that `make serve` starts ask for a token; a driver that connects must offer it.
+# Clusters of `make serve` require a token, so a driver that connects must send one.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 DEADLINE_S = 240.0
-STARTS_A_GRAPH = {"graph", "test_facade.py"}
-"""Folders and files whose tests start a graph of their own."""
+STARTS_A_GRAPH = {"graph", "test_partial_graph.py"}
+"""Folders and files whose tests start their own graph."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need the cluster, so that the others can run without it."""
+    """Mark the tests that need a cluster, so that the others can be run without one."""
+    # Hypothesis, whose hook comes next, reads `__file__` of every module, which makes SpeechBrain's lazy
+    # modules import packages that are not installed.
+    for name, module in list(sys.modules.items()):
+        if name.startswith("speechbrain.") and "__file__" not in vars(module):
+            vars(module)["__file__"] = None
     for item in items:
         if "service" in getattr(item, "fixturenames", ()) or STARTS_A_GRAPH & set(item.path.parts):
             item.add_marker(pytest.mark.cluster)
@@ -26,19 +33,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the janitor of `service` looks after."""
+    """Return the folder that the janitor of `service` cleans."""
     return tmp_path_factory.mktemp("uploads")
 
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, uploads: Path) -> Iterator[Launched]:
-    """What `make serve` starts, healthy; with three ingress replicas and a folder for the janitor."""
+    """Start the graph of `make serve` with three ingress replicas and a folder for the janitor."""
     config = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     deployments = {row["name"]: row for row in config["applications"][0]["deployments"]}
     deployments["Ingress"] |= {
         "num_replicas": INGRESSES,
         "ray_actor_options": {"num_cpus": 0.05},
-        # What is tested is the answer to an hour of audio, not whether a busy machine has it in a minute.
+        # Long enough for an hour of audio on a busy machine.
         "user_config": {"deadline_s": DEADLINE_S},
     }
     deployments["GraphState"]["user_config"] = {"uploads_folder": str(uploads), "max_file_age_hours": 1.0}
@@ -56,5 +63,5 @@ def http(service: Launched) -> Iterator[httpx2.Client]:
 
 @pytest.fixture(scope="session")
 def conversation() -> bytes:
-    """30 s of two people on the telephone: the sample inside pyannote.audio."""
+    """Return pyannote.audio's sample: 30 s of two speakers on the telephone."""
     return sample_path().read_bytes()

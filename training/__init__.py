@@ -1,1 +1,1 @@
-"""Recipes that make the demo checkpoints from free synthesizers; no part of the service."""
+"""Recipes that train the demo checkpoints on free synthesizers; not part of the service."""

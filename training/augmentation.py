@@ -1,42 +1,44 @@
-"""What happens to a voice on its way: rooms, noise, bands, codecs, loudness."""
+"""Random augmentation of clips: reverberation, noise, band limit, codec and gain."""
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import soundfile
 from scipy.signal import butter, fftconvolve, sosfilt
+from torch import Tensor
 
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 CODECS = (("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("WAV", "ULAW"))
 
 
-def augmented(waveform: Waveform, generator: np.random.Generator) -> Waveform:
-    """Send a clip through a random chain; each link is there or not by its own chance.
+def augment(waveform: Waveform, generator: np.random.Generator) -> Waveform:
+    """Apply a random chain of effects; each effect but the gain has its own probability.
 
     Args:
         waveform: Float32, (samples,), 16 kHz.
-        generator: Decides everything.
+        generator: The only source of randomness.
 
     Returns:
-        As many samples.
+        Float32 in -1 to 1, of the same length.
     """
     samples = waveform
     if generator.random() < 0.4:
-        samples = in_a_room(samples, generator)
+        samples = add_reverberation(samples, generator)
     if generator.random() < 0.6:
-        samples = noisy(samples, generator)
+        samples = add_noise(samples, generator)
     if generator.random() < 0.3:
-        samples = band_limited(samples, generator)
+        samples = limit_band(samples, generator)
     if generator.random() < 0.3:
-        samples = coded(samples, generator)
+        samples = apply_codec(samples, generator)
     loudness = 10 ** (generator.uniform(-15, 6) / 20)
     limited: Waveform = np.clip(loudness * samples, -1, 1).astype(np.float32)
     return limited
 
 
-def in_a_room(samples: Waveform, generator: np.random.Generator) -> Waveform:
-    """Reverberate: noise that decays by 60 dB within 0.1 to 0.6 s, behind the direct sound."""
+def add_reverberation(samples: Waveform, generator: np.random.Generator) -> Waveform:
+    """Convolve with the direct sound and a tail of noise that decays by 60 dB within 0.1 to 0.6 s."""
     decay_s = generator.uniform(0.1, 0.6)
     time = np.arange(int(decay_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     tail = generator.normal(size=len(time)) * 10 ** (-3 * time / decay_s)
@@ -46,7 +48,7 @@ def in_a_room(samples: Waveform, generator: np.random.Generator) -> Waveform:
     return reverberated
 
 
-def noisy(samples: Waveform, generator: np.random.Generator) -> Waveform:
+def add_noise(samples: Waveform, generator: np.random.Generator) -> Waveform:
     """Add noise between white and brown, 10 to 35 dB below the voice."""
     spectrum = np.fft.rfft(generator.normal(size=len(samples)))
     spectrum /= np.maximum(np.arange(len(spectrum)), 1) ** generator.uniform(0, 1)
@@ -57,8 +59,8 @@ def noisy(samples: Waveform, generator: np.random.Generator) -> Waveform:
     return mixed
 
 
-def band_limited(samples: Waveform, generator: np.random.Generator) -> Waveform:
-    """Cut above 3.2 to 7 kHz, and half of the time below 100 to 300 Hz: a telephone, a bad microphone."""
+def limit_band(samples: Waveform, generator: np.random.Generator) -> Waveform:
+    """Low-pass at 3.2 to 7 kHz and, half of the time, high-pass at 100 to 300 Hz, like a telephone."""
     high = generator.uniform(3_200, 7_000)
     edges = (
         (generator.uniform(100, 300), high, "bandpass")
@@ -71,15 +73,23 @@ def band_limited(samples: Waveform, generator: np.random.Generator) -> Waveform:
     return filtered
 
 
-def coded(samples: Waveform, generator: np.random.Generator) -> Waveform:
+def apply_codec(samples: Waveform, generator: np.random.Generator) -> Waveform:
     """Encode and decode with MP3, Vorbis or mu-law."""
     kind, subtype = CODECS[generator.integers(len(CODECS))]
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", SAMPLE_RATE_HZ, 1, subtype, format=kind) as file:
-        # libsndfile's Vorbis encoder crashes on a long write.
+        # libsndfile's Vorbis encoder crashes on long writes.
         for start in range(0, len(samples), SAMPLE_RATE_HZ):
             file.write(np.clip(samples[start : start + SAMPLE_RATE_HZ], -1, 1))
     decoded, _ = soundfile.read(io.BytesIO(buffer.getvalue()), dtype="float32")
     fitted: Waveform = np.zeros(len(samples), np.float32)
     fitted[: min(len(decoded), len(samples))] = decoded[: len(samples)]
     return fitted
+
+
+def random_frames(versions: Sequence[Tensor], frames: int, generator: np.random.Generator) -> Tensor:
+    """Crop a random version of a clip, repeated if it is too short: float32, (frames, channels)."""
+    features = versions[int(generator.integers(len(versions)))]
+    start = int(generator.integers(max(1, len(features) - frames)))
+    part = features[start : start + frames].float()
+    return part.repeat(-(-frames // len(part)), 1)[:frames]

@@ -1,4 +1,4 @@
-"""Simulated conversations: who spoke when is known because it was made so."""
+"""Simulated conversations with exact reference turns."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.augmentation import augmented
+from training.augmentation import augment
 from training.corpus import Clip
 from voxgraph.results import SAMPLE_RATE_HZ, Turn, Waveform
 
 CONVERSATION_S = 60.0
-"""Of training and of evaluation."""
+"""Length of the conversations of training and evaluation."""
 MAX_SPEAKERS = 4
 OVERLAP_CHANCE = 0.25
 OVERLAP_S = (0.2, 1.5)
@@ -23,30 +23,30 @@ LOUDNESS_DB = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A recording and its turns, by start."""
+    """A recording and its turns, sorted by start."""
 
     waveform: Waveform
     turns: tuple[Turn, ...]
 
 
 def by_speaker(clips: Sequence[Clip]) -> dict[str, list[Clip]]:
-    """The clips of each voice."""
+    """Group clips by speaker."""
     found: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         found[clip.speaker].append(clip)
     return dict(found)
 
 
-def converse(
-    voices: dict[str, list[Clip]], seconds: float, generator: np.random.Generator, *, augment: bool = True
+def simulate(
+    voices: dict[str, list[Clip]], seconds: float, generator: np.random.Generator, *, augmented: bool = True
 ) -> Conversation:
-    """Two to four voices take turns in one language, pause, and talk at once.
+    """Mix two to four voices of one language into a conversation with pauses and overlap.
 
     Args:
-        voices: The clips of each.
+        voices: Clips of each speaker.
         seconds: Length of the recording.
-        generator: Decides everything.
-        augment: Whether room, noise, band and codec are put on the whole.
+        generator: The only source of randomness.
+        augmented: Whether to augment the whole recording (see `augment`).
     """
     languages = sorted({clip.language for clips in voices.values() for clip in clips})
     language = languages[generator.integers(len(languages))]
@@ -61,7 +61,7 @@ def converse(
     order = list(generator.permutation(speakers))
     time = generator.uniform(0, 1)
     while time < seconds - 1:
-        # Each is heard once before any is heard again.
+        # Everyone speaks once before anyone speaks again.
         speaker = order.pop() if order else speakers[generator.integers(len(speakers))]
         first = int(max(time, ends[speaker] + 0.1) * SAMPLE_RATE_HZ)
         clip = spoken[speaker][generator.integers(len(spoken[speaker]))].waveform
@@ -74,12 +74,12 @@ def converse(
         ends[speaker] = (first + len(part)) / SAMPLE_RATE_HZ
         turns.append(Turn(first / SAMPLE_RATE_HZ, ends[speaker], speaker))
         time = max(0.0, max(ends.values()) + _gap(generator))
-    whole = augmented(samples, generator) if augment else samples
+    whole = augment(samples, generator) if augmented else samples
     return Conversation(whole, tuple(sorted(turns, key=lambda turn: turn.start_s)))
 
 
 def _gap(generator: np.random.Generator) -> float:
-    """Seconds from the last end to the next start; below zero they overlap."""
+    """Draw the seconds from the last end to the next start; negative values overlap."""
     chance = generator.random()
     if chance < OVERLAP_CHANCE:
         return -float(generator.uniform(*OVERLAP_S))
@@ -89,7 +89,7 @@ def _gap(generator: np.random.Generator) -> float:
 
 
 def activity(turns: Sequence[Turn], speakers: Sequence[str], centres_s: np.ndarray) -> np.ndarray:
-    """Which of the speakers talk at each instant: float32 (instants, speakers), 0 or 1."""
+    """Return which speakers talk at each instant: float32, (instants, speakers), 0 or 1."""
     talks = np.zeros((len(centres_s), len(speakers)), np.float32)
     for turn in turns:
         if turn.speaker in speakers:

@@ -1,4 +1,4 @@
-"""Clips that are synthesized once and kept as arrays, with what is known of each."""
+"""Corpora of labelled synthetic clips, synthesized once and cached on disk."""
 
 import logging
 import subprocess
@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from training.texts import ASIAN, SPOKEN, sentence
+from training.texts import ASIAN, DIALECTS, sentence
 from training.voices import (
-    HELD_OUT,
     HELD_OUT_RATES,
-    TRAINED,
-    TRAINED_RATES,
+    HELD_OUT_VARIANTS,
+    TRAINING_RATES,
+    TRAINING_VARIANTS,
     Voice,
     espeak_voices,
     flite_voices,
@@ -24,8 +24,8 @@ from training.voices import (
 from voxgraph.results import Waveform
 
 WORKERS = 2
-WORDS = 12
-SHORTEST_S, LONGEST_S = 3.0, 6.0
+WORDS_PER_UTTERANCE = 12
+MIN_LENGTH_S, MAX_LENGTH_S = 3.0, 6.0
 
 ACCENTS = {
     "us": ("en-us", "en-us-nyc"),
@@ -33,22 +33,22 @@ ACCENTS = {
     "scotland": ("en-gb-scotland",),
     "bermuda": ("en-029",),
 }
-"""CommonAccent's label of each accent that espeak-ng has; en-029 is its Caribbean English."""
-ONE_VOICE = {"en-gb"}
-"""espeak-ng speaks it with one voice whatever variant is asked for, so evaluation leaves it out."""
+"""espeak-ng's dialects for each CommonAccent label that it covers; en-029 is Caribbean English."""
+SINGLE_VOICE_DIALECTS = {"en-gb"}
+"""Dialects that espeak-ng speaks with one voice, whatever the variant; evaluation leaves them out."""
 
 FLITE_ACCENTS = {"slt": "us", "kal16": "us", "rms": "us", "awb": "scotland"}
-FLITE_TRAINED, FLITE_HELD_OUT = ["slt", "awb", "kal16"], ["rms"]
+FLITE_TRAINING, FLITE_HELD_OUT = ["slt", "awb", "kal16"], ["rms"]
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What is to be synthesized."""
+    """The parameters of one clip to synthesize."""
 
     voice: Voice
     language: str
     accent: str
-    spoken: str
+    dialect: str
     text: str
     rate: int
     length_s: float
@@ -56,7 +56,7 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """What was."""
+    """A synthesized clip and its labels; the waveform is float32, (samples,), 16 kHz."""
 
     waveform: Waveform
     speaker: str
@@ -65,20 +65,20 @@ class Clip:
 
 
 def multilingual(size: int, seed: int, *, held_out: bool) -> list[Utterance]:
-    """Every voice in every language; flite's in English alone."""
+    """Draw utterances in all languages in turn; flite's voices speak English only."""
     generator = np.random.default_rng([seed, held_out])
     espeak, flite = voices(held_out)
     utterances = []
     for number in range(size):
-        language = list(SPOKEN)[number % len(SPOKEN)]
+        language = list(DIALECTS)[number % len(DIALECTS)]
         choices = espeak + (flite if language == "en" else [])
         voice = choices[generator.integers(len(choices))]
-        utterances.append(_utterance(voice, language, "", SPOKEN[language], generator, held_out=held_out))
+        utterances.append(_utterance(voice, language, "", DIALECTS[language], generator, held_out=held_out))
     return utterances
 
 
 def accented(size: int, seed: int, *, held_out: bool) -> list[Utterance]:
-    """English in every accent, as much American as of all others together."""
+    """Draw English utterances: half of them American, half in the other accents."""
     generator = np.random.default_rng([seed, held_out])
     espeak, flite = voices(held_out)
     others = [accent for accent in ACCENTS if accent != "us"]
@@ -88,37 +88,37 @@ def accented(size: int, seed: int, *, held_out: bool) -> list[Utterance]:
         recorded = [voice for voice in flite if FLITE_ACCENTS[voice.name] == accent]
         choices = recorded if recorded and generator.random() < 0.25 else espeak
         voice = choices[generator.integers(len(choices))]
-        names = [name for name in ACCENTS[accent] if not (held_out and name in ONE_VOICE)]
-        spoken = names[generator.integers(len(names))]
-        utterances.append(_utterance(voice, "en", accent, spoken, generator, held_out=held_out))
+        names = [name for name in ACCENTS[accent] if not (held_out and name in SINGLE_VOICE_DIALECTS)]
+        dialect = names[generator.integers(len(names))]
+        utterances.append(_utterance(voice, "en", accent, dialect, generator, held_out=held_out))
     return utterances
 
 
 def voices(held_out: bool) -> tuple[list[Voice], list[Voice]]:
-    """Voices of espeak-ng and of flite."""
+    """Return the espeak-ng voices and the flite voices of a split."""
     if held_out:
-        return espeak_voices(HELD_OUT), flite_voices(FLITE_HELD_OUT)
-    return espeak_voices(TRAINED), flite_voices(FLITE_TRAINED)
+        return espeak_voices(HELD_OUT_VARIANTS), flite_voices(FLITE_HELD_OUT)
+    return espeak_voices(TRAINING_VARIANTS), flite_voices(FLITE_TRAINING)
 
 
 def is_asian(clip: Clip) -> bool:
-    """Whether the CN-Celeb encoder is asked."""
+    """Return whether the clip's language is routed to the CN-Celeb encoder."""
     return clip.language in ASIAN
 
 
 def _utterance(
-    voice: Voice, language: str, accent: str, spoken: str, generator: np.random.Generator, *, held_out: bool
+    voice: Voice, language: str, accent: str, dialect: str, generator: np.random.Generator, *, held_out: bool
 ) -> Utterance:
-    rates = HELD_OUT_RATES if held_out else TRAINED_RATES
-    text = sentence(language, WORDS, generator, held_out=held_out)
-    length_s = generator.uniform(SHORTEST_S, LONGEST_S)
-    return Utterance(voice, language, accent, spoken, text, int(generator.choice(rates)), length_s)
+    rates = HELD_OUT_RATES if held_out else TRAINING_RATES
+    text = sentence(language, WORDS_PER_UTTERANCE, generator, held_out=held_out)
+    length_s = generator.uniform(MIN_LENGTH_S, MAX_LENGTH_S)
+    return Utterance(voice, language, accent, dialect, text, int(generator.choice(rates)), length_s)
 
 
-def synthesized(utterance: Utterance) -> Clip | None:
-    """Speak it, and cut it to its length; None where espeak-ng crashes on it, as it does on a few."""
+def synthesize(utterance: Utterance) -> Clip | None:
+    """Synthesize and cut to length; return None if espeak-ng crashes, as it does on a few texts."""
     try:
-        waveform = speak(utterance.voice, utterance.spoken, utterance.text, utterance.rate)
+        waveform = speak(utterance.voice, utterance.dialect, utterance.text, utterance.rate)
     except subprocess.CalledProcessError:
         return None
     waveform = waveform[: int(utterance.length_s * 16_000)]
@@ -129,16 +129,16 @@ def synthesized(utterance: Utterance) -> Clip | None:
 def load_or_make(
     path: Path, make: Callable[[], Sequence[Utterance]], progress: Callable[[int, int], None]
 ) -> list[Clip]:
-    """The clips of a corpus, from the cache where it is there.
+    """Load the clips of a corpus, synthesizing them first if they are not cached.
 
     Args:
-        path: Of an .npz file.
-        make: What is synthesized where it is not.
-        progress: Told how many of how many are done.
+        path: The .npz file of the cache.
+        make: Returns the utterances to synthesize.
+        progress: Called with the clips done and the total.
     """
     if not path.exists():
         utterances = make()
-        clips = _in_processes(synthesized, utterances, progress)
+        clips = _in_processes(synthesize, utterances, progress)
         _save(path, [clip for clip in clips if clip is not None and len(clip.waveform) > 16_000])
     return _load(path)
 

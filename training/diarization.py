@@ -1,4 +1,4 @@
-"""The two diarization checkpoints: powerset segmentation, and with the embedding its PLDA and thresholds."""
+"""The two diarization checkpoints: powerset segmentation, PLDA and clustering parameters."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,60 +16,60 @@ from torch import Tensor
 from config.settings import CheckpointSource, Size
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from pipelines.diarization import Diarizer, build_embedding, build_segmentation
-from pipelines.diarization.clustering import ACTIVE_SHARE
+from pipelines.diarization.clustering import MIN_ACTIVE_RATIO
 from pipelines.window_outputs import WindowOutputs
-from training.conversations import CONVERSATION_S, Conversation, activity, by_speaker, converse
+from training.conversations import CONVERSATION_S, Conversation, activity, by_speaker, simulate
 from training.corpus import Clip
 from training.embedding import demo_architecture
 from training.fit import Progress, fit
 from training.layouts.diarization import save_network, save_plda
 from training.layouts.writer import write_checkpoint
-from training.tuning import GRID_31, GRID_COMMUNITY_1, tuned
+from training.tuning import GRID_31, GRID_COMMUNITY_1, best_parameters
 from voxgraph.options import ModelKey
 from voxgraph.results import SAMPLE_RATE_HZ
 
 CONVERSATIONS, BATCH = 400, 16
-TUNED_ON, PLDA_ON = 48, 48
-"""Conversations that the clustering parameters and the PLDA are found on, of training voices."""
+TUNING_COUNT, PLDA_COUNT = 48, 48
+"""Simulated conversations of training voices that the clustering parameters and the PLDA are fitted on."""
 GRIDS = {ModelKey.DIARIZATION_31: GRID_31, ModelKey.DIARIZATION_COMMUNITY_1: GRID_COMMUNITY_1}
 
 
 def train_segmentation(clips: Sequence[Clip], path: Path, steps: int, seed: int, progress: Progress) -> float:
-    """Write the state of the segmentation network."""
+    """Train the segmentation network, write its state to `path` and return the last loss."""
     architecture = demo_architecture()
     torch.manual_seed(seed)
     network = build_segmentation(architecture).requires_grad_(True).train()
-    # The band-pass filters start on the mel scale and stay there: with what stands before them they would
-    # take two thirds of the time.
+    # The band-pass filters stay at their mel-scale start: training them and the normalisation before them
+    # would take two thirds of the time.
     network.sincnet.conv1d[0].requires_grad_(False)
     network.sincnet.wav_norm1d.requires_grad_(False)
     powerset = Powerset(architecture.max_speakers_per_chunk, architecture.max_speakers_per_frame)
     generator = np.random.default_rng(seed)
     voices = by_speaker(clips)
-    conversations = [converse(voices, CONVERSATION_S, generator) for _ in range(CONVERSATIONS)]
+    conversations = [simulate(voices, CONVERSATION_S, generator) for _ in range(CONVERSATIONS)]
     samples = round(architecture.chunk_s * SAMPLE_RATE_HZ)
     frames = network.num_frames(samples)
     field = network.receptive_field
     centres = field.start + field.duration / 2 + np.arange(frames) * field.step
 
-    def window() -> tuple[Tensor, Tensor]:
+    def random_window() -> tuple[Tensor, Tensor]:
         chosen = conversations[generator.integers(len(conversations))]
         first = int(generator.integers(len(chosen.waveform) - samples))
         instants = centres + first / SAMPLE_RATE_HZ
         speakers = sorted({turn.speaker for turn in chosen.turns})
         talks = activity(chosen.turns, speakers, instants)
-        loudest = np.argsort(-talks.sum(axis=0))[: architecture.max_speakers_per_chunk]
+        top_speakers = np.argsort(-talks.sum(axis=0))[: architecture.max_speakers_per_chunk]
         target = np.zeros((frames, architecture.max_speakers_per_chunk), np.float32)
-        target[:, : len(loudest)] = talks[:, loudest]
+        target[:, : len(top_speakers)] = talks[:, top_speakers]
         return torch.from_numpy(chosen.waveform[first : first + samples])[None], torch.from_numpy(target)
 
     def loss_of_batch() -> Tensor:
-        batch = [window() for _ in range(BATCH)]
+        batch = [random_window() for _ in range(BATCH)]
         prediction = network(torch.stack([waveform for waveform, _ in batch]))
         target = torch.stack([talks for _, talks in batch])
         with torch.no_grad():
-            heard = powerset.to_multilabel(prediction)
-            ordered, _ = permutate(heard, target)
+            predicted = powerset.to_multilabel(prediction)
+            ordered, _ = permutate(predicted, target)
             classes = powerset.to_powerset(ordered.float()).argmax(dim=-1)
         loss: Tensor = nll_loss(prediction, classes)
         return loss
@@ -80,7 +80,7 @@ def train_segmentation(clips: Sequence[Clip], path: Path, steps: int, seed: int,
 
 
 def assemble(clips: Sequence[Clip], segmentation: Path, embedding: Path, to: Path, seed: int) -> None:
-    """Write both layouts: the two networks, and the PLDA and clustering parameters of training voices."""
+    """Write both checkpoints from the two trained states, with PLDA and clustering fitted on `clips`."""
     architecture = demo_architecture()
     networks: dict[str, Any] = {
         "segmentation": build_segmentation(architecture), "embedding": build_embedding(architecture),
@@ -89,48 +89,55 @@ def assemble(clips: Sequence[Clip], segmentation: Path, embedding: Path, to: Pat
         networks[name].load_state_dict(torch.load(path, weights_only=True))
     generator = np.random.default_rng(seed)
     voices = by_speaker(clips)
-    conversations = [converse(voices, CONVERSATION_S, generator) for _ in range(TUNED_ON + PLDA_ON)]
+    conversations = [simulate(voices, CONVERSATION_S, generator) for _ in range(TUNING_COUNT + PLDA_COUNT)]
     for model in GRIDS:
         write_checkpoint(model, Size.DEMO, to / model)
         for name, network in networks.items():
             save_network(network, to / model / name)
-    # Both have the same networks: what these say of the windows is asked once.
-    windows = Diarizer(_written(ModelKey.DIARIZATION_31, to), "cpu").windows
-    heard = [(windows(conversation.waveform), conversation) for conversation in conversations]
-    plda = estimate_plda(*labelled(heard[TUNED_ON:]), architecture.plda_dim)
+    # Both checkpoints have the same networks, so the windows are computed once.
+    windows = Diarizer(_locate(ModelKey.DIARIZATION_31, to), "cpu").windows
+    analysed = [(windows(conversation.waveform), conversation) for conversation in conversations]
+    plda = estimate_plda(*label_embeddings(analysed[TUNING_COUNT:]), architecture.plda_dim)
     save_plda(to / ModelKey.DIARIZATION_COMMUNITY_1 / "plda", **plda)
     for model, grid in GRIDS.items():
         config = yaml.safe_load((to / model / "config.yaml").read_text())
-        config["params"]["clustering"] = tuned(_written(model, to), heard[:TUNED_ON], grid)
+        config["params"]["clustering"] = best_parameters(_locate(model, to), analysed[:TUNING_COUNT], grid)
         (to / model / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
 
-def labelled(heard: Sequence[tuple[WindowOutputs, Conversation]]) -> tuple[np.ndarray, np.ndarray]:
-    """The voices in windows, (voices, dimension), and the number of the speaker of each, (voices,)."""
+def label_embeddings(analysed: Sequence[tuple[WindowOutputs, Conversation]]) -> tuple[np.ndarray, np.ndarray]:
+    """Label each embedding with the reference speaker that overlaps it longest.
+
+    Returns:
+        Embeddings (embeddings, dimension) and speaker indices (embeddings,); short ones are left out.
+    """
     vectors, speakers = [], []
-    for findings, conversation in heard:
+    for outputs, conversation in analysed:
         names = sorted({turn.speaker for turn in conversation.turns})
-        step = demo_architecture().chunk_s / findings.frames
-        centres = (np.arange(findings.frames) + 0.5) * step
-        long_enough = findings.frames_alone >= ACTIVE_SHARE * findings.frames
+        step = demo_architecture().chunk_s / outputs.frames
+        centres = (np.arange(outputs.frames) + 0.5) * step
+        long_enough = outputs.frames_alone >= MIN_ACTIVE_RATIO * outputs.frames
         for pair in np.flatnonzero(long_enough):
-            window, speaker = findings.windows[pair], findings.speakers[pair]
-            talks = np.unpackbits(findings.speech[window, :, speaker], count=findings.frames)
+            window, speaker = outputs.windows[pair], outputs.speakers[pair]
+            talks = np.unpackbits(outputs.speech[window, :, speaker], count=outputs.frames)
             overlap = talks @ activity(conversation.turns, names, centres + window)
-            vectors.append(findings.embeddings[pair])
+            vectors.append(outputs.embeddings[pair])
             speakers.append(names[int(overlap.argmax())])
     return np.stack(vectors), np.unique(speakers, return_inverse=True)[1]
 
 
 def estimate_plda(vectors: np.ndarray, labels: np.ndarray, dimension: int) -> dict[str, np.ndarray]:
-    """Length-normalise, reduce by LDA, length-normalise, and find within- and between-voice covariances.
+    """Length-normalise, reduce by LDA, length-normalise, and estimate the PLDA.
 
-    As BUT's VBx does (https://github.com/BUTSpeechFIT/VBx), whose files pyannote reads.
+    Follows BUT's VBx (https://github.com/BUTSpeechFIT/VBx), whose file format pyannote reads.
 
     Args:
-        vectors: Voices in windows, (voices, dimension).
-        labels: Whose they are, from 0.
-        dimension: Of the space that they are compared in.
+        vectors: Embeddings, (embeddings, embedding_dim).
+        labels: Speaker index of each, from 0, (embeddings,).
+        dimension: Dimension after the LDA.
+
+    Returns:
+        The arrays that `save_plda` takes.
     """
     embeddings = vectors.astype(np.float64)
     mean1 = embeddings.mean(axis=0)
@@ -149,12 +156,12 @@ def estimate_plda(vectors: np.ndarray, labels: np.ndarray, dimension: int) -> di
     }  # fmt: skip
 
 
-def _written(model: ModelKey, to: Path) -> LocatedCheckpoint:
+def _locate(model: ModelKey, to: Path) -> LocatedCheckpoint:
     return locate(model, CheckpointSource(source=str((to / model).absolute()), size=Size.DEMO))
 
 
 def _covariances(vectors: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Within and between classes, each (dimension, dimension), the first made regular."""
+    """Return within- and between-class covariances, (dimension, dimension), both regularised."""
     means = np.stack([vectors[labels == label].mean(axis=0) for label in np.unique(labels)])
     centred = vectors - means[np.searchsorted(np.unique(labels), labels)]
     within = centred.T @ centred / len(vectors)

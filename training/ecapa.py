@@ -14,27 +14,27 @@ from torch.nn import functional
 from config.checkpoints import CHECKPOINTS, EcapaArchitecture
 from config.settings import Size
 from pipelines.ecapa import build_encoder, build_head
-from training.augmentation import augmented
+from training.augmentation import augment, random_frames
 from training.corpus import Clip
 from training.fit import Progress, fit
 from training.layouts.labels import COMMON_ACCENT_ECAPA, VOXLINGUA107
 from training.layouts.writer import write_checkpoint
 from voxgraph.options import ModelKey
 
-VERSIONS = 1
-"""Augmented ones of each clip, beside the clean one."""
+COPIES = 1
+"""Augmented copies of each clip, in addition to the clean one."""
 BATCH = 32
-SHORTEST, LONGEST = 120, 240
-"""Frames of 10 ms in a batch."""
+MIN_FRAMES, MAX_FRAMES = 120, 240
+"""Range of a batch's length in frames of 10 ms."""
 MARGIN, SCALE = 0.2, 30.0
 MASKED_MELS = 10
 
 Features = list[Tensor]
-"""A clip's versions, each half precision of shape (frames, n_mels)."""
+"""All versions of a clip, each half precision, (frames, n_mels)."""
 
 
 def train_language(clips: Sequence[Clip], folder: Path, steps: int, seed: int, progress: Progress) -> float:
-    """Write the language checkpoint; languages that were not heard get no probability."""
+    """Train and write the language checkpoint; languages without clips get almost no probability."""
     codes = [label.split(":")[0] for label in VOXLINGUA107]
     targets = [codes.index(clip.language) for clip in clips]
     architecture = _architecture(ModelKey.LANGUAGE)
@@ -42,48 +42,49 @@ def train_language(clips: Sequence[Clip], folder: Path, steps: int, seed: int, p
     encoder, head = build_encoder(architecture), build_head(architecture)
     assert head is not None
 
-    def loss(batch: Tensor, labels: Tensor) -> Tensor:
-        return functional.nll_loss(head(encoder(batch))[:, 0], labels)
+    def loss(embeddings: Tensor, labels: Tensor) -> Tensor:
+        return functional.nll_loss(head(embeddings)[:, 0], labels)
 
     return _train(ModelKey.LANGUAGE, encoder, head, loss, clips, targets, folder, steps, seed, progress)
 
 
 def train_accent(clips: Sequence[Clip], folder: Path, steps: int, seed: int, progress: Progress) -> float:
-    """Write the ECAPA accent checkpoint; its scores are cosines, as the published one's are."""
+    """Train and write the ECAPA accent checkpoint; like the published one, its scores are cosines."""
     targets = [COMMON_ACCENT_ECAPA.index(clip.accent) for clip in clips]
     architecture = _architecture(ModelKey.ACCENT_ECAPA)
     torch.manual_seed(seed)
     encoder, head = build_encoder(architecture), build_head(architecture)
     assert head is not None
-    margin_loss = LogSoftmaxWrapper(AdditiveAngularMargin(MARGIN, SCALE))
-
-    def loss(batch: Tensor, labels: Tensor) -> Tensor:
-        value: Tensor = margin_loss(head(encoder(batch)), labels[:, None])
-        return value
-
+    loss = margin_loss(head)
     return _train(ModelKey.ACCENT_ECAPA, encoder, head, loss, clips, targets, folder, steps, seed, progress)
 
 
 def train_speaker(
     model: ModelKey, clips: Sequence[Clip], folder: Path, steps: int, seed: int, progress: Progress
 ) -> float:
-    """Write a speaker encoder; the classifier of its training voices is not kept."""
+    """Train and write a speaker encoder; the classifier of the training voices is discarded."""
     speakers = sorted({clip.speaker for clip in clips})
     targets = [speakers.index(clip.speaker) for clip in clips]
     architecture = _architecture(model)
     torch.manual_seed(seed)
     encoder = build_encoder(architecture)
     head = Classifier(architecture.embedding_dim, out_neurons=len(speakers))
-    margin_loss = LogSoftmaxWrapper(AdditiveAngularMargin(MARGIN, SCALE))
-
-    def loss(batch: Tensor, labels: Tensor) -> Tensor:
-        value: Tensor = margin_loss(head(encoder(batch)), labels[:, None])
-        return value
-
+    loss = margin_loss(head)
     return _train(model, encoder, head, loss, clips, targets, folder, steps, seed, progress)
 
 
-def _train(  # noqa: PLR0913 (what the recipes share)
+def margin_loss(head: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    """Build the additive angular margin loss of a cosine classifier from embeddings and labels."""
+    criterion = LogSoftmaxWrapper(AdditiveAngularMargin(MARGIN, SCALE))
+
+    def loss(embeddings: Tensor, labels: Tensor) -> Tensor:
+        value: Tensor = criterion(head(embeddings), labels[:, None])
+        return value
+
+    return loss
+
+
+def _train(  # noqa: PLR0913 (shared by the recipes)
     model: ModelKey,
     encoder: nn.Module,
     head: nn.Module,
@@ -101,10 +102,10 @@ def _train(  # noqa: PLR0913 (what the recipes share)
 
     def loss_of_batch() -> Tensor:
         chosen = generator.integers(len(features), size=BATCH)
-        frames = int(generator.integers(SHORTEST, LONGEST))
-        batch = torch.stack([crop(features[index], frames, generator) for index in chosen])
+        frames = int(generator.integers(MIN_FRAMES, MAX_FRAMES))
+        batch = torch.stack([random_crop(features[index], frames, generator) for index in chosen])
         batch = batch - batch.mean(dim=1, keepdim=True)
-        return loss(batch, labels[chosen])
+        return loss(encoder(batch), labels[chosen])
 
     networks = nn.ModuleList([encoder, head])
     networks.train()
@@ -118,23 +119,19 @@ def _train(  # noqa: PLR0913 (what the recipes share)
 
 
 def _features(clips: Sequence[Clip], n_mels: int, generator: np.random.Generator) -> list[Features]:
-    """Log-mel energies of every version of every clip."""
+    """Compute the log-mel energies of every version of every clip."""
     fbank = Fbank(n_mels=n_mels)
     found = []
     with torch.inference_mode():
         for clip in clips:
-            versions = [clip.waveform, *(augmented(clip.waveform, generator) for _ in range(VERSIONS))]
+            versions = [clip.waveform, *(augment(clip.waveform, generator) for _ in range(COPIES))]
             found.append([fbank(torch.tensor(version)[None])[0].half() for version in versions])
     return found
 
 
-def crop(versions: Features, frames: int, generator: np.random.Generator) -> Tensor:
-    """Some frames of one version, a band of mels kept at its mean; shape (frames, n_mels)."""
-    features = versions[generator.integers(len(versions))]
-    start = int(generator.integers(max(1, len(features) - frames)))
-    cut = features[start : start + frames].float()
-    if len(cut) < frames:
-        cut = cut.repeat(-(-frames // len(cut)), 1)[:frames]
+def random_crop(versions: Features, frames: int, generator: np.random.Generator) -> Tensor:
+    """Crop a random version and mask a random band of mels with its mean; return (frames, n_mels)."""
+    cut = random_frames(versions, frames, generator)
     low = int(generator.integers(cut.shape[1]))
     band = slice(low, low + int(generator.integers(MASKED_MELS)))
     cut[:, band] = cut[:, band].mean(dim=0)

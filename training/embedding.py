@@ -1,4 +1,4 @@
-"""The embedding network of both diarization checkpoints: voices, then voices in conversations."""
+"""The embedding network of both diarization checkpoints, trained on clips, then on conversations."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,66 +8,65 @@ from pathlib import Path
 import numpy as np
 import torch
 from speechbrain.lobes.models.ECAPA_TDNN import Classifier
-from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
 from torch import Tensor, nn
 
 from config.checkpoints import CHECKPOINTS, DiarizationArchitecture
 from config.settings import Size
 from pipelines.diarization import build_embedding
 from pipelines.vendored.pyannote import WeSpeakerResNet34
-from training.augmentation import augmented
-from training.conversations import CONVERSATION_S, Conversation, activity, by_speaker, converse
+from training.augmentation import augment
+from training.conversations import CONVERSATION_S, Conversation, activity, by_speaker, simulate
 from training.corpus import Clip
-from training.ecapa import MARGIN, SCALE, crop
+from training.ecapa import margin_loss, random_crop
 from training.fit import Progress, fit
 from voxgraph.options import ModelKey
 
-CLIPS, SHORTEST, LONGEST = 32, 60, 160
-"""Clips in a batch, and frames of 10 ms of each."""
-MOST_OF_OTHERS = 0.7
-"""The most that other voices may make up of the mean that is taken away."""
-MOST_SILENCE = 0.6
-"""The most that silence may."""
+BATCH_CLIPS, MIN_CLIP_FRAMES, MAX_CLIP_FRAMES = 32, 60, 160
+"""Clips in a batch, and the range of their length in frames of 10 ms."""
+MAX_OTHER_SHARE = 0.7
+"""Largest share of another voice in the mean that is subtracted from a clip."""
+MAX_SILENCE_SHARE = 0.6
+"""Largest share of silence in that mean."""
 SILENCE_ROUNDS, SILENCE_STEPS = 2, 700
-"""Of learning with silence in the mean, each with a new classifier."""
+"""Rounds of training with silence in the mean, each with a new classifier, and steps of each."""
 CONVERSATIONS, CONVERSATION_ROUNDS = 600, (1_400, 1_000)
-"""Of learning in conversations, each with new ones: so many of them, and steps of each round."""
-FRAMES_OF_BATCH, SHORTEST_WINDOW, LONGEST_WINDOW = 4_000, 300, 800
-"""Frames of 10 ms: of all windows of a batch, and of one."""
-FEWEST_ALONE = 60
-"""Frames that a voice must talk alone in a window to be asked for."""
+"""Conversations simulated for each round of training on them, and steps of each round."""
+BATCH_FRAMES, MIN_WINDOW_FRAMES, MAX_WINDOW_FRAMES = 4_000, 300, 800
+"""Frames of 10 ms in a batch, and the range of a window's length."""
+MIN_FRAMES_ALONE = 60
+"""Frames that a speaker must talk alone in a window to be in the loss."""
 FRAME_S, HALF_FRAME_S = 0.01, 0.0125
-"""Step of the mel energies, and the middle of the first."""
+"""Step of the mel frames, and centre of the first."""
 
 
 def train_embedding(clips: Sequence[Clip], path: Path, steps: int, seed: int, progress: Progress) -> float:
-    """Write the state of the embedding network; the classifiers of its training voices are not kept.
+    """Train the embedding network, write its state to `path` and return the last loss.
 
-    The network learns voices from clips; then to know them where others speak and nobody does, since a
-    window's mean is taken away from all of it; then in windows of conversations, pooled from where one
-    speaks alone, which is how a diarizer asks it.
+    The network learns first from clips; then from clips whose subtracted mean contains other voices and
+    silence, because a diarizer subtracts the mean of a whole window; then from windows of conversations,
+    pooled over the frames where one speaker talks alone, as in a diarizer. The classifiers are discarded.
     """
     torch.manual_seed(seed)
     network = build_embedding(demo_architecture()).requires_grad_(True).train()
     generator = np.random.default_rng(seed)
-    voices = Voices(network, clips, generator)
-    talking = steps - sum(CONVERSATION_ROUNDS)
-    quiet = talking - SILENCE_ROUNDS * SILENCE_STEPS
-    voices.learn(quiet, 2e-3, 0.0, partial(_told, progress, 0, steps))
-    for before in range(quiet, talking, SILENCE_STEPS):
-        voices.learn(SILENCE_STEPS, 1e-3, MOST_SILENCE, partial(_told, progress, before, steps))
-    del voices
+    trainer = ClipTrainer(network, clips, generator)
+    conversations_start = steps - sum(CONVERSATION_ROUNDS)
+    silence_start = conversations_start - SILENCE_ROUNDS * SILENCE_STEPS
+    trainer.train(silence_start, 2e-3, 0.0, partial(_report, progress, 0, steps))
+    for before in range(silence_start, conversations_start, SILENCE_STEPS):
+        trainer.train(SILENCE_STEPS, 1e-3, MAX_SILENCE_SHARE, partial(_report, progress, before, steps))
+    del trainer
     last = 0.0
     for number, length in enumerate(CONVERSATION_ROUNDS):
-        before = talking + sum(CONVERSATION_ROUNDS[:number])
-        talks = Talks(network, clips, generator)
-        last = talks.learn(length, 1e-3, partial(_told, progress, before, steps))
+        before = conversations_start + sum(CONVERSATION_ROUNDS[:number])
+        conversations = ConversationTrainer(network, clips, generator)
+        last = conversations.train(length, 1e-3, partial(_report, progress, before, steps))
     torch.save(network.state_dict(), path)
     return last
 
 
-class Voices:
-    """Clips of one voice each: their mel energies, clean and augmented."""
+class ClipTrainer:
+    """Trains the network on mel energies of single-speaker clips, clean and augmented."""
 
     def __init__(
         self, network: WeSpeakerResNet34, clips: Sequence[Clip], generator: np.random.Generator
@@ -77,59 +76,56 @@ class Voices:
         self._count = len(speakers)
         self._labels = np.array([speakers.index(clip.speaker) for clip in clips])
         self._features = [
-            [
-                mel_energies(network, version)
-                for version in (clip.waveform, augmented(clip.waveform, generator))
-            ]
+            [mel_energies(network, version) for version in (clip.waveform, augment(clip.waveform, generator))]
             for clip in clips
         ]
 
-    def learn(self, steps: int, rate: float, most_silence: float, progress: Progress) -> float:
-        """Tell the voices apart with a new classifier.
+    def train(self, steps: int, rate: float, max_silence_share: float, progress: Progress) -> float:
+        """Train with a new classifier of the voices.
 
         Args:
-            steps: Batches.
-            rate: The highest learning rate.
-            most_silence: The most that silence may make up of the mean that is taken away.
-            progress: Told after each batch.
+            steps: Number of batches.
+            rate: Peak learning rate.
+            max_silence_share: Largest share of silence in the subtracted mean.
+            progress: Called after each batch.
         """
         head, loss = _classifier(self._count)
 
         def loss_of_batch() -> Tensor:
-            chosen = self._generator.integers(len(self._features), size=CLIPS)
-            frames = int(self._generator.integers(SHORTEST, LONGEST))
+            chosen = self._generator.integers(len(self._features), size=BATCH_CLIPS)
+            frames = int(self._generator.integers(MIN_CLIP_FRAMES, MAX_CLIP_FRAMES))
             versions = [self._features[index] for index in chosen]
             picked = [[kinds[int(self._generator.integers(len(kinds)))]] for kinds in versions]
-            crops = torch.stack([crop(version, frames, self._generator) for version in picked])
+            crops = torch.stack([random_crop(version, frames, self._generator) for version in picked])
             means = crops.mean(dim=1, keepdim=True)
-            means = torch.lerp(means, means.roll(1, dims=0), self._shares(MOST_OF_OTHERS))
-            if most_silence:
+            means = torch.lerp(means, means.roll(1, dims=0), self._random_shares(MAX_OTHER_SHARE))
+            if max_silence_share:
                 floors = torch.stack([version.float().amin(dim=0, keepdim=True) for (version,) in picked])
-                means = torch.lerp(means, floors, self._shares(most_silence))
+                means = torch.lerp(means, floors, self._random_shares(max_silence_share))
             embeddings = self._network.resnet(crops - means)[1]
             return loss(embeddings, torch.from_numpy(self._labels[chosen]))
 
         return fit([*self._network.parameters(), *head.parameters()], loss_of_batch, steps, rate, progress)
 
-    def _shares(self, most: float) -> Tensor:
-        """One share for each of a batch, (batch, 1, 1)."""
-        return torch.from_numpy(self._generator.uniform(0, most, (CLIPS, 1, 1))).float()
+    def _random_shares(self, most: float) -> Tensor:
+        """Draw one share for each clip of a batch: (batch, 1, 1)."""
+        return torch.from_numpy(self._generator.uniform(0, most, (BATCH_CLIPS, 1, 1))).float()
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
-    """A conversation as the network hears it."""
+class ConversationFeatures:
+    """A conversation as input of the network."""
 
     features: Tensor
     """Half precision, (frames, mels)."""
     alone: Tensor
-    """Float32, (speakers, frames): 1 where one speaks alone."""
+    """Float32, (speakers, frames): 1 where a speaker talks alone."""
     labels: Tensor
-    """Number of each speaker among all voices, (speakers,)."""
+    """Index of each speaker among all voices, (speakers,)."""
 
 
-class Talks:
-    """Simulated conversations, their windows pooled as a diarizer pools them."""
+class ConversationTrainer:
+    """Trains the network on windows of simulated conversations, pooled as a diarizer pools them."""
 
     def __init__(
         self, network: WeSpeakerResNet34, clips: Sequence[Clip], generator: np.random.Generator
@@ -138,78 +134,80 @@ class Talks:
         voices = by_speaker(clips)
         names = sorted(voices)
         self._count = len(names)
-        made = (converse(voices, CONVERSATION_S, generator) for _ in range(CONVERSATIONS))
-        self._talks = [talk(network, conversation, names) for conversation in made]
+        made = (simulate(voices, CONVERSATION_S, generator) for _ in range(CONVERSATIONS))
+        self._conversations = [conversation_features(network, conversation, names) for conversation in made]
 
-    def learn(self, steps: int, rate: float, progress: Progress) -> float:
-        """Tell the voices apart with a new classifier.
+    def train(self, steps: int, rate: float, progress: Progress) -> float:
+        """Train with a new classifier of the voices.
 
         Args:
-            steps: Batches.
-            rate: The highest learning rate.
-            progress: Told after each batch.
+            steps: Number of batches.
+            rate: Peak learning rate.
+            progress: Called after each batch.
         """
         head, loss = _classifier(self._count)
 
         def loss_of_batch() -> Tensor:
             features, masks, windows, labels = self.batch()
             frames = self._network.resnet.forward_frames(features)
-            stats = pooled(frames.flatten(1, 2)[windows], masks)
+            stats = stats_pool(frames.flatten(1, 2)[windows], masks)
             return loss(self._network.resnet.seg_1(stats), labels)
 
         return fit([*self._network.parameters(), *head.parameters()], loss_of_batch, steps, rate, progress)
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Windows with who talks in them.
+        """Draw windows and the speakers in them.
 
         Returns:
-            Mel energies (windows, frames, mels) without their mean; masks (voices, frames); of each voice its
-            window and its label, (voices,).
+            Mean-subtracted mel energies (windows, frames, mels); masks of the frames where a speaker talks
+            alone, (speakers, frames); window index and label of each speaker, both (speakers,).
         """
-        length = int(self._generator.integers(SHORTEST_WINDOW, LONGEST_WINDOW))
+        length = int(self._generator.integers(MIN_WINDOW_FRAMES, MAX_WINDOW_FRAMES))
         features: list[Tensor] = []
         masks: list[Tensor] = []
         windows: list[int] = []
         labels: list[Tensor] = []
-        while len(features) < FRAMES_OF_BATCH // length or not masks:
-            chosen = self._talks[self._generator.integers(len(self._talks))]
+        while len(features) < BATCH_FRAMES // length or not masks:
+            chosen = self._conversations[self._generator.integers(len(self._conversations))]
             first = int(self._generator.integers(len(chosen.features) - length))
             alone = chosen.alone[:, first : first + length]
-            heard = alone.sum(dim=1) >= FEWEST_ALONE
-            masks.append(alone[heard])
-            labels.append(chosen.labels[heard])
-            windows += [len(features)] * int(heard.sum())
+            long_enough = alone.sum(dim=1) >= MIN_FRAMES_ALONE
+            masks.append(alone[long_enough])
+            labels.append(chosen.labels[long_enough])
+            windows += [len(features)] * int(long_enough.sum())
             cut = chosen.features[first : first + length].float()
             features.append(cut - cut.mean(dim=0))
         return torch.stack(features), torch.cat(masks), torch.tensor(windows), torch.cat(labels)
 
 
-def talk(network: WeSpeakerResNet34, conversation: Conversation, names: Sequence[str]) -> Talk:
-    """What the network hears of a conversation, and where each of its speakers is alone."""
+def conversation_features(
+    network: WeSpeakerResNet34, conversation: Conversation, names: Sequence[str]
+) -> ConversationFeatures:
+    """Compute the network's input for a conversation and where each speaker talks alone."""
     features = mel_energies(network, conversation.waveform)
     speakers = sorted({turn.speaker for turn in conversation.turns})
     talks = activity(conversation.turns, speakers, HALF_FRAME_S + FRAME_S * np.arange(len(features)))
     alone = talks * (talks.sum(axis=1, keepdims=True) == 1)
     labels = torch.tensor([names.index(speaker) for speaker in speakers])
-    return Talk(features, torch.from_numpy(np.ascontiguousarray(alone.T)), labels)
+    return ConversationFeatures(features, torch.from_numpy(np.ascontiguousarray(alone.T)), labels)
 
 
 def mel_energies(network: WeSpeakerResNet34, waveform: np.ndarray) -> Tensor:
-    """Half precision, (frames, mels), without their mean."""
+    """Compute mean-subtracted mel energies: half precision, (frames, mels)."""
     with torch.inference_mode():
         features: Tensor = network.compute_fbank(torch.from_numpy(waveform)[None, None])[0].half()
     return features
 
 
-def pooled(frames: Tensor, masks: Tensor) -> Tensor:
-    """Mean and deviation as pyannote's ``StatsPool``, whose gradient is NaN where a channel is silent.
+def stats_pool(frames: Tensor, masks: Tensor) -> Tensor:
+    """Pool mean and deviation like pyannote's ``StatsPool``, whose gradient is NaN on a silent channel.
 
     Args:
-        frames: (voices, channels, frames).
-        masks: (voices, more frames), 0 or 1.
+        frames: (speakers, channels, frames).
+        masks: (speakers, more frames), 0 or 1.
 
     Returns:
-        (voices, 2 x channels).
+        (speakers, 2 x channels).
     """
     weights = nn.functional.interpolate(masks[:, None], size=frames.shape[2], mode="nearest")
     total = weights.sum(dim=2) + 1e-8
@@ -220,23 +218,18 @@ def pooled(frames: Tensor, masks: Tensor) -> Tensor:
 
 
 def demo_architecture() -> DiarizationArchitecture:
-    """Of both demo diarization checkpoints."""
+    """Return the architecture of both demo diarization checkpoints."""
     architecture = CHECKPOINTS[ModelKey.DIARIZATION_COMMUNITY_1].architectures[Size.DEMO]
     assert isinstance(architecture, DiarizationArchitecture)
     return architecture
 
 
 def _classifier(count: int) -> tuple[nn.Module, Callable[[Tensor, Tensor], Tensor]]:
-    """A cosine classifier of so many voices, and its loss of embeddings and labels."""
+    """Build a cosine classifier of `count` voices and its loss from embeddings and labels."""
     head = Classifier(demo_architecture().embedding_dim, out_neurons=count)
-    margin_loss = LogSoftmaxWrapper(AdditiveAngularMargin(MARGIN, SCALE))
-
-    def loss(embeddings: Tensor, labels: Tensor) -> Tensor:
-        value: Tensor = margin_loss(head(embeddings[:, None]), labels[:, None])
-        return value
-
-    return head, loss
+    loss = margin_loss(head)
+    return head, lambda embeddings, labels: loss(embeddings[:, None], labels)
 
 
-def _told(progress: Progress, before: int, total: int, step: int, _: int) -> None:
+def _report(progress: Progress, before: int, total: int, step: int, _: int) -> None:
     progress(before + step, total)

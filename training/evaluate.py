@@ -1,4 +1,4 @@
-"""``python -m training.evaluate``: measure the demo checkpoints on voices and words they never heard."""
+"""``python -m training.evaluate``: measure the demo checkpoints on held-out voices and words."""
 
 import argparse
 import warnings
@@ -27,13 +27,13 @@ from pipelines.diarization import Diarizer
 from pipelines.language import LanguageIdentifier
 from pipelines.routing import encoder_for
 from pipelines.speaker import SpeakerEncoder
-from training.augmentation import augmented
+from training.augmentation import augment
 from training.cards import write_card
-from training.conversations import CONVERSATION_S, by_speaker, converse
+from training.conversations import CONVERSATION_S, by_speaker, simulate
 from training.corpus import Clip, is_asian
 from training.recipes import CORPORA
-from training.schedule import corpus
-from training.tuning import annotation
+from training.schedule import load_corpus
+from training.tuning import to_annotation
 from training.wav2vec2 import griffin_lim, world
 from voxgraph.options import ModelKey, SpeakerCount
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
@@ -51,12 +51,13 @@ class Figure:
     name: str
     value: float
     target: float | None = None
-    """What the project asks for; None where nothing is asked."""
+    """The project's target; None if there is none."""
     at_most: bool = False
+    """Whether the target is an upper bound rather than a lower one."""
 
     @property
-    def holds(self) -> bool:
-        """Whether the value is what is asked for."""
+    def meets_target(self) -> bool:
+        """Whether the value meets the target, if there is one."""
         if self.target is None:
             return True
         return self.value <= self.target if self.at_most else self.value >= self.target
@@ -69,23 +70,23 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=[*EVALUATIONS], default=[*EVALUATIONS])
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    table = Table("checkpoint", "figure", "value", "asked for")
+    table = Table("checkpoint", "figure", "value", "target")
     for name in options.only:
         model = ModelKey(name)
         source = CheckpointSource(source=str((options.checkpoints / name).absolute()), size=Size.DEMO)
         figures = EVALUATIONS[model](locate(model, source))
         for figure in figures:
-            asked = "" if figure.target is None else f"{'<=' if figure.at_most else '>='} {figure.target:g}"
-            style = "" if figure.holds else "red"
-            table.add_row(name, figure.name, f"{figure.value:.3f}", asked, style=style)
+            target = "" if figure.target is None else f"{'<=' if figure.at_most else '>='} {figure.target:g}"
+            style = "" if figure.meets_target else "red"
+            table.add_row(name, figure.name, f"{figure.value:.3f}", target, style=style)
         write_card(options.checkpoints / name, model, {figure.name: figure.value for figure in figures})
     Console(width=120).print(table)
 
 
 def language(checkpoint: LocatedCheckpoint) -> list[Figure]:
-    """Accuracy, and whether each Asian language goes to its encoder."""
-    clips = held_out("multilingual-test")
-    found = in_batches(LanguageIdentifier(checkpoint, "cpu"), clips)
+    """Measure accuracy, and the routing of each Asian language to its speaker encoder."""
+    clips = held_out_clips("multilingual-test")
+    found = predict(LanguageIdentifier(checkpoint, "cpu"), clips)
     right = [answer.language == clip.language for answer, clip in zip(found, clips, strict=True)]
     routed: dict[str, list[bool]] = {}
     for answer, clip in zip(found, clips, strict=True):
@@ -99,12 +100,12 @@ def language(checkpoint: LocatedCheckpoint) -> list[Figure]:
 
 
 def speaker(keep: Callable[[Clip], bool]) -> Callable[[LocatedCheckpoint], list[Figure]]:
-    """Equal error rate over all pairs of held-out clips of an encoder's languages."""
+    """Build the evaluation of a speaker encoder over all pairs of held-out clips that `keep` accepts."""
 
     def evaluate(checkpoint: LocatedCheckpoint) -> list[Figure]:
-        clips = [clip for clip in held_out("multilingual-test") if keep(clip)]
+        clips = [clip for clip in held_out_clips("multilingual-test") if keep(clip)]
         encoder = SpeakerEncoder(checkpoint, "cpu")
-        vectors = np.stack([answer.vector for answer in in_batches(encoder, clips)])
+        vectors = np.stack([answer.vector for answer in predict(encoder, clips)])
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         cosines, first, second = vectors @ vectors.T, *np.triu_indices(len(clips), 1)
         speakers = np.array([clip.speaker for clip in clips])
@@ -129,32 +130,32 @@ def speaker(keep: Callable[[Clip], bool]) -> Callable[[LocatedCheckpoint], list[
 
 
 def accent(build: Any) -> Callable[[LocatedCheckpoint], list[Figure]]:
-    """American against all other accents."""
+    """Build the evaluation of an accent model: American against all other accents."""
 
     def evaluate(checkpoint: LocatedCheckpoint) -> list[Figure]:
-        clips = held_out("accented-test")
-        found = in_batches(build(checkpoint, "cpu"), clips)
+        clips = held_out_clips("accented-test")
+        found = predict(build(checkpoint, "cpu"), clips)
         american = [clip.accent == "us" for clip in clips]
         scores = [answer.probabilities["us"] for answer in found]
         right = [answer.accent == clip.accent for answer, clip in zip(found, clips, strict=True)]
         return [
             Figure("AUC: us against the rest", float(roc_auc_score(american, scores)), 0.95),
-            Figure("accuracy over the accents it heard", float(np.mean(right))),
+            Figure("accuracy over the trained accents", float(np.mean(right))),
         ]
 
     return evaluate
 
 
 def deepfake(checkpoint: LocatedCheckpoint) -> list[Figure]:
-    """Chunks of voices and of their vocoded twins; and a vocoded part in a longer file."""
+    """Measure single clips, real and vocoded, and longer files with a vocoded part."""
     generator = np.random.default_rng(SEED)
-    clips = corpus("multilingual-test", lambda *_: None)[:DEEPFAKE_CLIPS]
+    clips = load_corpus("multilingual-test", lambda *_: None)[:DEEPFAKE_CLIPS]
     detector = DeepfakeDetector(checkpoint, "cpu")
     chunks: list[Waveform] = []
     vocoded: list[bool] = []
     for clip in clips:
         for waveform in (clip.waveform, griffin_lim(clip.waveform, generator), world(clip.waveform)):
-            chunks.append(maybe_augmented(waveform, generator))
+            chunks.append(maybe_augment(waveform, generator))
             vocoded.append(waveform is not clip.waveform)
     scores = [score.ai_generated for chunk in chunks for score in detector([chunk])]
     agreement = [spliced_f1(detector, clips, generator) for _ in range(SPLICED)]
@@ -166,7 +167,7 @@ def deepfake(checkpoint: LocatedCheckpoint) -> list[Figure]:
 
 
 def spliced_f1(detector: DeepfakeDetector, clips: Sequence[Clip], generator: np.random.Generator) -> float:
-    """F1 between the time that is vocoded and the time of all flagged chunks."""
+    """Return the F1 of the flagged chunks' time against the vocoded time in a spliced file."""
     chosen = [clips[index].waveform for index in generator.choice(len(clips), 6, replace=False)]
     vocoder = griffin_lim if generator.random() < 0.5 else lambda waveform, _: world(waveform)
     parts = [*chosen[:2], *(vocoder(waveform, generator) for waveform in chosen[2:4]), *chosen[4:]]
@@ -184,15 +185,15 @@ def spliced_f1(detector: DeepfakeDetector, clips: Sequence[Clip], generator: np.
 
 
 def diarization(checkpoint: LocatedCheckpoint) -> list[Figure]:
-    """Error without a collar on simulated conversations, and on the real one inside pyannote.audio."""
+    """Measure on simulated conversations and on pyannote.audio's real sample, without a collar."""
     generator = np.random.default_rng(SEED)
-    voices = by_speaker(corpus("conversations-test", lambda *_: None))
+    voices = by_speaker(load_corpus("conversations-test", lambda *_: None))
     diarizer = Diarizer(checkpoint, "cpu")
     metric, counted = DiarizationErrorRate(collar=0.0, skip_overlap=False), []
     for _ in range(CONVERSATIONS):
-        conversation = converse(voices, CONVERSATION_S, generator)
+        conversation = simulate(voices, CONVERSATION_S, generator)
         found = diarizer(conversation.waveform, SpeakerCount())
-        metric(annotation(conversation.turns), annotation(found.turns), uem=None)
+        metric(to_annotation(conversation.turns), to_annotation(found.turns), uem=None)
         counted.append(len(found.speakers) == len({turn.speaker for turn in conversation.turns}))
     package = find_spec("pyannote.audio")
     assert package is not None
@@ -202,38 +203,38 @@ def diarization(checkpoint: LocatedCheckpoint) -> list[Figure]:
     reference = load_rttm(sample.with_suffix(".rttm"))["sample"]
     return [
         Figure("diarization error rate", float(abs(metric)), 0.15, at_most=True),
-        Figure("number of speakers right", float(np.mean(counted)), 0.85),
+        Figure("share of conversations with the right speaker count", float(np.mean(counted)), 0.85),
         Figure(
-            "diarization error rate of the real conversation inside pyannote.audio",
-            float(DiarizationErrorRate(collar=0.0)(reference, annotation(real.turns))),
+            "diarization error rate of pyannote.audio's real sample",
+            float(DiarizationErrorRate(collar=0.0)(reference, to_annotation(real.turns))),
         ),
-        Figure("speakers found in it (2 speak)", float(len(real.speakers))),
+        Figure("speakers found in that sample (2 are right)", float(len(real.speakers))),
     ]
 
 
-def held_out(name: str) -> list[Clip]:
-    """A corpus of evaluation, half of it augmented."""
+def held_out_clips(name: str) -> list[Clip]:
+    """Load an evaluation corpus and augment half of it."""
     generator = np.random.default_rng([SEED, CORPORA[name].seed])
     return [
-        Clip(maybe_augmented(clip.waveform, generator), clip.speaker, clip.language, clip.accent)
-        for clip in corpus(name, lambda *_: None)
+        Clip(maybe_augment(clip.waveform, generator), clip.speaker, clip.language, clip.accent)
+        for clip in load_corpus(name, lambda *_: None)
     ]
 
 
-def maybe_augmented(waveform: Waveform, generator: np.random.Generator) -> Waveform:
-    """Half of the clips go through rooms, noise, bands and codecs."""
-    return augmented(waveform, generator) if generator.random() < 0.5 else waveform
+def maybe_augment(waveform: Waveform, generator: np.random.Generator) -> Waveform:
+    """Augment a clip with a probability of one half."""
+    return augment(waveform, generator) if generator.random() < 0.5 else waveform
 
 
-def in_batches(pipeline: Any, clips: Sequence[Clip]) -> list[Any]:
-    """What a pipeline answers to each clip."""
+def predict(pipeline: Any, clips: Sequence[Clip]) -> list[Any]:
+    """Run a pipeline over clips in batches and return one result per clip."""
     waveforms = [clip.waveform for clip in clips]
     starts = range(0, len(waveforms), BATCH)
     return [answer for start in starts for answer in pipeline(waveforms[start : start + BATCH])]
 
 
 def equal_error_rate(same: np.ndarray, scores: np.ndarray) -> float:
-    """Where as many false matches as missed ones are made."""
+    """Return the error rate at the threshold with equal rates of false and missed matches."""
     false, true, _ = roc_curve(same, scores)
     index = int(np.argmin(np.abs(false - (1 - true))))
     return float((false[index] + 1 - true[index]) / 2)

@@ -1,4 +1,4 @@
-"""The one training loop."""
+"""The training loop of all recipes."""
 
 from collections.abc import Callable, Iterable
 
@@ -15,17 +15,17 @@ def fit(
     peak_rate: float,
     progress: Progress,
 ) -> float:
-    """Minimise with AdamW: the rate rises for a tenth of the steps and falls to nothing.
+    """Minimise with AdamW; the learning rate rises for a tenth of the steps, then falls to almost 0.
 
     Args:
-        parameters: What is changed.
-        loss_of_batch: Draws a batch and answers its loss, a scalar.
-        steps: Batches in all.
-        peak_rate: The highest learning rate.
-        progress: Told how many of how many steps are done.
+        parameters: The parameters to train.
+        loss_of_batch: Draws a batch and returns its loss, a scalar.
+        steps: Total number of batches.
+        peak_rate: Peak learning rate.
+        progress: Called after each step with the steps done and the total.
 
     Returns:
-        The mean loss of the last tenth.
+        The mean loss of the last tenth of the steps.
 
     Raises:
         RuntimeError: A gradient is not finite.

@@ -1,4 +1,4 @@
-"""Every recipe with its data, its length and its seed."""
+"""All recipes with their data, number of steps and seed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from voxgraph.options import ModelKey
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Clips that several recipes share."""
+    """A set of clips that several recipes share."""
 
     size: int
     seed: int
@@ -34,15 +34,15 @@ CORPORA = {
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One network of a demo checkpoint."""
+    """How one network of a demo checkpoint is trained."""
 
     corpus: str
     clips: int
-    """How many of the corpus, drawn with the seed."""
+    """Number of clips drawn from the corpus with the seed."""
     steps: int
     seed: int
     train: Callable[[Sequence[Clip], Path, int, int, Progress], float]
-    """Takes clips, what to write, steps, seed and progress; answers the last loss."""
+    """Takes clips, the output path, steps, seed and progress callback; returns the last loss."""
     keep: Callable[[Clip], bool] = lambda clip: True
 
 
@@ -67,14 +67,14 @@ RECIPES = {
     "accent_xlsr": Recipe("accented-more", 5_200, 2_000, 17, wav2vec2.train_accent),
     "accent_ecapa": Recipe("accented-train", 2_600, 600, 18, ecapa.train_accent),
 }
-"""The longest first, so that two processes end together."""
+"""Sorted by duration, longest first, so that two processes finish at about the same time."""
 
 NETWORKS = ("segmentation", "embedding")
-"""Recipes whose result is a part of both diarization checkpoints."""
+"""Recipes whose network is part of both diarization checkpoints."""
 
 
-def chosen(recipe: Recipe, clips: Sequence[Clip]) -> list[Clip]:
-    """The clips of a recipe."""
+def select_clips(recipe: Recipe, clips: Sequence[Clip]) -> list[Clip]:
+    """Return the clips of a recipe, drawn with its seed."""
     kept = [clip for clip in clips if recipe.keep(clip)]
     order = np.random.default_rng(recipe.seed).permutation(len(kept))
     return [kept[index] for index in order[: recipe.clips]]

@@ -1,4 +1,4 @@
-"""``python -m training.samples``: the clips of ``tests/data``, by voices that no recipe has heard."""
+"""``python -m training.samples``: write the clips of ``tests/data``, by voices outside all training sets."""
 
 import json
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from training.conversations import by_speaker, converse
+from training.conversations import by_speaker, simulate
 from training.corpus import Clip
-from training.texts import SPOKEN
+from training.texts import DIALECTS
 from training.voices import Voice, speak
 from training.wav2vec2 import griffin_lim
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
-TO = Path("tests/data")
+FOLDER = Path("tests/data")
 RATE = 160
 SEED = 7
 CONVERSATION_S = 40.0
@@ -31,7 +31,7 @@ SENTENCES = {
     "ru": "Сегодня после обеда мы пойдём гулять в парк, а потом вместе выпьем горячего чая у бабушки",  # noqa: RUF001
     "hi": "आज दोपहर हम बगीचे में घूमने जाएँगे और फिर दादी के घर गरम चाय पीएँगे",
 }
-"""One of each language, in espeak-ng's own spelling; zh in pinyin."""
+"""One sentence per language in the spelling that espeak-ng reads; zh in pinyin."""
 ENGLISH = (
     "My brother drives a blue car to work and parks it behind the old water tower every morning.",
     "Nobody can remember when the harbour was last frozen, but the fishermen say it was a long time ago.",
@@ -42,58 +42,58 @@ DEEP, HIGH = Voice("espeak-ng", "m3", 40, 1.05), Voice("espeak-ng", "f3", 62, 0.
 
 def main() -> None:
     """Write every clip and ``labels.json``."""
-    TO.mkdir(parents=True, exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     labels: dict[str, dict[str, Any]] = {}
     for number, (language, text) in enumerate(SENTENCES.items()):
         voice = (DEEP, HIGH)[number % 2]
         name = f"{language}_{voice.name}.flac"
         labels[name] = {"language": language, "speaker": voice.name, "text": text}
-        write(name, speak(voice, SPOKEN[language], text, RATE))
-    for accent, spoken in ACCENTS.items():
+        write_clip(name, speak(voice, DIALECTS[language], text, RATE))
+    for accent, dialect in ACCENTS.items():
         for voice, text in zip((DEEP, HIGH), ENGLISH, strict=True):
             name = f"accent_{accent}_{voice.name}.flac"
             labels[name] = {"language": "en", "accent": accent, "speaker": voice.name, "text": text}
-            write(name, speak(voice, spoken, text, RATE))
-    labels["spliced.flac"] = spliced()
-    labels["conversation.flac"] = conversation()
-    (TO / "labels.json").write_text(json.dumps(labels, indent=1, ensure_ascii=False) + "\n")
+            write_clip(name, speak(voice, dialect, text, RATE))
+    labels["spliced.flac"] = write_spliced()
+    labels["conversation.flac"] = write_conversation()
+    (FOLDER / "labels.json").write_text(json.dumps(labels, indent=1, ensure_ascii=False) + "\n")
 
 
-def spliced() -> dict[str, Any]:
-    """Speech whose middle went through Griffin-Lim."""
+def write_spliced() -> dict[str, Any]:
+    """Write speech with a middle part resynthesized by Griffin-Lim; return its labels."""
     generator = np.random.default_rng(SEED)
     before, inside, after = (
-        np.concatenate([speak(DEEP, SPOKEN[language], SENTENCES[language], RATE) for language in languages])
+        np.concatenate([speak(DEEP, DIALECTS[language], SENTENCES[language], RATE) for language in languages])
         for languages in (("en", "es"), ("de", "fr"), ("ru", "en"))
     )
-    write("spliced.flac", np.concatenate([before, griffin_lim(inside, generator), after]))
+    write_clip("spliced.flac", np.concatenate([before, griffin_lim(inside, generator), after]))
     start = len(before) / SAMPLE_RATE_HZ
     end = start + len(inside) / SAMPLE_RATE_HZ
     return {"speaker": DEEP.name, "vocoded": [round(start, 2), round(end, 2)]}
 
 
-def conversation() -> dict[str, Any]:
-    """A simulated conversation, with its turns in RTTM."""
+def write_conversation() -> dict[str, Any]:
+    """Write a simulated conversation and its turns as RTTM; return its labels."""
     texts = [SENTENCES["en"], *ENGLISH]
     clips = [
         Clip(speak(voice, "en-us", text, RATE), voice.name, "en", "us")
         for voice in (DEEP, HIGH)
         for text in texts
     ]
-    made = converse(by_speaker(clips), CONVERSATION_S, np.random.default_rng(SEED), augment=False)
-    write("conversation.flac", made.waveform)
+    made = simulate(by_speaker(clips), CONVERSATION_S, np.random.default_rng(SEED), augmented=False)
+    write_clip("conversation.flac", made.waveform)
     head, tail = "SPEAKER conversation 1", "<NA> <NA>"
     lines = [
         f"{head} {turn.start_s:.3f} {turn.end_s - turn.start_s:.3f} {tail} {turn.speaker} {tail}"
         for turn in made.turns
     ]
-    (TO / "conversation.rttm").write_text("\n".join(lines) + "\n")
+    (FOLDER / "conversation.rttm").write_text("\n".join(lines) + "\n")
     return {"speakers": len({turn.speaker for turn in made.turns})}
 
 
-def write(name: str, waveform: Waveform) -> None:
-    """Write FLAC, 16 bits."""
-    soundfile.write(TO / name, waveform, SAMPLE_RATE_HZ, subtype="PCM_16")
+def write_clip(name: str, waveform: Waveform) -> None:
+    """Write a clip as 16-bit FLAC."""
+    soundfile.write(FOLDER / name, waveform, SAMPLE_RATE_HZ, subtype="PCM_16")
 
 
 if __name__ == "__main__":

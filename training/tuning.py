@@ -1,4 +1,4 @@
-"""Clustering parameters of the demo diarization, found on simulated conversations of training voices."""
+"""Grid search of the demo clustering parameters on simulated conversations of training voices."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -25,35 +25,35 @@ GRID_COMMUNITY_1: list[Parameters] = [
     {"threshold": round(float(threshold), 3), "Fa": fa, "Fb": fb}
     for threshold, fa, fb in product(np.arange(0.45, 1.1, 0.1), (0.07, 0.3, 1.0), (3.0, 10.0, 30.0))
 ]
-MISCOUNT = 0.25
-"""What a wrong number of speakers weighs beside the error rate."""
+MISCOUNT_WEIGHT = 0.25
+"""Penalty for a wrong number of speakers, added to the error rate."""
 
 
-def tuned(
+def best_parameters(
     checkpoint: LocatedCheckpoint,
-    heard: Sequence[tuple[WindowOutputs, Conversation]],
+    analysed: Sequence[tuple[WindowOutputs, Conversation]],
     grid: Sequence[Parameters],
 ) -> Parameters:
-    """The parameters with the least error on conversations and what the networks say of them."""
+    """Return the grid's parameters with the smallest total error on conversations and their outputs."""
     diarizer = Diarizer(checkpoint, "cpu")
     errors = np.zeros(len(grid))
-    for findings, conversation in heard:
+    for outputs, conversation in analysed:
         for index, parameters in enumerate(grid):
             diarizer.clustering.instantiate(parameters)
-            found = diarizer.turns(findings, len(conversation.waveform), SpeakerCount())
+            found = diarizer.turns(outputs, len(conversation.waveform), SpeakerCount())
             errors[index] += error(found, conversation)
     return grid[int(errors.argmin())]
 
 
 def error(found: DiarizationResult, conversation: Conversation) -> float:
-    """The error rate of one conversation, and the weight of a wrong number of speakers."""
-    rate = DiarizationErrorRate(collar=0.0)(annotation(conversation.turns), annotation(found.turns))
+    """Return the error rate of one conversation plus the penalty for a wrong number of speakers."""
+    rate = DiarizationErrorRate(collar=0.0)(to_annotation(conversation.turns), to_annotation(found.turns))
     miscounted = len(found.speakers) != len({turn.speaker for turn in conversation.turns})
-    return float(rate) + MISCOUNT * miscounted
+    return float(rate) + MISCOUNT_WEIGHT * miscounted
 
 
-def annotation(turns: Sequence[Turn]) -> Annotation:
-    """Turns as pyannote's metrics take them."""
+def to_annotation(turns: Sequence[Turn]) -> Annotation:
+    """Convert turns to the annotation that pyannote's metrics take."""
     found = Annotation()
     for number, turn in enumerate(turns):
         found[Segment(turn.start_s, turn.end_s), number] = turn.speaker

@@ -1,4 +1,4 @@
-"""The two wav2vec 2.0 checkpoints: XLSR accent and deepfake, from the waveform on."""
+"""The two wav2vec 2.0 checkpoints, XLSR accent and deepfake, trained on waveforms."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,58 +15,60 @@ from torchaudio.transforms import GriffinLim, InverseMelScale, MelSpectrogram
 from config.checkpoints import CHECKPOINTS, Wav2Vec2Architecture
 from config.settings import Size
 from pipelines import accent_xlsr, deepfake
-from pipelines.wav2vec2 import build_backbone, to_published
-from training.augmentation import augmented
+from pipelines.wav2vec2 import build_backbone
+from training.augmentation import augment, random_frames
 from training.corpus import Clip
 from training.fit import Progress, fit
 from training.layouts.labels import COMMON_ACCENT_XLSR
+from training.layouts.wav2vec2 import to_transformers
 from training.layouts.writer import write_checkpoint
-from training.voices import levelled
+from training.voices import trim_and_normalise
 from voxgraph.options import ModelKey
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
-VERSIONS = 1
+COPIES = 1
+"""Augmented copies of each clip, in addition to the clean one."""
 BATCH = 24
-SHORTEST, LONGEST = 16_000, 48_000
-"""Samples in a batch."""
+MIN_SAMPLES, MAX_SAMPLES = 16_000, 48_000
+"""Range of a batch's length in samples."""
 FAKE, REAL = 0, 1
 
-HEARING_STEPS = 800
-"""Batches in which the accent's convolutions learn to hear a mel spectrogram."""
-HEARD_MELS = 40
+PRETRAINING_STEPS = 800
+"""Batches in which the accent model's convolutions are pretrained to predict mel energies."""
+TARGET_MELS = 40
 ACCENT_BATCH, ACCENT_FRAMES = 48, (75, 200)
-"""Of the transformer's training; frames are 20 ms apart."""
+"""Batch size of the transformer's training, and the range of its length in frames of 20 ms."""
 DROPOUT = 0.1
 SPEEDS = (0.88, 1.14)
-"""Of a clip that is played slower or faster: pitch and vocal tract change with it."""
+"""Range of the speed change, which changes pitch and vocal tract too."""
 
-GRIFFIN_LIM_ROUNDS = (8, 16, 32)
+GRIFFIN_LIM_ITERATIONS = (8, 16, 32)
 N_FFT, HOP, N_MELS = 1024, 256, 80
 
 
 def train_accent(clips: Sequence[Clip], folder: Path, steps: int, seed: int, progress: Progress) -> float:
-    """Write the XLSR accent checkpoint.
+    """Train and write the XLSR accent checkpoint.
 
-    As wav2vec 2.0 is fine-tuned: the convolutions are learnt first, without labels, and stay as they are.
+    As in wav2vec 2.0 fine-tuning, the convolutions are first trained without labels and then frozen.
     """
     architecture = _architecture(ModelKey.ACCENT_XLSR)
     torch.manual_seed(seed)
     backbone = build_backbone(architecture)
     head = nn.Linear(architecture.hidden_size, architecture.n_labels, bias=False)
     generator = np.random.default_rng(seed)
-    versions = [[clip.waveform, augmented(hurried(clip.waveform, generator), generator)] for clip in clips]
-    total = HEARING_STEPS + len(clips) + steps
-    hear_mels(backbone, versions, HEARING_STEPS, generator, lambda step, _: progress(step, total))
+    versions = [[clip.waveform, augment(change_speed(clip.waveform, generator), generator)] for clip in clips]
+    total = PRETRAINING_STEPS + len(clips) + steps
+    pretrain_on_mels(backbone, versions, PRETRAINING_STEPS, generator, lambda step, _: progress(step, total))
     features = []
     for number, waveforms in enumerate(versions):
-        features.append([_convolved(backbone, waveform) for waveform in waveforms])
-        progress(HEARING_STEPS + number, total)
+        features.append([_conv_features(backbone, waveform) for waveform in waveforms])
+        progress(PRETRAINING_STEPS + number, total)
     targets = torch.tensor([COMMON_ACCENT_XLSR.index(clip.accent) for clip in clips])
 
     def loss_of_batch() -> Tensor:
         chosen = generator.integers(len(features), size=ACCENT_BATCH)
         length = int(generator.integers(*ACCENT_FRAMES))
-        batch = torch.stack([_part(features[int(index)], length, generator) for index in chosen])
+        batch = torch.stack([random_frames(features[int(index)], length, generator) for index in chosen])
         frames = backbone.encoder(batch, None)
         logits = head(functional.layer_norm(frames, frames.shape[1:]).mean(dim=1))
         return functional.cross_entropy(logits, targets[chosen], label_smoothing=0.05)
@@ -81,33 +83,33 @@ def train_accent(clips: Sequence[Clip], folder: Path, steps: int, seed: int, pro
     )
     backbone.eval().requires_grad_(False)
     write_checkpoint(ModelKey.ACCENT_XLSR, Size.DEMO, folder)
-    published = to_published(backbone, architecture.hidden_size)
+    published = to_transformers(backbone, architecture.hidden_size)
     prefix = accent_xlsr.BACKBONE_PREFIX
     torch.save({prefix + key: tensor for key, tensor in published.items()}, folder / "wav2vec2.ckpt")
     torch.save({f"{accent_xlsr.HEAD_PREFIX}weight": head.weight.detach()}, folder / "model.ckpt")
     return last
 
 
-def hear_mels(
+def pretrain_on_mels(
     backbone: Wav2Vec2Model,
     versions: Sequence[Sequence[Waveform]],
     steps: int,
     generator: np.random.Generator,
     progress: Progress,
 ) -> float:
-    """Teach the convolutions log-mel energies, which a linear layer is to read off their output.
+    """Pretrain the convolutions so that a linear layer predicts log-mel energies from their output.
 
-    From random weights an accent's label says too little about a waveform: in 1,000 steps the network
-    learns next to nothing. The published network was pretrained on 56,000 hours instead.
+    Accent labels alone are too weak a signal: from random weights, the network learns almost nothing in
+    1,000 steps. The published network was pretrained on 56,000 hours of speech.
 
     Returns:
-        The mean squared error, where 1 is what knowing nothing gives.
+        The mean squared error; predicting the mean gives 1.
     """
     extractor = backbone.feature_extractor.requires_grad_(True).train()
     channels = int(extractor.conv_layers[-1].conv.out_channels)
-    reader = nn.Linear(channels, HEARD_MELS)
-    # One frame of mels is what one frame of the convolutions has seen: 400 samples, 320 further each.
-    mels = MelSpectrogram(SAMPLE_RATE_HZ, 400, hop_length=320, n_mels=HEARD_MELS, center=False)
+    reader = nn.Linear(channels, TARGET_MELS)
+    # A mel frame covers the receptive field of a convolution frame: 400 samples, every 320.
+    mels = MelSpectrogram(SAMPLE_RATE_HZ, 400, hop_length=320, n_mels=TARGET_MELS, center=False)
 
     def loss_of_batch() -> Tensor:
         batch, _ = _batch(versions, accent_xlsr.LAYER_NORM_EPSILON, generator)
@@ -124,24 +126,16 @@ def hear_mels(
 
 
 @torch.inference_mode()
-def _convolved(backbone: Wav2Vec2Model, waveform: Waveform) -> Tensor:
-    """What the convolutions make of a whole clip: half precision, (frames, channels)."""
+def _conv_features(backbone: Wav2Vec2Model, waveform: Waveform) -> Tensor:
+    """Compute the convolutional features of a whole clip: half precision, (frames, channels)."""
     samples = torch.from_numpy(waveform)[None]
     samples = functional.layer_norm(samples, samples.shape[1:], eps=accent_xlsr.LAYER_NORM_EPSILON)
     frames: Tensor = backbone.feature_extractor(samples, None)[0][0]
     return frames.half()
 
 
-def _part(versions: Sequence[Tensor], frames: int, generator: np.random.Generator) -> Tensor:
-    """Some consecutive frames of one version: (frames, channels)."""
-    whole = versions[int(generator.integers(len(versions)))]
-    start = int(generator.integers(max(1, len(whole) - frames)))
-    part = whole[start : start + frames].float()
-    return part.repeat(-(-frames // len(part)), 1)[:frames]
-
-
 def train_deepfake(clips: Sequence[Clip], folder: Path, steps: int, seed: int, progress: Progress) -> float:
-    """Write the deepfake checkpoint; a clip and its vocoded twins go through rooms and codecs alike."""
+    """Train and write the deepfake checkpoint; real and vocoded clips get the same augmentation."""
     architecture = _architecture(ModelKey.DEEPFAKE)
     torch.manual_seed(seed)
     network = deepfake.SequenceClassifier(architecture)
@@ -149,7 +143,7 @@ def train_deepfake(clips: Sequence[Clip], folder: Path, steps: int, seed: int, p
     versions: list[list[Waveform]] = []
     labels: list[int] = []
     for number, clip in enumerate(clips):
-        fakes = resynthesized(clip.waveform, generator)
+        fakes = resynthesize(clip.waveform, generator)
         versions += [
             _versions(clip.waveform, generator),
             [version for fake in fakes for version in _versions(fake, generator)],
@@ -163,29 +157,29 @@ def train_deepfake(clips: Sequence[Clip], folder: Path, steps: int, seed: int, p
     write_checkpoint(ModelKey.DEEPFAKE, Size.DEMO, folder)
     prefix = deepfake.BACKBONE_PREFIX
     tensors = {key: value for key, value in network.state_dict().items() if not key.startswith(prefix)}
-    published = to_published(network.wav2vec2, architecture.hidden_size)
+    published = to_transformers(network.wav2vec2, architecture.hidden_size)
     tensors |= {prefix + key: tensor for key, tensor in published.items()}
     (folder / "model.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))
     return last
 
 
-def resynthesized(waveform: Waveform, generator: np.random.Generator) -> list[Waveform]:
-    """What two vocoders make of a clip: Griffin-Lim of its mel spectrogram, and WORLD."""
+def resynthesize(waveform: Waveform, generator: np.random.Generator) -> list[Waveform]:
+    """Resynthesize a clip with two vocoders: Griffin-Lim from its mel spectrogram, and WORLD."""
     return [griffin_lim(waveform, generator), world(waveform)]
 
 
 def griffin_lim(waveform: Waveform, generator: np.random.Generator) -> Waveform:
-    """Throw the phase away and find one that fits (Griffin and Lim, 1984)."""
+    """Resynthesize from the mel spectrogram with an estimated phase (Griffin and Lim, 1984)."""
     samples = torch.from_numpy(waveform)
     mel = MelSpectrogram(SAMPLE_RATE_HZ, N_FFT, hop_length=HOP, n_mels=N_MELS)(samples)
     power = InverseMelScale(N_FFT // 2 + 1, N_MELS, SAMPLE_RATE_HZ, driver="gelsd")(mel)
-    rounds = int(generator.choice(GRIFFIN_LIM_ROUNDS))
-    found = GriffinLim(N_FFT, n_iter=rounds, hop_length=HOP, length=len(waveform), rand_init=False)(power)
-    return levelled(found.numpy())
+    iterations = int(generator.choice(GRIFFIN_LIM_ITERATIONS))
+    found = GriffinLim(N_FFT, n_iter=iterations, hop_length=HOP, length=len(waveform), rand_init=False)(power)
+    return trim_and_normalise(found.numpy())
 
 
 def world(waveform: Waveform) -> Waveform:
-    """Analyse into pitch, envelope and aperiodicity, and synthesize (Morise et al., 2016)."""
+    """Resynthesize from pitch, envelope and aperiodicity with WORLD (Morise et al., 2016)."""
     import pyworld
 
     samples = waveform.astype(np.float64)
@@ -194,10 +188,10 @@ def world(waveform: Waveform) -> Waveform:
     envelope = pyworld.cheaptrick(samples, pitch, time, SAMPLE_RATE_HZ)
     aperiodicity = pyworld.d4c(samples, pitch, time, SAMPLE_RATE_HZ)
     synthesized = pyworld.synthesize(pitch, envelope, aperiodicity, SAMPLE_RATE_HZ)[: len(waveform)]
-    return levelled(synthesized.astype(np.float32))
+    return trim_and_normalise(synthesized.astype(np.float32))
 
 
-def _train(  # noqa: PLR0913 (what the two recipes share)
+def _train(  # noqa: PLR0913
     network: nn.Module,
     logits: Callable[[Tensor], Tensor],
     versions: Sequence[Sequence[Waveform]],
@@ -222,26 +216,26 @@ def _train(  # noqa: PLR0913 (what the two recipes share)
 def _batch(
     versions: Sequence[Sequence[Waveform]], epsilon: float, generator: np.random.Generator
 ) -> tuple[Tensor, np.ndarray]:
-    """Normalised crops, (batch, samples), and which clips they are of, (batch,)."""
+    """Draw normalised crops, (batch, samples), and the indices of their clips, (batch,)."""
     chosen = generator.integers(len(versions), size=BATCH)
-    samples = int(generator.integers(SHORTEST, LONGEST))
-    batch = torch.stack([_crop(versions[int(index)], samples, generator) for index in chosen])
+    samples = int(generator.integers(MIN_SAMPLES, MAX_SAMPLES))
+    batch = torch.stack([_random_crop(versions[int(index)], samples, generator) for index in chosen])
     batch = batch - batch.mean(dim=1, keepdim=True)
     return batch / torch.sqrt(batch.var(dim=1, correction=0, keepdim=True) + epsilon), chosen
 
 
 def _versions(waveform: Waveform, generator: np.random.Generator) -> list[Waveform]:
-    return [waveform, *(augmented(waveform, generator) for _ in range(VERSIONS))]
+    return [waveform, *(augment(waveform, generator) for _ in range(COPIES))]
 
 
-def hurried(waveform: Waveform, generator: np.random.Generator) -> Waveform:
-    """Play a clip at another speed: as many samples as that takes."""
+def change_speed(waveform: Waveform, generator: np.random.Generator) -> Waveform:
+    """Play a clip at a random speed, which changes its length."""
     speed = float(generator.uniform(*SPEEDS))
     played: Waveform = soxr.resample(waveform, SAMPLE_RATE_HZ, SAMPLE_RATE_HZ / speed).astype(np.float32)
     return played
 
 
-def _crop(versions: Sequence[Waveform], samples: int, generator: np.random.Generator) -> Tensor:
+def _random_crop(versions: Sequence[Waveform], samples: int, generator: np.random.Generator) -> Tensor:
     waveform = versions[int(generator.integers(len(versions)))]
     start = int(generator.integers(max(1, len(waveform) - samples)))
     crop = waveform[start : start + samples]

@@ -1,3 +1,33 @@
-"""voxgraph for its users: errors, results and options, and the running graph from Python.
+"""voxgraph for its users: errors, options and results, and the running graph from Python.
 
-Needs neither ray, torch nor fastapi to be imported."""
+``import voxgraph`` needs neither ray, torch nor fastapi and imports nothing else of this project. The names
+below are imported when they are first used; only `Voxgraph` and `AsyncVoxgraph` need ray.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from voxgraph.errors import VoxError
+
+if TYPE_CHECKING:
+    from voxgraph.analyzer import Analyzer
+    from voxgraph.handles import AsyncVoxgraph, Voxgraph
+    from voxgraph.options import ChunkOptions, ModelKey, SpeakerCount
+
+__all__ = ["Analyzer", "AsyncVoxgraph", "ChunkOptions", "ModelKey", "SpeakerCount", "VoxError", "Voxgraph"]
+
+_MODULES = {
+    "Analyzer": "voxgraph.analyzer",
+    "AsyncVoxgraph": "voxgraph.handles",
+    "ChunkOptions": "voxgraph.options",
+    "ModelKey": "voxgraph.options",
+    "SpeakerCount": "voxgraph.options",
+    "Voxgraph": "voxgraph.handles",
+}
+"""Module of each name that is imported when it is first used."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)

@@ -1,8 +1,8 @@
-"""The `Analyzer` protocol: a method for each question that people ask of a voice recording.
+"""The `Analyzer` protocol: one method for each question about a voice recording.
 
-The ingress implements it with deployment handles, `voxgraph.handles` by calling the ingress, the tests with a
-fake. Waveforms are float32, shape (samples,), mono, 16 kHz. Every method raises a `voxgraph.errors.VoxError`
-where it cannot answer.
+The ingress implements it with deployment handles, `voxgraph.handles` by calling the ingress, and the tests
+with a fake. Waveforms are float32, shape (samples,), mono, 16 kHz. Every method raises a
+`voxgraph.errors.VoxError` if it cannot answer.
 """
 
 from typing import Protocol
@@ -22,7 +22,7 @@ from voxgraph.results import (
 
 
 class Analyzer(Protocol):
-    """The questions."""
+    """The questions that can be asked about a recording, and about the graph itself."""
 
     async def detect_language(self, waveform: Waveform) -> LanguageResult:
         """Detect which language is spoken."""
@@ -33,7 +33,7 @@ class Analyzer(Protocol):
         ...
 
     async def embed_pair(self, first: Waveform, second: Waveform) -> tuple[SpeakerResult, SpeakerResult]:
-        """Embed two voices with one encoder, that of the language which is detected more surely."""
+        """Embed two voices with one encoder: that of the language detected with the higher confidence."""
         ...
 
     async def identify_accent(self, waveform: Waveform, model: AccentModel = "xlsr") -> AccentResult:
@@ -57,21 +57,21 @@ class Analyzer(Protocol):
         speakers: SpeakerCount = SpeakerCount(),
         options: ChunkOptions = ChunkOptions(),
     ) -> Analysis:
-        """Answer several questions about one recording side by side.
+        """Answer several questions about one recording concurrently.
 
         Raises:
-            InvalidOptions: `tasks` is empty or has a name that `TASKS` does not have.
+            InvalidOptions: `tasks` is empty or contains a name that is not in `TASKS`.
         """
         ...
 
     async def health(self) -> GraphHealth:
-        """Say which models answer, where they run and which checkpoints they have."""
+        """Return which models answer, where they run and which checkpoints they have loaded."""
         ...
 
     async def info(self, model: ModelKey) -> ModelInfo:
-        """Say what a model has loaded.
+        """Return what a model has loaded and where it runs.
 
         Raises:
-            ModelUnavailable: It is not in the graph, or has no checkpoint.
+            ModelUnavailable: The model is not in the graph, or its checkpoint could not be loaded.
         """
         ...

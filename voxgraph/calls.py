@@ -21,15 +21,16 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, 
 from voxgraph.errors import DeadlineExceeded, ModelUnavailable, Overloaded, VoxError
 
 REPLICA_GONE = (ActorDiedError, ActorUnavailableError, AioRpcError)
-"""The last where a direct call breaks off in another way than the second tells."""
-TIMEOUT_MESSAGE = "The answer was not ready in time."
-REPLICA_DIED = "The model's replica died; it is being replaced."
+"""Errors of a call whose replica died. A by-value call whose replica dies mid-stream raises `AioRpcError`
+instead of `ActorUnavailableError`."""
 STORE_FULL = (ObjectStoreFullError, OutOfDiskError)
-"""Where what is sent by reference finds no room; the second where nothing may be written to a disk."""
-ROOM_WITHIN_S = 0.2
-"""Seconds after which a deployment that is full, or is losing a replica, is asked again."""
-REPLACED_WITHIN_S = 5.0
-"""Seconds after which a replica that fails its health check is gone, and more."""
+"""Errors of a full object store; the second is raised if spilling to disk is disabled."""
+TIMEOUT_MESSAGE = "The answer was not ready in time."
+REPLICA_DIED_MESSAGE = "The model's replica died; it is being replaced."
+RETRY_INTERVAL_S = 0.2
+"""Seconds between two attempts on a deployment that is full or is losing a replica."""
+REPLACEMENT_TIMEOUT_S = 5.0
+"""Seconds that a retry allows for the replacement of a replica that fails its health check. It takes less."""
 
 
 class Response(Awaitable[Any], Protocol):
@@ -39,27 +40,27 @@ class Response(Awaitable[Any], Protocol):
         """Cancel the call in the replica."""
 
 
-Start = Callable[[], Any]
-"""Makes a `Response`; called again for a retry."""
+StartCall = Callable[[], Any]
+"""Starts a call and returns its `Response`; called again for a retry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment that several calls share."""
+    """A point in time that several calls share."""
 
     at: float
-    """In the time of the running event loop."""
+    """Seconds on the clock of the running event loop."""
 
     @classmethod
     def after(cls, seconds: float) -> "Deadline":
-        """The moment `seconds` from now."""
+        """Return the deadline `seconds` from now."""
         return cls(asyncio.get_running_loop().time() + seconds)
 
     def remaining(self) -> float:
-        """Seconds until then.
+        """Return the seconds that are left.
 
         Raises:
-            DeadlineExceeded: It has passed.
+            DeadlineExceeded: The deadline has passed.
         """
         seconds = self.at - asyncio.get_running_loop().time()
         if seconds <= 0:
@@ -68,10 +69,10 @@ class Deadline:
 
     @asynccontextmanager
     async def timeout(self) -> AsyncIterator[None]:
-        """Ends the block at the moment.
+        """Cancel the block at the deadline.
 
         Raises:
-            DeadlineExceeded: It did.
+            DeadlineExceeded: The deadline passed before the block ended.
         """
         try:
             async with asyncio.timeout_at(self.at):
@@ -80,17 +81,17 @@ class Deadline:
             raise DeadlineExceeded(TIMEOUT_MESSAGE) from error
 
 
-async def call(start: Start, deadline: Deadline) -> Any:
-    """Make one handle call and wait for its answer.
+async def call(start: StartCall, deadline: Deadline) -> Any:
+    """Make one handle call and wait for its answer; retry once if the replica dies.
 
     Args:
-        start: Makes the call, e.g. ``lambda: handle.answer.remote(clip)``.
+        start: Starts the call, e.g. ``lambda: handle.answer.remote(clip)``.
         deadline: When to give up.
 
     Raises:
         DeadlineExceeded: The deadline passed; the call is cancelled in the replica.
         Overloaded: Every queue of the deployment is full, or the object store is.
-        ModelUnavailable: The replica died, and so did the one that the call was made to again.
+        ModelUnavailable: The replica died, and so did the replica of the retry.
         VoxError: What the replica raised.
     """
     try:
@@ -100,28 +101,29 @@ async def call(start: Start, deadline: Deadline) -> Any:
     return await retry_after_failure(start, deadline)
 
 
-async def retry_after_failure(start: Start, deadline: Deadline) -> Any:
-    """Make a call once more, the replica of which died or is about to be replaced; errors as of `call`.
+async def retry_after_failure(start: StartCall, deadline: Deadline) -> Any:
+    """Make a call again after its replica died or failed its health check; raises what `call` raises.
 
-    Until it is replaced it may be asked again, and answers that it is unavailable.
+    Until such a replica is replaced, the router may choose it again and get `ModelUnavailable`: such answers
+    are retried for `REPLACEMENT_TIMEOUT_S`.
     """
-    replaced = Deadline.after(REPLACED_WITHIN_S)
+    replaced = Deadline.after(REPLACEMENT_TIMEOUT_S)
     while True:
         try:
             return await attempt(start, deadline)
         except REPLICA_GONE as error:
-            raise ModelUnavailable(REPLICA_DIED) from error
+            raise ModelUnavailable(REPLICA_DIED_MESSAGE) from error
         except ModelUnavailable:
             if asyncio.get_running_loop().time() >= replaced.at:
                 raise
-        await asyncio.sleep(min(ROOM_WITHIN_S, deadline.remaining()))
+        await asyncio.sleep(min(RETRY_INTERVAL_S, deadline.remaining()))
 
 
-async def stream(start: Start, deadline: Deadline) -> AsyncGenerator[Any]:
-    """Make one streaming call and hand on what it says; it is not made again.
+async def stream(start: StartCall, deadline: Deadline) -> AsyncGenerator[Any]:
+    """Make one streaming call and yield its items; it is not retried.
 
     Args:
-        start: Makes the call, e.g. ``lambda: handle.options(stream=True).method.remote(clip)``.
+        start: Starts the call, e.g. ``lambda: handle.options(stream=True).method.remote(clip)``.
         deadline: When to give up.
 
     Raises:
@@ -132,15 +134,15 @@ async def stream(start: Start, deadline: Deadline) -> AsyncGenerator[Any]:
     deadline.remaining()
     responses = start()
     try:
-        async with _cancelled_when_left(responses, deadline):
-            async for said in responses:
-                yield said
+        async with _cancel_on_early_exit(responses, deadline):
+            async for item in responses:
+                yield item
     except REPLICA_GONE as error:
-        raise ModelUnavailable(REPLICA_DIED) from error
+        raise ModelUnavailable(REPLICA_DIED_MESSAGE) from error
 
 
-async def attempt(start: Start, deadline: Deadline) -> Any:
-    """One attempt, cancelled in the replica whenever it is left early; errors as of `call`.
+async def attempt(start: StartCall, deadline: Deadline) -> Any:
+    """Make a call once, and cancel it in the replica if the caller leaves early; raises what `call` raises.
 
     Raises:
         REPLICA_GONE: The replica died.
@@ -149,14 +151,14 @@ async def attempt(start: Start, deadline: Deadline) -> Any:
     try:
         response = start()
     except STORE_FULL as error:
-        raise Overloaded("There is no room for the recording; try again in a moment.") from error
-    async with _cancelled_when_left(response, deadline):
+        raise Overloaded("The object store has no room for the recording; try again in a moment.") from error
+    async with _cancel_on_early_exit(response, deadline):
         return await response
 
 
 @asynccontextmanager
-async def _cancelled_when_left(response: Any, deadline: Deadline) -> AsyncIterator[None]:
-    """Cancel a call in its replica where the block ends early; errors are made ours, save a dead replica."""
+async def _cancel_on_early_exit(response: Any, deadline: Deadline) -> AsyncIterator[None]:
+    """Cancel a call in its replica if the block fails; translate every error except `REPLICA_GONE`."""
     try:
         async with deadline.timeout():
             yield
@@ -164,11 +166,11 @@ async def _cancelled_when_left(response: Any, deadline: Deadline) -> AsyncIterat
         raise
     except BaseException as error:
         response.cancel()
-        raise _translated(error) from error
+        raise _translate(error) from error
 
 
-def _translated(error: BaseException) -> BaseException:
-    """The error without Ray's wrapping: ours by class and detail, Ray's refusals as ours."""
+def _translate(error: BaseException) -> BaseException:
+    """Return the `VoxError` inside Ray's wrapping, or the one that stands for an error of Serve."""
     cause = error.cause if isinstance(error, RayTaskError) else error
     if isinstance(cause, VoxError):
         return type(cause)(cause.detail)

@@ -3,159 +3,125 @@
 VoxError
 ├── InvalidAudio              the recording cannot be analysed
 │   ├── EmptyAudio            no bytes, or no samples
-│   ├── UnsupportedAudio      not a container or codec that is read here
-│   ├── CorruptAudio          a known container whose content breaks off or contradicts itself
+│   ├── UnsupportedAudio      a container or codec that is not supported
+│   ├── CorruptAudio          a known container whose content is truncated or contradictory
 │   ├── AudioTooShort         fewer seconds than the model needs
 │   ├── AudioTooLong          more seconds than the limit
 │   └── NonFiniteAudio        NaN or infinite samples
-├── InvalidRequest            the question cannot be answered as asked
+├── InvalidRequest            the request itself is wrong
 │   ├── UploadTooLarge        more bytes than the limit
 │   ├── UploadMissing         the body or the named form field is not there
 │   ├── InvalidOptions        option values that exclude each other or are out of range
 │   ├── InvalidEmbedding      wrong length, zero or non-finite vector
-│   ├── UnreadableEmbedding   an embedding file of no format that is read here, damaged or not allowed
+│   ├── UnreadableEmbedding   an embedding file in an unsupported format, damaged or with forbidden content
 │   └── SpaceMismatch         embeddings of two encoders
-├── ModelError                our fault or the machine's
+├── ModelError                the service is at fault, not the caller
 │   ├── CheckpointError       a checkpoint is missing, incomplete or of another architecture
 │   ├── ModelUnavailable      a model is not loaded or its replica is gone
 │   └── InferenceError        a forward pass failed
 ├── DeadlineExceeded          the answer was not ready in time
 └── Overloaded                every queue is full; try again later
 
-Each carries a sentence for the caller in ``detail`` and a stable name in ``code``. They cross
-process borders by pickle, so every argument goes to ``super().__init__``.
+Each carries a sentence for the caller in ``detail`` and a stable name in ``code``. They are pickled
+between processes, so every argument goes to ``super().__init__``.
 """
+
+from typing import ClassVar
 
 
 class VoxError(Exception):
-    """Base of every error that voxgraph raises on purpose.
+    """Base class of every error that voxgraph raises on purpose.
 
     Args:
-        detail: One sentence for the caller: what is wrong and, where there is one, the limit.
+        detail: One sentence for the caller: what is wrong and, if there is a limit, the limit.
     """
 
-    code = "error"
+    code: ClassVar[str] = "error"
+
+    def __init_subclass__(cls, code: str | None = None) -> None:
+        super().__init_subclass__()
+        cls.code = code or cls.code
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
 
 
-class InvalidAudio(VoxError):
+class InvalidAudio(VoxError, code="invalid_audio"):
     """The recording cannot be analysed."""
 
-    code = "invalid_audio"
 
-
-class EmptyAudio(InvalidAudio):
+class EmptyAudio(InvalidAudio, code="empty_audio"):
     """There are no bytes, or no samples in them."""
 
-    code = "empty_audio"
+
+class UnsupportedAudio(InvalidAudio, code="unsupported_audio"):
+    """The container or codec is not supported, or the number of channels or the sample rate is absurd."""
 
 
-class UnsupportedAudio(InvalidAudio):
-    """Not a container or codec that is read here, or too many channels, or an absurd sample rate."""
-
-    code = "unsupported_audio"
+class CorruptAudio(InvalidAudio, code="corrupt_audio"):
+    """The content of a known container is truncated or contradicts its header."""
 
 
-class CorruptAudio(InvalidAudio):
-    """A known container whose content breaks off or contradicts its header."""
-
-    code = "corrupt_audio"
+class AudioTooShort(InvalidAudio, code="audio_too_short"):
+    """The recording has fewer seconds than the model needs."""
 
 
-class AudioTooShort(InvalidAudio):
-    """Fewer seconds than the model needs."""
-
-    code = "audio_too_short"
+class AudioTooLong(InvalidAudio, code="audio_too_long"):
+    """The recording has more decoded seconds than the limit."""
 
 
-class AudioTooLong(InvalidAudio):
-    """More decoded seconds than the limit."""
-
-    code = "audio_too_long"
+class NonFiniteAudio(InvalidAudio, code="non_finite_audio"):
+    """The recording has NaN or infinite samples."""
 
 
-class NonFiniteAudio(InvalidAudio):
-    """NaN or infinite samples."""
-
-    code = "non_finite_audio"
+class InvalidRequest(VoxError, code="invalid_request"):
+    """The request itself is wrong."""
 
 
-class InvalidRequest(VoxError):
-    """The question cannot be answered as asked."""
-
-    code = "invalid_request"
+class UploadTooLarge(InvalidRequest, code="upload_too_large"):
+    """The upload has more bytes than the limit."""
 
 
-class UploadTooLarge(InvalidRequest):
-    """More bytes than the limit."""
-
-    code = "upload_too_large"
-
-
-class UploadMissing(InvalidRequest):
+class UploadMissing(InvalidRequest, code="upload_missing"):
     """The body or the named form field is not there."""
 
-    code = "upload_missing"
+
+class InvalidOptions(InvalidRequest, code="invalid_options"):
+    """Option values exclude each other or are out of range."""
 
 
-class InvalidOptions(InvalidRequest):
-    """Option values that exclude each other or are out of range."""
-
-    code = "invalid_options"
+class InvalidEmbedding(InvalidRequest, code="invalid_embedding"):
+    """A vector has the wrong length, is zero, or has non-finite numbers."""
 
 
-class InvalidEmbedding(InvalidRequest):
-    """Wrong length, zero vector or non-finite numbers."""
-
-    code = "invalid_embedding"
+class UnreadableEmbedding(InvalidRequest, code="unreadable_embedding"):
+    """An embedding file is damaged, has an unsupported format, or contains more than numbers."""
 
 
-class UnreadableEmbedding(InvalidRequest):
-    """An embedding file of no format that is read here, or damaged, or with more in it than numbers."""
-
-    code = "unreadable_embedding"
+class SpaceMismatch(InvalidRequest, code="space_mismatch"):
+    """Embeddings come from different encoders, so their distance has no meaning."""
 
 
-class SpaceMismatch(InvalidRequest):
-    """Embeddings of two encoders: their distance means nothing."""
-
-    code = "space_mismatch"
+class ModelError(VoxError, code="model_error"):
+    """The service is at fault, not the caller."""
 
 
-class ModelError(VoxError):
-    """Our fault or the machine's, not the caller's."""
-
-    code = "model_error"
-
-
-class CheckpointError(ModelError):
+class CheckpointError(ModelError, code="checkpoint_error"):
     """A checkpoint is missing, incomplete, or of another architecture."""
 
-    code = "checkpoint_error"
 
-
-class ModelUnavailable(ModelError):
+class ModelUnavailable(ModelError, code="model_unavailable"):
     """A model is not loaded or its replica is gone."""
 
-    code = "model_unavailable"
 
-
-class InferenceError(ModelError):
+class InferenceError(ModelError, code="inference_error"):
     """A forward pass failed."""
 
-    code = "inference_error"
 
-
-class DeadlineExceeded(VoxError):
+class DeadlineExceeded(VoxError, code="deadline_exceeded"):
     """The answer was not ready in time."""
 
-    code = "deadline_exceeded"
 
-
-class Overloaded(VoxError):
+class Overloaded(VoxError, code="overloaded"):
     """Every queue is full; the caller may try again after a pause."""
-
-    code = "overloaded"

@@ -1,14 +1,14 @@
-"""What the graph counts about itself: cache, places, requests and the folder that the janitor cleans."""
+"""Status of the graph itself: admission queue, result cache, request counts and the uploads folder."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """The requests that have a place, and those that wait for one."""
+    """The requests that hold an admission slot, and those that wait for one."""
 
     running: tuple[str, ...]
-    """Ids of the requests that have a place."""
+    """Ids of the requests that hold a slot."""
     queued: int
     max_running: int
     max_queued: int
@@ -16,7 +16,7 @@ class QueueStatus:
 
 @dataclass(frozen=True, slots=True)
 class CacheInfo:
-    """Statistics of the result cache, named as those of `functools.lru_cache`."""
+    """Statistics of the result cache; the names are those of `functools.lru_cache`."""
 
     hits: int
     misses: int
@@ -26,7 +26,7 @@ class CacheInfo:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Requests of one endpoint, or computations of one question."""
+    """Number and total duration of the requests of one endpoint, or of the inferences for one question."""
 
     number: int = 0
     failed: int = 0
@@ -38,12 +38,12 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Requests and computations of an ingress replica, or of the whole graph."""
+    """Requests and inferences of one ingress replica, or of the whole graph."""
 
     requests: dict[str, Count] = field(default_factory=dict)
-    """By path."""
+    """Requests of each endpoint; the keys are paths."""
     inferences: dict[str, Count] = field(default_factory=dict)
-    """By question; answers from the cache are not counted."""
+    """Inferences for each question; answers from the cache are not counted."""
     cache_hits: int = 0
     cache_misses: int = 0
 
@@ -58,12 +58,12 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class FolderInfo:
-    """The files of the uploads folder."""
+    """Number and size of the files in the uploads folder."""
 
     exists: bool
     file_count: int = 0
     total_size: int = 0
-    """Bytes."""
+    """Total size in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class CleanupStats:
     """What the janitor has deleted since the graph started."""
 
     last_cleanup: float | None = None
-    """Seconds since 1970; None before the first cleanup."""
+    """Unix time in seconds; None before the first cleanup."""
     total_cleanups: int = 0
     files_deleted: int = 0
     bytes_freed: int = 0
@@ -79,7 +79,7 @@ class CleanupStats:
 
 @dataclass(frozen=True, slots=True)
 class CleanupStatus:
-    """The janitor's folder, its settings, and what it has deleted."""
+    """The janitor's folder and settings, and what it has deleted."""
 
     uploads_folder: str | None
     max_file_age_hours: float

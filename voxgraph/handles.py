@@ -1,8 +1,8 @@
-"""The running graph for Python callers: ``Voxgraph.connect().detect_language(waveform)``.
+"""Python clients of the running graph: ``Voxgraph.connect().detect_language(waveform)``.
 
-Works wherever the code runs in the same Ray cluster: in a driver, a task or a Ray job. Needs ray. The
-questions are those of `voxgraph.analyzer.Analyzer`. A call that ends early, by its timeout or by Ctrl-C, is
-cancelled in the replicas; a call whose replica died is made once more.
+They work in any process of the same Ray cluster: a driver, a task or a Ray job. They need ray. The methods
+are those of `voxgraph.analyzer.Analyzer`. A call that ends early, by its timeout or by Ctrl-C, is cancelled
+in the replicas; a call whose replica died is retried once.
 """
 
 import asyncio
@@ -44,16 +44,15 @@ P = ParamSpec("P")
 ProgressCallback = Callable[[DiarizationProgress], None]
 
 APPLICATION = "voxgraph"
-"""The application's name in the configuration files."""
+"""Name of the application in the configuration files."""
 
 
 class AsyncVoxgraph:
-    """The questions that the graph answers, to await.
+    """Client of the running graph with asynchronous methods.
 
     Waveforms are float32, shape (samples,), mono, 16 kHz: what `pipelines.audio.decode` returns. Every method
-    takes the number of seconds to wait and raises `DeadlineExceeded` after them, `Overloaded` when queues are
-    full, `ModelUnavailable` when a model is not available, and `InvalidAudio` for an array that is no
-    waveform.
+    takes a timeout in seconds and raises `DeadlineExceeded` after it, `Overloaded` when queues are full,
+    `ModelUnavailable` when a model is not available, and `InvalidAudio` for an array that is not a waveform.
 
     Args:
         handle: Handle of the ingress.
@@ -64,37 +63,37 @@ class AsyncVoxgraph:
 
     @classmethod
     def connect(cls, application: str = APPLICATION) -> "AsyncVoxgraph":
-        """Find the graph that runs in this Ray cluster; connects the process to the cluster if needed.
+        """Find the graph that runs in this Ray cluster; connect the process to the cluster if needed.
 
         Raises:
-            ray.serve.exceptions.RayServeException: No such application runs.
+            ray.serve.exceptions.RayServeException: No application of this name runs.
         """
         return cls(serve.get_app_handle(application))
 
     async def detect_language(self, waveform: Waveform, *, timeout_s: float = DEADLINE_S) -> LanguageResult:
         """Detect which language is spoken."""
-        result: LanguageResult = await self._ask("detect_language", timeout_s, waveform)
+        result: LanguageResult = await self._call("detect_language", timeout_s, waveform)
         return result
 
     async def embed(
         self, waveform: Waveform, encoder: ModelKey | None = None, *, timeout_s: float = DEADLINE_S
     ) -> SpeakerResult:
         """Embed the voice; the language decides the encoder unless one is named."""
-        result: SpeakerResult = await self._ask("embed", timeout_s, waveform, encoder)
+        result: SpeakerResult = await self._call("embed", timeout_s, waveform, encoder)
         return result
 
     async def embed_pair(
         self, first: Waveform, second: Waveform, *, timeout_s: float = DEADLINE_S
     ) -> tuple[SpeakerResult, SpeakerResult]:
-        """Embed two voices with one encoder, that of the language which is detected more surely."""
-        result: tuple[SpeakerResult, SpeakerResult] = await self._ask("embed_pair", timeout_s, first, second)
+        """Embed two voices with one encoder: that of the language detected with the higher confidence."""
+        result: tuple[SpeakerResult, SpeakerResult] = await self._call("embed_pair", timeout_s, first, second)
         return result
 
     async def identify_accent(
         self, waveform: Waveform, model: AccentModel = "xlsr", *, timeout_s: float = DEADLINE_S
     ) -> AccentResult:
         """Identify the accent of spoken English."""
-        result: AccentResult = await self._ask("identify_accent", timeout_s, waveform, model)
+        result: AccentResult = await self._call("identify_accent", timeout_s, waveform, model)
         return result
 
     async def diarize(
@@ -105,9 +104,9 @@ class AsyncVoxgraph:
         timeout_s: float = DIARIZATION_DEADLINE_S,
         on_progress: ProgressCallback | None = None,
     ) -> DiarizationResult:
-        """Find who speaks when; `on_progress` is called whenever a part of a long recording is done."""
+        """Find who speaks when; `on_progress` is called after each part of a long recording."""
         if on_progress is None:
-            result: DiarizationResult = await self._ask("diarize", timeout_s, waveform, speakers)
+            result: DiarizationResult = await self._call("diarize", timeout_s, waveform, speakers)
             return result
         method = self._handle.options(stream=True).diarize_with_progress
         async with aclosing(
@@ -117,13 +116,13 @@ class AsyncVoxgraph:
                 if isinstance(answer, DiarizationResult):
                     return answer
                 on_progress(answer)
-        raise ModelUnavailable("The graph ended its answer early.")
+        raise ModelUnavailable("The graph ended the stream before the result.")
 
     async def detect_deepfake(
         self, waveform: Waveform, options: ChunkOptions = ChunkOptions(), *, timeout_s: float = DEADLINE_S
     ) -> DeepfakeVerdict:
         """Detect which overlapping chunks are AI-generated."""
-        result: DeepfakeVerdict = await self._ask("detect_deepfake", timeout_s, waveform, options)
+        result: DeepfakeVerdict = await self._call("detect_deepfake", timeout_s, waveform, options)
         return result
 
     async def analyze(
@@ -135,43 +134,43 @@ class AsyncVoxgraph:
         *,
         timeout_s: float = DIARIZATION_DEADLINE_S,
     ) -> Analysis:
-        """Answer several questions about one recording side by side.
+        """Answer several questions about one recording concurrently.
 
         Raises:
-            InvalidOptions: `tasks` is empty or has a name that `TASKS` does not have.
+            InvalidOptions: `tasks` is empty or contains a name that is not in `TASKS`.
         """
-        result: Analysis = await self._ask("analyze", timeout_s, waveform, tasks, speakers, options)
+        result: Analysis = await self._call("analyze", timeout_s, waveform, tasks, speakers, options)
         return result
 
     async def health(self, *, timeout_s: float = DEADLINE_S) -> GraphHealth:
-        """Say which models answer, where they run and which checkpoints they have."""
-        result: GraphHealth = await self._ask("health", timeout_s)
+        """Return which models answer, where they run and which checkpoints they have loaded."""
+        result: GraphHealth = await self._call("health", timeout_s)
         return result
 
     async def info(self, model: ModelKey, *, timeout_s: float = DEADLINE_S) -> ModelInfo:
-        """Say what a model has loaded."""
-        result: ModelInfo = await self._ask("info", timeout_s, model)
+        """Return what a model has loaded and where it runs."""
+        result: ModelInfo = await self._call("info", timeout_s, model)
         return result
 
-    async def _ask(self, question: str, timeout_s: float, *arguments: object) -> Any:
-        method = getattr(self._handle, question)
+    async def _call(self, method_name: str, timeout_s: float, *arguments: object) -> Any:
+        method = getattr(self._handle, method_name)
         return await call(lambda: method.remote(*arguments), Deadline.after(timeout_s))
 
 
 def _blocking(
-    question: Callable[Concatenate[AsyncVoxgraph, P], Coroutine[Any, Any, T]],
+    method: Callable[Concatenate[AsyncVoxgraph, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate["Voxgraph", P], T]:
-    """Make a method that runs a question to its end in an event loop of its own, which Ctrl-C cancels."""
+    """Make a blocking method that runs a coroutine method in its own event loop; Ctrl-C cancels it."""
 
-    @functools.wraps(question)
-    def ask(self: "Voxgraph", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return asyncio.run(question(self._graph, *args, **kwargs))
+    @functools.wraps(method)
+    def blocking(self: "Voxgraph", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return asyncio.run(method(self._graph, *args, **kwargs))
 
-    return ask
+    return blocking
 
 
 class Voxgraph:
-    """The same for code without ``async``: each method blocks and returns the answer.
+    """Client of the running graph with blocking methods, for code without ``async``.
 
     Args:
         handle: Handle of the ingress.
@@ -182,7 +181,7 @@ class Voxgraph:
 
     @classmethod
     def connect(cls, application: str = APPLICATION) -> "Voxgraph":
-        """Find the graph that runs in this Ray cluster, as `AsyncVoxgraph.connect` does."""
+        """Find the graph that runs in this Ray cluster; see `AsyncVoxgraph.connect`."""
         return cls(serve.get_app_handle(application))
 
     detect_language = _blocking(AsyncVoxgraph.detect_language)

@@ -1,4 +1,4 @@
-"""What callers pass beside a recording: models, tasks, how it is cut, the number of its speakers."""
+"""Options of a question: models, tasks, chunks of a recording and its number of speakers."""
 
 import math
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ class ModelKey(StrEnum):
 AccentModel = Literal["xlsr", "ecapa"]
 Task = Literal["language", "speaker", "accent", "diarization", "deepfake"]
 TASKS: tuple[Task, ...] = get_args(Task)
-"""Every task, in the order of the answers."""
+"""Every task, in the order of the fields of `Analysis`."""
 
 DEADLINE_S = 60.0
-"""Default number of seconds that a question may take; a question that includes diarization has its own."""
+"""Default deadline of a question in seconds, except for questions that include diarization."""
 DIARIZATION_DEADLINE_S = 1800.0
-"""Default number of seconds that a question which includes diarization may take."""
+"""Default deadline in seconds of a question that includes diarization."""
 MIN_CHUNK_S, MAX_CHUNK_S = 1.0, 30.0
 MAX_OVERLAP = 0.9
 MAX_SPEAKERS = 100
@@ -37,16 +37,16 @@ MAX_SPEAKERS = 100
 
 @dataclass(frozen=True, slots=True)
 class ChunkOptions:
-    """How a recording is cut for the deepfake model.
+    """How a recording is cut into chunks for the deepfake model.
 
     Raises:
-        InvalidOptions: A value is out of its range.
+        InvalidOptions: A value is out of range.
     """
 
     chunk_s: float = 5.0
-    """Seconds of one chunk, 1 to 30."""
+    """Length of a chunk in seconds, 1 to 30."""
     overlap: float = 0.5
-    """Share of a chunk that the next one covers again, 0 to 0.9: the hop is ``chunk_s * (1 - overlap)``."""
+    """Fraction of a chunk that the next chunk repeats, 0 to 0.9: the hop is ``chunk_s * (1 - overlap)``."""
 
     def __post_init__(self) -> None:
         _check("chunk_s", self.chunk_s, MIN_CHUNK_S, MAX_CHUNK_S)
@@ -55,10 +55,10 @@ class ChunkOptions:
 
 @dataclass(frozen=True, slots=True)
 class SpeakerCount:
-    """What the caller knows about the number of speakers, each 1 to 100; None means nothing.
+    """What the caller knows about the number of speakers, each 1 to 100; None means unknown.
 
     Raises:
-        InvalidOptions: A value is out of its range, or the bounds exclude each other.
+        InvalidOptions: A value is out of range, or the bounds exclude each other.
     """
 
     num_speakers: int | None = None
@@ -76,7 +76,7 @@ class SpeakerCount:
 
     @property
     def bounds(self) -> tuple[int, float]:
-        """The smallest and the largest number of speakers; the largest may be infinite."""
+        """Smallest and largest number of speakers; the largest may be infinite."""
         if self.num_speakers is not None:
             return self.num_speakers, self.num_speakers
         return self.min_speakers or 1, self.max_speakers or math.inf

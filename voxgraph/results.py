@@ -2,7 +2,7 @@
 
 They are pickled between processes, so this module needs numpy and nothing of the graph. What an answer means
 (more than half of the chunks make a deepfake, an embedding is scaled to length 1) is decided here, so that
-every way to ask gives the same answer.
+HTTP and handles give the same answer.
 """
 
 from collections.abc import Sequence
@@ -14,47 +14,48 @@ import numpy.typing as npt
 from voxgraph.options import ChunkOptions
 
 SAMPLE_RATE_HZ = 16_000
-"""The rate of every `Waveform` and every model."""
+"""Sample rate of every `Waveform` and every model."""
 
 Waveform = npt.NDArray[np.float32]
 """Mono samples at 16 kHz, float32, shape (samples,), full scale +-1. May be read-only."""
 
-
 TOP_LANGUAGES = 5
 """Number of languages in an answer that does not list all of them."""
+US_ACCENT = "us"
+"""Label of American English in the accent checkpoints."""
 AI_GENERATED_PROBABILITY = 0.5
-"""Probability above which a chunk is taken to be AI-generated."""
+"""Probability above which a chunk counts as AI-generated."""
 
 
 @dataclass(frozen=True, slots=True)
 class LanguageResult:
-    """Which language is spoken."""
+    """The language that is spoken, with the posterior of every language."""
 
     language: str
-    """ISO 639 code; the retired codes of VoxLingua107 (iw, jw) are answered as he, jv."""
+    """ISO 639 code; the retired codes of VoxLingua107 (iw, jw) are replaced by he, jv."""
     name: str
     """English name of the language."""
     confidence: float
     """Posterior probability of `language`, 0..1."""
     probabilities: dict[str, float]
-    """Posterior of every language by code; they sum to 1."""
+    """Posterior probability of every language by code; they sum to 1."""
 
     def top(self, count: int = TOP_LANGUAGES) -> dict[str, float]:
-        """Return the posteriors of the most probable languages, the most probable first."""
+        """Return the posteriors of the `count` most probable languages, in descending order."""
         ranked = sorted(self.probabilities.items(), key=lambda pair: -pair[1])
         return dict(ranked[:count])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """A voice as a point in one encoder's space."""
+    """A voice as a vector in the embedding space of one encoder."""
 
     vector: npt.NDArray[np.float32]
     """Shape (192,), float32, not normalised."""
     model: str
-    """The encoder: vectors of two encoders cannot be compared."""
+    """Encoder; vectors of different encoders cannot be compared."""
     revision: str
-    """The encoder's checkpoint: a commit of the hub, or ``demo-`` or ``local-`` and a digest."""
+    """Checkpoint of the encoder: a commit of the hub, or ``demo-`` or ``local-`` and a digest."""
 
     def normalized(self) -> "Embedding":
         """Return the embedding with a vector of length 1; a vector of zeros stays as it is."""
@@ -64,7 +65,7 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class SpeakerResult:
-    """An embedding and the language that chose its encoder."""
+    """An embedding, and the language that determined its encoder."""
 
     embedding: Embedding
     language: LanguageResult
@@ -72,35 +73,43 @@ class SpeakerResult:
 
 @dataclass(frozen=True, slots=True)
 class AccentResult:
-    """How an English speaker sounds."""
+    """The accent of an English speaker."""
 
     accent: str
     """The most probable label of the checkpoint, e.g. ``us``, ``england``."""
     confidence: float
     """Probability of `accent`, 0..1."""
     us_confidence: float
-    """Probability of ``us`` where it is the accent found, else 0.0."""
+    """Probability of ``us`` if that is the accent, else 0.0."""
     probabilities: dict[str, float]
     """Probability of every accent; they sum to 1."""
+
+    @classmethod
+    def from_probabilities(cls, labels: Sequence[str], probabilities: Sequence[float]) -> "AccentResult":
+        """Take the most probable of a checkpoint's labels; there is one probability per label."""
+        by_label = dict(zip(labels, probabilities, strict=True))
+        accent = max(by_label, key=by_label.__getitem__)
+        confidence = by_label[accent]
+        return cls(accent, confidence, confidence if accent == US_ACCENT else 0.0, by_label)
 
 
 @dataclass(frozen=True, slots=True)
 class DeepfakeScore:
-    """Whether one chunk is generated speech."""
+    """Probabilities that one chunk is AI-generated or real."""
 
     ai_generated: float
-    """Probability that the chunk is generated, 0..1."""
+    """Probability that the chunk is AI-generated, 0..1."""
     real: float
     """Probability that the chunk is a recording of a person; 1 - `ai_generated`."""
 
     @property
     def is_ai_generated(self) -> bool:
-        """Whether the chunk is taken to be generated."""
+        """Whether the chunk counts as AI-generated."""
         return self.ai_generated > AI_GENERATED_PROBABILITY
 
     @property
     def confidence(self) -> float:
-        """Probability of what the chunk is taken to be, 0..1."""
+        """Probability of the verdict on the chunk, 0..1."""
         return self.ai_generated if self.is_ai_generated else self.real
 
 
@@ -116,24 +125,24 @@ class DeepfakeChunk:
 
 @dataclass(frozen=True, slots=True)
 class DeepfakeVerdict:
-    """Whether a recording is AI-generated, and which of its chunks are."""
+    """The verdict on a recording, with the scores of its chunks."""
 
     is_deepfake: bool
-    """Whether more than half of the chunks are generated."""
+    """Whether more than half of the chunks are AI-generated."""
     confidence: float
     """Mean probability, over all chunks, of the verdict on the recording, 0..1."""
     ai_generated_chunks: int
-    """Number of chunks that are taken to be generated."""
+    """Number of chunks that count as AI-generated."""
     chunk_confidence: float
-    """Mean of the confidences of the chunks, each for its own verdict, 0..1."""
+    """Mean over the chunks of the confidence in the verdict on each, 0..1."""
     chunks: tuple[DeepfakeChunk, ...]
-    """At least one, by start."""
+    """At least one, sorted by start."""
     options: ChunkOptions
-    """How the recording was cut."""
+    """How the recording was cut into chunks."""
 
     @classmethod
     def from_chunks(cls, chunks: Sequence[DeepfakeChunk], options: ChunkOptions) -> "DeepfakeVerdict":
-        """Decide from the scores of all chunks of a recording, at least one."""
+        """Derive the verdict from the scores of all chunks of a recording, at least one."""
         scores = [chunk.score for chunk in chunks]
         generated = sum(score.is_ai_generated for score in scores)
         is_deepfake = generated > len(scores) / 2
@@ -163,14 +172,14 @@ class DiarizationResult:
     """Who spoke when."""
 
     turns: tuple[Turn, ...]
-    """By start; turns of two speakers may overlap."""
+    """Sorted by start; turns of different speakers may overlap."""
     exclusive_turns: tuple[Turn, ...]
-    """The same without overlap: at each moment at most one speaker, for aligning transcripts."""
+    """The same without overlap, for aligning transcripts: at most one speaker at any time."""
     speakers: tuple[str, ...]
     """The speakers found, sorted."""
 
     def without_short_turns(self, min_duration_s: float) -> "DiarizationResult":
-        """Return the result without turns shorter than `min_duration_s` seconds, and whom that leaves out."""
+        """Remove turns shorter than `min_duration_s` seconds, and speakers who then have no turn."""
         turns, exclusive = (
             tuple(turn for turn in kept if turn.end_s - turn.start_s >= min_duration_s)
             for kept in (self.turns, self.exclusive_turns)
@@ -180,17 +189,18 @@ class DiarizationResult:
 
 @dataclass(frozen=True, slots=True)
 class DiarizationProgress:
-    """How far the diarization of a long recording is."""
+    """Progress of the diarization of a long recording."""
 
     done: int
+    """Number of parts that are done."""
     parts: int
-    """Of `pipelines.chunking.PART_WINDOWS` windows of 10 s, a second apart; clustering, at the end, is not
-    counted."""
+    """Number of parts, each of `pipelines.chunking.PART_WINDOWS` windows of 10 s with a hop of 1 s. The
+    clustering at the end is not counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a replica has loaded and where it runs."""
+    """The model that a replica has loaded, and where it runs."""
 
     key: str
     """The model's key, one of `voxgraph.options.ModelKey`."""
@@ -201,31 +211,31 @@ class ModelInfo:
     device: str
     """``cpu`` or ``cuda:0``."""
     parameters: int
-    """Number of weights."""
+    """Number of parameters."""
     labels: tuple[str, ...] = ()
-    """Class labels in the checkpoint's own order, where it has classes."""
+    """Class labels in the order of the checkpoint; empty if the model has no classes."""
     engine: str = "torch"
     """``torch`` or ``openvino``."""
     precision: str = "float32"
-    """What its products and convolutions are computed in: ``float32``, ``bfloat16`` or ``float16``."""
+    """Type of matrix products and convolutions: ``float32``, ``bfloat16`` or ``float16``."""
     engine_reason: str = ""
-    """Why it is this engine in this precision, in a sentence."""
+    """One sentence that explains the choice of engine and precision."""
     batch_items: int = 1
-    """Clips of one forward pass at most, as the replica measured when it started."""
+    """Maximum number of clips in a forward pass, measured when the replica started."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """What a replica says of itself now."""
+    """The model of a replica and the memory of its process."""
 
     model: ModelInfo
     memory_mb: float
-    """Resident memory of its process, in 10^6 bytes."""
+    """Resident memory of the process in 10^6 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """The answers about one recording; the answer to a task that was not asked for is None."""
+    """The answers about one recording; None for a task that was not requested."""
 
     language: LanguageResult | None = None
     speaker: SpeakerResult | None = None
@@ -236,11 +246,11 @@ class Analysis:
 
 @dataclass(slots=True)
 class GraphHealth:
-    """Which models answer now."""
+    """The models that answer now, and those that should but do not."""
 
     models: dict[str, ModelInfo] = field(default_factory=dict)
     """Loaded models by key."""
     failed: dict[str, str] = field(default_factory=dict)
-    """Why a model that should answer does not, by key."""
+    """Reason why a model does not answer, by key."""
     memory_mb: float = 0.0
-    """Resident memory of one replica of each model and of the ingress replica that answers, in 10^6 bytes."""
+    """Resident memory of one replica of each model and of the answering ingress replica, in 10^6 bytes."""

@@ -1,4 +1,4 @@
-"""How similar two voices are, by their embeddings."""
+"""Similarity of two voices, computed from their embeddings."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,15 @@ from voxgraph.results import Embedding
 EMBEDDING_DIM = 192
 """Length of a vector of either encoder."""
 DEFAULT_THRESHOLD = 0.25
-"""Cosine above which two recordings are taken for one speaker
+"""Cosine similarity above which two recordings count as one speaker; SpeechBrain's default
 (speechbrain/inference/speaker.py, SpeakerRecognition.verify_batch, 1.1.2)."""
 
 
 def cosine(a: Embedding, b: Embedding) -> float:
-    """The cosine of the angle between two voices, -1..1; 1 is the same direction.
+    """Return the cosine similarity of two embeddings, -1..1; 1 is the same direction.
 
     Raises:
-        SpaceMismatch: The vectors come from two encoders or two revisions of one.
+        SpaceMismatch: The vectors come from different encoders or revisions.
         InvalidEmbedding: A vector is not of shape (192,), is zero, or has NaN or infinite numbers.
     """
     if (a.model, a.revision) != (b.model, b.revision):
@@ -27,14 +27,14 @@ def cosine(a: Embedding, b: Embedding) -> float:
             f"{a.model} at {a.revision} and {b.model} at {b.revision} are different spaces: "
             "embed both recordings with one encoder."
         )
-    return float(np.clip(_unit(a) @ _unit(b), -1.0, 1.0))
+    return float(np.clip(_unit_vector(a) @ _unit_vector(b), -1.0, 1.0))
 
 
-def _unit(embedding: Embedding) -> npt.NDArray[np.float64]:
-    """The vector with length 1; in double precision no finite float32 over- or underflows."""
+def _unit_vector(embedding: Embedding) -> npt.NDArray[np.float64]:
+    """Scale a vector to length 1, in float64: there no finite float32 overflows or underflows."""
     vector = np.asarray(embedding.vector, np.float64)
     if vector.shape != (EMBEDDING_DIM,):
-        raise InvalidEmbedding(f"An embedding of shape {vector.shape}; it has {EMBEDDING_DIM} numbers.")
+        raise InvalidEmbedding(f"An embedding has shape {vector.shape}; it must be ({EMBEDDING_DIM},).")
     if not np.isfinite(vector).all():
         raise InvalidEmbedding("An embedding has NaN or infinite numbers.")
     length = float(np.linalg.norm(vector))
@@ -45,7 +45,7 @@ def _unit(embedding: Embedding) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class VoiceComparison:
-    """Whether two recordings are of one speaker."""
+    """Decision whether two recordings are of one speaker."""
 
     similarity: float
     """Cosine of the two embeddings, -1..1."""
@@ -53,11 +53,11 @@ class VoiceComparison:
     """Whether the similarity is above the threshold."""
     threshold: float
     model: str
-    """The encoder of both."""
+    """Encoder of both embeddings."""
     revision: str
 
 
 def compare(first: Embedding, second: Embedding, threshold: float = DEFAULT_THRESHOLD) -> VoiceComparison:
-    """Compare two voices of one space; raises what `cosine` raises."""
+    """Compare two embeddings of one encoder; raises what `cosine` raises."""
     similarity = cosine(first, second)
     return VoiceComparison(similarity, similarity > threshold, threshold, first.model, first.revision)

@@ -1,1 +1,1 @@
-"""The same questions answered the plain way, as each library's documentation shows."""
+"""Naive servers: the same endpoints, implemented as each library's documentation shows."""

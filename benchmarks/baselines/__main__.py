@@ -1,10 +1,10 @@
-"""Serve the naive way: ``python -m benchmarks.baselines FOLDER --models language ... --port 8100``."""
+"""Run the naive server: ``python -m benchmarks.baselines FOLDER --models language ... --port 8100``."""
 
 import argparse
 import os
 from pathlib import Path
 
-# pyannote.audio reports its use to its makers unless this is set when it is imported.
+# pyannote.audio sends usage telemetry unless this is set before it is imported.
 os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "false")
 
 import uvicorn
@@ -15,9 +15,9 @@ from voxgraph.options import ModelKey
 
 
 def main() -> None:
-    """Load the models and serve until Ctrl-C, with as many threads as torch takes by itself."""
+    """Load the models and serve until Ctrl-C, with torch's default number of threads."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.baselines", description=__doc__)
-    parser.add_argument("folder", type=Path, help="what python -m benchmarks.checkpoints wrote")
+    parser.add_argument("folder", type=Path, help="output of python -m benchmarks.checkpoints")
     parser.add_argument("--models", type=ModelKey, nargs="+", default=list(ModelKey), choices=list(ModelKey))
     parser.add_argument("--size", type=Size, default=Size.FULL, choices=list(Size))
     parser.add_argument("--port", type=int, default=8100)

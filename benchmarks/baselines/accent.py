@@ -1,4 +1,4 @@
-"""Accent with the XLSR network of transformers and the pooling of SpeechBrain."""
+"""Accent classification with the XLSR network of transformers and the pooling of SpeechBrain."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -17,10 +17,10 @@ from voxgraph.options import ModelKey
 
 
 class Accent:
-    """What the repository's interface computes, step by step.
+    """Compute what the published repository's interface computes, step by step.
 
-    The interface itself names a class that SpeechBrain has removed, and its wrapper downloads the backbone
-    a second time: the library's classes are put together here, and filled with the same weights.
+    The interface itself names a class that SpeechBrain has removed, and its wrapper downloads the backbone a
+    second time, so this class combines the library's modules and loads the same weights.
     """
 
     def __init__(self, folder: Path, size: Size) -> None:
@@ -38,7 +38,7 @@ class Accent:
         self._head.load_state_dict({"weight": head["0.w.weight"]})
 
     def identify(self, path: str) -> dict[str, Any]:
-        """Probabilities of the accents in a file."""
+        """Return the most probable accent of a file and its probability."""
         signal = read_audio(path)[None]
         with torch.no_grad():
             frames = self._backbone(functional.layer_norm(signal, signal.shape[1:])).last_hidden_state

@@ -1,4 +1,4 @@
-"""The naive servers in one application: a temporary file, a model call inside the endpoint, an answer."""
+"""The naive servers in one application: each endpoint saves a temporary file and calls the model."""
 
 import os
 import tempfile
@@ -12,32 +12,32 @@ from config.settings import Size
 from voxgraph.options import ModelKey
 
 Answer = Callable[[str], dict[str, Any]]
-"""From the path of a recording to JSON."""
+"""Maps the path of a recording to a JSON answer."""
 
-IN_ANALYZE = ("/extract-embedding", "/identify", "/diarize", "/audio/analyze-audio")
-"""What the composition asks, one after the other."""
+ANALYZE_PATHS = ("/extract-embedding", "/identify", "/diarize", "/audio/analyze-audio")
+"""Endpoints that ``/v1/analyze`` calls in sequence."""
 
 
 def create_app(folder: Path, models: Collection[ModelKey], size: Size) -> FastAPI:
-    """Load models and answer their questions.
+    """Load the models and create an application with their endpoints.
 
     Args:
-        folder: What ``python -m benchmarks.checkpoints`` wrote.
-        models: Those that are loaded.
-        size: Of the accent checkpoint, whose layout does not say it.
+        folder: Output of ``python -m benchmarks.checkpoints``.
+        models: Models to load.
+        size: Architecture size of the accent checkpoint, whose layout does not contain it.
     """
     app = FastAPI()
-    answers = load(folder, models, size)
-    if answers.keys() >= set(IN_ANALYZE):
-        asked = {path: answers[path] for path in IN_ANALYZE}
-        answers["/v1/analyze"] = lambda path: {name: answer(path) for name, answer in asked.items()}
+    answers = load_answers(folder, models, size)
+    if answers.keys() >= set(ANALYZE_PATHS):
+        parts = {path: answers[path] for path in ANALYZE_PATHS}
+        answers["/v1/analyze"] = lambda path: {name: answer(path) for name, answer in parts.items()}
     for route, answer in answers.items():
         app.post(route)(endpoint(answer))
     return app
 
 
-def load(folder: Path, models: Collection[ModelKey], size: Size) -> dict[str, Answer]:
-    """The answers that the models can give, by path; a library is imported where it is needed."""
+def load_answers(folder: Path, models: Collection[ModelKey], size: Size) -> dict[str, Answer]:
+    """Load the models and return their functions by path; import only the libraries that are needed."""
     answers: dict[str, Answer] = {}
     if ModelKey.LANGUAGE in models:
         from benchmarks.baselines.voices import Voices
@@ -60,7 +60,7 @@ def load(folder: Path, models: Collection[ModelKey], size: Size) -> dict[str, An
 
 
 def endpoint(answer: Answer) -> Callable[[UploadFile], Awaitable[dict[str, Any]]]:
-    """A coroutine that saves the upload and calls the model: nothing else is answered meanwhile."""
+    """Return a coroutine that saves the upload and calls the model, blocking the event loop."""
 
     async def save_and_answer(file: UploadFile) -> dict[str, Any]:
         with tempfile.NamedTemporaryFile(suffix=".wav", delete=False) as saved:

@@ -1,4 +1,4 @@
-"""Deepfake with transformers and librosa: chunks in a loop, one by one."""
+"""Deepfake detection with transformers and librosa, one chunk at a time."""
 
 from pathlib import Path
 from typing import Any
@@ -24,17 +24,17 @@ class Deepfake:
         self._model.eval()
 
     def analyze(self, path: str) -> dict[str, Any]:
-        """Scores of the overlapping chunks of a file."""
+        """Score the overlapping chunks of a file."""
         audio, _ = librosa.load(path, sr=SAMPLE_RATE_HZ)
-        chunk = int(CHUNK_S * SAMPLE_RATE_HZ)
-        hop = int(chunk * (1 - OVERLAP))
+        length = int(CHUNK_S * SAMPLE_RATE_HZ)
+        hop = int(length * (1 - OVERLAP))
         chunks = []
-        for start in range(0, max(1, len(audio) - chunk + 1), hop):
+        for start in range(0, max(1, len(audio) - length + 1), hop):
             inputs = self._extractor(
-                audio[start : start + chunk], sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt"
+                audio[start : start + length], sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt"
             )
             with torch.no_grad():
                 scores = self._model(**inputs).logits.softmax(-1)[0]
             chunks.append({"start_time": start / SAMPLE_RATE_HZ, "fake": float(scores[0])})
-        fake = sum(scored["fake"] > 0.5 for scored in chunks)
+        fake = sum(chunk["fake"] > 0.5 for chunk in chunks)
         return {"is_deepfake": fake > len(chunks) / 2, "chunks": chunks}

@@ -17,8 +17,8 @@ class Diarization:
         self._pipeline = Pipeline.from_pretrained(str(folder / ModelKey.DIARIZATION_COMMUNITY_1))
 
     def diarize(self, path: str) -> dict[str, Any]:
-        """The turns of a file."""
-        # Given a path, pyannote decodes each window anew with an installed ffmpeg: from memory is faster.
+        """Return the turns of a file."""
+        # Given a path, pyannote decodes every window separately with an installed ffmpeg; memory is faster.
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
         output = self._pipeline({"waveform": torch.from_numpy(samples.T.copy()), "sample_rate": rate})
         turns = [

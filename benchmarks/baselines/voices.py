@@ -1,4 +1,4 @@
-"""Language and voice with SpeechBrain, as its model cards show."""
+"""Language identification and speaker embeddings with SpeechBrain, as its model cards show."""
 
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,14 @@ class Voices:
         self._cnceleb = load(folder / ModelKey.SPEAKER_CNCELEB)
 
     def language(self, path: str) -> dict[str, Any]:
-        """Which language is spoken in a file."""
-        # The cards of 1.0 read with torchaudio.load, which needs an installed ffmpeg now; this one does not.
+        """Identify the language spoken in a file."""
+        # The model cards of 1.0 use torchaudio.load, which needs an installed ffmpeg; load_audio does not.
         signal = self._language.load_audio(path)[None]
         _, score, _, label = self._language.classify_batch(signal)
         return {"language": label[0].split(": ")[0], "confidence": score.exp().item()}
 
     def embed(self, path: str) -> dict[str, Any]:
-        """The voice in a file, by the encoder of the language spoken."""
+        """Embed the speaker of a file with the encoder for the detected language."""
         language = self.language(path)["language"]
         encoder = self._cnceleb if language in ASIAN_LANGUAGES else self._voxceleb
         signal = encoder.load_audio(path)[None]
@@ -33,8 +33,8 @@ class Voices:
 
 
 def load(folder: Path) -> EncoderClassifier:
-    """A classifier from a local folder."""
-    # hyperparams.yaml names the hub: without the override the weights would be fetched from there.
+    """Load a classifier from a local folder."""
+    # hyperparams.yaml names a hub repository; without the override the weights would be downloaded.
     return EncoderClassifier.from_hparams(
         source=str(folder),
         overrides={"pretrained_path": str(folder)},

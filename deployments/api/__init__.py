@@ -1,1 +1,1 @@
-"""All of HTTP: an application built from an `GraphAnalyzer`. Imports no Ray."""
+"""The HTTP application, built on a `GraphAnalyzer`. Imports no Ray."""

@@ -1,7 +1,4 @@
-"""The HTTP application: a function of an `GraphAnalyzer` and the settings.
-
-Before this comes the ingress (or a test's fake), after it `routes` and `upload`.
-"""
+"""The HTTP application, built from a `GraphAnalyzer` and the settings."""
 
 from fastapi import FastAPI
 
@@ -11,7 +8,7 @@ from deployments.api.budget import DecodedAudioBudget
 from deployments.api.compat import accent_routes, graph_routes, voice_routes
 from deployments.api.documentation import RESPONSES
 from deployments.api.middleware import (
-    SHOWN_TO_BROWSERS,
+    EXPOSED_HEADERS,
     ConcurrencyLimitMiddleware,
     CORSErrorMiddleware,
     RequestContextMiddleware,
@@ -19,16 +16,16 @@ from deployments.api.middleware import (
 from deployments.api.routes import analyze, deepfake, diarization, language, service, speaker
 from deployments.api.service import GraphAnalyzer
 
-DESCRIPTION = """Questions people ask of a voice recording: language, voice, accent, who spoke when,
+DESCRIPTION = """Answers questions about a voice recording: language, voice, accent, who spoke when,
 which parts are AI-generated. Every endpoint takes a recording as the whole body or as `file` of a form:
-WAV, AIFF, FLAC, MP3, AAC, M4A, OGG or WebM, of any rate."""
+WAV, AIFF, FLAC, MP3, AAC, M4A, OGG or WebM, at any sample rate."""
 
 
 def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
     """Build the application.
 
     Args:
-        analyzer: Answers the questions.
+        analyzer: Runs the models; the ingress in production, a fake in tests.
         settings: Limits of uploads, and the origins that browsers may call from.
     """
     app = FastAPI(title="voxgraph", version=service.VERSION, description=DESCRIPTION)
@@ -48,6 +45,6 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
             allow_origins=list(settings.cors_origins),
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=list(SHOWN_TO_BROWSERS),
+            expose_headers=list(EXPOSED_HEADERS),
         )
     return app

@@ -1,7 +1,6 @@
-"""How much decoded audio one replica has in hand: a small file may hold hours.
+"""Limit the decoded audio that one replica holds in memory, because a small file may decode to hours.
 
-Before it lies in memory, audio is taken from what all requests share; it is given back when nobody needs the
-recording any more.
+All requests share one budget. Audio is reserved before it is kept in memory, and released after use.
 """
 
 import math
@@ -14,78 +13,78 @@ from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 
 class DecodedAudioBudget:
-    """Samples of decoded audio that may be taken. For threads."""
+    """Samples of decoded audio that all requests may hold together. Thread-safe."""
 
     def __init__(self, limits: AudioLimits) -> None:
-        self._left = _samples(max(limits.max_decoded_s, limits.max_audio_s))
+        self._free = _samples(max(limits.max_decoded_s, limits.max_audio_s))
         self._lock = threading.Lock()
 
-    def take(self, samples: int) -> None:
-        """Have so many.
+    def acquire(self, samples: int) -> None:
+        """Reserve samples.
 
         Raises:
-            Overloaded: There are fewer left.
+            Overloaded: Fewer samples are free.
         """
         with self._lock:
-            if samples > self._left:
-                raise Overloaded("The recordings in hand leave no room for this one; try again in a moment.")
-            self._left -= samples
+            if samples > self._free:
+                raise Overloaded("Other recordings leave no memory for this one; try again in a moment.")
+            self._free -= samples
 
-    def give_back(self, samples: int) -> None:
-        """Let others have them."""
+    def release(self, samples: int) -> None:
+        """Return samples to the budget."""
         with self._lock:
-            self._left += samples
+            self._free += samples
 
 
 class Reservation:
-    """What one request has of a budget. For threads, the last of which may end after the request."""
+    """One request's part of a budget. Thread-safe; a decoding thread may outlive the request."""
 
     def __init__(self, budget: DecodedAudioBudget) -> None:
         self._budget = budget
-        self._kept = 0
+        self._held = 0
         self._closed = False
         self._lock = threading.Lock()
 
     def decode(self, data: bytes, limits: AudioLimits) -> Waveform:
-        """As `pipelines.audio.decoding.decode`; the waveform counts until it is let go.
+        """Decode like `pipelines.audio.decoding.decode`, and reserve the waveform until it is released.
 
         Raises:
-            Overloaded: It is longer than what is left.
+            Overloaded: The recording is longer than the free part of the budget.
         """
-        taken = 0
+        acquired = 0
 
-        def take(seconds: float) -> None:
-            nonlocal taken
-            more = _samples(seconds) - taken
-            self._budget.take(more)
-            taken += more
+        def acquire(seconds: float) -> None:
+            nonlocal acquired
+            more = _samples(seconds) - acquired
+            self._budget.acquire(more)
+            acquired += more
 
         try:
-            waveform = decode(data, limits, take)
-            taken -= self._keep(len(waveform))
+            waveform = decode(data, limits, acquire)
+            acquired -= self._hold(len(waveform))
             return waveform
         finally:
-            self._budget.give_back(taken)
+            self._budget.release(acquired)
 
     def release(self, samples: int) -> None:
-        """A waveform of so many is not needed any more."""
+        """Return the samples of a waveform that is no longer needed."""
         with self._lock:
             if not self._closed:
-                self._kept -= samples
-                self._budget.give_back(samples)
+                self._held -= samples
+                self._budget.release(samples)
 
     def close(self) -> None:
-        """The request has ended: nothing of it is needed any more."""
+        """Return everything at the end of the request."""
         with self._lock:
             self._closed = True
-            self._budget.give_back(self._kept)
+            self._budget.release(self._held)
 
-    def _keep(self, samples: int) -> int:
-        """How many of a new waveform's samples count: none where the request has ended already."""
+    def _hold(self, samples: int) -> int:
+        """Keep a new waveform reserved and return its samples, or 0 if the request has already ended."""
         with self._lock:
-            kept = 0 if self._closed else samples
-            self._kept += kept
-            return kept
+            held = 0 if self._closed else samples
+            self._held += held
+            return held
 
 
 def _samples(seconds: float) -> int:

@@ -1,4 +1,4 @@
-"""OpenAPI of the endpoints that take a recording: FastAPI sees none of the body, so it is told here."""
+"""OpenAPI of the endpoints that parse the body themselves, which FastAPI therefore cannot document."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     int(status): {"model": ErrorAnswer, "description": status.phrase}
     for status in sorted(set(STATUS.values()))
 }
-"""The errors that any of them may answer."""
+"""Error responses that every endpoint about a recording may return."""
 
 ANY_AUDIO = "audio/*"
 _BINARY = {"type": "string", "format": "binary"}
 
 
 def takes_recording(options: type[BaseModel] | None = None, media_type: str = ANY_AUDIO) -> dict[str, Any]:
-    """The ``openapi_extra`` of an endpoint: a file, alone or in a form, with options beside it.
+    """Return the ``openapi_extra`` of an endpoint that takes a file, as the body or in a form, and options.
 
     Args:
         options: Its fields become query parameters and form fields.
-        media_type: Of a recording that is the whole body.
+        media_type: Content type of a recording that is the whole body.
     """
     documented = takes_form(("file",), options)
     documented["requestBody"]["content"][media_type] = {"schema": _BINARY}
@@ -31,16 +31,17 @@ def takes_recording(options: type[BaseModel] | None = None, media_type: str = AN
 def takes_form(
     files: tuple[str, ...], options: type[BaseModel] | None = None, *, many: bool = False
 ) -> dict[str, Any]:
-    """The ``openapi_extra`` of an endpoint that takes a form.
+    """Return the ``openapi_extra`` of an endpoint that takes a form.
 
     Args:
-        files: Names of the fields that hold a file each.
+        files: Names of the file fields.
         options: Its fields become query parameters and form fields.
-        many: Whether each of `files` may come any number of times.
+        many: Whether each of `files` may be repeated any number of times.
     """
     properties = {} if options is None else options.model_json_schema(mode="validation")["properties"]
-    one = {"type": "array", "minItems": 1, "items": _BINARY} if many else _BINARY
-    schema = {"type": "object", "required": list(files), "properties": dict.fromkeys(files, one) | properties}
+    file = {"type": "array", "minItems": 1, "items": _BINARY} if many else _BINARY
+    fields = dict.fromkeys(files, file) | properties
+    schema = {"type": "object", "required": list(files), "properties": fields}
     return {
         "parameters": [
             {

@@ -1,7 +1,7 @@
-"""Errors become answers: one table from error to status, one body for all of them.
+"""Turn errors into responses: one table from error class to status, one body for all of them.
 
-``{"detail", "error_type", "code", "timestamp", "request_id"}`` stands under every 4xx and 5xx, the ones
-of the framework included.
+Every 4xx and 5xx, including those of the web framework, has the body
+``{"detail", "error_type", "code", "timestamp", "request_id"}``.
 """
 
 from collections.abc import Iterable
@@ -43,9 +43,9 @@ STATUS: dict[type[errors.VoxError], HTTPStatus] = {
     errors.DeadlineExceeded: HTTPStatus.REQUEST_TIMEOUT,
     errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""Every error that is raised on purpose, and its status."""
+"""HTTP status of every error that voxgraph raises on purpose."""
 
-INTERNAL = "The service failed; its log has the cause."
+INTERNAL_ERROR = "The service failed; its log has the cause."
 RETRY_AFTER_S = 1
 CLIENT_CLOSED_REQUEST = 499
 
@@ -60,8 +60,8 @@ class ErrorAnswer(BaseModel):
     request_id: str
 
 
-def answer(request: Request, status: int, detail: str, kind: ErrorType, code: str) -> Response:
-    """The error body as a response; a 503 says when to try again."""
+def error_response(request: Request, status: int, detail: str, kind: ErrorType, code: str) -> Response:
+    """Return a response with the error body; a 503 has a ``Retry-After`` header."""
     body = ErrorAnswer(
         detail=detail,
         error_type=kind,
@@ -73,24 +73,24 @@ def answer(request: Request, status: int, detail: str, kind: ErrorType, code: st
     return JSONResponse(body.model_dump(mode="json"), status, headers)
 
 
-def sentences(found: Iterable[Any]) -> str:
-    """What pydantic has against some values, by name."""
-    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'options'}: {one['msg']}" for one in found)
+def validation_message(failures: Iterable[Any]) -> str:
+    """Join pydantic's error details into one line, each with the name of its value."""
+    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'options'}: {each['msg']}" for each in failures)
 
 
 def error_type(error: errors.VoxError) -> ErrorType:
-    """Whose fault an error is: the caller's, a model's, or that of the processing."""
+    """Classify an error as the caller's fault, a model's, or that of the processing."""
     if isinstance(error, errors.InvalidAudio | errors.InvalidRequest):
         return "ValidationError"
     return "ModelError" if isinstance(error, errors.ModelError) else "ProcessingError"
 
 
-async def answer_to(request: Request, error: Exception) -> Response:
-    """The answer to a `VoxError`."""
+async def vox_error_response(request: Request, error: Exception) -> Response:
+    """Return the response to a `VoxError`."""
     assert isinstance(error, errors.VoxError)
-    # A handle call raises a class of Ray's own that derives from ours.
-    known = next(base for base in type(error).__mro__ if base in STATUS)
-    return answer(request, STATUS[known], error.detail, error_type(error), known.code)
+    # A handle call raises a class that Ray derives from the error's own.
+    base = next(base for base in type(error).__mro__ if base in STATUS)
+    return error_response(request, STATUS[base], error.detail, error_type(error), base.code)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -98,14 +98,14 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     kind: ErrorType = (
         "ValidationError" if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else "ProcessingError"
     )
-    response = answer(request, error.status_code, str(error.detail), kind, "http")
+    response = error_response(request, error.status_code, str(error.detail), kind, "http")
     response.headers.update(error.headers or {})
     return response
 
 
 async def _on_invalid_parameters(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return await answer_to(request, errors.InvalidOptions(sentences(error.errors())))
+    return await vox_error_response(request, errors.InvalidOptions(validation_message(error.errors())))
 
 
 async def _on_disconnect(_request: Request, _error: Exception) -> Response:
@@ -113,8 +113,8 @@ async def _on_disconnect(_request: Request, _error: Exception) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every kind of error of an application with the one body."""
-    app.add_exception_handler(errors.VoxError, answer_to)
+    """Register handlers that answer every kind of error with the same body."""
+    app.add_exception_handler(errors.VoxError, vox_error_response)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_parameters)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)

@@ -1,5 +1,4 @@
-"""What happens to every request: an id, a line in the log, its time in a header, a refusal where too many
-are there already, and the last resort."""
+"""Middleware: request id, access log, timing header, concurrency limit, CORS and the last-resort 500."""
 
 import logging
 import time
@@ -13,32 +12,32 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.api.budget import Reservation
-from deployments.api.errors import INTERNAL, answer, answer_to
+from deployments.api.errors import INTERNAL_ERROR, error_response, vox_error_response
 from voxgraph.errors import Overloaded
 
 log = logging.getLogger("ray.serve")
 
 REQUEST_ID_HEADER = "x-request-id"
-SHOWN_TO_BROWSERS = (REQUEST_ID_HEADER, "retry-after", "server-timing")
-"""Headers of an answer that a page of another origin may read."""
-MAX_REQUEST_ID = 128
-UNCOUNTED = frozenset({"graph", "service"})
-"""Tags of the endpoints that ask nothing of a recording."""
+EXPOSED_HEADERS = (REQUEST_ID_HEADER, "retry-after", "server-timing")
+"""Response headers that a page of another origin may read."""
+MAX_REQUEST_ID_CHARS = 128
+UNCOUNTED_TAGS = frozenset({"graph", "service"})
+"""Tags of the endpoints that take no recording; the statistics leave them out."""
 
 
 class RequestContextMiddleware:
-    """Pure ASGI, so that uploads stream through and disconnects are seen.
+    """Give each request an id and timings, log it, and answer unhandled errors.
 
     Sets ``request.state.request_id`` (the caller's, or a new one) and ``request.state.timings`` (seconds by
-    name, answered as ``Server-Timing``). An error that nothing else answered is logged once and answered
-    500 without its details.
+    name, sent as the ``Server-Timing`` header). An unhandled error is logged once and answered 500 without
+    its details. This is pure ASGI, so that uploads stream through and disconnects reach the application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -66,10 +65,10 @@ class RequestContextMiddleware:
             log.exception("Request %s failed", request_id)
             if status:
                 raise
-            response = answer(Request(scope), 500, INTERNAL, "ProcessingError", "internal")
+            response = error_response(Request(scope), 500, INTERNAL_ERROR, "ProcessingError", "internal")
             await response(scope, receive, send_with_headers)
-        _count(scope, status, time.perf_counter() - started)
-        # The server has decoded the path, line ends and all.
+        _observe(scope, status, time.perf_counter() - started)
+        # The server has percent-decoded the path, so it may contain line breaks.
         path = quote(scope["path"], errors="replace")
         log.info(
             "%s %s %s %d %.1f ms", request_id, scope["method"], path, status,
@@ -78,45 +77,45 @@ class RequestContextMiddleware:
 
 
 class ConcurrencyLimitMiddleware:
-    """Refuses a recording before its body is read while as many as may be are worked on.
+    """Refuse a recording before its body is read when `max_requests` recordings are in progress.
 
-    Sets ``request.state.reservation``, the request's of the decoded audio that may be in hand.
+    Sets ``request.state.reservation``, the request's part of the budget of decoded audio.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._inside = 0
+        self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Handle one request."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        if self._inside >= scope["app"].state.analyzer.max_requests:
-            error = Overloaded(f"{self._inside} recordings are worked on; try again in a moment.")
-            response = await answer_to(Request(scope), error)
+        if self._running >= scope["app"].state.analyzer.max_requests:
+            error = Overloaded(f"{self._running} recordings are in progress; try again in a moment.")
+            response = await vox_error_response(Request(scope), error)
             await response(scope, receive, send)
             return
-        self._inside += 1
+        self._running += 1
         reservation = Reservation(scope["app"].state.budget)
         scope.setdefault("state", {})["reservation"] = reservation
         try:
             await self._app(scope, receive, send)
         finally:
             reservation.close()
-            self._inside -= 1
+            self._running -= 1
 
 
 class CORSErrorMiddleware(CORSMiddleware):
-    """Who may call from a browser; a refusal has the body of every error."""
+    """CORS; a refused preflight request gets the body of every other error."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """What a browser is told before it asks."""
+        """Answer a preflight request."""
         response = super().preflight_response(request_headers)
         if response.status_code < 400:
             return response
         request_id = _request_id(request_headers)
-        refusal = answer(
+        refusal = error_response(
             Request({"type": "http", "state": {"request_id": request_id}}),
             response.status_code,
             f"{bytes(response.body).decode()}.",
@@ -129,14 +128,14 @@ class CORSErrorMiddleware(CORSMiddleware):
         return refusal
 
 
-def _count(scope: Scope, status: int, seconds: float) -> None:
-    """Tell the statistics of a question about a recording, by the path that the application has for it."""
+def _observe(scope: Scope, status: int, seconds: float) -> None:
+    """Count a request about a recording in the statistics, by its route's path."""
     route = scope.get("route")
-    if scope["method"] == "POST" and route is not None and not UNCOUNTED.intersection(route.tags):
+    if scope["method"] == "POST" and route is not None and not UNCOUNTED_TAGS.intersection(route.tags):
         scope["app"].state.analyzer.state.observe(route.path, status, seconds)
 
 
 def _request_id(headers: Headers) -> str:
-    """The caller's id where it is short and printable, else a new one."""
+    """Return the caller's id if it is short and printable, else a new one."""
     given = headers.get(REQUEST_ID_HEADER, "")
-    return given if given.isprintable() and 0 < len(given) <= MAX_REQUEST_ID else uuid.uuid4().hex
+    return given if given.isprintable() and 0 < len(given) <= MAX_REQUEST_ID_CHARS else uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""What a caller may say beside the recording, in the query or the form: names, ranges, defaults."""
+"""Options of the endpoints, from the query or the form: names, ranges, defaults."""
 
 from typing import Annotated, Any
 
@@ -21,31 +21,31 @@ _Speakers = Annotated[int | None, Field(ge=1, le=MAX_SPEAKERS)]
 
 
 class EmbeddingOptions(BaseModel):
-    """Of ``/embedding``."""
+    """Options of ``/embedding``."""
 
     normalize: bool = Field(True, description="Scale the embedding to length 1.")
 
 
 class ComparisonOptions(BaseModel):
-    """Of every endpoint that compares two voices."""
+    """Options of every endpoint that compares two voices."""
 
     threshold: float = Field(
-        DEFAULT_THRESHOLD, ge=-1.0, le=1.0, description="Cosine above which two voices are one speaker's."
+        DEFAULT_THRESHOLD, ge=-1.0, le=1.0, description="Cosine similarity above which two voices match."
     )
 
 
 class AccentOptions(BaseModel):
-    """Of ``/identify``."""
+    """Options of ``/identify``."""
 
-    detail: bool = Field(False, description="Add the accent found and the probability of every accent.")
+    detail: bool = Field(False, description="Add the accent and the probability of every accent.")
 
 
 class SpeakerOptions(BaseModel):
-    """Of every endpoint that tells speakers apart; `num_speakers` overrides the bounds."""
+    """Options of every endpoint that diarizes; `num_speakers` overrides the bounds."""
 
-    num_speakers: _Speakers = Field(None, description="Exactly so many speakers.")
-    min_speakers: _Speakers = Field(None, description="At least so many speakers.")
-    max_speakers: _Speakers = Field(None, description="At most so many speakers.")
+    num_speakers: _Speakers = Field(None, description="Exact number of speakers.")
+    min_speakers: _Speakers = Field(None, description="Minimum number of speakers.")
+    max_speakers: _Speakers = Field(None, description="Maximum number of speakers.")
 
     @model_validator(mode="after")
     def _check_bounds(self) -> "SpeakerOptions":
@@ -54,38 +54,38 @@ class SpeakerOptions(BaseModel):
 
     @property
     def speakers(self) -> SpeakerCount:
-        """As the analyzer takes it."""
+        """The bounds of the number of speakers, for the analyzer."""
         return SpeakerCount(
             num_speakers=self.num_speakers, min_speakers=self.min_speakers, max_speakers=self.max_speakers
         )
 
 
 class DiarizationOptions(SpeakerOptions):
-    """Of ``/diarize``."""
+    """Options of ``/diarize``."""
 
-    min_duration: float = Field(0.0, ge=0.0, description="Leave out turns that are shorter, in seconds.")
+    min_duration: float = Field(0.0, ge=0.0, description="Leave out turns shorter than this, in seconds.")
 
 
 class DeepfakeOptions(BaseModel):
-    """Of every endpoint that looks for generated speech."""
+    """Options of every endpoint that detects generated speech."""
 
     chunk_duration: float = Field(
-        _CHUNKS.chunk_s, ge=MIN_CHUNK_S, le=MAX_CHUNK_S, description="Seconds of one chunk."
+        _CHUNKS.chunk_s, ge=MIN_CHUNK_S, le=MAX_CHUNK_S, description="Length of a chunk in seconds."
     )
     overlap: float = Field(
-        _CHUNKS.overlap, ge=0.0, le=MAX_OVERLAP, description="Share that two chunks have in common."
+        _CHUNKS.overlap, ge=0.0, le=MAX_OVERLAP, description="Overlapping share of two successive chunks."
     )
 
     @property
     def chunks(self) -> ChunkOptions:
-        """As the analyzer takes it."""
+        """Length and overlap of the chunks, for the analyzer."""
         return ChunkOptions(chunk_s=self.chunk_duration, overlap=self.overlap)
 
 
 class AnalyzeOptions(SpeakerOptions, DeepfakeOptions):
-    """Of ``/v1/analyze``."""
+    """Options of ``/v1/analyze`` and ``/v1/batch``."""
 
-    tasks: tuple[Task, ...] = Field(TASKS, min_length=1, description="The questions, separated by commas.")
+    tasks: tuple[Task, ...] = Field(TASKS, min_length=1, description="Tasks to run, separated by commas.")
 
     @field_validator("tasks", mode="before")
     @classmethod

@@ -1,6 +1,6 @@
-"""What the routes ask: the questions of `voxgraph.analyzer.Analyzer`, and the state of the graph.
+"""What the routes need: the methods of `voxgraph.analyzer.Analyzer` and the state of the graph.
 
-The ingress implements it with deployment handles, the tests with a fake.
+The ingress implements both with deployment handles, the tests with a fake.
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -12,10 +12,10 @@ from voxgraph.options import ModelKey
 
 
 class StateClient(Protocol):
-    """The state that all replicas of the ingress share; its figures are those of the whole graph."""
+    """The state that all ingress replicas share; its figures cover the whole graph."""
 
     def admitted(self, request_id: str) -> AbstractAsyncContextManager[None]:
-        """Hold a place among the requests that run at a time, until a deadline."""
+        """Wait for an admission slot and hold it, until a deadline."""
         ...
 
     def observe(self, path: str, status: int, seconds: float) -> None:
@@ -23,11 +23,11 @@ class StateClient(Protocol):
         ...
 
     async def counts(self) -> Counts:
-        """Return requests and inferences since the start."""
+        """Return the requests and inferences since the graph started."""
         ...
 
     async def queue(self) -> QueueStatus:
-        """Return the requests that have a place, and how many wait for one."""
+        """Return the admitted requests and the number that wait."""
         ...
 
     async def cache_info(self) -> CacheInfo:
@@ -35,7 +35,7 @@ class StateClient(Protocol):
         ...
 
     async def clear_cache(self) -> CacheInfo:
-        """Forget every kept result; returns the statistics until then."""
+        """Clear the result cache and return its statistics from before."""
         ...
 
     async def cleanup_status(self) -> CleanupStatus:
@@ -43,24 +43,24 @@ class StateClient(Protocol):
         ...
 
     async def clean(self) -> tuple[int, int]:
-        """Delete old files of the uploads folder: their number and their bytes."""
+        """Delete old files of the uploads folder; return their number and their bytes."""
         ...
 
 
 class GraphAnalyzer(Analyzer, Protocol):
-    """The questions, and what the HTTP application needs beside them."""
+    """An analyzer with what the HTTP application needs besides its methods."""
 
     @property
     def state(self) -> StateClient:
-        """Cache, admission and counts."""
+        """Cache, admission and statistics of the graph."""
         ...
 
     @property
     def max_requests(self) -> int:
-        """Recordings that one replica works on at a time."""
+        """Recordings that one ingress replica processes at a time."""
         ...
 
     @property
     def diarization_model(self) -> ModelKey:
-        """Which pipeline answers who spoke when."""
+        """The pipeline that diarizes."""
         ...

@@ -1,6 +1,6 @@
-"""One upload, read into memory and counted while it is read; never a file.
+"""Read uploads into memory, never into a file, with their size limited while they arrive.
 
-The body is the recording itself, or a form with one. After this comes `pipelines.audio`.
+The body is the recording itself or a form with files. `pipelines.audio` decodes the recording.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from config.settings import AudioLimits
-from deployments.api.errors import sentences
-from deployments.api.schemas.answers import Measured
+from deployments.api.errors import validation_message
+from deployments.api.schemas.answers import ProcessingInfo
 from pipelines.audio.containers import Container, sniff
 from pipelines.audio.decoding import decode, is_quick
 from voxgraph.errors import (
@@ -33,11 +33,11 @@ from voxgraph.errors import (
 from voxgraph.results import SAMPLE_RATE_HZ, ModelInfo, Waveform
 
 FILE_FIELDS = ("file", "audio")
-"""Names that the services before this one gave the file; either is taken everywhere."""
+"""Form fields that may hold the recording; the services that voxgraph replaces used one or the other."""
 MAX_FILES = 4
 MAX_BATCH_FILES = 256
 MAX_FORM_BYTES = 64 * 1024
-"""What a form may have beside its one recording."""
+"""Size of a form beyond its recording, at most."""
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 64 * 1024
 
@@ -45,14 +45,14 @@ Options = TypeVar("Options", bound=BaseModel)
 
 
 class _InMemoryParser(MultiPartParser):
-    """Starlette's parser, whose files otherwise roll over to a disk at 1 MiB."""
+    """A parser that keeps files in memory; Starlette's moves files over 1 MiB to disk."""
 
     spool_max_size = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file of a form, or a whole body, whose field and name are empty."""
+    """One file of a form, or a whole body with empty `field` and `name`."""
 
     field: str
     name: str
@@ -60,22 +60,22 @@ class Part:
 
 
 class Upload:
-    """The bytes of a recording and what stood beside them."""
+    """The bytes of a recording and the form fields and query beside them."""
 
     def __init__(self, request: Request, part: Part, fields: dict[str, str]) -> None:
         self._request = request
         self._data = part.data
         self._fields = fields
         self._started = time.perf_counter()
-        self._counted = 0
+        self._reserved_samples = 0
         self.name = part.name
-        """What the client called the file."""
+        """File name from the form, or empty."""
         self.audio_duration = 0.0
-        """Seconds of audio, once it is decoded."""
+        """Seconds of audio; 0.0 until it is decoded."""
 
     @property
     def request_id(self) -> str:
-        """Of its request."""
+        """Id of the request that carries the upload."""
         request_id: str = self._request.state.request_id
         return request_id
 
@@ -85,20 +85,20 @@ class Upload:
         return round(time.perf_counter() - self._started, 4)
 
     async def decode(self) -> Waveform:
-        """The recording; in a thread where decoding takes longer than that.
+        """Decode the recording to a `Waveform`, in a thread unless decoding is faster than starting one.
 
         Raises:
             InvalidAudio: See `pipelines.audio.decoding.decode`.
-            Overloaded: It is longer than what may be in hand beside the others.
+            Overloaded: The budget of decoded audio has too little left.
         """
         started = time.perf_counter()
         data, limits = self._data, limits_of(self._request)
         if is_quick(data):
-            # Not counted: it has twice the bytes of an upload that lies in memory anyway.
+            # Not reserved: the waveform is only twice as large as the upload, which is in memory anyway.
             waveform = decode(data, limits)
         else:
             waveform = await asyncio.to_thread(self._request.state.reservation.decode, data, limits)
-            self._counted = len(waveform)
+            self._reserved_samples = len(waveform)
         self._data = b""
         timings: dict[str, float] = self._request.state.timings
         timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - started
@@ -106,39 +106,39 @@ class Upload:
         return waveform
 
     def release(self) -> None:
-        """Say that the recording is not needed any more. The end of its request says so as well."""
-        self._request.state.reservation.release(self._counted)
-        self._counted = 0
+        """Return the decoded audio to the budget before the request ends, which would also do it."""
+        self._request.state.reservation.release(self._reserved_samples)
+        self._reserved_samples = 0
 
     def require_wav(self, limit: int) -> None:
-        """Refuse what is no WAV by its content, or has more than `limit` bytes.
+        """Check that the content is WAV and has at most `limit` bytes.
 
         Raises:
-            UploadTooLarge: More bytes.
-            UnsupportedAudio: Another container, or none.
+            UploadTooLarge: The recording has more bytes.
+            UnsupportedAudio: The container is another one or unknown.
         """
         if len(self._data) > limit:
             raise _too_large(limit)
         if sniff(self._data) is not Container.WAV:
-            raise UnsupportedAudio("The recording is no WAV; this endpoint takes nothing else.")
+            raise UnsupportedAudio("The recording is not a WAV file; this endpoint accepts only WAV.")
 
     def options(self, model: type[Options]) -> Options:
-        """Options from the query and the form; the form wins.
+        """Parse the options from the query and the form; the form wins.
 
         Raises:
-            InvalidOptions: A value is not of its type or out of its range.
+            InvalidOptions: A value has the wrong type or is out of range.
         """
         given = {**self._request.query_params, **self._fields}
         known = {name: value for name, value in given.items() if name in model.model_fields and value != ""}
         try:
             return model.model_validate(known)
         except ValidationError as error:
-            raise InvalidOptions(sentences(error.errors())) from error
+            raise InvalidOptions(validation_message(error.errors())) from error
 
 
-def measured(info: ModelInfo, *uploads: Upload) -> Measured:
-    """How long answering took, how many seconds of audio there were in all, and on what device."""
-    return Measured(
+def processing_info(info: ModelInfo, *uploads: Upload) -> ProcessingInfo:
+    """Return the processing time, the total duration of the uploads and the model's device."""
+    return ProcessingInfo(
         processing_time=max(upload.processing_time for upload in uploads),
         audio_duration=round(sum(upload.audio_duration for upload in uploads), 3),
         model_device=info.device,
@@ -146,7 +146,7 @@ def measured(info: ModelInfo, *uploads: Upload) -> Measured:
 
 
 def limits_of(request: Request) -> AudioLimits:
-    """The limits of the application that serves a request."""
+    """Return the limits of the application that handles a request."""
     limits: AudioLimits = request.app.state.settings.limits
     return limits
 
@@ -155,28 +155,28 @@ async def read_upload(request: Request) -> Upload:
     """Read a body that is a recording or a form with one.
 
     Raises:
-        UploadTooLarge: Its length, announced or counted, is over the limit.
-        UploadMissing: A form that is damaged or has no file under a known name.
+        UploadTooLarge: Its declared or received length is over the limit.
+        UploadMissing: The form is malformed or has no file in `FILE_FIELDS`.
         EmptyAudio: The recording has no bytes.
-        DeadlineExceeded: As `counted`.
+        DeadlineExceeded: The upload stalled; see `read_limited`.
     """
-    return await _read_one(request, limits_of(request).max_upload_bytes)
+    return await _read_recording(request, limits_of(request).max_upload_bytes)
 
 
 AudioUpload = Annotated[Upload, Depends(read_upload)]
 
 
 async def read_wav(request: Request) -> Upload:
-    """Read a recording for ``/identify``: WAV by its content, and smaller than others may be.
+    """Read a recording for ``/identify``, which takes only WAV and has a lower size limit.
 
     Raises:
         UploadTooLarge: The recording, or the body, is over the limit.
-        UnsupportedAudio: It is no WAV.
-        UploadMissing, EmptyAudio, DeadlineExceeded: As `read_upload`.
+        UnsupportedAudio: The content is not WAV.
+        UploadMissing, EmptyAudio, DeadlineExceeded: See `read_upload`.
     """
     limits = limits_of(request)
     limit = min(limits.max_upload_bytes, limits.max_accent_upload_bytes)
-    upload = await _read_one(request, limit + MAX_FORM_BYTES)
+    upload = await _read_recording(request, limit + MAX_FORM_BYTES)
     upload.require_wav(limit)
     return upload
 
@@ -185,11 +185,11 @@ WavUpload = Annotated[Upload, Depends(read_wav)]
 
 
 async def read_pair(request: Request) -> tuple[Upload, Upload]:
-    """Read a form with two recordings, ``file1`` and ``file2``; errors as `read_upload`."""
+    """Read a form with two recordings, ``file1`` and ``file2``; raises the errors of `read_upload`."""
     parts, fields = await read_parts(request, limits_of(request).max_upload_bytes)
     return (
-        Upload(request, named(parts, "file1"), fields),
-        Upload(request, named(parts, "file2"), fields),
+        Upload(request, find_part(parts, "file1"), fields),
+        Upload(request, find_part(parts, "file2"), fields),
     )
 
 
@@ -197,18 +197,18 @@ UploadPair = Annotated[tuple[Upload, Upload], Depends(read_pair)]
 
 
 async def read_with_embedding(request: Request) -> tuple[Upload, bytes]:
-    """Read a form with a recording and an ``embedding`` file; errors as `read_upload`."""
+    """Read a form with a recording and an ``embedding`` file; raises the errors of `read_upload`."""
     parts, fields = await read_parts(request, limits_of(request).max_upload_bytes)
-    return Upload(request, named(parts, *FILE_FIELDS), fields), named(parts, "embedding").data
+    return Upload(request, find_part(parts, *FILE_FIELDS), fields), find_part(parts, "embedding").data
 
 
 EmbeddingUpload = Annotated[tuple[Upload, bytes], Depends(read_with_embedding)]
 
 
 async def read_batch(request: Request) -> list[Upload]:
-    """Read a form with many recordings, under any names, in their order; errors as `read_upload`.
+    """Read a form with many recordings in any fields, in their order; raises the errors of `read_upload`.
 
-    An empty recording is no error here: it is answered in its own line.
+    An empty recording raises nothing here, because its error belongs in its own line of the answer.
     """
     parts, fields = await read_parts(request, limits_of(request).max_upload_bytes, MAX_BATCH_FILES)
     if not parts:
@@ -222,19 +222,19 @@ UploadBatch = Annotated[list[Upload], Depends(read_batch)]
 async def read_parts(
     request: Request, limit: int, max_files: int = MAX_FILES
 ) -> tuple[list[Part], dict[str, str]]:
-    """Read a form into memory: its files, and its other fields.
+    """Read a form into memory and return its files and its other fields.
 
     Raises:
-        UploadTooLarge: The body is over `limit` bytes.
-        UploadMissing: It is no form, or a damaged one.
-        DeadlineExceeded: As `counted`.
+        UploadTooLarge: The body has more than `limit` bytes.
+        UploadMissing: The body is not a form, or a malformed one.
+        DeadlineExceeded: The upload stalled; see `read_limited`.
     """
-    check_announced(request, limit)
+    check_content_length(request, limit)
     if not _is_form(request):
-        raise UploadMissing("The body is no multipart form.")
+        raise UploadMissing("The body is not a multipart form.")
     parser = _InMemoryParser(
-        _without_charset(request.headers["content-type"]),
-        counted(request, limit),
+        _form_headers(request.headers["content-type"]),
+        read_limited(request, limit),
         max_files=max_files,
         max_fields=MAX_FIELDS,
         max_part_size=MAX_FIELD_BYTES,
@@ -255,12 +255,12 @@ async def read_parts(
     return parts, fields
 
 
-def named(parts: Sequence[Part], *names: str) -> Part:
-    """The first part under one of the names, the first of them first.
+def find_part(parts: Sequence[Part], *names: str) -> Part:
+    """Return the first file in one of the fields, trying the fields in order.
 
     Raises:
-        UploadMissing: There is none.
-        EmptyAudio: It has no bytes.
+        UploadMissing: No field has a file.
+        EmptyAudio: The file has no bytes.
     """
     found = next((part for name in names for part in parts if part.field == name), None)
     if found is None:
@@ -270,12 +270,12 @@ def named(parts: Sequence[Part], *names: str) -> Part:
     return found
 
 
-async def _read_one(request: Request, limit: int) -> Upload:
+async def _read_recording(request: Request, limit: int) -> Upload:
     if _is_form(request):
         parts, fields = await read_parts(request, limit)
-        return Upload(request, named(parts, *FILE_FIELDS), fields)
-    check_announced(request, limit)
-    data = b"".join([chunk async for chunk in counted(request, limit)])
+        return Upload(request, find_part(parts, *FILE_FIELDS), fields)
+    check_content_length(request, limit)
+    data = b"".join([chunk async for chunk in read_limited(request, limit)])
     if not data:
         raise EmptyAudio("The recording is empty: 0 bytes.")
     return Upload(request, Part("", "", data), {})
@@ -285,11 +285,11 @@ def _is_form(request: Request) -> bool:
     return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
 
 
-def _without_charset(content_type: str) -> Headers:
-    """The header as the parser takes it. Names in a form are UTF-8 (RFC 7578), whatever codec is asked for.
+def _form_headers(content_type: str) -> Headers:
+    """Return the header without its charset, because names in a form are always UTF-8 (RFC 7578).
 
     Raises:
-        UploadMissing: It has no boundary.
+        UploadMissing: The header has no boundary.
     """
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if boundary is None:
@@ -297,35 +297,35 @@ def _without_charset(content_type: str) -> Headers:
     return Headers({"content-type": f'multipart/form-data; boundary="{boundary.decode("latin-1")}"'})
 
 
-def check_announced(request: Request, limit: int) -> None:
-    """Refuse a body whose announced length is over the limit (UploadTooLarge)."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
+def check_content_length(request: Request, limit: int) -> None:
+    """Raise `UploadTooLarge` if the declared length of the body is over the limit."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
 
 
-async def counted(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
-    """The body as it comes.
+async def read_limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    """Yield the body in chunks as they arrive.
 
     Raises:
-        UploadTooLarge: As soon as it is over the limit.
-        DeadlineExceeded: Nothing has come for `AudioLimits.max_stall_s`.
+        UploadTooLarge: More than `limit` bytes have arrived.
+        DeadlineExceeded: No data has arrived for `AudioLimits.max_stall_s`.
     """
     received, stall_s = 0, limits_of(request).max_stall_s
-    pieces = request.stream()
+    chunks = request.stream()
     try:
         while True:
             async with asyncio.timeout(stall_s):
-                piece = await anext(pieces, None)
-            if piece is None:
+                chunk = await anext(chunks, None)
+            if chunk is None:
                 return
-            received += len(piece)
+            received += len(chunk)
             if received > limit:
                 raise _too_large(limit)
-            yield piece
+            yield chunk
     except TimeoutError as error:
-        raise DeadlineExceeded(f"The upload stood still for {stall_s:g} s.") from error
+        raise DeadlineExceeded(f"The upload stalled: no data arrived for {stall_s:g} s.") from error
 
 
 def _too_large(limit: int) -> UploadTooLarge:
-    return UploadTooLarge(f"More than {limit} bytes, the largest upload that is taken.")
+    return UploadTooLarge(f"The upload has more than {limit} bytes, the limit.")

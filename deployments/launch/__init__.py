@@ -1,1 +1,1 @@
-"""Starting the graph on this machine: launcher, environment of the processes, HAProxy."""
+"""Starts the graph on this machine: launcher, environment of the processes, HAProxy."""

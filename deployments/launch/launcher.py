@@ -1,4 +1,4 @@
-"""Bring the graph up on this machine: Ray, Serve, a display that names what is ready, and a clean end."""
+"""Launcher of the graph on this machine: starts Ray and Serve, shows progress, and stops them cleanly."""
 
 import contextlib
 import importlib.util
@@ -32,30 +32,31 @@ from rich.table import Table
 from deployments.launch import environment
 
 POLL_S = 1.0
-"""Asking more often takes the cores from the models that start."""
-CLEAN_UP_S = 10.0
+"""Seconds between two status checks; shorter intervals take CPU time from the models that start."""
+EXIT_TIMEOUT_S = 10.0
+"""Seconds that processes may take to exit before they are killed."""
 
-OUR_GRAPH = "deployments.graph:build"
-MEMORY_FOLDER = "/dev/shm"
-"""Where an object store that is full puts recordings: into memory all the same, never on a disk."""
+GRAPH_IMPORT_PATH = "deployments.graph:build"
+SPILL_FOLDER = "/dev/shm"
+"""Folder where a full object store puts recordings: it is in memory, so that they never reach a disk."""
 PROXY_TIMEOUT_S = 300
-"""Serve itself gives its proxy 60 s to start, which a loaded machine may need more of."""
+"""Seconds that Serve's proxy may take to start; Serve's own 60 s are too few on a loaded machine."""
 
 
 class LaunchFailed(Exception):
-    """The graph did not become healthy; the sentence says why and what to do."""
+    """The graph did not become healthy; the message says why and what to do."""
 
 
 def launch(config: Path, *, port: int | None = None, timeout_s: float = 600.0) -> None:
-    """Serve a configuration file on a cluster of this machine alone, until SIGINT or SIGTERM.
+    """Serve a configuration file on a single-machine cluster until SIGINT or SIGTERM.
 
     Args:
-        config: A Serve configuration file.
-        port: Listens here instead of the file's port.
+        config: Path of a Serve configuration file.
+        port: HTTP port; None for the one in the file.
         timeout_s: Seconds that the graph may take to become healthy.
 
     Raises:
-        LaunchFailed: The file is wrong, the port is taken, the machine is too small, or a deployment
+        LaunchFailed: The file is wrong, the port is in use, the machine is too small, or a deployment
             failed; everything that was started is stopped.
     """
     console = Console()
@@ -71,7 +72,7 @@ def launch(config: Path, *, port: int | None = None, timeout_s: float = 600.0) -
         client = deploy(schema)
         wait_until_healthy(client, schema, console, started + timeout_s, stop)
         if not stop:
-            announce(schema, console, time.monotonic() - started)
+            print_usage(schema, console, time.monotonic() - started)
         while not stop:
             time.sleep(POLL_S)
         console.print("Stopping ...")
@@ -81,7 +82,7 @@ def read_config(path: Path, port: int | None = None) -> ServeDeploySchema:
     """Parse a Serve configuration file.
 
     Raises:
-        LaunchFailed: It cannot be read or Serve's schema refuses it.
+        LaunchFailed: The file cannot be read, or Serve's schema rejects it.
     """
     try:
         schema = ServeDeploySchema.model_validate(yaml.safe_load(path.read_text()))
@@ -93,7 +94,7 @@ def read_config(path: Path, port: int | None = None) -> ServeDeploySchema:
 
 
 def check_port(schema: ServeDeploySchema) -> None:
-    """Refuse a port that something else listens on: Serve itself would only log it."""
+    """Raise `LaunchFailed` if the HTTP port is in use, which Serve itself would only log."""
     host, port = schema.http_options.host, schema.http_options.port
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -104,35 +105,35 @@ def check_port(schema: ServeDeploySchema) -> None:
 
 
 def check_resources(schema: ServeDeploySchema) -> None:
-    """Refuse a graph that this machine cannot hold: Serve would wait for more nodes for ever."""
-    have = ray.cluster_resources()
-    for resource, need in needs(schema).items():
-        if need > have.get(resource, 0.0) + 1e-6:
+    """Raise `LaunchFailed` if the graph does not fit this machine: Serve would wait forever for nodes."""
+    present = ray.cluster_resources()
+    for resource, required in required_resources(schema).items():
+        if required > present.get(resource, 0.0) + 1e-6:
             raise LaunchFailed(
-                f"the graph needs {need:g} {resource}, this machine has {have.get(resource, 0.0):g}; "
+                f"the graph needs {required:g} {resource}, this machine has {present.get(resource, 0.0):g}; "
                 "config/demo.yaml fits two cores and no GPU"
             )
 
 
-def needs(schema: ServeDeploySchema) -> dict[str, float]:
-    """CPU and GPU that one replica of each deployment takes, those that the file does not name included."""
+def required_resources(schema: ServeDeploySchema) -> dict[str, float]:
+    """Return the CPUs and GPUs of one replica of every deployment, whether or not the file names it."""
     total = {"CPU": 0.0, "GPU": 0.0}
     for application in schema.applications:
-        options = _defaults(application.import_path)
+        options = _default_resources(application.import_path)
         for deployment in application.deployments:
             if isinstance(given := deployment.ray_actor_options, RayActorOptionsSchema):
                 options[deployment.name] = given.model_dump(exclude_none=True)
         for taken in options.values():
-            total["CPU"] += taken.get("num_cpus", 1.0)  # What a file says replaces our options, not Ray's.
+            total["CPU"] += taken.get("num_cpus", 1.0)  # The file's options replace ours; 1 is Ray's default.
             total["GPU"] += taken.get("num_gpus", 0.0)
     return total
 
 
-def _defaults(import_path: str) -> dict[str, dict[str, Any]]:
-    """What each deployment takes of a node where the file says nothing."""
-    if import_path != OUR_GRAPH:
+def _default_resources(import_path: str) -> dict[str, dict[str, Any]]:
+    """Return the resources of each deployment of our graph for which the file gives none."""
+    if import_path != GRAPH_IMPORT_PATH:
         return {}
-    # Only here: a graph of somebody else's starts without all that ours imports.
+    # Imported only here, so that another graph starts without the imports of ours.
     from deployments.graph import DEFAULTS
 
     return {name: options["ray_actor_options"] for name, options in DEFAULTS.items()}
@@ -140,7 +141,7 @@ def _defaults(import_path: str) -> dict[str, dict[str, Any]]:
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """A list that is empty until SIGINT or SIGTERM comes; a second one ends the process at once."""
+    """Yield a list that stays empty until SIGINT or SIGTERM arrives; a second signal interrupts at once."""
     received: list[int] = []
 
     def receive(number: int, _frame: FrameType | None) -> None:
@@ -158,14 +159,14 @@ def stop_signals() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def local_cluster(folder: Path) -> Iterator[None]:
-    """A Ray cluster of this machine alone, with no process left behind at the end.
+    """Run a Ray cluster on this machine alone, and leave no process behind.
 
     Args:
-        folder: Of this cluster alone; see `environment.of_one_machine`.
+        folder: Folder of this cluster alone; see `environment.single_machine_environment`.
     """
-    environment.apply(environment.of_one_machine(folder))
+    environment.apply(environment.single_machine_environment(folder))
     os.environ.pop("RAY_ADDRESS", None)
-    # The progress display names what is ready; what Serve logs on top of it stays in its log files.
+    # The progress table shows what is ready; further log lines stay in Serve's log files.
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     ray.init(
@@ -173,10 +174,10 @@ def local_cluster(folder: Path) -> Iterator[None]:
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.WARNING,
-        object_spilling_directory=MEMORY_FOLDER,
+        object_spilling_directory=SPILL_FOLDER,
         _system_config={"automatic_object_spilling_enabled": False},
     )
-    # Ray's native handler of SIGTERM took the place of ours, and aborts the process.
+    # Ray has replaced our SIGTERM handler by a native one that aborts the process.
     for number, handler in handlers.items():
         signal.signal(number, handler)
     try:
@@ -185,23 +186,23 @@ def local_cluster(folder: Path) -> Iterator[None]:
         started = psutil.Process().children(recursive=True)
         serve.shutdown()
         ray.shutdown()
-        end_all(started)
+        wait_or_kill(started)
 
 
-def end_all(processes: list[psutil.Process]) -> None:
-    """Wait for processes to end by themselves, then end them."""
-    _, alive = psutil.wait_procs(processes, timeout=CLEAN_UP_S)
+def wait_or_kill(processes: list[psutil.Process]) -> None:
+    """Wait `EXIT_TIMEOUT_S` for processes to exit, then kill those that have not."""
+    _, alive = psutil.wait_procs(processes, timeout=EXIT_TIMEOUT_S)
     for process in alive:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(alive, timeout=CLEAN_UP_S)
+    psutil.wait_procs(alive, timeout=EXIT_TIMEOUT_S)
 
 
 def deploy(schema: ServeDeploySchema) -> ServeControllerClient:
-    """Hand the file to Serve as ``serve run`` does: the Python API has no public call for a file.
+    """Deploy a configuration file as ``serve run`` does: Serve has no public function for that.
 
     Returns:
-        What asks Serve's controller.
+        Client of Serve's controller.
 
     Raises:
         LaunchFailed: Serve's HTTP proxy did not start.
@@ -214,7 +215,7 @@ def deploy(schema: ServeDeploySchema) -> ServeControllerClient:
             global_logging_config=schema.logging_config,
         )
     except (RayActorError, TimeoutError) as error:
-        # Serve itself gives up a proxy that is not ready in time, and kills it.
+        # Serve kills a proxy that is not ready in time.
         raise LaunchFailed("Serve's HTTP proxy did not start in time; is this machine overloaded?") from error
     client.deploy_apps(schema)
     return client
@@ -227,13 +228,13 @@ def wait_until_healthy(
     deadline: float,
     stop: list[int],
 ) -> None:
-    """Show each deployment as it becomes ready, until all are and HTTP answers, or a stop signal comes.
+    """Show each deployment as it becomes ready, until all are and HTTP answers, or a stop signal arrives.
 
-    ``serve.status()`` would tell all of them too, but pickles a class for every deployment each time: 6 of
-    the 92 processor seconds that the demo graph takes to start.
+    ``serve.status()`` has the same information but pickles a class for every deployment each time: 6 of the
+    92 CPU seconds that the demo graph takes to start.
 
     Raises:
-        LaunchFailed: A deployment failed, or `deadline` (of ``time.monotonic``) has passed.
+        LaunchFailed: A deployment failed, or `deadline` (on the clock of ``time.monotonic``) has passed.
     """
     ready_at: dict[str, float] = {}
     started = time.monotonic()
@@ -244,9 +245,9 @@ def wait_until_healthy(
                 for deployment in overview.deployment_statuses:
                     if deployment.status == "HEALTHY":
                         ready_at.setdefault(deployment.name, time.monotonic() - started)
-            live.update(progress(overviews, ready_at), refresh=True)
+            live.update(progress_table(overviews, ready_at), refresh=True)
             check_not_failed(overviews)
-            if is_running(schema, overviews) and answers(address(schema) + "/health"):
+            if is_running(schema, overviews) and responds(address(schema) + "/health"):
                 return
             if time.monotonic() > deadline:
                 waiting = sorted(set(deployment_names(overviews)) - set(ready_at))
@@ -255,7 +256,7 @@ def wait_until_healthy(
 
 
 def check_not_failed(overviews: list[StatusOverview]) -> None:
-    """Raise with Serve's own reason when an application or a deployment failed."""
+    """Raise `LaunchFailed` with Serve's reason if an application or a deployment has failed."""
     for overview in overviews:
         if overview.app_status.status in ("DEPLOY_FAILED", "UNHEALTHY"):
             reasons = [d.message for d in overview.deployment_statuses if d.status != "HEALTHY" and d.message]
@@ -269,12 +270,12 @@ def is_running(schema: ServeDeploySchema, overviews: list[StatusOverview]) -> bo
 
 
 def deployment_names(overviews: list[StatusOverview]) -> list[str]:
-    """The names of all deployments that Serve knows of."""
+    """Return the names of all deployments."""
     return [deployment.name for overview in overviews for deployment in overview.deployment_statuses]
 
 
-def progress(overviews: list[StatusOverview], ready_at: dict[str, float]) -> Table:
-    """A line per deployment: ready since when, or starting."""
+def progress_table(overviews: list[StatusOverview], ready_at: dict[str, float]) -> Table:
+    """Return a table with the state of each deployment: starting, or ready after so many seconds."""
     table = Table(box=None, show_header=False)
     for name in deployment_names(overviews):
         done = f"[green]ready[/] after {ready_at[name]:.1f} s" if name in ready_at else "[yellow]starting[/]"
@@ -283,13 +284,13 @@ def progress(overviews: list[StatusOverview], ready_at: dict[str, float]) -> Tab
 
 
 def address(schema: ServeDeploySchema) -> str:
-    """The address that a client on this machine uses."""
+    """Return the URL for clients on this machine."""
     host = schema.http_options.host
     return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{schema.http_options.port}"
 
 
-def answers(url: str) -> bool:
-    """Whether a GET is answered 200."""
+def responds(url: str) -> bool:
+    """Whether a GET request is answered with status 200."""
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
             return bool(response.status == 200)
@@ -298,24 +299,24 @@ def answers(url: str) -> bool:
 
 
 def sample_recording() -> str:
-    """Path of a conversation of two people, 30 s: the one inside the pyannote.audio package."""
+    """Return the path of a 30 s conversation of two people that is part of the pyannote.audio package."""
     package = importlib.util.find_spec("pyannote.audio")
     if package is None or package.origin is None:
         raise LaunchFailed("the package pyannote.audio is not installed")
-    return shortest(Path(package.origin).parent / "sample" / "sample.wav")
+    return short_path(Path(package.origin).parent / "sample" / "sample.wav")
 
 
-def shortest(path: Path) -> str:
-    """A path as one would type it here."""
+def short_path(path: Path) -> str:
+    """Return a path relative to the working directory if it is inside, else as it is."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def announce(schema: ServeDeploySchema, console: Console, seconds: float) -> None:
-    """Print the address and a line that answers everything about a real conversation."""
+def print_usage(schema: ServeDeploySchema, console: Console, seconds: float) -> None:
+    """Print the address, and two commands that analyze a real conversation: over HTTP and from Python."""
     console.print(f"\nvoxgraph is healthy after {seconds:.1f} s: {address(schema)} (docs at /docs)\n")
-    console.print("Ask everything about a real conversation:\n")
+    console.print("Analyze a real conversation:\n")
     print(f"  curl -F file=@{sample_recording()} {address(schema)}/v1/analyze\n")
-    console.print("Ask from Python, without HTTP:\n")
+    console.print("Analyze it from Python, without HTTP:\n")
     cluster = f"RAY_AUTH_MODE=token RAY_ADDRESS={ray.get_runtime_context().gcs_address}"
-    print(f"  {cluster} {shortest(Path(sys.executable))} examples/handles.py {sample_recording()}\n")
+    print(f"  {cluster} {short_path(Path(sys.executable))} examples/handles.py {sample_recording()}\n")
     console.print("Ctrl-C stops.")

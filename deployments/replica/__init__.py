@@ -1,1 +1,1 @@
-"""What a model process is: device, batcher, calibration, health, metrics, autoscaling."""
+"""A model replica: device, batcher, calibration, health, metrics, autoscaling."""

@@ -1,9 +1,10 @@
-"""How many replicas a model needs: what waits and runs, in seconds of audio, against a target per replica.
+"""Autoscaling by audio: seconds of audio that wait or run, against a target per replica.
 
-Serve's own measure counts requests, and an hour of conversation is one request, like a word. Replicas
-report with `stats`; `follow_audio` is the ``autoscaling_config.policy`` of the configuration files. Bounds,
-delays and waking from zero are Serve's, applied round it. Whatever reads such a file imports this module (the
-head node's dashboard does), and the controller unpickles it by value: it imports nothing.
+Serve's default policy counts requests, but an hour of conversation is one request, like a single word.
+Replicas report `autoscaling_stats`; `follow_audio` is the ``autoscaling_config.policy`` of the configuration
+files. Serve applies bounds, delays and scaling up from zero around it. Every process that reads such a file
+imports this module (the head node's dashboard does), and the controller unpickles the policy by value, so
+the module imports nothing.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,23 +17,23 @@ REQUESTS = "requests"
 TARGET_AUDIO_S = "target_audio_s"
 
 
-def stats(requests: int, audio_s: float, target_audio_s: float) -> dict[str, float]:
-    """What a replica answers to Serve's ``record_autoscaling_stats``.
+def autoscaling_stats(requests: int, audio_s: float, target_audio_s: float) -> dict[str, float]:
+    """Return what a replica answers to Serve's ``record_autoscaling_stats``.
 
     Args:
-        requests: Items that wait or run in the replica.
-        audio_s: Seconds of audio in them.
+        requests: Number of items that wait or run in the replica.
+        audio_s: Seconds of audio in those items.
         target_audio_s: Seconds of audio that one replica should have.
     """
     return {REQUESTS: float(requests), AUDIO_S: audio_s, TARGET_AUDIO_S: target_audio_s}
 
 
 def follow_audio(ctx: "AutoscalingContext") -> tuple[float, dict[str, Any]]:
-    """The replicas wanted, as a fraction that Serve rounds up, and no state.
+    """Return the desired number of replicas, a fraction that Serve rounds up, and an empty policy state.
 
-    A request that still waits in a router counts as long as the mean of those that replicas have. More
-    replicas than requests are never wanted: a long recording runs on one. Where no replica has reported work
-    (it has just started, it has no checkpoint, or it idles), requests are counted as Serve counts them.
+    A request that still waits in a router counts as the mean length of the requests inside replicas. The
+    number never exceeds that of requests, since a recording runs on one replica. While no replica reports
+    work (it has just started, has no checkpoint, or is idle), requests count as in Serve's default policy.
     """
     if ctx.current_num_replicas == 0:
         return ctx.target_num_replicas, {}

@@ -1,6 +1,6 @@
-"""Freed memory goes back to the system.
+"""Periodic ``malloc_trim``, which returns freed memory to the system.
 
-glibc keeps it for the next allocation; where sizes vary, as recordings do, that is in ever more pieces.
+glibc keeps freed memory for later allocations; since recordings vary in length, the heap fragments and grows.
 """
 
 import ctypes
@@ -8,18 +8,18 @@ import threading
 import time
 from functools import cache
 
-EVERY_S = 10.0
-"""An XLSR replica with a clip of another length each second frees four megabytes a second."""
+TRIM_INTERVAL_S = 10.0
+"""An XLSR replica that answers a clip of a different length each second frees 4 MB/s."""
 
 
 @cache
 def start_malloc_trim_thread() -> None:
-    """Return what is free again and again, from a thread of this process; one is enough."""
+    """Start a daemon thread that trims the heap periodically; further calls do nothing."""
     threading.Thread(target=_trim_periodically, name="malloc-trim", daemon=True).start()
 
 
 def malloc_trim() -> None:
-    """Return what is free: some ten milliseconds. Only glibc needs it."""
+    """Return freed memory to the system, in about 10 ms; do nothing where libc has no ``malloc_trim``."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
@@ -27,5 +27,5 @@ def malloc_trim() -> None:
 
 def _trim_periodically() -> None:
     while True:
-        time.sleep(EVERY_S)
+        time.sleep(TRIM_INTERVAL_S)
         malloc_trim()

@@ -1,7 +1,7 @@
-"""Our metrics on Ray's Prometheus endpoint, where each begins with ``ray_`` and counters end in ``_total``.
+"""Metrics of a model replica. Ray's Prometheus endpoint adds ``ray_`` to names, and ``_total`` to counters.
 
-Serve adds the deployment, the replica and the application as tags, once, when a metric is made: make these
-classes in a constructor. A record takes about two microseconds, and models record per batch.
+Serve adds the deployment, the replica and the application as tags when a metric is created, so create these
+classes in the constructor of a deployment. A record takes about 2 us, and models record once per batch.
 """
 
 from ray.serve.metrics import Counter, Gauge, Histogram
@@ -13,7 +13,7 @@ ITEMS = [1, 2, 4, 8, 16, 32, 64]
 
 
 class ModelMetrics:
-    """What a model replica does, batch by batch."""
+    """Batches and backlog of a model replica."""
 
     def __init__(self) -> None:
         self._audio = Counter("voxgraph_model_audio_seconds", "Seconds of audio that the model answered.")
@@ -29,18 +29,18 @@ class ModelMetrics:
 
     def record(self, batch: BatchReport) -> None:
         """Count one batch."""
-        _add(self._audio, batch.cost_s)
-        _add(self._padding, batch.padded_s - batch.cost_s)
+        _increase(self._audio, batch.cost_s)
+        _increase(self._padding, batch.padded_s - batch.cost_s)
         self._items.observe(batch.items)
         self._model.observe(batch.ran_s)
         self._age.observe(batch.waited_s)
 
-    def in_hand(self, seconds: float) -> None:
-        """Take down how much audio waits or runs."""
+    def set_backlog(self, seconds: float) -> None:
+        """Set the seconds of audio that wait or run."""
         self._backlog.set(seconds)
 
 
-def _add(counter: Counter, value: float) -> None:
-    """Add what is more than nothing, the only values that a counter takes."""
+def _increase(counter: Counter, value: float) -> None:
+    """Increase a counter; zero is skipped, since counters reject it."""
     if value > 0:
         counter.inc(value)

@@ -1,6 +1,6 @@
-"""What every model replica shares: its device, its checkpoint, a warm-up, the batcher, its health.
+"""Base classes of model replicas: device, checkpoint, warm-up, batcher and health.
 
-Before this comes the ingress (`deployments.ingress`), after it the model's pipeline (`pipelines`).
+The ingress (`deployments.ingress`) calls a replica, and the replica runs a pipeline (`pipelines`).
 """
 
 import gc
@@ -14,9 +14,9 @@ import psutil
 import ray
 
 from config.settings import DEMO, BatchTunables, EngineOptions, GraphSettings
-from deployments.replica.autoscaling import stats
-from deployments.replica.batcher import Batcher, BatcherStats
-from deployments.replica.calibration import best_batch
+from deployments.replica.autoscaling import autoscaling_stats
+from deployments.replica.batcher import Batcher
+from deployments.replica.calibration import best_batch_size
 from deployments.replica.health import HeldHealthCheck
 from deployments.replica.malloc_trim import start_malloc_trim_thread
 from deployments.replica.metrics import ModelMetrics
@@ -35,29 +35,30 @@ Result = TypeVar("Result")
 
 
 class Pipeline(Protocol[Item, Result]):
-    """A loaded model: a list of clips in, the list of their answers out."""
+    """A loaded model that maps a list of items to the list of their results."""
 
     info: ModelInfo
     min_samples: int
+    """Number of samples below which the model cannot answer."""
 
     def __call__(self, items: list[Item], /) -> list[Result]:
-        """Answer each item; the answer does not depend on its neighbours."""
+        """Answer each item; the result does not depend on the other items of the list."""
         ...
 
 
 def assigned_device(
     gpu_ids: list[str], cuda_is_available: Callable[[], bool], allow_cpu_fallback: bool
 ) -> str:
-    """The torch device of a replica: CPU unless Ray assigned an accelerator.
+    """Return the torch device of a replica: the CPU unless Ray assigned a GPU.
 
     Args:
-        gpu_ids: The ids of the GPUs that Ray assigned to this replica.
-        cuda_is_available: Asked only where a GPU was assigned: without one, a replica on a GPU node
-            still sees every device.
-        allow_cpu_fallback: Whether an assigned GPU that torch cannot find means CPU.
+        gpu_ids: Ids of the GPUs that Ray assigned to this replica.
+        cuda_is_available: Called only if a GPU was assigned: a replica without one still sees every device of
+            its node.
+        allow_cpu_fallback: Whether to use the CPU if torch cannot find the assigned GPU.
 
     Raises:
-        ModelUnavailable: A GPU was assigned, torch finds none, and falling back is not allowed.
+        ModelUnavailable: A GPU was assigned, torch finds none, and the fallback is not allowed.
     """
     if not gpu_ids:
         return "cpu"
@@ -69,16 +70,17 @@ def assigned_device(
 
 
 class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
-    """One model on one device, answering through a batcher.
+    """One model on one device, which answers through a batcher.
 
-    A checkpoint that cannot be loaded does not stop the graph: the replica stays up and answers
-    `ModelUnavailable` with the cause, so that every other question is still answered. Any other
-    failure of the constructor, the warm-up included, is a failed start.
+    A checkpoint that cannot be loaded does not stop the graph: the replica stays up and raises
+    `ModelUnavailable` with the cause, so that every other question is still answered. Any other failure of
+    the constructor, including the warm-up, is a failed start.
     """
 
     warm_up_s: ClassVar[float] = 3.0
+    """Seconds of audio in the item of the warm-up."""
     supports_batching: ClassVar[bool] = True
-    """Whether several items may be one forward pass; it is measured which batch is the best."""
+    """Whether a forward pass may take several items; their best number is measured at the start."""
 
     def __init__(self, model: ModelKey, settings: GraphSettings) -> None:
         self._model = model
@@ -87,45 +89,45 @@ class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
         self._tunables = BatchTunables()
         self._metrics = ModelMetrics()
         start_malloc_trim_thread()
-        # Importing torch makes a million objects that stay: collecting them costs a tenth of the start.
+        # Importing torch creates a million permanent objects; collecting garbage takes 10 % of the start.
         gc.disable()
         try:
-            self._pipeline = self._load(model, settings)
+            self._pipeline = self._load_on_assigned_device(model, settings)
         except CheckpointError as error:
             self._failure = f"Model {model} is not loaded: {error.detail}"
             log.error(self._failure)
             return
         finally:
             gc.enable()
-        batch = 1
+        batch_items = 1
         if self.supports_batching:
-            batch = best_batch(self._pipeline, self.warm_up_item(), _is_out_of_memory)
+            batch_items = best_batch_size(self._pipeline, self.warm_up_item(), _is_out_of_memory)
         else:
             self._pipeline([self.warm_up_item()])
-        self._info = loaded = replace(self._pipeline.info, batch_items=batch)
+        self._info = loaded = replace(self._pipeline.info, batch_items=batch_items)
         log.info(
-            f"Model {model} runs on {loaded.engine} in {loaded.precision}, batches of up to {batch}. "
+            f"Model {model} runs on {loaded.engine} in {loaded.precision}, batches of up to {batch_items}. "
             f"{loaded.engine_reason}"
         )
         if loaded.source == DEMO:
-            log.warning(f"Model {model} is a small demo checkpoint: decide nothing by its answers.")
+            log.warning(f"Model {model} is a small demo checkpoint; do not rely on its answers.")
 
     def load_pipeline(
         self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
     ) -> Pipeline[Item, Result]:
-        """Load the model; the import of its pipeline, and so of torch, belongs in here."""
+        """Load the model; import its pipeline, and thereby torch, only here."""
         raise NotImplementedError
 
     def samples_of(self, item: Item) -> int:
-        """Length of the recording in an item of the batch."""
+        """Return the number of samples in an item."""
         raise NotImplementedError
 
     def warm_up_item(self) -> Item:
-        """Some seconds of noise, as an item of the batch."""
+        """Return an item with `warm_up_s` seconds of noise."""
         raise NotImplementedError
 
     async def answer(self, item: Item) -> Result:
-        """Answer one item, together with whatever waits.
+        """Answer one item, in a batch with other items that wait.
 
         Raises:
             AudioTooShort: The recording is shorter than the model needs.
@@ -133,16 +135,16 @@ class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
             InferenceError: The forward pass failed for this item.
         """
         self._check_loaded()
-        samples, needed = self.samples_of(item), self._pipeline.min_samples
-        if samples < needed:
+        samples, minimum = self.samples_of(item), self._pipeline.min_samples
+        if samples < minimum:
             raise AudioTooShort(
                 f"{samples / SAMPLE_RATE_HZ:.3f} s of audio; "
-                f"model {self._model} needs {needed / SAMPLE_RATE_HZ:.3f} s."
+                f"model {self._model} needs {minimum / SAMPLE_RATE_HZ:.3f} s."
             )
         return await self._running_batcher().submit(item)
 
     async def info(self) -> ModelInfo:
-        """What is loaded here.
+        """Return what this replica has loaded.
 
         Raises:
             ModelUnavailable: The checkpoint could not be loaded.
@@ -151,35 +153,31 @@ class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
         return self._info
 
     async def status(self) -> ReplicaStatus:
-        """What is loaded here and how much memory the process has.
+        """Return what this replica has loaded and the memory of its process.
 
         Raises:
             ModelUnavailable: The checkpoint could not be loaded.
         """
         return ReplicaStatus(await self.info(), psutil.Process().memory_info().rss / 1e6)
 
-    async def batcher_stats(self) -> BatcherStats | None:
-        """What the batcher has done since the replica started; None where no checkpoint is loaded."""
-        return None if self._failure is not None else self._running_batcher().stats()
-
     async def record_autoscaling_stats(self) -> dict[str, float]:
-        """Report what waits and runs here to the autoscaler; nothing where no checkpoint is loaded."""
+        """Report the backlog to the autoscaler; an empty report if no checkpoint is loaded."""
         if self._failure is not None:
             return {}
-        return stats(*self._running_batcher().load(), self._tunables.target_audio_s)
+        return autoscaling_stats(*self._running_batcher().load(), self._tunables.target_audio_s)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Take new tunables from `user_config`; what waits is kept."""
+        """Apply the tunables of `user_config`; waiting items are kept."""
         self._tunables = BatchTunables.model_validate(user_config)
         if self._failure is None:
             self._running_batcher().reconfigure(self._tunables)
 
     async def check_health(self) -> None:
-        """Say what is in hand; fail, so that Serve replaces the replica, when the batcher's loop is dead."""
+        """Update the backlog gauge; raise if the batcher has stopped, so that Serve replaces the replica."""
         if self._failure is None:
             batcher = self._running_batcher()
-            # Here, since Serve comes by for ever: Ray forgets a gauge that is not set anew.
-            self._metrics.in_hand(batcher.load()[1])
+            # Ray drops a gauge that is not set again, and Serve calls this method periodically.
+            self._metrics.set_backlog(batcher.load()[1])
             batcher.check_alive()
         await super().check_health()
 
@@ -187,7 +185,8 @@ class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
         if self._failure is not None:
             raise ModelUnavailable(self._failure)
 
-    def _load(self, model: ModelKey, settings: GraphSettings) -> Pipeline[Item, Result]:
+    def _load_on_assigned_device(self, model: ModelKey, settings: GraphSettings) -> Pipeline[Item, Result]:
+        """Load the checkpoint on the device that Ray assigned, within the assigned share of a GPU."""
         from pipelines.checkpoints import locate
         from pipelines.device import cuda_is_available
         from pipelines.vendored.process import cap_memory
@@ -199,7 +198,7 @@ class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
         return self.load_pipeline(locate(model, settings.checkpoint(model)), device, settings.engine(model))
 
     def _running_batcher(self) -> Batcher[Item, Result]:
-        """The batcher, started on first use: it belongs to the event loop, which a constructor has not."""
+        """Return the batcher, created on first use: it needs an event loop, and the constructor has none."""
         if self._batcher is None:
             self._batcher = Batcher(
                 run=self._pipeline,
@@ -212,35 +211,35 @@ class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
         return self._batcher
 
     async def __del__(self) -> None:
-        """Let the engine's thread go when Serve stops the replica."""
+        """Close the batcher when Serve stops the replica."""
         if self._batcher is not None:
             await self._batcher.close()
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Imports torch only where a model failed: one that needs no torch runs without."""
+    """Whether torch ran out of memory; imports torch, hence only after a model failed."""
     from pipelines.device import is_out_of_memory
 
     return is_out_of_memory(error)
 
 
 class WaveformReplica(ModelReplica[Waveform, Result]):
-    """A model whose items are recordings and nothing else."""
+    """Base class of models whose items are recordings and nothing else."""
 
     async def answer(self, item: Samples) -> Result:
-        """As `ModelReplica.answer`, of a recording as it is sent."""
+        """Answer one recording, sent as samples of `to_pcm16`; raises what `ModelReplica.answer` raises."""
         return await super().answer(from_pcm16(item))
 
     def samples_of(self, item: Waveform) -> int:
-        """Length of the item."""
+        """Return the number of samples in the recording."""
         return len(item)
 
     def warm_up_item(self) -> Waveform:
-        """Some seconds of quiet noise."""
+        """Return `warm_up_s` seconds of quiet noise."""
         return noise(self.warm_up_s)
 
 
 def noise(seconds: float) -> Waveform:
-    """Quiet white noise, always the same: float32, (samples,), 16 kHz."""
+    """Return quiet white noise, always the same: float32, shape (samples,), 16 kHz."""
     generator = np.random.default_rng(0)
     return generator.normal(0.0, 0.01, int(seconds * SAMPLE_RATE_HZ)).astype(np.float32)

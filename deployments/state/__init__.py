@@ -1,1 +1,1 @@
-"""What all ingress replicas share, and its client."""
+"""State shared by all ingress replicas, its client, and the result cache of each ingress replica."""

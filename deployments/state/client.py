@@ -1,7 +1,7 @@
-"""How an ingress replica uses the state of the graph, and the result cache of its own.
+"""Client of `GraphState` in an ingress replica, with the replica's own result cache.
 
-Counting may not cost an answer: where the state cannot be reached, requests are answered and counted later.
-A request that needs a place waits for one until its deadline.
+Counting must not fail a request: if the state cannot be reached, requests are answered and counted later.
+Only a request that needs an admission slot waits for the state, until its deadline.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from ray.serve.handle import DeploymentHandle
 
 from deployments.state.graph_state import HEARTBEAT_S, CacheSize
-from deployments.state.leases import renewing
 from deployments.state.result_cache import ResultCache
 from deployments.transport.calls import direct
 from deployments.transport.metrics import CacheMetrics
@@ -25,22 +24,24 @@ from voxgraph.graph import CacheInfo, CleanupStatus, Count, Counts, QueueStatus
 T = TypeVar("T")
 
 REPORT_INTERVAL_S = 2.0
-"""Often enough for the readers of the counts, seldom enough to cost a request next to nothing."""
+"""Seconds between two reports: short for the readers of the counts, long enough to cost almost nothing."""
+RENEWAL_INTERVAL_S = 3.0
+"""Seconds between two renewals of the lease of a slot."""
 STATE_TIMEOUT_S = 5.0
-"""Deadline of a question about the graph itself."""
+"""Timeout of a call to the state, except for admission."""
 
 
 class GraphStateClient:
-    """The state of the graph as one ingress replica sees it.
+    """Gives one ingress replica access to the shared state and to its own result cache.
 
     Args:
         handle: Handle of `deployments.state.graph_state.GraphState`.
-        place_deadline_s: Seconds that a request which needs a place may take, its wait included.
-        cache_entries: Results that this replica keeps.
+        slot_deadline_s: Seconds that a request with an admission slot may take, its wait included.
+        cache_entries: Number of results that this replica caches.
     """
 
-    def __init__(self, handle: DeploymentHandle, place_deadline_s: float, cache_entries: int) -> None:
-        self.place_deadline_s = place_deadline_s
+    def __init__(self, handle: DeploymentHandle, slot_deadline_s: float, cache_entries: int) -> None:
+        self.slot_deadline_s = slot_deadline_s
         self._state = direct(handle)
         self._replica = uuid.uuid4().hex
         self._cache = ResultCache(cache_entries)
@@ -51,20 +52,20 @@ class GraphStateClient:
         self._reporting: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
 
-    def reconfigure(self, place_deadline_s: float, cache_entries: int) -> None:
-        """Take new values of the constructor's arguments."""
-        self.place_deadline_s, self._cache_entries = place_deadline_s, cache_entries
+    def reconfigure(self, slot_deadline_s: float, cache_entries: int) -> None:
+        """Apply new values of the constructor's arguments."""
+        self.slot_deadline_s, self._cache_entries = slot_deadline_s, cache_entries
         self._cache.resize(cache_entries)
 
     async def cached(
         self, key: str, question: str, compute: Callable[[], Awaitable[T]], deadline: Deadline
     ) -> T:
-        """Return the kept result of a key, or what `compute` gives.
+        """Return the cached result of a key, or compute and cache it.
 
         Args:
-            key: Key from `deployments.state.result_cache.key_of`.
+            key: Key from `deployments.state.result_cache.cache_key`.
             question: Name of the question in the statistics.
-            compute: Computes the result; what it raises is raised and not kept.
+            compute: Computes the result; its errors are raised and not cached.
             deadline: When to stop waiting for an identical question in flight.
 
         Raises:
@@ -72,73 +73,73 @@ class GraphStateClient:
         """
         async with deadline.timeout():
             result, hit = await self._cache.get_or_compute(key, lambda: self._timed(question, compute))
-        self._metrics.looked(question, hit=hit)
+        self._metrics.record_lookup(question, hit=hit)
         self._count(Counts(cache_hits=int(hit), cache_misses=int(not hit)))
         return result
 
     @contextlib.asynccontextmanager
     async def admitted(self, request_id: str) -> AsyncIterator[None]:
-        """Hold a place among the running requests of the graph; the wait and the block share a deadline.
+        """Hold an admission slot during the block; the wait for the slot and the block share a deadline.
 
         Args:
-            request_id: Shown by ``/queue-status`` while it runs.
+            request_id: Id that ``/queue-status`` shows while the request runs.
 
         Raises:
-            Overloaded: As many requests wait as may.
+            Overloaded: The queue is full.
             DeadlineExceeded: The deadline passed.
         """
-        state, seconds = self._state, self.place_deadline_s
+        state, seconds = self._state, self.slot_deadline_s
         deadline = Deadline.after(seconds)
         lease = await call(lambda: state.enter.remote(request_id), deadline)
         try:
-            async with asyncio.timeout_at(deadline.at), renewing(lambda: state.renew.remote(lease)):
+            async with asyncio.timeout_at(deadline.at), keep_renewed(lambda: state.renew.remote(lease)):
                 yield
         except TimeoutError as error:
             raise DeadlineExceeded(f"The answer was not ready within {seconds:g} s.") from error
         finally:
-            self._in_background(lambda: state.leave.remote(lease))
+            self._call_in_background(lambda: state.leave.remote(lease))
 
     def observe(self, path: str, status: int, seconds: float) -> None:
-        """Count one answered request; the graph's counts include it a moment later."""
+        """Count one answered request; it is reported to the state within `REPORT_INTERVAL_S`."""
         self._count(Counts(requests={path: Count(1, int(status >= 400), seconds)}))
 
     async def counts(self) -> Counts:
-        """Return what all ingress replicas have counted, this one's counts to the last request."""
+        """Return the counts of all ingress replicas, up to date for this one."""
         await self._report()
-        counts: Counts = await self._ask(self._state.counts.remote)
+        counts: Counts = await self._call(self._state.counts.remote)
         return counts
 
     async def cache_info(self) -> CacheInfo:
         """Return the statistics of the result caches of all ingress replicas."""
         await self._report()
-        info: CacheInfo = await self._ask(self._state.cache_info.remote)
+        info: CacheInfo = await self._call(self._state.cache_info.remote)
         return info
 
     async def clear_cache(self) -> CacheInfo:
-        """Clear the caches, this replica's at once and others with their next report.
+        """Clear the result caches: this replica's at once, the others after their next report.
 
         Returns:
-            The statistics until then.
+            The statistics before that.
         """
         await self._report()
         info: CacheInfo
-        info, generation = await self._ask(self._state.clear_cache.remote)
-        self._enter_generation(generation)
+        info, generation = await self._call(self._state.clear_cache.remote)
+        self._adopt_generation(generation)
         return info
 
     async def queue(self) -> QueueStatus:
-        """Return the requests that have a place, and how many wait."""
-        status: QueueStatus = await self._ask(self._state.queue.remote)
+        """Return the running requests, the queue length and the limits."""
+        status: QueueStatus = await self._call(self._state.queue.remote)
         return status
 
     async def cleanup_status(self) -> CleanupStatus:
-        """Return the janitor's folder and what it has deleted."""
-        status: CleanupStatus = await self._ask(self._state.cleanup_status.remote)
+        """Return the janitor's folder and settings, and what it has deleted."""
+        status: CleanupStatus = await self._call(self._state.cleanup_status.remote)
         return status
 
     async def clean(self) -> tuple[int, int]:
-        """Delete old files of the uploads folder now; returns their number and their bytes."""
-        deleted: tuple[int, int] = await self._ask(self._state.clean.remote)
+        """Delete old files of the uploads folder now; return their number and their bytes."""
+        deleted: tuple[int, int] = await self._call(self._state.clean.remote)
         return deleted
 
     async def _timed(self, question: str, compute: Callable[[], Awaitable[T]]) -> T:
@@ -156,7 +157,7 @@ class GraphStateClient:
             self._reporting = asyncio.create_task(self._report_periodically())
 
     async def _report_periodically(self) -> None:
-        """Report what was counted; every `HEARTBEAT_S` in any case, to learn whether to clear the cache."""
+        """Report new counts; every `HEARTBEAT_S` in any case, to learn whether to clear the cache."""
         waited_s = 0.0
         while True:
             await asyncio.sleep(REPORT_INTERVAL_S)
@@ -167,33 +168,50 @@ class GraphStateClient:
                     await self._report()
 
     async def _report(self) -> None:
-        """Send what was counted since the last report; what does not arrive is sent with the next."""
+        """Send the counts since the last report; if that fails, the next report includes them."""
         counts, self._unreported = self._unreported, Counts()
         cache = CacheSize(self._generation, len(self._cache), self._cache_entries)
         try:
-            generation = await self._ask(lambda: self._state.report.remote(self._replica, counts, cache))
+            generation = await self._call(lambda: self._state.report.remote(self._replica, counts, cache))
         except BaseException:
             self._unreported += counts
             raise
-        self._enter_generation(generation)
+        self._adopt_generation(generation)
 
-    def _enter_generation(self, generation: int) -> None:
-        """Clear the cache of an older generation; a new replica's belongs to the first that it learns."""
+    def _adopt_generation(self, generation: int) -> None:
+        """Clear the cache if a new generation has started; a new replica adopts its first one as it is."""
         if generation > self._generation:
             if self._generation:
                 self._cache.clear()
             self._generation = generation
 
-    async def _ask(self, start: Callable[[], Any]) -> Any:
+    async def _call(self, start: Callable[[], Any]) -> Any:
         return await call(start, Deadline.after(STATE_TIMEOUT_S))
 
-    def _in_background(self, start: Callable[[], Any]) -> None:
-        """Make a call that nobody waits for; if it fails, the lease lapses by itself."""
+    def _call_in_background(self, start: Callable[[], Any]) -> None:
+        """Make a call without waiting for it; it may fail, since leases expire anyway."""
 
         async def send() -> None:
             with contextlib.suppress(Exception):
-                await self._ask(start)
+                await self._call(start)
 
         task = asyncio.create_task(send())
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+@contextlib.asynccontextmanager
+async def keep_renewed(renew: Callable[[], Awaitable[Any]]) -> AsyncIterator[None]:
+    """Renew a lease periodically until the block ends; failed renewals are ignored."""
+
+    async def renew_periodically() -> None:
+        while True:
+            await asyncio.sleep(RENEWAL_INTERVAL_S)
+            with contextlib.suppress(Exception):
+                await renew()
+
+    task = asyncio.create_task(renew_periodically())
+    try:
+        yield
+    finally:
+        task.cancel()

@@ -1,4 +1,4 @@
-"""The state that all ingress replicas share, in one process: places of ``/identify``, counts, the janitor.
+"""State that all ingress replicas share, in one process: slots of ``/identify``, counts and the janitor.
 
 It holds plain objects and never audio. Ingress replicas reach it through `deployments.state.client`.
 """
@@ -18,27 +18,27 @@ from deployments.state.janitor import Janitor
 from voxgraph.graph import CacheInfo, CleanupStatus, Counts, QueueStatus
 
 HEARTBEAT_S = 10.0
-"""Seconds after which an ingress replica reports even where nothing happened."""
-FORGOTTEN_AFTER_S = 3 * HEARTBEAT_S
-"""Seconds after its last report in which an ingress replica is taken to be gone."""
+"""Seconds after which an ingress replica reports even if it has counted nothing."""
+REPORT_EXPIRY_S = 3 * HEARTBEAT_S
+"""Seconds after its last report at which an ingress replica counts as gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheSize:
-    """The result cache of one ingress replica."""
+    """Size and generation of one ingress replica's result cache."""
 
     generation: int
-    """The generation that its entries belong to: a cache of an older one is about to be cleared. It is 0 in
-    the first report of a replica, which has not learned of a generation yet."""
+    """Generation of the entries; a cache of an older one is about to be cleared. It is 0 in the first report
+    of a replica, which does not know the current generation yet."""
     entries: int
     max_entries: int
 
 
 class GraphState(HeldHealthCheck):
-    """Admission, counts and the janitor of the whole graph. They are in memory and begin anew with the graph.
+    """Admission, counts and the janitor of the whole graph, in memory: a restart resets them.
 
     Args:
-        clock: A function that returns seconds which only grow.
+        clock: A monotonic clock in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -46,38 +46,38 @@ class GraphState(HeldHealthCheck):
         self._clock = clock
         self._admission = Admission()
         self._counts = Counts()
-        # Later than the one that a process before this one ended with.
+        # The time makes it later than any generation of a previous process.
         self._generation = time.time_ns()
         self._caches: dict[str, tuple[float, CacheSize]] = {}
-        """Time of the last report, and the cache, by ingress replica."""
+        """Time of the last report and size of the cache, by ingress replica."""
         self._janitor = Janitor(None)
-        self._cleanups: asyncio.Task[None] | None = None
+        self._cleanup_task: asyncio.Task[None] | None = None
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Take new tunables from `user_config`; counts and places stay."""
+        """Apply the tunables of `user_config`; counts and slots are kept."""
         self._tunables = GraphStateTunables.model_validate(user_config)
         self._admission.reconfigure(self._tunables)
         folder, stats = self._tunables.uploads_folder, self._janitor.stats
         self._janitor = Janitor(Path(folder) if folder else None)
         self._janitor.stats = stats
-        if self._cleanups is not None:
-            self._cleanups.cancel()
-        self._cleanups = asyncio.create_task(self._clean_periodically()) if folder else None
+        if self._cleanup_task is not None:
+            self._cleanup_task.cancel()
+        self._cleanup_task = asyncio.create_task(self._clean_periodically()) if folder else None
 
     async def enter(self, request_id: str) -> str:
-        """Wait for a place among the requests that run, and return its lease; raises `Overloaded`."""
+        """Wait for a slot and return its lease; raises `Overloaded` if the queue is full."""
         return await self._admission.enter(request_id)
 
     async def renew(self, lease: str) -> None:
-        """Renew the lease of a place."""
+        """Renew the lease of a slot."""
         self._admission.renew(lease)
 
     async def leave(self, lease: str) -> None:
-        """Give a place back."""
+        """Release a slot."""
         self._admission.leave(lease)
 
     async def queue(self) -> QueueStatus:
-        """Return the requests that have a place, and how many wait."""
+        """Return the running requests, the queue length and the limits."""
         return self._admission.status()
 
     async def report(self, replica: str, counts: Counts, cache: CacheSize) -> int:
@@ -85,11 +85,11 @@ class GraphState(HeldHealthCheck):
 
         Args:
             replica: Id of the ingress replica.
-            counts: What it counted.
-            cache: Its result cache.
+            counts: Its counts since the last report.
+            cache: Size of its result cache.
 
         Returns:
-            The generation that entries of its cache must belong to; entries of an older one are cleared.
+            The current generation; a replica clears its cache if the entries are of an older one.
         """
         self._counts += counts
         if not cache.generation:
@@ -103,8 +103,8 @@ class GraphState(HeldHealthCheck):
 
     async def cache_info(self) -> CacheInfo:
         """Return the statistics of all result caches since they were cleared."""
-        oldest = self._clock() - FORGOTTEN_AFTER_S
-        self._caches = {name: kept for name, kept in self._caches.items() if kept[0] >= oldest}
+        oldest = self._clock() - REPORT_EXPIRY_S
+        self._caches = {name: entry for name, entry in self._caches.items() if entry[0] >= oldest}
         caches = [cache for _, cache in self._caches.values()]
         return CacheInfo(
             hits=self._counts.cache_hits,
@@ -114,7 +114,7 @@ class GraphState(HeldHealthCheck):
         )
 
     async def clear_cache(self) -> tuple[CacheInfo, int]:
-        """Begin a new generation: each ingress replica clears its cache when it reports next.
+        """Start a new generation: each ingress replica clears its cache after its next report.
 
         Returns:
             The statistics until now, and the new generation.
@@ -125,7 +125,7 @@ class GraphState(HeldHealthCheck):
         return before, self._generation
 
     async def cleanup_status(self) -> CleanupStatus:
-        """Return the janitor's folder and what it has deleted."""
+        """Return the janitor's folder and settings, and what it has deleted."""
         uploads = await asyncio.to_thread(self._janitor.info)
         tunables = self._tunables
         return CleanupStatus(
@@ -134,7 +134,7 @@ class GraphState(HeldHealthCheck):
         )  # fmt: skip
 
     async def clean(self) -> tuple[int, int]:
-        """Delete old files now; returns their number and their bytes."""
+        """Delete old files now; return their number and their bytes."""
         return await asyncio.to_thread(self._janitor.clean, self._tunables.max_file_age_hours * 3600)
 
     async def _clean_periodically(self) -> None:

@@ -1,4 +1,4 @@
-"""Deletes old files of one folder, and nothing outside it."""
+"""Deletes old files inside one folder, and nothing outside it."""
 
 import os
 import stat
@@ -11,13 +11,13 @@ from voxgraph.graph import CleanupStats, FolderInfo
 
 
 class Janitor:
-    """Looks after one folder.
+    """Cleans one folder.
 
-    Directories are opened without following links and files are named relative to them, so a link in the
-    folder, or one put in the place of the folder, leads nowhere. A link itself is deleted as a file is.
+    Directories are opened without following links and files are named relative to them, so a link inside the
+    folder, or in place of the folder, is never followed. A link itself is deleted like a file.
 
     Args:
-        folder: None: there is nothing to look after.
+        folder: The folder; with None there is nothing to clean.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -25,7 +25,7 @@ class Janitor:
         self.stats = CleanupStats()
 
     def info(self) -> FolderInfo:
-        """Count the files and their bytes."""
+        """Return the number of files and their bytes."""
         with self._opened() as top:
             if top is None:
                 return FolderInfo(exists=False)
@@ -36,7 +36,7 @@ class Janitor:
         """Delete files that were last written more than `max_age_s` seconds ago.
 
         Returns:
-            How many, and their bytes.
+            Their number and their bytes.
         """
         oldest, deleted, freed = time.time() - max_age_s, 0, 0
         with self._opened() as top:
@@ -54,7 +54,7 @@ class Janitor:
 
     @contextmanager
     def _opened(self) -> Iterator[int | None]:
-        """A descriptor of the folder; None where it is not there or is a link."""
+        """Open the folder and yield its descriptor; None if it does not exist or is a link."""
         try:
             if self.folder is None:
                 yield None
@@ -70,7 +70,7 @@ class Janitor:
 
 
 def _files(top: int) -> Iterator[tuple[int, str, os.stat_result]]:
-    """Every file and link below a directory: the descriptor of its own directory, its name, its state."""
+    """Yield every file and link below a directory: descriptor of its parent, name and stat result."""
     for _, _, names, directory in os.fwalk(".", dir_fd=top, follow_symlinks=False):
         for name in names:
             with suppress(OSError):

@@ -1,7 +1,7 @@
-"""Answers that one ingress replica keeps, and identical questions in flight that it computes once.
+"""Result cache of one ingress replica, with single-flight: identical questions in flight are computed once.
 
-Each ingress replica has a cache of its own. A cache of the whole cluster was measured beside it and answered
-no faster (``benchmarks/RESULTS.md``): a call to another process costs what a short answer does.
+A cache shared by the whole cluster was measured beside it and answered no faster (``benchmarks/RESULTS.md``):
+a call to another process costs as much as a short answer.
 """
 
 import asyncio
@@ -17,15 +17,14 @@ from deployments.transport.clips import Samples
 T = TypeVar("T")
 
 INLINE_BYTES = 1 << 20
-"""A recording of more bytes is hashed in a thread; a megabyte takes less than a millisecond."""
+"""Bytes above which a recording is hashed in a thread; 1 MB takes less than 1 ms."""
 
 
 class ResultCache:
-    """The least recently used results by key. For one event loop.
+    """LRU cache of results with single-flight, for one event loop.
 
     Args:
-        max_entries: Number of results that are kept; with 0 identical questions in flight are still computed
-            once.
+        max_entries: Number of results that are kept; with 0, single-flight still applies.
     """
 
     def __init__(self, max_entries: int) -> None:
@@ -42,17 +41,17 @@ class ResultCache:
         self._trim()
 
     def clear(self) -> None:
-        """Forget every result; what is being computed goes on and is kept."""
+        """Forget every result; computations in flight go on, and their results are kept."""
         self._results.clear()
 
     async def get_or_compute(self, key: str, compute: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
-        """Return the result of a key and whether it was there, or was being computed for another request.
+        """Return the result of a key, and whether it was cached or in flight for another request.
 
-        Where that other request fails or is cancelled, the next one in line computes.
+        If that other request fails or is cancelled, the next waiting one computes.
 
         Args:
-            key: Key from `key_of`.
-            compute: Computes the result. What it raises is raised and not kept.
+            key: Key from `cache_key`.
+            compute: Computes the result. Its errors are raised and not cached.
         """
         while True:
             if key in self._results:
@@ -62,7 +61,7 @@ class ResultCache:
             pending = self._pending.get(key)
             if pending is None:
                 return await self._compute(key, compute), False
-            # Shielded: one request that is cancelled must not cancel what the others wait for.
+            # Without the shield, cancelling one request would cancel the future that the others await.
             succeeded, result = await asyncio.shield(pending)
             if succeeded:
                 return result, True
@@ -85,12 +84,12 @@ class ResultCache:
             self._results.popitem(last=False)
 
 
-async def key_of(samples: Samples, *about: object) -> str:
-    """Digest a recording, what is asked about it and which checkpoints answer: 64 hexadecimal digits."""
+async def cache_key(samples: Samples, *context: object) -> str:
+    """Return the SHA-256 hex digest of a recording and `context`: question, options, checkpoint revisions."""
     data = np.ascontiguousarray(samples).view(np.uint8).data
     if len(data) > INLINE_BYTES:
         digest = await asyncio.to_thread(hashlib.sha256, data)
     else:
         digest = hashlib.sha256(data)
-    digest.update(repr((samples.dtype.str, *about)).encode())
+    digest.update(repr((samples.dtype.str, *context)).encode())
     return digest.hexdigest()

@@ -1,1 +1,1 @@
-"""How callers reach models: calls with deadlines, the router, clips, the request context."""
+"""How callers reach models: groups of calls, the router, clips, and what each model has loaded."""

@@ -1,4 +1,4 @@
-"""Groups of handle calls, and handles that go past Ray's object store; `voxgraph.calls` makes each call."""
+"""Groups of handle calls, and handles that bypass Ray's object store; `voxgraph.calls` makes each call."""
 
 import asyncio
 from collections import deque
@@ -7,61 +7,61 @@ from typing import Any, TypeVar
 
 from ray.serve.handle import DeploymentHandle
 
-from voxgraph.calls import ROOM_WITHIN_S, Deadline, Start, call
+from voxgraph.calls import RETRY_INTERVAL_S, Deadline, StartCall, call
 from voxgraph.errors import Overloaded
 
 T = TypeVar("T")
 
 DIRECT_BYTES = 1 << 20
-"""The most that goes directly: from there on the object store is as fast, and Ray takes no message of more
-than 4 MiB."""
+"""Maximum bytes of a direct call: for more, the object store is as fast, and Ray's limit is 4 MiB."""
 
 
 def direct(handle: DeploymentHandle) -> DeploymentHandle:
-    """A handle whose calls go from process to process, past Ray's object store.
+    """Return a handle whose calls go from process to process, bypassing Ray's object store.
 
-    Arguments and answers are at most `DIRECT_BYTES`; object references cannot be among them.
+    Arguments and answers have at most `DIRECT_BYTES` and must not contain object references.
     """
     return handle.options(
         _by_reference=False, request_serialization="pickle", response_serialization="pickle"
     )
 
 
-async def call_when_capacity(start: Start, deadline: Deadline) -> Any:
-    """As `call`, for a part of work that is under way: where the deployment is full it waits for room."""
+async def call_when_capacity(start: StartCall, deadline: Deadline) -> Any:
+    """Make a call like `call`, but wait for capacity instead of raising `Overloaded`."""
     while True:
         try:
             return await call(start, deadline)
         except Overloaded:
-            await asyncio.sleep(min(ROOM_WITHIN_S, deadline.remaining()))
+            await asyncio.sleep(min(RETRY_INTERVAL_S, deadline.remaining()))
 
 
 async def call_all(
-    starts: Iterable[Start],
+    starts: Iterable[StartCall],
     deadline: Deadline,
     window: int,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> list[Any]:
     """Make many calls, at most `window` of them at a time.
 
-    Once one is answered the others are in: where the deployment is full then they wait for room.
+    Until the first answer, a full deployment fails the whole group; afterwards, calls wait for capacity, so
+    that the work already done is not lost.
 
     Args:
-        starts: Each makes a call.
-        deadline: Of all of them.
-        window: Calls under way at a time.
+        starts: Functions that each start one call.
+        deadline: Deadline of all calls together.
+        window: Maximum number of calls in flight.
         on_progress: Called after each answer with the number of answers so far.
 
     Returns:
         The answers in the order of `starts`.
 
     Raises:
-        VoxError: The first failure; the calls that are under way are cancelled and no more are made.
+        VoxError: The first failure; calls in flight are cancelled and no more are made.
     """
     waiting = deque(enumerate(starts))
     answers: dict[int, Any] = {}
 
-    async def answer(start: Start) -> Any:
+    async def answer(start: StartCall) -> Any:
         try:
             return await call(start, deadline)
         except Overloaded:
@@ -75,7 +75,7 @@ async def call_all(
             try:
                 answers[number] = await answer(start)
             except BaseException:
-                waiting.clear()  # Before its neighbours are cancelled one of them may be done.
+                waiting.clear()  # Another worker may finish a call before it is cancelled and take the next.
                 raise
             on_progress(len(answers))
 
@@ -84,10 +84,10 @@ async def call_all(
 
 
 async def gather_or_cancel(*coroutines: Coroutine[Any, Any, T]) -> list[T]:
-    """Run coroutines at once and return their results in order; the first failure ends the others.
+    """Run coroutines concurrently and return their results in order; the first failure cancels the others.
 
     Raises:
-        BaseException: The first failure, as it is; every other coroutine has ended by then.
+        BaseException: The first failure, unchanged, after every other coroutine has ended.
     """
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:

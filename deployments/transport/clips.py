@@ -1,4 +1,4 @@
-"""Recordings on their way from the ingress to the models: checked, made small, sent in one of two ways."""
+"""Recordings on their way from the ingress to the models: validated, packed, and sent in one of two ways."""
 
 from functools import cached_property
 from typing import Any
@@ -15,27 +15,27 @@ from voxgraph.errors import AudioTooLong, AudioTooShort, InvalidAudio
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 Samples = Waveform | npt.NDArray[np.int16]
-"""A recording as it is sent: `from_pcm16` makes a `Waveform` of it."""
+"""A recording as it is sent, float32 or int16; `from_pcm16` makes a `Waveform` of it."""
 
-PCM16_FROM = 1 << 16
-"""Samples from which half the bytes are worth two passes: between replicas that do nothing 2 ms of 5 for ten
-seconds, none for three."""
+MIN_PCM16_SAMPLES = 1 << 16
+"""Samples from which halving the bytes is worth two passes over them: between idle replicas it saves 2 ms
+of 5 for ten seconds of audio, and nothing for three. Conversion works in blocks of this size."""
 _FULL_SCALE = 1 << 15
 
 
 def to_pcm16(waveform: Waveform) -> Samples:
-    """The same recording in half the bytes where it is long and not a bit is lost: decoded from 16-bit PCM.
+    """Halve the bytes of a long recording if that is lossless, i.e. if it was decoded from 16-bit PCM.
 
     Returns:
         Int16, full scale 32768, or the waveform itself.
     """
-    if len(waveform) < PCM16_FROM:
+    if len(waveform) < MIN_PCM16_SAMPLES:
         return waveform
     samples = np.empty(len(waveform), np.int16)
-    for start in range(0, len(waveform), PCM16_FROM):
-        block = slice(start, start + PCM16_FROM)
+    for start in range(0, len(waveform), MIN_PCM16_SAMPLES):
+        block = slice(start, start + MIN_PCM16_SAMPLES)
         scaled = waveform[block] * _FULL_SCALE
-        with np.errstate(invalid="ignore"):  # Beyond full scale: whatever comes of it is not what it was.
+        with np.errstate(invalid="ignore"):  # Beyond full scale the result is undefined, and unequal below.
             samples[block] = scaled
         if not np.array_equal(samples[block], scaled):
             return waveform
@@ -43,31 +43,31 @@ def to_pcm16(waveform: Waveform) -> Samples:
 
 
 def from_pcm16(samples: Samples) -> Waveform:
-    """The recording that was `to_pcm16`; whatever else comes is returned as it is."""
+    """Convert int16 samples of `to_pcm16` back to float32; return float32 samples unchanged."""
     if samples.dtype == np.int16:
         return np.multiply(samples, np.float32(1 / _FULL_SCALE), dtype=np.float32)
     return samples.astype(np.float32, copy=False)
 
 
 class Clip:
-    """A recording that several models may read: a long one from the object store, put there when one asks."""
+    """A recording that several models may read; a long one is put into the object store on first use."""
 
     def __init__(self, waveform: Waveform) -> None:
         self.waveform = waveform
 
     @cached_property
     def is_short(self) -> bool:
-        """Whether it goes directly."""
+        """Whether the recording is sent directly."""
         return self.waveform.nbytes <= 2 * DIRECT_BYTES and self._pcm16.nbytes <= DIRECT_BYTES
 
     @cached_property
-    def sent(self) -> "Samples | ray.ObjectRef[Samples]":
-        """What a handle is given."""
+    def payload(self) -> "Samples | ray.ObjectRef[Samples]":
+        """Argument for a handle of `ModelHandle.handle_for`: samples, or a reference to them."""
         return self._pcm16 if self.is_short else ray.put(self._pcm16)
 
     @property
     def digest_source(self) -> Samples:
-        """What tells it from every other: as it is sent, where that is at hand."""
+        """Samples that identify the recording: those that are sent, if they have been computed anyway."""
         return self._pcm16 if self.is_short else self.waveform
 
     @cached_property
@@ -76,22 +76,22 @@ class Clip:
 
 
 class ModelHandle:
-    """A model's handle, in the two ways that recordings take."""
+    """Two handles of one model: one passes arguments through the object store, the other directly."""
 
     def __init__(self, handle: DeploymentHandle) -> None:
         self.by_reference, self.direct = handle, direct(handle)
 
     def handle_for(self, clip: Clip) -> DeploymentHandle:
-        """The one that takes what of the clip is sent."""
+        """Return the handle that takes `clip.payload`."""
         return self.direct if clip.is_short else self.by_reference
 
     def answer(self, clip: Clip) -> Any:
-        """Ask a model whose items are recordings; returns a `deployments.transport.calls.Response`."""
-        return self.handle_for(clip).answer.remote(clip.sent)
+        """Call a model whose items are recordings; return a `voxgraph.calls.Response`."""
+        return self.handle_for(clip).answer.remote(clip.payload)
 
 
 def validate_waveform(waveform: Waveform, settings: GraphSettings) -> Waveform:
-    """Return a recording that the models can take, unchanged.
+    """Check that the models can take a recording, and return it unchanged.
 
     Raises:
         InvalidAudio: Not a one-dimensional float32 array.

@@ -1,4 +1,4 @@
-"""Metrics of an ingress replica, by question; see `deployments.replica.metrics` for where they go."""
+"""Metrics of an ingress replica, by question; see `deployments.replica.metrics` for how they are exported."""
 
 import functools
 
@@ -6,7 +6,7 @@ from ray.serve.metrics import Counter
 
 
 class IngressMetrics:
-    """What an ingress replica is asked, by question."""
+    """Requests of an ingress replica, by question."""
 
     def __init__(self) -> None:
         tags = ("question",)
@@ -14,21 +14,21 @@ class IngressMetrics:
             "voxgraph_received_audio_seconds", "Seconds of audio in requests.", tag_keys=tags
         )
 
-    def received(self, question: str, seconds: float) -> None:
-        """Count one recording about which a question is asked."""
+    def record_received(self, question: str, seconds: float) -> None:
+        """Count one recording of a request."""
         self._audio.inc(seconds, tags=_tags(question))
 
 
 class CacheMetrics:
-    """What the cache had and had not for an ingress replica, by question."""
+    """Hits and misses of an ingress replica's result cache, by question."""
 
     def __init__(self) -> None:
         tags = ("question",)
         self._hits = Counter("voxgraph_cache_hit_requests", "Requests answered by the cache.", tag_keys=tags)
         self._misses = Counter("voxgraph_cache_miss_requests", "Requests that were computed.", tag_keys=tags)
 
-    def looked(self, question: str, hit: bool) -> None:
-        """Count one look; what another request is computing already is a hit."""
+    def record_lookup(self, question: str, hit: bool) -> None:
+        """Count one lookup; a request that waits for an identical one in flight is a hit."""
         (self._hits if hit else self._misses).inc(tags=_tags(question))
 
 

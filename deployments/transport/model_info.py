@@ -1,6 +1,4 @@
-"""What each model has loaded, as an ingress replica knows it: asked now and then, and taken as it was while a
-model is too busy to say.
-"""
+"""Cache of what each model has loaded; an expired entry stays in use while the model is too busy."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -12,18 +10,18 @@ from voxgraph.options import ModelKey
 from voxgraph.results import ModelInfo
 
 INFO_TIMEOUT_S = 1.0
-KEPT_S = 10.0
-"""Seconds for which a replica's word on its checkpoint is taken: the content of a folder may change."""
+INFO_TTL_S = 10.0
+"""Seconds for which an entry is valid: the content of a checkpoint folder may change."""
 BUSY_ERRORS = (DeadlineExceeded, Overloaded)
-"""How a model that has much to do answers what it has loaded."""
+"""Errors of a model that is too busy to say what it has loaded."""
 
 
 class ModelInfoCache:
-    """Answers for the models of a graph.
+    """Caches the `ModelInfo` of every model of a graph.
 
     Args:
-        models: Their handles.
-        clock: Seconds that only grow.
+        models: Handles of the models.
+        clock: A monotonic clock in seconds.
     """
 
     def __init__(
@@ -31,20 +29,19 @@ class ModelInfoCache:
     ) -> None:
         self._models = models
         self._clock = clock
-        self._said: dict[ModelKey, tuple[float, ModelInfo]] = {}
+        self._entries: dict[ModelKey, tuple[float, ModelInfo]] = {}
 
     async def get(self, model: ModelKey) -> ModelInfo:
-        """What one of its replicas said a moment ago, or before all of them were too busy.
+        """Return what a replica of a model has loaded, at most `INFO_TTL_S` old unless the model is busy.
 
         Raises:
-            ModelUnavailable: It is not in the graph, or has no checkpoint.
-            DeadlineExceeded: It has not said it yet, and is too busy.
-            Overloaded: So it is.
+            ModelUnavailable: The model is not in the graph, or its checkpoint could not be loaded.
+            DeadlineExceeded, Overloaded: The model is too busy and there is no older entry.
         """
         if model not in self._models:
             raise ModelUnavailable(f"Model {model} is not part of this graph.")
-        said_at, info = self._said.get(model, (-KEPT_S, None))
-        if info is None or self._clock() - said_at >= KEPT_S:
+        updated_at, info = self._entries.get(model, (-INFO_TTL_S, None))
+        if info is None or self._clock() - updated_at >= INFO_TTL_S:
             try:
                 info = await call(
                     lambda: self._models[model].direct.info.remote(), Deadline.after(INFO_TIMEOUT_S)
@@ -52,18 +49,18 @@ class ModelInfoCache:
             except BUSY_ERRORS:
                 if info is None:
                     raise
-            self._said[model] = self._clock(), info
+            self._entries[model] = self._clock(), info
         return info
 
-    def last(self, model: ModelKey) -> ModelInfo | None:
-        """What it said last, however long ago."""
-        _, info = self._said.get(model, (0.0, None))
+    def last_known(self, model: ModelKey) -> ModelInfo | None:
+        """Return the cached entry of a model, however old; None if there is none."""
+        _, info = self._entries.get(model, (0.0, None))
         return info
 
     async def revision(self, model: ModelKey) -> str:
-        """Which checkpoint a model has; the name of its failure where it has none.
+        """Return the revision of a model's checkpoint for a cache key, or the code of the error it answers.
 
-        Where it is not known it is like no other: what is computed then answers no later question.
+        If the model is too busy to say, the value is unique, so that the result is never reused.
         """
         try:
             return (await self.get(model)).revision

@@ -1,10 +1,15 @@
-"""Which replica of a model a call goes to: the one with the least of this caller's work.
+"""Request router of the models: it picks the replica with the fewest outstanding calls of this caller.
 
-Serve's own router takes the better of two by the queue lengths that replicas tell. Where calls go directly
-(`calls.direct`) they tell it with the answer: how long the queue was when the call came, a whole wait ago. It
-then fills one replica while the next has nothing to do (24 calls against none, of 32 callers and two
-replicas); and of calls that start in one moment it sends all to one. What a caller has under way it knows by
-itself, at once and of every replica; "least requests" of Envoy goes by the same number.
+Serve's default router takes the better of two random replicas by the queue lengths that replicas report. For
+direct calls (`calls.direct`) the report arrives with the answer: the length is as old as the call. The router
+then fills one replica while the next is idle (24 calls against none, with 32 callers and two replicas), and
+sends all calls that start at the same moment to one replica. Each caller knows its own outstanding calls to
+every replica without delay; Envoy's "least request" balances by the same number.
+
+Neither router of Ray 2.60's ``ray.serve.experimental`` serves. ``round_robin_router`` ignores outstanding
+calls: they take from milliseconds to minutes, so equal shares are unequal work. ``capacity_queue_router``
+asks one actor of the deployment for a token before each call, an extra hop through a single process; without
+the actor, each call waits for retries with backoff and then falls back to power of two choices.
 """
 
 import asyncio
@@ -16,40 +21,41 @@ from ray.serve._private.request_router.pow_2_router import PowerOfTwoChoicesRequ
 from ray.serve.request_router import PendingRequest, ReplicaID, ReplicaResult, RunningReplica
 
 SEND_GRACE_S = 0.05
-"""Seconds in which a call is sent to the replica chosen for it, if its caller has not left."""
+"""Seconds within which a call is sent to its chosen replica, unless its caller has left."""
 
 
 class LeastOutstandingRouter(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]  # Ray is untyped
-    """Serve's router, whose queue lengths are the calls that it has sent and that have not ended.
+    """Serve's router with other queue lengths: the number of this caller's calls that have not completed.
 
-    A replica that refuses a call is full of others' work: its length is the one that it tells, until one of
-    our own calls that it took ends or Serve asks it again. One that is not reached has no length until then:
-    the dead have the least work.
+    A replica that rejects a call is full of other callers' work: its reported length counts until one of this
+    caller's accepted calls completes or Serve probes it again. An unreachable replica has no length until it
+    is probed: a dead one would otherwise always look the least loaded.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._outstanding: Counter[ReplicaID] = Counter()
-        self._refused: Counter[ReplicaID] = Counter()
-        """Calls that were refused and whose end is still to be told."""
-        self._is_full = False
-        """Whether the replica that was heard of last is."""
+        self._rejected: Counter[ReplicaID] = Counter()
+        """Rejected calls whose completion has not been reported yet."""
+        self._reported_full = False
+        """Whether the last queue length that a replica reported was its maximum."""
         self._unreachable: set[ReplicaID] = set()
-        """Since their last call."""
+        """Replicas that their last call did not reach."""
         self._chosen: Counter[ReplicaID] = Counter()
-        """Calls that are about to be sent: Serve chooses for all that wait before it sends the first."""
+        """Calls about to be sent: Serve chooses for all waiting calls before it sends the first."""
 
     def update_replicas(self, replicas: list[RunningReplica]) -> None:
-        """Replicas came or went."""
+        """Forget the state of replicas that are gone."""
         super().update_replicas(replicas)
         self._unreachable.intersection_update(self.curr_replicas)
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
     ) -> list[list[RunningReplica]]:
-        """The replica with the least work; where none is known to have room, two at random.
+        """Return the replica with the least work; if none is known to have room, two random ones.
 
-        Of the two, those that are not known to have room are asked behind the call's back.
+        The random ones that are not known to have room join the first rank, which makes Serve probe their
+        queue lengths in the background.
         """
         two = await super().choose_replicas(candidate_replicas, pending_request)
         free = [replica for replica in candidate_replicas if self._has_room(replica)]
@@ -64,7 +70,7 @@ class LeastOutstandingRouter(PowerOfTwoChoicesRequestRouter):  # type: ignore[mi
     async def _choose_replica_for_request(
         self, pending_request: PendingRequest, *, is_retry: bool = False
     ) -> RunningReplica:
-        """Of a call that is sent when this returns; its end is told in any case."""
+        """Pick the replica for one request. Serve reports every completion, so the counters cannot leak."""
         replica = await super()._choose_replica_for_request(pending_request, is_retry=is_retry)
         _decrement(self._chosen, replica.replica_id)
         return replica
@@ -77,55 +83,55 @@ class LeastOutstandingRouter(PowerOfTwoChoicesRequestRouter):  # type: ignore[mi
         return self._outstanding[replica_id] + self._chosen[replica_id]
 
     def on_send_request(self, replica_id: ReplicaID) -> None:
-        """A call was sent."""
+        """Count a call that was sent."""
         self._unreachable.discard(replica_id)
         self._outstanding[replica_id] += 1
         super().on_new_queue_len_info(replica_id, self._outstanding[replica_id])
 
     def on_request_completed(self, replica_id: ReplicaID, internal_request_id: str) -> None:
-        """A call has ended, however it did."""
+        """Discount a call that has completed, whatever its outcome."""
         super().on_request_completed(replica_id, internal_request_id)
-        left = _decrement(self._outstanding, replica_id)
-        if replica_id in self._refused:
-            _decrement(self._refused, replica_id)
-        # Not of a replica that has been forgotten: it would be remembered for ever.
+        outstanding = _decrement(self._outstanding, replica_id)
+        if replica_id in self._rejected:
+            _decrement(self._rejected, replica_id)
+        # A length of a replica that is gone would stay in Serve's cache.
         elif replica_id in self.curr_replicas and replica_id not in self._unreachable:
-            super().on_new_queue_len_info(replica_id, left)
+            super().on_new_queue_len_info(replica_id, outstanding)
 
     def on_replica_actor_unavailable(self, replica_id: ReplicaID) -> None:
-        """A call did not reach a replica; its end is told before or after this."""
+        """Mark a replica that a call did not reach; the completion may be reported before or after this."""
         super().on_replica_actor_unavailable(replica_id)
         self._unreachable.add(replica_id)
 
     def on_new_queue_len_info(self, replica_id: ReplicaID, num_ongoing_requests: int) -> None:
-        """A replica told its queue length as it took a call, or refused it."""
+        """Keep the queue length that a replica reports with an accepted or rejected call if it is full."""
         replica: RunningReplica | None = self.curr_replicas.get(replica_id)
-        self._is_full = replica is not None and num_ongoing_requests >= replica.max_ongoing_requests
-        if self._is_full:
-            self._refused[replica_id] += 1
+        self._reported_full = replica is not None and num_ongoing_requests >= replica.max_ongoing_requests
+        if self._reported_full:
+            self._rejected[replica_id] += 1
             super().on_new_queue_len_info(replica_id, num_ongoing_requests)
 
     def on_request_routed(
         self, pending_request: PendingRequest, replica_id: ReplicaID, result: ReplicaResult
     ) -> None:
-        """The replica that was just heard of took the call, be it as the last that it has room for.
+        """Undo the rejection counted for this report: the accepted call took the last free slot.
 
-        A direct call that was taken is told when it has ended.
+        For a direct call this is reported after its completion.
         """
         super().on_request_routed(pending_request, replica_id, result)
-        if self._is_full:
-            self._is_full = False
-            _decrement(self._refused, replica_id)
+        if self._reported_full:
+            self._reported_full = False
+            _decrement(self._rejected, replica_id)
 
     def decrement_queue_len_cache(self, replica_id: ReplicaID) -> None:
-        """A call has ended; `on_request_completed` was told as well."""
+        """Do nothing: `on_request_completed` counts the same completion."""
 
 
 def _decrement(counts: Counter[ReplicaID], replica_id: ReplicaID) -> int:
-    """Count one less and return what is left; a count of nothing is removed."""
-    left = counts[replica_id] - 1
-    if left > 0:
-        counts[replica_id] = left
+    """Decrement a count, remove it at zero, and return what is left."""
+    count = counts[replica_id] - 1
+    if count > 0:
+        counts[replica_id] = count
     else:
         del counts[replica_id]
-    return max(0, left)
+    return max(0, count)

@@ -1,4 +1,4 @@
-"""Recordings become waveforms: `decode` reads any container that is known, in memory."""
+"""Decode recordings of any supported container into waveforms, in memory."""
 
 from pipelines.audio.decoding import decode
 

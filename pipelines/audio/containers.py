@@ -1,6 +1,6 @@
-"""What the first and last bytes of an upload say: its container, and whether it breaks off.
+"""Detect the container of an upload and refuse uploads that are truncated.
 
-Decoders are forgiving where a service must not be: half a recording would be answered as if it were whole.
+Decoders accept truncated files. A service must not: it would answer half a recording as if it were complete.
 """
 
 import struct
@@ -10,7 +10,7 @@ from voxgraph.errors import CorruptAudio
 
 
 class Container(StrEnum):
-    """Containers that are read here; the value is ffmpeg's name of the demuxer."""
+    """Supported containers; each value is the name of ffmpeg's demuxer."""
 
     WAV = "wav"
     W64 = "w64"
@@ -29,7 +29,7 @@ _MAGIC = {b"fLaC": Container.FLAC, b"OggS": Container.OGG, b"\x1aE\xdf\xa3": Con
 
 
 def sniff(data: bytes) -> Container | None:
-    """The container that the content shows, whatever the file is called; None for all that is not read."""
+    """Detect the container from the content, not the file name; return None if it is not supported."""
     if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
         return Container.WAV
     if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):
@@ -42,13 +42,13 @@ def sniff(data: bytes) -> Container | None:
 
 
 def check_whole(container: Container, data: bytes) -> None:
-    """Refuse content that ends before its own header says it does.
+    """Refuse content that ends before the end that its own header states.
 
-    What cannot be seen: an MP3 or ADTS stream cut exactly between two frames, an Ogg stream between two
-    pages, a live WebM anywhere between two of its blocks.
+    Some truncation cannot be detected: an MP3 or ADTS stream cut exactly between two frames, an Ogg stream
+    between two pages, a live WebM between two blocks.
 
     Raises:
-        CorruptAudio: The content is cut short or claims more than there is.
+        CorruptAudio: The content is truncated, or its header states more bytes than there are.
     """
     check = {
         Container.WAV: _end_of_wav,
@@ -63,13 +63,13 @@ def check_whole(container: Container, data: bytes) -> None:
     try:
         end = check(data)
     except (struct.error, IndexError) as error:
-        raise CorruptAudio("The recording breaks off inside its header.") from error
+        raise CorruptAudio("The recording is truncated inside its header.") from error
     if end > len(data):
-        raise CorruptAudio(f"The recording breaks off: it should end at byte {end}, not {len(data)}.")
+        raise CorruptAudio(f"The recording is truncated: it should have {end} bytes, not {len(data)}.")
 
 
 def without_tags(data: bytes) -> bytes:
-    """An MPEG stream without the ID3 and APE tags before and after it, which decoders take for damage."""
+    """Remove the ID3 and APE tags around an MPEG stream, which decoders report as damage."""
     data = data[_id3_size(data) :].lstrip(b"\0")
     if data[-128:-125] == b"TAG":
         data = data[:-128]
@@ -80,7 +80,7 @@ def without_tags(data: bytes) -> bytes:
 
 
 def _sniff_frames(data: bytes) -> Container | None:
-    """MPEG audio by its first frame header, behind an ID3 tag where there is one."""
+    """Detect MPEG audio or FLAC from its first header, after an optional ID3 tag."""
     start = data[_id3_size(data) :][:4096].lstrip(b"\0")
     if start[:4] == b"fLaC":
         return Container.FLAC
@@ -93,7 +93,7 @@ def _sniff_frames(data: bytes) -> Container | None:
 
 
 def _id3_size(data: bytes) -> int:
-    """Bytes of an ID3v2 tag at the start, 0 without one."""
+    """Return the size of the ID3v2 tag at the start in bytes, 0 without one."""
     if data[:3] != b"ID3" or len(data) < 10:
         return 0
     size = 0
@@ -103,7 +103,7 @@ def _id3_size(data: bytes) -> int:
 
 
 def _end_of_wav(data: bytes) -> int:
-    """Where the data chunk ends; 64-bit sizes of RF64 are in its ds64 chunk."""
+    """Return the end of the data chunk; RF64 keeps its 64-bit size in the ds64 chunk."""
     position, long_size = 12, 0
     while position + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, position)
@@ -121,7 +121,7 @@ def _end_of_aiff(data: bytes) -> int:
 
 
 def _end_of_ogg(data: bytes) -> int:
-    """Where the last page ends."""
+    """Return the end of the last page."""
     position = 0
     while data[position : position + 4] == b"OggS":
         segments = data[position + 26]
@@ -131,7 +131,7 @@ def _end_of_ogg(data: bytes) -> int:
 
 
 def _end_of_mp4(data: bytes) -> int:
-    """Where the last atom ends; one of size 0 goes to the end of the file."""
+    """Return the end of the last atom; an atom of size 0 extends to the end of the file."""
     position = 0
     while position + 8 <= len(data):
         size, _ = struct.unpack_from(">I4s", data, position)
@@ -144,7 +144,7 @@ def _end_of_mp4(data: bytes) -> int:
 
 
 def _end_of_matroska(data: bytes) -> int:
-    """Where the segment ends; that of a live recording has no size."""
+    """Return the end of the segment, or of the file if the segment states no size (a live recording)."""
     header_size, position = _ebml_size(data, 4)
     position += header_size or 0
     segment_size, position = _ebml_size(data, position + 4)
@@ -159,12 +159,12 @@ _MP3_KBPS = {
     (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (2, 1): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-"""Bit rates by (version bits, layer bits) and index - 1; version 2.5 (0) has those of 2 (ISO 13818-3)."""
+"""kbit/s by (version bits, layer bits) and index - 1; version 2.5 (0) uses those of 2 (ISO 13818-3)."""
 _MP3_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 
 
 def _end_of_mp3(data: bytes) -> int:
-    """Where the last frame ends, frame by frame; the file's end at the first thing that is no frame."""
+    """Return the end of the last frame, or the file's end if anything but a frame comes first."""
     frames = without_tags(data)
     position = 0
     while position + 4 <= len(frames):
@@ -176,7 +176,7 @@ def _end_of_mp3(data: bytes) -> int:
 
 
 def _mp3_frame_size(header: bytes) -> int | None:
-    """Bytes of an MPEG audio frame by its header; None where it is none, or of free format."""
+    """Return the size of an MPEG audio frame in bytes; None for other bytes and for the free format."""
     version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
     bitrate, rate, padding = header[2] >> 4, header[2] >> 2 & 3, header[2] >> 1 & 1
     if header[0] != 0xFF or header[1] < 0xE0 or version == 1 or layer == 0:
@@ -192,7 +192,7 @@ def _mp3_frame_size(header: bytes) -> int | None:
 
 
 def _ebml_size(data: bytes, position: int) -> tuple[int | None, int]:
-    """An EBML variable-length size and the position behind it; None where all its bits are set: unknown."""
+    """Return an EBML variable-length size and the position after it; None if all bits of the size are set."""
     first = data[position]
     length = 9 - first.bit_length()
     if not 1 <= length <= 8:

@@ -1,6 +1,6 @@
-"""Recordings become waveforms: any container, codec, rate and channel count to 16 kHz mono, in memory.
+"""Decode recordings of any container, codec, sample rate and channel count to 16 kHz mono, in memory.
 
-The only place that decodes. Before it comes the upload, after it everything speaks `Waveform`.
+This is the only module that decodes. It takes the bytes of an upload; everything after it uses `Waveform`.
 """
 
 import io
@@ -16,59 +16,55 @@ import soxr
 from config.settings import AudioLimits
 from pipelines.audio.containers import Container, check_whole, sniff, without_tags
 from pipelines.levels import check_level
-from voxgraph.errors import (
-    AudioTooLong,
-    AudioTooShort,
-    CorruptAudio,
-    EmptyAudio,
-    UnsupportedAudio,
-)
+from voxgraph.errors import AudioTooLong, AudioTooShort, CorruptAudio, EmptyAudio, UnsupportedAudio
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 Block = npt.NDArray[np.float32]
-"""Some consecutive samples of one channel."""
+"""Consecutive samples of one channel, shape (samples,)."""
 
 ProgressCallback = Callable[[float], None]
-"""Called with the seconds of audio that a recording has, or has so far."""
+"""A function that takes the seconds of audio that a recording has, or has so far."""
 
 QUICK_BYTES = 1 << 19
-NULL_TERMINATED_PLANES = 7
-"""Most channels of a planar frame that `av.AudioFrame.to_ndarray` reads safely.
+"""Maximum size in bytes of a recording that `is_quick`."""
+MAX_SAFE_PLANES = 7
+"""Maximum channels of a planar frame that `av.AudioFrame.to_ndarray` reads safely.
 
-PyAV counts the planes of a frame up to a null pointer, which FFmpeg's array of eight only has behind fewer
-planes: with eight channels PyAV 18.1.0, the newest, reads past the array and the process crashes. A version
-of PyAV that takes the number of planes from the channel layout makes this way round unnecessary.
+PyAV 18.1.0, the newest, counts the planes of a frame up to a null pointer. FFmpeg's array has eight entries,
+so a frame of eight channels has no null pointer: PyAV reads past the array and the process crashes. This
+workaround can go once PyAV takes the number of planes from the channel layout.
 """
-UNTOLD_FRAMES = 1 << 62
-"""So many, says libsndfile, where the header says none, and cannot read them: a FLAC written to a pipe."""
+UNKNOWN_FRAMES = 1 << 62
+"""libsndfile's frame count for a FLAC without a total (written to a pipe), which it cannot decode."""
 _BLOCK_S = 4.0
+"""Seconds of audio that are resampled at once."""
 _SOUNDFILE = {Container.WAV, Container.W64, Container.AIFF, Container.FLAC}
-"""Containers that libsndfile decodes faster than ffmpeg does through Python."""
+"""Containers that libsndfile decodes faster than PyAV."""
 
 
 def decode(data: bytes, limits: AudioLimits, on_progress: ProgressCallback = lambda _: None) -> Waveform:
     """Decode a recording.
 
     Reads WAV (PCM of 8 to 32 bits, float, A-law, mu-law), AIFF, FLAC, MP3, AAC, M4A and other MP4, OGG and
-    WebM (Vorbis, Opus), known by their content. Channels are averaged; the level stays as it is, float
-    samples beyond full scale included. Decodes block by block, so memory is the result and a few seconds.
+    WebM (Vorbis, Opus), detected by their content. Averages the channels and keeps the level, even of float
+    samples beyond full scale. Decodes in blocks, so it needs memory for the result and a few more seconds.
 
     Args:
-        data: The file.
-        limits: Beyond one of them the recording is refused.
-        on_progress: Called with the seconds of audio that the recording has, or has so far, before they are
-            kept in memory, once for each block of some seconds; what it raises ends the decoding.
+        data: The content of the file.
+        limits: A recording beyond any of these limits is refused.
+        on_progress: Called before each block of a few seconds is stored, with the seconds of audio that the
+            recording has, or has so far; an exception that it raises stops the decoding.
 
     Returns:
         Float32, shape (samples,), mono, 16 kHz, finite.
 
     Raises:
         EmptyAudio: No bytes or no samples.
-        UnsupportedAudio: No known container or codec, no audio in it, too many channels, or a sample rate
-            or samples out of range.
-        CorruptAudio: Cut short or damaged; see `check_whole` of `pipelines.audio.containers`.
-        AudioTooShort: Less than `AudioLimits.min_audio_s`.
-        AudioTooLong: More than `AudioLimits.max_audio_s`.
+        UnsupportedAudio: No supported container or codec, no audio stream, too many channels, or a sample
+            rate or level out of range.
+        CorruptAudio: Truncated or damaged; see `pipelines.audio.containers.check_whole`.
+        AudioTooShort: Shorter than `AudioLimits.min_audio_s`.
+        AudioTooLong: Longer than `AudioLimits.max_audio_s`.
         NonFiniteAudio: NaN or infinite samples.
     """
     if not data:
@@ -76,11 +72,11 @@ def decode(data: bytes, limits: AudioLimits, on_progress: ProgressCallback = lam
     container = sniff(data)
     if container is None:
         raise UnsupportedAudio(
-            "This is not a recording: WAV, AIFF, FLAC, MP3, AAC, M4A, OGG and WebM are read."
+            "Unknown container; supported are WAV, AIFF, FLAC, MP3, AAC, M4A, OGG and WebM."
         )
     check_whole(container, data)
-    read = _read_soundfile if container in _SOUNDFILE else _read_ffmpeg
-    waveform = _collect(read(container, data, limits, on_progress))
+    reader = _read_soundfile if container in _SOUNDFILE else _read_ffmpeg
+    waveform = _concatenate(reader(container, data, limits, on_progress))
     if len(waveform) == 0:
         raise EmptyAudio("The recording has no samples.")
     seconds = len(waveform) / SAMPLE_RATE_HZ
@@ -90,10 +86,11 @@ def decode(data: bytes, limits: AudioLimits, on_progress: ProgressCallback = lam
 
 
 def is_quick(data: bytes) -> bool:
-    """Whether decoding takes under a millisecond, less than handing it to a thread: a WAV as models hear it.
+    """Whether decoding takes less than a millisecond, so that a thread would cost more than it saves.
 
-    Ten seconds of 16-bit PCM at 16 kHz take 0.6 ms, and 1.4 where a thread does it; half a megabyte 0.9 ms.
-    The samples follow the format at once: thousands of empty chunks before them take 40 ms.
+    True for a small WAV of 16-bit PCM at 16 kHz: ten seconds take 0.6 ms (1.4 ms in a thread), 512 KiB take
+    0.9 ms. The data chunk must follow the format chunk directly: thousands of empty chunks between them take
+    40 ms.
     """
     if not 44 <= len(data) <= QUICK_BYTES or data[:4] != b"RIFF":
         return False
@@ -103,14 +100,14 @@ def is_quick(data: bytes) -> bool:
     return bool((code, rate, bits) == (1, SAMPLE_RATE_HZ, 16))
 
 
-def _collect(blocks: Iterable[Block]) -> Waveform:
-    """One array of all blocks, each let go as soon as it is copied, so that they never lie there twice."""
-    kept = list(blocks)
-    waveform = np.empty(sum(map(len, kept)), np.float32)
+def _concatenate(blocks: Iterable[Block]) -> Waveform:
+    """Concatenate the blocks, releasing each once it is copied so that they are never in memory twice."""
+    pending = list(blocks)
+    waveform = np.empty(sum(map(len, pending)), np.float32)
     position = 0
-    kept.reverse()
-    while kept:
-        block = kept.pop()
+    pending.reverse()
+    while pending:
+        block = pending.pop()
         waveform[position : position + len(block)] = block
         position += len(block)
     return waveform
@@ -123,7 +120,7 @@ def _read_soundfile(
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             _check_stream(file.channels, file.samplerate, limits)
-            if file.frames >= UNTOLD_FRAMES:
+            if file.frames >= UNKNOWN_FRAMES:
                 yield from _read_ffmpeg(container, data, limits, on_progress)
                 return
             _check_duration(file.frames / file.samplerate, limits)
@@ -133,17 +130,17 @@ def _read_soundfile(
             while left > 0:
                 samples = file.read(min(frames, left), dtype="float32", always_2d=True)
                 if len(samples) == 0:
-                    raise CorruptAudio(f"The recording breaks off {left} samples before its end.")
+                    raise CorruptAudio(f"The recording is truncated: its last {left} samples are missing.")
                 left -= len(samples)
                 yield resample(_mono(samples, limits), left == 0)
     except soundfile.LibsndfileError as error:
-        raise CorruptAudio(f"The {container.name} file is damaged or of a rare kind: {error}") from error
+        raise CorruptAudio(f"The {container.name} file is damaged or unsupported: {error}") from error
 
 
 def _read_ffmpeg(
     container: Container, data: bytes, limits: AudioLimits, on_progress: ProgressCallback
 ) -> Iterator[Block]:
-    """Decode with the ffmpeg inside PyAV, by a demuxer of our choice: it opens no other file."""
+    """Decode with PyAV's ffmpeg, restricted to one demuxer and no protocol so that it opens no other file."""
     if container in (Container.MP3, Container.ADTS):
         data = without_tags(data)
     options = {"protocol_whitelist": "", "format_whitelist": container.value}
@@ -152,8 +149,8 @@ def _read_ffmpeg(
             io.BytesIO(data), format=container.value, container_options=options, metadata_errors="ignore"
         ) as file:
             if not file.streams.audio:
-                raise UnsupportedAudio("There is no audio in the file.")
-            # Without a header that says it, ffmpeg takes the rest to be like the first frames, silent or not.
+                raise UnsupportedAudio("The file has no audio stream.")
+            # For MP3 and ADTS without a duration ffmpeg extrapolates from the first frames, silent or not.
             if file.duration is not None and container not in (Container.MP3, Container.ADTS):
                 _check_duration(file.duration / av.time_base, limits)
             yield from _resampled(_frames(file), limits, on_progress)
@@ -169,7 +166,7 @@ def _frames(file: av.container.InputContainer) -> Iterator[av.AudioFrame]:
     to_packed = av.AudioResampler(format="flt")
     for packet in file.demux(stream):
         for frame in packet.decode():
-            if frame.format.name == "fltp" and frame.layout.nb_channels <= NULL_TERMINATED_PLANES:
+            if frame.format.name == "fltp" and frame.layout.nb_channels <= MAX_SAFE_PLANES:
                 yield frame
             else:
                 yield from to_packed.resample(frame)
@@ -184,9 +181,8 @@ def _samples(frame: av.AudioFrame) -> npt.NDArray[np.float32]:
 def _resampled(
     frames: Iterator[av.AudioFrame], limits: AudioLimits, on_progress: ProgressCallback
 ) -> Iterator[Block]:
-    """Gather small frames into blocks and bring them to 16 kHz mono."""
-    rate, seconds, waiting = 0, 0.0, list[Block]()
-    waiting_s = 0.0
+    """Collect small frames into blocks and resample them to 16 kHz mono."""
+    rate, seconds, pending_s, pending = 0, 0.0, 0.0, list[Block]()
     resample: Callable[[Block, bool], Block] | None = None
     for frame in frames:
         if resample is None:
@@ -194,22 +190,22 @@ def _resampled(
             _check_stream(frame.layout.nb_channels, rate, limits)
             resample = _resampler(rate)
         if frame.sample_rate != rate:
-            raise CorruptAudio(f"The sample rate changes from {rate} to {frame.sample_rate} Hz on the way.")
-        waiting.append(_mono(_samples(frame), limits))
+            raise CorruptAudio(f"The sample rate changes from {rate} to {frame.sample_rate} Hz midway.")
+        pending.append(_mono(_samples(frame), limits))
         seconds += frame.samples / rate
-        waiting_s += frame.samples / rate
+        pending_s += frame.samples / rate
         _check_duration(seconds, limits)
-        if waiting_s >= _BLOCK_S:
+        if pending_s >= _BLOCK_S:
             on_progress(seconds)
-            yield resample(np.concatenate(waiting), False)
-            waiting, waiting_s = [], 0.0
+            yield resample(np.concatenate(pending), False)
+            pending, pending_s = [], 0.0
     if resample is not None:
         on_progress(seconds)
-        yield resample(np.concatenate([*waiting, np.empty(0, np.float32)]), True)
+        yield resample(np.concatenate([*pending, np.empty(0, np.float32)]), True)
 
 
 def _resampler(rate: int) -> Callable[[Block, bool], Block]:
-    """A function from (block, is it the last?) to the block at 16 kHz."""
+    """Return a function that takes a block and whether it is the last, and returns it resampled to 16 kHz."""
     if rate == SAMPLE_RATE_HZ:
         return lambda block, _: block
     stream = soxr.ResampleStream(rate, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
@@ -223,9 +219,8 @@ def _mono(samples: npt.NDArray[np.float32], limits: AudioLimits) -> Block:
         NonFiniteAudio: NaN or infinite samples.
         UnsupportedAudio: Beyond `AudioLimits.max_level`.
     """
-    is_mono = (
-        samples.shape[1] == 1
-    )  # The mean of one channel, without the arithmetic: a third of decoding a WAV.
+    # The mean of one channel is that channel; computing it would take a third of the time of decoding a WAV.
+    is_mono = samples.shape[1] == 1
     block: Block = samples[:, 0] if is_mono else samples.mean(axis=1, dtype=np.float32)
     check_level(block, limits)
     return block
@@ -233,13 +228,13 @@ def _mono(samples: npt.NDArray[np.float32], limits: AudioLimits) -> Block:
 
 def _check_stream(channels: int, rate: int, limits: AudioLimits) -> None:
     if not 1 <= channels <= limits.max_channels:
-        raise UnsupportedAudio(f"{channels} channels; at most {limits.max_channels} are taken.")
+        raise UnsupportedAudio(f"{channels} channels; at most {limits.max_channels} are supported.")
     if not limits.min_sample_rate_hz <= rate <= limits.max_sample_rate_hz:
         raise UnsupportedAudio(
-            f"{rate} Hz; {limits.min_sample_rate_hz} to {limits.max_sample_rate_hz} Hz are taken."
+            f"{rate} Hz; {limits.min_sample_rate_hz} to {limits.max_sample_rate_hz} Hz are supported."
         )
 
 
 def _check_duration(seconds: float, limits: AudioLimits) -> None:
     if seconds > limits.max_audio_s:
-        raise AudioTooLong(f"More than {limits.max_audio_s:g} s of audio, the longest that is taken.")
+        raise AudioTooLong(f"The recording is longer than the maximum of {limits.max_audio_s:g} s.")

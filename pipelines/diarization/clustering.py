@@ -1,8 +1,12 @@
-"""From the voices of windows to speakers: pyannote's two clusterings, in memory that grows with the pairs.
+"""Cluster the embeddings of windows into speakers, in memory linear in the number of embeddings.
 
-pyannote keeps the distances of all pairs (10 hours: up to 10 GB), responsibilities of every pair for every
-first cluster, and copies of all embeddings. Here distances are computed as they are needed and the rest is
-done in blocks; the numbers are the same up to the order of sums.
+Mirrors `filter_embeddings`, `assign_embeddings`, `constrained_argmax` and `__call__` of
+`AgglomerativeClustering` and `VBxClustering` in `pyannote.audio.pipelines.clustering`, and `VBx` and
+`cluster_vbx` in `pyannote.audio.utils.vbx`.
+
+pyannote keeps the distance matrix (up to 10 GB for 10 hours), responsibilities of every pair for every
+initial cluster, and copies of all embeddings. This module computes distances when they are needed and the
+rest in blocks; results are equal up to the order of summation.
 """
 
 from collections.abc import Iterator
@@ -18,113 +22,116 @@ from pipelines.diarization.linkage import centroid_linkage
 from pipelines.vendored.pyannote import PLDA, AgglomerativeClustering, VBxClustering, k_means, replace_linkage
 from pipelines.window_outputs import WindowOutputs
 
-ACTIVE_SHARE = 0.2
-"""Of a window's frames, that a speaker talks alone in a pair which clusters are made of; pyannote's value."""
-DISTANCES_UP_TO = 2_000
-"""Pairs of which all distances are kept (16 MB); scipy holds the interpreter for as long as it takes."""
+MIN_ACTIVE_RATIO = 0.2
+"""Least share of a window's frames with this speaker alone for a pair to be clustered, as in pyannote."""
+MAX_FULL_MATRIX = 2_000
+"""Most embeddings with a full distance matrix (16 MB); scipy holds the GIL while it computes."""
 BLOCK = 4_096
-"""Rows of an intermediate."""
-CELLS = 1_000_000
-"""Numbers of an intermediate whose rows are as long as there are clusters."""
-SMOOTHING, ITERATIONS, LEAST_GAIN = 7.0, 20, 1e-4
-KEPT_PRIOR = 1e-7
-"""VBx with the values that pyannote gives it."""
-NOBODY = -2
+"""Rows in a block of an intermediate array."""
+BLOCK_CELLS = 1_000_000
+"""Numbers in a block of an intermediate array with one column per cluster."""
+INIT_SMOOTHING, MAX_ITERATIONS, MIN_GAIN = 7.0, 20, 1e-4
+MIN_PRIOR = 1e-7
+"""pyannote's parameters of VBx; speakers whose prior is not above the last are dropped."""
+UNASSIGNED = -2
+"""Cluster of a pair in a window with more speakers than there are clusters."""
 
 Floats = NDArray[np.float64]
 
 
 def linkage(embeddings: np.ndarray, method: str, metric: str, *, overwrite: bool = False) -> Floats:
-    """scipy's function; of many vectors and their centroids without the distances of all pairs.
+    """Compute scipy's `linkage`, for centroids of many embeddings without a distance matrix.
 
-    Where `overwrite` is true it may compute in the vectors.
+    If `overwrite` is true, the function may compute in `embeddings`, (embeddings, dimension).
     """
-    if len(embeddings) > DISTANCES_UP_TO and (method, metric) == ("centroid", "euclidean"):
+    if len(embeddings) > MAX_FULL_MATRIX and (method, metric) == ("centroid", "euclidean"):
         return centroid_linkage(embeddings, overwrite=overwrite)
-    scipys: Floats = hierarchy.linkage(embeddings, method=method, metric=metric)
-    return scipys
+    tree: Floats = hierarchy.linkage(embeddings, method=method, metric=metric)
+    return tree
 
 
 replace_linkage(linkage)
 
 
 def cluster(
-    clustering: AgglomerativeClustering | VBxClustering, findings: WindowOutputs, bounds: tuple[int, float]
+    clustering: AgglomerativeClustering | VBxClustering, outputs: WindowOutputs, bounds: tuple[int, float]
 ) -> NDArray[np.intp]:
-    """The speaker of each pair, as pyannote's clustering with these hyper-parameters finds it.
+    """Assign a cluster to each pair, as pyannote's clustering with these hyperparameters does.
 
-    Where there are fewer usable voices than speakers asked for, fewer are answered; pyannote's VBx ends in
-    an error there.
+    With fewer usable embeddings than requested speakers it finds fewer speakers; pyannote's VBx raises there.
+
+    Args:
+        clustering: Instantiated clustering of pyannote.
+        outputs: Outputs of all windows of a recording.
+        bounds: Minimum and maximum number of speakers.
 
     Returns:
-        (pairs,), from 0; -2 where more talk in a window than there are speakers.
+        Clusters from 0, (pairs,); `UNASSIGNED` for excess pairs of a window with more speakers than clusters.
     """
-    long_enough = findings.frames_alone >= ACTIVE_SHARE * findings.frames
-    usable = np.flatnonzero(long_enough & ~np.isnan(findings.embeddings).any(axis=1))
-    voices = max(1, len(usable))
-    least, most = int(min(bounds[0], voices)), int(min(bounds[1], voices))
+    long_enough = outputs.frames_alone >= MIN_ACTIVE_RATIO * outputs.frames
+    usable = np.flatnonzero(long_enough & ~np.isnan(outputs.embeddings).any(axis=1))
+    limit = max(1, len(usable))
+    least, most = int(min(bounds[0], limit)), int(min(bounds[1], limit))
     agglomerative = isinstance(clustering, AgglomerativeClustering)
     if len(usable) < 2 or (most < 2 and agglomerative):
-        return np.zeros(len(findings.windows), np.intp)
+        return np.zeros(len(outputs.windows), np.intp)
     if agglomerative:
         exactly = least if least == most else None
-        labels = clustering.cluster(findings.embeddings[usable], least, most, exactly)
-        return _nearest(findings.embeddings, _means(findings.embeddings[usable], labels))
-    centroids = _vbx_centroids(clustering, findings.embeddings, usable)
-    wanted = min(max(len(centroids), least), most)
-    if wanted == len(centroids):
-        return _one_each(findings, _similarities(findings.embeddings, centroids))
-    by_number = k_means(n_clusters=wanted, n_init=3, random_state=42, copy_x=False)
-    labels = by_number.fit_predict(_unit(findings.embeddings[usable]))
-    return _nearest(findings.embeddings, _means(findings.embeddings[usable], labels))
+        labels = clustering.cluster(outputs.embeddings[usable], least, most, exactly)
+    else:
+        centroids = _vbx_centroids(clustering, outputs.embeddings, usable)
+        wanted = min(max(len(centroids), least), most)
+        if wanted == len(centroids):
+            return _assign_distinct(outputs, _similarities(outputs.embeddings, centroids))
+        kmeans = k_means(n_clusters=wanted, n_init=3, random_state=42, copy_x=False)
+        labels = kmeans.fit_predict(_normalize_rows(outputs.embeddings[usable]))
+    return _assign_nearest(outputs.embeddings, usable, labels)
 
 
-def _unit(embeddings: np.ndarray) -> np.ndarray:
-    """The same array, its rows made unit vectors."""
+def _normalize_rows(embeddings: np.ndarray) -> np.ndarray:
+    """Scale the rows to unit length, in place, and return the array."""
     for rows in _blocks(len(embeddings)):
         embeddings[rows] /= np.linalg.norm(embeddings[rows], axis=1, keepdims=True)
     return embeddings
 
 
-def _means(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return np.vstack([embeddings[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
-
-
 def _similarities(embeddings: np.ndarray, centroids: np.ndarray) -> Floats:
-    """2 - cosine distance: (pairs, clusters)."""
+    """Return 2 - cosine distance, (pairs, clusters)."""
     return np.concatenate(
         [2 - cdist(embeddings[rows], centroids, "cosine") for rows in _blocks(len(embeddings))]
     )
 
 
-def _nearest(embeddings: np.ndarray, centroids: np.ndarray) -> NDArray[np.intp]:
-    nearest: NDArray[np.intp] = _similarities(embeddings, centroids).argmax(axis=1)
+def _assign_nearest(embeddings: np.ndarray, usable: NDArray[np.intp], labels: np.ndarray) -> NDArray[np.intp]:
+    """Assign every pair to the nearest centroid of the usable pairs with these labels."""
+    centroids = [embeddings[usable[labels == label]].mean(axis=0) for label in range(labels.max() + 1)]
+    nearest: NDArray[np.intp] = _similarities(embeddings, np.vstack(centroids)).argmax(axis=1)
     return nearest
 
 
-def _one_each(findings: WindowOutputs, similarities: Floats) -> NDArray[np.intp]:
-    """The clusters of the pairs of each window, all different, that are nearest together."""
+def _assign_distinct(outputs: WindowOutputs, similarities: Floats) -> NDArray[np.intp]:
+    """Assign distinct clusters to the pairs of each window so that their total similarity is largest."""
     similarities = np.nan_to_num(similarities, nan=np.nanmin(similarities))
-    clusters = np.full(len(similarities), NOBODY)
-    starts = np.flatnonzero(np.diff(findings.windows, prepend=-1))
+    clusters = np.full(len(similarities), UNASSIGNED)
+    starts = np.flatnonzero(np.diff(outputs.windows, prepend=-1))
     for start, stop in zip(starts, [*starts[1:], len(similarities)], strict=True):
-        pairs, found = linear_sum_assignment(similarities[start:stop], maximize=True)
-        clusters[start + pairs] = found
+        pairs, assigned = linear_sum_assignment(similarities[start:stop], maximize=True)
+        clusters[start + pairs] = assigned
     return clusters
 
 
 def _vbx_centroids(clustering: VBxClustering, embeddings: np.ndarray, usable: NDArray[np.intp]) -> np.ndarray:
-    """The mean voice of every speaker whom VBx keeps: (clusters, dimension)."""
-    tree = linkage(_unit(embeddings[usable]), method="centroid", metric="euclidean", overwrite=True)
-    first = hierarchy.fcluster(tree, clustering.threshold, criterion="distance") - 1
-    _, first = np.unique(first, return_inverse=True)
+    """Return the centroid of every speaker that VBx keeps, (clusters, dimension)."""
+    tree = linkage(_normalize_rows(embeddings[usable]), method="centroid", metric="euclidean", overwrite=True)
+    initial = hierarchy.fcluster(tree, clustering.threshold, criterion="distance") - 1
+    _, initial = np.unique(initial, return_inverse=True)
     del tree
-    # Block by block: a copy of what is usable would be as large as all that is kept beside it.
+    # In blocks, because a copy of the usable embeddings would double the memory.
     phi = clustering.plda.phi
     features = np.empty((len(usable), len(phi)))
     for rows in _blocks(len(usable)):
         features[rows] = clustering.plda(embeddings[usable[rows]])
-    weights = responsibilities(first, features, phi, clustering.Fa, clustering.Fb)
+    weights = responsibilities(initial, features, phi, clustering.Fa, clustering.Fb)
     sums = np.zeros((weights.shape[1], embeddings.shape[1]))
     for rows in _blocks(len(usable)):
         sums += weights[rows].T @ embeddings[usable[rows]]
@@ -132,63 +139,63 @@ def _vbx_centroids(clustering: VBxClustering, embeddings: np.ndarray, usable: ND
     return means
 
 
-def responsibilities(first: np.ndarray, features: Floats, phi: Floats, fa: float, fb: float) -> Floats:
-    """VBx (Landini et al. 2022, https://arxiv.org/abs/2012.14952), from given clusters.
+def responsibilities(initial: np.ndarray, features: Floats, phi: Floats, fa: float, fb: float) -> Floats:
+    """Run VBx (Landini et al. 2022, https://arxiv.org/abs/2012.14952) from initial clusters.
 
-    The equations and their order are those of `pyannote.audio.utils.vbx`; their numbers in the comments are
-    the paper's.
+    The equations and their order are those of `pyannote.audio.utils.vbx`; the comments give their numbers in
+    the paper.
 
     Args:
-        first: The cluster of each voice to begin with, from 0.
-        features: The voices in the space of the PLDA, (voices, dimension).
-        phi: The variances between speakers in that space, (dimension,).
-        fa: Scale of the statistics.
-        fb: Higher keeps fewer speakers.
+        initial: Initial cluster of each embedding, from 0, (embeddings,).
+        features: Embeddings in PLDA space, (embeddings, dimension).
+        phi: Between-speaker variances in that space, (dimension,).
+        fa: Scale of the sufficient statistics.
+        fb: Speaker regularization; a higher value keeps fewer speakers.
 
     Returns:
-        How much each voice belongs to each speaker that is kept: (voices, speakers).
+        Responsibility of each remaining speaker for each embedding, (embeddings, speakers).
     """
-    clusters = int(first.max()) + 1
-    blocks = list(_blocks(len(features), max(1, CELLS // clusters)))
+    clusters = int(initial.max()) + 1
+    blocks = list(_blocks(len(features), max(1, BLOCK_CELLS // clusters)))
     prior = np.full(clusters, 1 / clusters)
-    # Softmax of SMOOTHING in the first cluster's place and 0 in the others.
-    off = np.exp(-SMOOTHING) / (1 + (clusters - 1) * np.exp(-SMOOTHING))
-    on = off * np.exp(SMOOTHING)
-    counts = np.bincount(first, minlength=clusters) * (on - off) + len(first) * off
+    # Initial responsibilities: softmax of INIT_SMOOTHING for the initial cluster and 0 for the others.
+    off = np.exp(-INIT_SMOOTHING) / (1 + (clusters - 1) * np.exp(-INIT_SMOOTHING))
+    on = off * np.exp(INIT_SMOOTHING)
+    counts = np.bincount(initial, minlength=clusters) * (on - off) + len(initial) * off
     sums = np.zeros((clusters, len(phi)))
     for rows in _blocks(len(features)):
         scaled = features[rows] * np.sqrt(phi)
         sums += off * scaled.sum(axis=0)
-        np.add.at(sums, first[rows], (on - off) * scaled)
-    bounds: list[float] = []
-    for _ in range(ITERATIONS):
+        np.add.at(sums, initial[rows], (on - off) * scaled)
+    elbos: list[float] = []
+    for _ in range(MAX_ITERATIONS):
         precision = 1.0 / (1 + fa / fb * counts[:, None] * phi)  # (17)
         model = fa / fb * precision * sums  # (16)
-        before, likelihood = np.log(prior + 1e-8), 0.0
+        log_prior, likelihood = np.log(prior + 1e-8), 0.0
         counts, sums = np.zeros(clusters), np.zeros_like(sums)
         for rows in blocks:
-            weights, marginals = _expected(features[rows], phi, fa, precision, model, before)
+            weights, marginals = _expectation(features[rows], phi, fa, precision, model, log_prior)
             likelihood += marginals.sum()
             counts += weights.sum(axis=0)
             sums += weights.T @ (features[rows] * np.sqrt(phi))
         prior = counts / counts.sum()
         # (25)
-        bounds.append(likelihood + fb * 0.5 * np.sum(np.log(precision) - precision - model**2 + 1))
-        if len(bounds) > 1 and bounds[-1] - bounds[-2] < LEAST_GAIN:
+        elbos.append(likelihood + fb * 0.5 * np.sum(np.log(precision) - precision - model**2 + 1))
+        if len(elbos) > 1 and elbos[-1] - elbos[-2] < MIN_GAIN:
             break
-    kept = prior > KEPT_PRIOR
+    kept = prior > MIN_PRIOR
     return np.concatenate(
-        [_expected(features[rows], phi, fa, precision, model, before)[0][:, kept] for rows in blocks]
+        [_expectation(features[rows], phi, fa, precision, model, log_prior)[0][:, kept] for rows in blocks]
     )
 
 
-def _expected(
-    features: Floats, phi: Floats, fa: float, precision: Floats, model: Floats, before: Floats
+def _expectation(
+    features: Floats, phi: Floats, fa: float, precision: Floats, model: Floats, log_prior: Floats
 ) -> tuple[Floats, Floats]:
-    """Responsibilities (rows, clusters) and the logarithm of what each row's marginal likelihood is."""
+    """Return the responsibilities (rows, clusters) and each row's log marginal likelihood (rows,)."""
     constant = -0.5 * ((features**2).sum(axis=1, keepdims=True) + features.shape[1] * np.log(2 * np.pi))
     rho = features * np.sqrt(phi)  # (18)
-    scores = fa * (rho @ model.T - 0.5 * (precision + model**2) @ phi + constant) + before  # (23)
+    scores = fa * (rho @ model.T - 0.5 * (precision + model**2) @ phi + constant) + log_prior  # (23)
     marginals = logsumexp(scores, axis=1)
     return np.exp(scores - marginals[:, None]), marginals
 
@@ -198,7 +205,7 @@ def _blocks(rows: int, block: int = BLOCK) -> Iterator[slice]:
 
 
 class NoPlda(PLDA):  # type: ignore[misc]
-    """Stands where agglomerative clustering needs no PLDA but pyannote would download one
+    """Placeholder for agglomerative clustering, which uses no PLDA, but for which pyannote would download one
     (https://github.com/pyannote/pyannote-audio/issues/2044)."""
 
     def __init__(self) -> None:

@@ -1,4 +1,7 @@
-"""The numbers in a pyannote ``config.yaml``, read as data."""
+"""Read the hyperparameters of a pyannote ``config.yaml`` as data.
+
+Replaces `pyannote.audio.core.pipeline.Pipeline.from_pretrained`, which imports and calls what the file names.
+"""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +22,7 @@ class _Pipeline(_Strict):
 
 
 class _File(_Strict):
-    """A whole file; ``preprocessors``, which pyannote would instantiate, is among what is refused."""
+    """Schema of a whole file; it rejects ``preprocessors``, which pyannote would instantiate."""
 
     version: str | None = None
     dependencies: dict[str, str] = {}
@@ -28,7 +31,7 @@ class _File(_Strict):
 
 
 class PipelineConfig(BaseModel):
-    """Hyper-parameters of a diarization pipeline."""
+    """Hyperparameters of a diarization pipeline."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,19 +42,19 @@ class PipelineConfig(BaseModel):
     embedding_batch_size: int = Field(32, ge=1)
     """(Window, speaker) pairs in one forward pass of the embedding."""
     params: dict[str, dict[str, float | str]]
-    """Thresholds of clustering and segmentation, by step."""
+    """Thresholds of clustering and segmentation, by pipeline step."""
 
 
 def read_pipeline_config(path: Path) -> PipelineConfig:
     """Read a ``config.yaml`` without instantiating anything.
 
     Raises:
-        CheckpointError: It is no such file, names another pipeline, or lists preprocessors.
+        CheckpointError: The file is damaged, names another pipeline, or lists preprocessors.
     """
     try:
         file = _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         return PipelineConfig.model_validate(file.pipeline.params | {"params": file.params})
     except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
         raise CheckpointError(
-            f"{path.name} is no configuration of a diarization pipeline: {error}"
+            f"{path.name} is not the configuration of a diarization pipeline: {error}"
         ) from error

@@ -1,4 +1,7 @@
-"""The pipeline put together: windows, then clusters of voices, then turns."""
+"""Diarize a recording: run the networks on windows, cluster the embeddings, build the turns.
+
+Mirrors `SpeakerDiarization.apply` in `pyannote.audio.pipelines.speaker_diarization`, with the same output.
+"""
 
 import warnings
 from typing import Any
@@ -9,12 +12,12 @@ from numpy.typing import NDArray
 
 from config.checkpoints import DiarizationArchitecture
 from config.settings import EngineOptions
-from pipelines.checkpoints import UNREADABLE, LocatedCheckpoint, Unfilled, load_state
+from pipelines.checkpoints import READ_ERRORS, LocatedCheckpoint, Unfilled, load_state
 from pipelines.diarization.clustering import NoPlda, cluster
 from pipelines.diarization.config import PipelineConfig, read_pipeline_config
 from pipelines.diarization.networks import build_embedding, build_segmentation, load_lightning
-from pipelines.diarization.turns import Timeline, activations, loudest, speaker_count, spoken
-from pipelines.diarization.windows import Progress, WindowAnalyzer, segmentation_batch
+from pipelines.diarization.turns import Timeline, activations, speaker_count, to_turns, top_speakers
+from pipelines.diarization.windows import ProgressCallback, WindowAnalyzer, max_segmentation_batch
 from pipelines.engines.select import Network, choose
 from pipelines.vendored.pyannote import PLDA, SlidingWindow, SpeakerDiarization
 from pipelines.window_outputs import WindowOutputs
@@ -24,29 +27,27 @@ from voxgraph.results import SAMPLE_RATE_HZ, DiarizationResult, Turn, Waveform
 
 
 class Diarizer:
-    """Answers conversations with turns; one call at a time.
-
-    The output is that of pyannote's own pipeline.
+    """Find the turns of conversations; not thread-safe.
 
     Args:
-        checkpoint: Of `ModelKey.DIARIZATION_31` or `ModelKey.DIARIZATION_COMMUNITY_1`.
+        checkpoint: The located `ModelKey.DIARIZATION_31` or `ModelKey.DIARIZATION_COMMUNITY_1`.
         device: ``cpu`` or ``cuda:0``.
-        options: What the networks run on; the segmentation in float32 whatever the precision. Pooling and
-            clustering stay with torch and numpy.
+        options: Engine and precision of the networks; the segmentation always runs in float32, pooling and
+            clustering always with torch and numpy.
 
     Raises:
-        CheckpointError: Tensors or configuration do not fit, or the engine cannot be had.
+        CheckpointError: Tensors or configuration do not fit, or the engine is unavailable.
     """
 
     min_samples = 1
-    """Windows are padded with silence; a clip too short for an answer has no turns."""
+    """Minimum length in samples: windows are padded with silence, and a very short clip has no turns."""
 
     def __init__(
         self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
     ) -> None:
         architecture = checkpoint.architecture
         if not isinstance(architecture, DiarizationArchitecture):
-            raise CheckpointError(f"{checkpoint.row.hub_id} is no diarization checkpoint.")
+            raise CheckpointError(f"{checkpoint.row.hub_id} is not a diarization checkpoint.")
         config = read_pipeline_config(checkpoint.file("config.yaml"))
         name = checkpoint.row.hub_id
         with Unfilled():
@@ -61,7 +62,7 @@ class Diarizer:
             embedding=embedding,
             plda=_load_plda(checkpoint, architecture, config) or NoPlda(),
             clustering=config.clustering,
-            segmentation_batch_size=min(config.segmentation_batch_size, segmentation_batch(device)),
+            segmentation_batch_size=min(config.segmentation_batch_size, max_segmentation_batch(device)),
         ).to(torch.device(device))
         _instantiate(pipeline, config)
         choice = choose(options, device, Network.RESNET, checkpoint.size)
@@ -73,7 +74,7 @@ class Diarizer:
             exclude_overlap=config.embedding_exclude_overlap,
             embedding_batch_size=config.embedding_batch_size,
         )
-        """From a recording to `WindowOutputs`: parts of a recording may be asked apart."""
+        """Maps a recording, or a part of one, to `WindowOutputs`."""
         self.clustering = pipeline.clustering
         self._min_duration_off: float = pipeline.segmentation.min_duration_off
         self._frames: SlidingWindow = segmentation.receptive_field
@@ -81,72 +82,72 @@ class Diarizer:
         self.info = checkpoint.info(device, parameters, choice=choice)
 
     def __call__(
-        self, waveform: Waveform, speakers: SpeakerCount, progress: Progress | None = None
+        self, waveform: Waveform, speakers: SpeakerCount, progress: ProgressCallback | None = None
     ) -> DiarizationResult:
         """Find the turns of a conversation.
 
         Args:
             waveform: Float32, (samples,), 16 kHz mono; shorter than a window of 10 s is fine.
-            speakers: What is known; `num_speakers` overrides the bounds. Where fewer voices can be told
-                apart than asked for, fewer are answered.
-            progress: Told how many windows of how many are done, after each batch.
+            speakers: Requested number of speakers; `num_speakers` overrides the bounds. The result has fewer
+                if fewer voices can be distinguished.
+            progress: Called with the windows done and in total after each batch.
 
         Raises:
             InvalidOptions: `min_speakers` is more than `max_speakers`.
         """
         return self.turns(self.windows(waveform, progress), len(waveform), speakers)
 
-    def turns(self, findings: WindowOutputs, samples: int, speakers: SpeakerCount) -> DiarizationResult:
-        """Find the turns from what the windows said.
+    def turns(self, outputs: WindowOutputs, samples: int, speakers: SpeakerCount) -> DiarizationResult:
+        """Find the turns from the outputs of the networks.
 
         Args:
-            findings: Of all windows of the recording.
-            samples: Length of the recording.
-            speakers: As for a call.
+            outputs: Outputs of all windows of the recording.
+            samples: Length of the recording in samples at 16 kHz.
+            speakers: Requested number of speakers.
 
         Raises:
             InvalidOptions: `min_speakers` is more than `max_speakers`.
         """
         bounds = speakers.bounds
         hop, window = self.windows.hop / SAMPLE_RATE_HZ, self.windows.window / SAMPLE_RATE_HZ
-        lie = SlidingWindow(start=0.0, duration=window, step=hop)
-        timeline = Timeline(lie, self._frames, len(findings.speech))
-        count = np.minimum(speaker_count(findings, timeline), bounds[1]).astype(np.uint8)
+        window_grid = SlidingWindow(start=0.0, duration=window, step=hop)
+        timeline = Timeline(window_grid, self._frames, len(outputs.speech))
+        count = np.minimum(speaker_count(outputs, timeline), bounds[1]).astype(np.uint8)
         if not count.any():
             return DiarizationResult((), (), ())
         with warnings.catch_warnings():
-            # A voice of one frame has no deviation, and too few voices make no clusters: both are answered.
+            # A voice of one frame has no standard deviation, and few embeddings form no clusters.
             warnings.simplefilter("ignore")
-            clusters = cluster(self.clustering, findings, bounds)
-        heard = activations(findings, clusters, timeline)
-        found, exclusive = (
-            spoken(loudest(heard, most), timeline.frames, self._min_duration_off)
+            clusters = cluster(self.clustering, outputs, bounds)
+        votes = activations(outputs, clusters, timeline)
+        turns, exclusive = (
+            to_turns(top_speakers(votes, most), timeline.frames, self._min_duration_off)
             for most in (count, np.minimum(count, 1))
         )
-        return _result(found, exclusive, samples / SAMPLE_RATE_HZ)
+        return _result(turns, exclusive, samples / SAMPLE_RATE_HZ)
 
 
 def _instantiate(pipeline: Any, config: PipelineConfig) -> None:
-    """Give a pipeline its hyper-parameters.
+    """Set the hyperparameters of a pipeline.
 
     Raises:
-        CheckpointError: Some are missing, or are of another pipeline.
+        CheckpointError: Hyperparameters are missing or belong to another pipeline.
     """
     try:
         pipeline.instantiate(config.params)
     except ValueError as error:
         raise CheckpointError(f"config.yaml does not fit the pipeline: {error}") from error
     if not pipeline.instantiated:
-        raise CheckpointError("config.yaml lacks parameters of the pipeline.")
+        raise CheckpointError("config.yaml lacks hyperparameters of the pipeline.")
 
 
 def _load_plda(
     checkpoint: LocatedCheckpoint, architecture: DiarizationArchitecture, config: PipelineConfig
 ) -> PLDA | None:
-    """What VBx compares voices with; None for a pipeline without.
+    """Load the PLDA with which VBx scores embeddings; return None for a pipeline without VBx.
 
     Raises:
-        CheckpointError: A file is damaged, or of other dimensions.
+        CheckpointError: A file is damaged or has other dimensions.
     """
     if config.clustering != "VBxClustering":
         return None
@@ -154,31 +155,31 @@ def _load_plda(
     try:
         loaded = PLDA(transform, plda)
         found = loaded(np.ones((1, architecture.embedding_dim)))
-    except UNREADABLE as error:
+    except READ_ERRORS as error:
         raise CheckpointError(f"{checkpoint.row.hub_id}: the PLDA is damaged: {error}") from error
     expected = (1, architecture.plda_dim)
     if found.shape != expected or loaded.phi.shape != expected[1:] or not np.isfinite(found).all():
         raise CheckpointError(
-            f"{checkpoint.row.hub_id}: the PLDA is of another architecture: "
-            f"{found.shape[1]} numbers and {len(loaded.phi)} variances, not {architecture.plda_dim}."
+            f"{checkpoint.row.hub_id}: the PLDA does not fit the architecture: "
+            f"{found.shape[1]} dimensions and {len(loaded.phi)} variances, not {architecture.plda_dim}."
         )
     return loaded
 
 
 def _result(diarization: NDArray[Any], exclusive: NDArray[Any], seconds: float) -> DiarizationResult:
-    """Name the speakers in order of first appearance, the same in both; the padding has no turns.
+    """Name the speakers in order of first appearance and drop the turns in the padding.
 
     Args:
-        diarization: Of `turns.SPOKEN`, sorted.
-        exclusive: The same, without overlap.
-        seconds: Of the recording.
+        diarization: Sorted turns of `turns.TURN_DTYPE`.
+        exclusive: The same without overlap.
+        seconds: Length of the recording.
     """
     order = dict.fromkeys(diarization["speaker"].tolist())
     names = {speaker: f"SPEAKER_{index:02d}" for index, speaker in enumerate(order)}
 
     def turns(rows: NDArray[Any]) -> tuple[Turn, ...]:
         inside = rows[rows["start_s"] < seconds]
-        # One at a time: a list of all would be larger than the answer.
+        # Convert row by row: a list of all rows would be larger than the result.
         return tuple(
             Turn(start, min(end, seconds), names[speaker])
             for start, end, speaker in (row.item() for row in inside)

@@ -1,7 +1,7 @@
-"""The two networks, built from the typed architecture; their tensors from a pickle that may hold nothing
-else.
+"""Build the two networks from the typed architecture and load their tensors with an allow-listed unpickler.
 
-pyannote loads its checkpoints with full pickle and imports the class that a checkpoint names.
+Replaces `pyannote.audio.core.model.Model.from_pretrained`, which unpickles without restrictions and imports
+the class that a checkpoint names.
 """
 
 from pathlib import Path
@@ -23,14 +23,14 @@ from pipelines.vendored.pyannote import (
 from voxgraph.errors import CheckpointError
 
 SAFE_CLASSES = [Problem, Resolution, Specifications, TorchVersion]
-"""What pyannote's checkpoints hold beside tensors: enumerations and one record."""
+"""Classes in pyannote's checkpoints besides tensors: enumerations and one record."""
 
 N_MELS = 80
 RESNET34_BLOCKS = [3, 4, 6, 3]
 
 
 def build_segmentation(architecture: DiarizationArchitecture) -> PyanNet:
-    """The powerset segmentation network, with random weights."""
+    """Build the powerset segmentation network, with random weights."""
     network = PyanNet(
         sincnet={"stride": architecture.sincnet_stride},
         lstm={
@@ -57,7 +57,7 @@ def build_segmentation(architecture: DiarizationArchitecture) -> PyanNet:
 
 
 def build_embedding(architecture: DiarizationArchitecture) -> WeSpeakerResNet34:
-    """The speaker embedding network, with random weights."""
+    """Build the speaker embedding network, with random weights."""
     network = WeSpeakerResNet34()
     network.resnet = ResNet(
         BasicBlock,
@@ -75,10 +75,10 @@ def build_embedding(architecture: DiarizationArchitecture) -> WeSpeakerResNet34:
 
 
 def load_lightning(path: Path) -> dict[str, Tensor]:
-    """The state dict of a pyannote checkpoint: tensors, enumerations and nothing that can run.
+    """Load the state dict of a pyannote checkpoint without executing code.
 
     Raises:
-        CheckpointError: The file holds anything else, or no state dict.
+        CheckpointError: The file holds other classes than `SAFE_CLASSES`, or no state dict.
     """
     checkpoint = load_data(path, SAFE_CLASSES)
     tensors = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
@@ -88,13 +88,13 @@ def load_lightning(path: Path) -> dict[str, Tensor]:
 
 
 class ResNetFrames(nn.Module):
-    """The convolutions of WeSpeaker's ResNet."""
+    """Run the convolutions of WeSpeaker's ResNet, without pooling."""
 
     def __init__(self, resnet: ResNet) -> None:
         super().__init__()
         self.resnet = resnet
 
     def forward(self, fbank: Tensor) -> Tensor:
-        """From (batch, frames, mels) to (batch, channels, mels / 8, frames / 8)."""
+        """Map (batch, frames, mels) to (batch, channels, mels / 8, frames / 8)."""
         frames: Tensor = self.resnet.forward_frames(fbank)
         return frames

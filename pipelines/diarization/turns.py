@@ -1,25 +1,30 @@
-"""From the speakers of windows to turns: overlapping windows vote on every frame."""
+"""Build turns from the clusters of windows: overlapping windows vote on every frame.
+
+Mirrors `SpeakerDiarizationMixin.speaker_count` and `to_diarization` in
+`pyannote.audio.pipelines.utils.diarization`, `SpeakerDiarization.reconstruct`, `Inference.aggregate`, and
+`pyannote.audio.utils.signal.Binarize`.
+"""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.diarization.clustering import NOBODY
+from pipelines.diarization.clustering import UNASSIGNED
 from pipelines.vendored.pyannote import SlidingWindow
 from pipelines.window_outputs import WindowOutputs
 
 BLOCK = 65_536
-"""Frames that are ranked at a time."""
+"""Frames in a block when speakers are ranked."""
 
 
 class Timeline:
-    """The frames of a whole recording, and which of them each window has.
+    """Frame grid of a whole recording, and the first frame of each window.
 
     Args:
-        windows: Where the windows lie.
-        frames: The receptive field of a frame.
-        count: Windows in all.
+        windows: Grid of the windows.
+        frames: Receptive field and step of a frame.
+        count: Number of windows.
     """
 
     def __init__(self, windows: SlidingWindow, frames: SlidingWindow, count: int) -> None:
@@ -30,84 +35,83 @@ class Timeline:
         self.starts = [self.frames.closest_frame(windows[index].start + half) for index in range(count)]
 
 
-def speaker_count(findings: WindowOutputs, timeline: Timeline) -> NDArray[np.uint8]:
-    """How many talk in each frame, the mean of its windows rounded: (frames,)."""
+def speaker_count(outputs: WindowOutputs, timeline: Timeline) -> NDArray[np.uint8]:
+    """Count the speakers in each frame, the rounded mean over its windows: (frames,)."""
     talking = np.zeros(timeline.count, np.uint8)
-    heard = np.zeros(timeline.count, np.uint8)
-    for start, packed in zip(timeline.starts, findings.speech, strict=True):
-        frames = slice(start, start + findings.frames)
-        talking[frames] += np.unpackbits(packed, axis=0, count=findings.frames).sum(axis=1, dtype=np.uint8)
-        heard[frames] += 1
-    mean = talking.astype(np.float32) / np.maximum(heard, 1)
+    covering = np.zeros(timeline.count, np.uint8)
+    for start, packed in zip(timeline.starts, outputs.speech, strict=True):
+        frames = slice(start, start + outputs.frames)
+        talking[frames] += np.unpackbits(packed, axis=0, count=outputs.frames).sum(axis=1, dtype=np.uint8)
+        covering[frames] += 1
+    mean = talking.astype(np.float32) / np.maximum(covering, 1)
     return np.rint(mean).astype(np.uint8)
 
 
-def activations(findings: WindowOutputs, clusters: np.ndarray, timeline: Timeline) -> NDArray[np.uint8]:
-    """How many windows hear each speaker in each frame: (frames, speakers)."""
-    found = np.zeros((timeline.count, clusters.max() + 1), np.uint8)
-    firsts = np.searchsorted(findings.windows, np.arange(len(findings.speech) + 1))
+def activations(outputs: WindowOutputs, clusters: np.ndarray, timeline: Timeline) -> NDArray[np.uint8]:
+    """Count the windows in which each speaker is active, by frame: (frames, speakers)."""
+    votes = np.zeros((timeline.count, clusters.max() + 1), np.uint8)
+    firsts = np.searchsorted(outputs.windows, np.arange(len(outputs.speech) + 1))
     for window, start in enumerate(timeline.starts):
         pairs = slice(firsts[window], firsts[window + 1])
-        inside, speakers = clusters[pairs], findings.speakers[pairs]
-        talks = np.unpackbits(findings.speech[window], axis=0, count=findings.frames)
-        for cluster in set(inside.tolist()) - {NOBODY}:
-            found[start : start + findings.frames, cluster] += talks[:, speakers[inside == cluster]].max(
-                axis=1
-            )
-    return found
+        local, speakers = clusters[pairs], outputs.speakers[pairs]
+        active = np.unpackbits(outputs.speech[window], axis=0, count=outputs.frames)
+        for cluster in set(local.tolist()) - {UNASSIGNED}:
+            merged = active[:, speakers[local == cluster]].max(axis=1)
+            votes[start : start + outputs.frames, cluster] += merged
+    return votes
 
 
-def loudest(heard: NDArray[np.uint8], count: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """The speakers that talk in each frame: of `heard`, as many as `count` says; (frames, speakers)."""
-    speakers = max(heard.shape[1], int(count.max()))
-    chosen = np.zeros((len(heard), speakers), bool)
-    for start in range(0, len(heard), BLOCK):
+def top_speakers(votes: NDArray[np.uint8], count: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Mark the `count` speakers with the most `votes` in each frame: (frames, speakers)."""
+    speakers = max(votes.shape[1], int(count.max()))
+    chosen = np.zeros((len(votes), speakers), bool)
+    for start in range(0, len(votes), BLOCK):
         rows = slice(start, start + BLOCK)
-        # Type and order of sorting are pyannote's: they decide between equals.
-        votes = np.pad(heard[rows].astype(np.float32), ((0, 0), (0, speakers - heard.shape[1])))
-        ranked = np.argsort(-votes, axis=-1)
+        # Sort as pyannote does, with its dtype and algorithm, which decide between equal votes.
+        padded = np.pad(votes[rows].astype(np.float32), ((0, 0), (0, speakers - votes.shape[1])))
+        ranked = np.argsort(-padded, axis=-1)
         np.put_along_axis(chosen[rows], ranked, np.arange(speakers) < count[rows, None], axis=1)
     return chosen
 
 
-SPOKEN = np.dtype([("start_s", np.float64), ("end_s", np.float64), ("speaker", np.intp)])
-"""A turn: seconds, and the column of its speaker."""
-MINIMUM_S = 1e-6
-"""What is not longer is nothing: of pyannote.core's segments."""
+TURN_DTYPE = np.dtype([("start_s", np.float64), ("end_s", np.float64), ("speaker", np.intp)])
+"""A turn: start and end in seconds, and the column of its speaker."""
+MIN_TURN_S = 1e-6
+"""Turns that are not longer are dropped, as pyannote.core drops empty segments."""
 
 
-def spoken(talks: NDArray[np.bool_], frames: SlidingWindow, min_duration_off: float) -> NDArray[Any]:
-    """The turns of all speakers, sorted, each from the middle of a frame to the middle of another.
+def to_turns(active: NDArray[np.bool_], frames: SlidingWindow, min_duration_off: float) -> NDArray[Any]:
+    """Convert speech activity to turns, each from the middle of one frame to the middle of another.
 
-    They are those of pyannote's ``Binarize`` with both thresholds at a half, whose `Annotation` is a
-    dictionary of dictionaries and takes more than a turn does many times over.
+    The result equals that of pyannote's ``Binarize`` with both thresholds at 0.5, whose `Annotation`, a
+    dictionary of dictionaries, takes many times the memory.
 
     Args:
-        talks: (frames, speakers).
-        frames: Where the frames lie.
-        min_duration_off: Seconds; shorter gaps of one speaker are closed.
+        active: Whether each speaker is active in each frame, (frames, speakers).
+        frames: Grid of the frames.
+        min_duration_off: Gaps of one speaker shorter than these seconds are closed.
 
     Returns:
-        (turns,), of `SPOKEN`.
+        Sorted turns of `TURN_DTYPE`, (turns,).
     """
-    found = []
-    for speaker, talking in enumerate(talks.T):
-        edges = np.flatnonzero(np.diff(talking, prepend=False, append=False)).reshape(-1, 2)
-        starts, ends = _middles(np.minimum(edges, len(talks) - 1), frames).T
-        is_something = ends - starts > MINIMUM_S
-        starts, ends = starts[is_something], ends[is_something]
+    by_speaker = []
+    for speaker, column in enumerate(active.T):
+        edges = np.flatnonzero(np.diff(column, prepend=False, append=False)).reshape(-1, 2)
+        starts, ends = _middles(np.minimum(edges, len(active) - 1), frames).T
+        is_turn = ends - starts > MIN_TURN_S
+        starts, ends = starts[is_turn], ends[is_turn]
         if min_duration_off > 0 and len(starts):
             is_gap = starts[1:] - ends[:-1] >= min_duration_off
             starts, ends = starts[np.append(True, is_gap)], ends[np.append(is_gap, True)]
-        turns = np.empty(len(starts), SPOKEN)
+        turns = np.empty(len(starts), TURN_DTYPE)
         turns["start_s"], turns["end_s"], turns["speaker"] = starts, ends, speaker
-        found.append(turns)
-    turns = np.concatenate(found)
+        by_speaker.append(turns)
+    turns = np.concatenate(by_speaker)
     return turns[np.lexsort((turns["speaker"], turns["end_s"], turns["start_s"]))]
 
 
 def _middles(indices: NDArray[np.intp], frames: SlidingWindow) -> NDArray[np.float64]:
-    """Of frames, in seconds, to the bit as pyannote.core's segments compute them."""
+    """Return the middles of frames in seconds, bit for bit as pyannote.core's segments compute them."""
     starts = frames.start + indices * frames.step
     middles: NDArray[np.float64] = 0.5 * (starts + (starts + frames.duration))
     return middles

@@ -1,7 +1,9 @@
-"""The networks' part: windows of 10 s, each by itself, in batches.
+"""Run segmentation and embedding on sliding windows of 10 s, in batches.
 
-The ResNet runs once per window instead of once per window and speaker, and not at all where nobody speaks.
-What the windows say stays small: a bit per frame and speaker, a vector per speaker who talks.
+Mirrors `pyannote.audio.core.inference.Inference.slide`, `SpeakerDiarization.get_segmentations` and
+`get_embeddings`, and `BaseWeSpeakerResNet.compute_fbank`. The ResNet runs once per window instead of once per
+window and speaker, and not at all in windows without speech. The outputs are small: a bit per frame and
+speaker, and an embedding per active speaker.
 """
 
 import warnings
@@ -21,25 +23,26 @@ from pipelines.vendored.pyannote import Inference, PyannoteAudioPretrainedSpeake
 from pipelines.window_outputs import WindowOutputs
 from voxgraph.results import Waveform
 
-Progress = Callable[[int, int], None]
-"""Told how many windows of how many are done."""
+ProgressCallback = Callable[[int, int], None]
+"""Receives the number of windows done and in total."""
 CPU_SEGMENTATION_BATCH = 8
-"""Windows in one forward pass on a core, where more leave its cache: with torch 25 ms a window of the
-full-size network on a Zen 5, 31 alone and 33 in batches of 32; with OpenVINO 18, 29 alone and 18 in 32."""
+"""Windows in one forward pass of the segmentation on a CPU core; more do not fit its cache. On a Zen 5, a
+window of the full-size network takes 25 ms with torch (31 alone, 33 in batches of 32) and 18 ms with OpenVINO
+(29 alone, 18 in batches of 32)."""
 FBANK_SAMPLES, FBANK_HOP = 400, 160
-"""Samples of a frame of the ResNet's input, and from one to the next."""
+"""Length and hop of a frame of the ResNet's input, in samples."""
 
 
 class WindowAnalyzer:
-    """Says of each window who of at most three speaks when, and how each of them sounds.
+    """Compute the speech activity of at most three local speakers in each window, and their embeddings.
 
     Args:
         segmentation: pyannote's sliding inference of the loaded PyanNet.
         embedding: pyannote's wrapper of the loaded ResNet.
-        choice: What the networks run on: the ResNet's convolutions in its precision, the segmentation in
-            float32, of which little deviations move turns. Pooling stays with torch.
-        identity: Of the checkpoint that both are from.
-        exclude_overlap: Whether a voice is pooled from where it speaks alone, if that is enough.
+        choice: Engine of the networks. The ResNet's convolutions run in its precision, the segmentation in
+            float32, because small deviations move turns. Pooling always runs with torch.
+        identity: Identity of the checkpoint of both networks.
+        exclude_overlap: Whether to pool an embedding only from frames without overlap, if they suffice.
         embedding_batch_size: (Window, speaker) pairs in one forward pass.
     """
 
@@ -61,32 +64,32 @@ class WindowAnalyzer:
         self._speakers = len(specifications.classes)
         self._batch = max(1, embedding_batch_size // self._speakers)
         frames = segmentation.model.num_frames(self.window)
-        # pyannote finds this by trying lengths until the network fails, which another engine need not do.
+        # pyannote finds this by trying lengths until the network raises, which another engine may not do.
         shortest = embedding.min_num_samples
         self._minimum_frames = int(np.ceil(frames * shortest / self.window)) if exclude_overlap else None
-        self._run_segmentation_on(choice, identity)
-        self._frames = self._frames_on(choice, identity)
+        self._compile_segmentation(choice, identity)
+        self._frames = self._compile_embedding(choice, identity)
 
     @full_float32()
-    def __call__(self, waveform: Waveform, progress: Progress | None = None) -> WindowOutputs:
+    def __call__(self, waveform: Waveform, progress: ProgressCallback | None = None) -> WindowOutputs:
         """Run every window of a recording, the last padded with silence.
 
         Args:
             waveform: Float32, (samples,), 16 kHz mono, not empty.
-            progress: Told after each batch.
+            progress: Called after each batch.
         """
         total = window_count(len(waveform), self.window, self.hop)
 
         def batches() -> Iterator[WindowOutputs]:
             for first, last in self._batches(len(waveform), total):
-                yield self._batch_findings(self._cut(waveform, first, last))
+                yield self._analyze_batch(self._cut(waveform, first, last))
                 if progress is not None:
                     progress(last, total)
 
-        return joined(batches(), total)
+        return concatenate(batches(), total)
 
     def _batches(self, samples: int, total: int) -> Iterator[tuple[int, int]]:
-        """First and last + 1 of the windows of each batch, cut as pyannote cuts them."""
+        """Yield the first window and the last + 1 of each batch, grouped as in pyannote."""
         whole = max(0, (samples - self.window) // self.hop + 1)
         for first in range(0, whole, self._segmentation.batch_size):
             yield first, min(first + self._segmentation.batch_size, whole)
@@ -94,18 +97,18 @@ class WindowAnalyzer:
             yield whole, total
 
     def _cut(self, waveform: Waveform, first: int, last: int) -> Tensor:
-        """The samples of some windows, silence after the end: float32 (samples,)."""
+        """Return the samples of some windows, padded with silence at the end: float32 (samples,)."""
         cut = np.zeros((last - first - 1) * self.hop + self.window, np.float32)
         part = waveform[first * self.hop :][: len(cut)]
         cut[: len(part)] = part
         return torch.from_numpy(cut)
 
-    def _batch_findings(self, samples: Tensor) -> WindowOutputs:
+    def _analyze_batch(self, samples: Tensor) -> WindowOutputs:
         clips = samples.unfold(0, self.window, self.hop).unsqueeze(1)  # (windows, 1, samples), a view
         speech = self._segmentation.infer(clips)  # (windows, frames, speakers), 0 or 1
         windows, speakers = np.nonzero(speech.any(axis=1))
         embeddings = np.zeros((len(windows), self._embedding.dimension), np.float32)
-        masks = used_masks(speech, self._minimum_frames)
+        masks = pooling_masks(speech, self._minimum_frames)
         voiced = np.unique(windows)
         features = self._features(samples) if len(voiced) else torch.empty(0)
         for start in range(0, len(voiced), self._batch):
@@ -125,8 +128,8 @@ class WindowAnalyzer:
 
     @torch.inference_mode()
     def _features(self, samples: Tensor) -> Tensor:
-        """The ResNet's input for each window, (windows, frames, mels): a frame that ten windows have is
-        computed once. What `BaseWeSpeakerResNet.compute_fbank` says of each window by itself."""
+        """Compute what `BaseWeSpeakerResNet.compute_fbank` returns, (windows, frames, mels), each frame once
+        for the ten windows that share it."""
         network = self._embedding.model_
         fbank: Tensor = network._fbank(samples.to(self._embedding.device)[None] * (1 << 15))
         windows = fbank.unfold(0, 1 + (self.window - FBANK_SAMPLES) // FBANK_HOP, self.hop // FBANK_HOP).mT
@@ -134,13 +137,13 @@ class WindowAnalyzer:
 
     @torch.inference_mode()
     def _embed(self, features: Tensor, masks: Tensor) -> np.ndarray:
-        """Vectors of the speakers of some windows, (windows, speakers, dimension)."""
+        """Compute the embeddings of the speakers of some windows, (windows, speakers, dimension)."""
         resnet = self._embedding.model_.resnet
         with warnings.catch_warnings():
-            # A voice of one frame has no deviation.
+            # The standard deviation of one frame is undefined; torch warns of it.
             warnings.simplefilter("ignore")
             frames, weights = self._frames(features), masks.to(features.device)
-            # Pooling passes over the frames a dozen times: those of one window stay in a core's cache.
+            # Pooling reads the frames a dozen times; those of one window fit the cache of a core.
             size = 1 if features.device.type == "cpu" else len(frames)
             found = [
                 resnet.forward_embedding(one, weights=weight)[1]
@@ -149,7 +152,7 @@ class WindowAnalyzer:
         vectors: np.ndarray = torch.cat(found).cpu().numpy()
         return vectors
 
-    def _run_segmentation_on(self, choice: EngineChoice, identity: str) -> None:
+    def _compile_segmentation(self, choice: EngineChoice, identity: str) -> None:
         model = self._segmentation.model
         forward = model.forward
         example = torch.zeros(2, 1, self.window)
@@ -161,7 +164,7 @@ class WindowAnalyzer:
             f"{identity} segmentation",
         )
 
-    def _frames_on(self, choice: EngineChoice, identity: str) -> Callable[..., Tensor]:
+    def _compile_embedding(self, choice: EngineChoice, identity: str) -> Callable[..., Tensor]:
         resnet = self._embedding.model_.resnet
         return on_engine(
             ResNetFrames(resnet),
@@ -172,24 +175,24 @@ class WindowAnalyzer:
         )
 
 
-def segmentation_batch(device: str) -> int:
-    """Windows in one forward pass of the segmentation; a part has whole batches."""
+def max_segmentation_batch(device: str) -> int:
+    """Return the maximum batch size of the segmentation in windows; `PART_WINDOWS` is a multiple of it."""
     return CPU_SEGMENTATION_BATCH if device == "cpu" else PART_WINDOWS
 
 
 def window_count(samples: int, window: int, hop: int) -> int:
-    """Windows of a recording: the whole ones, and one more where they leave a rest."""
+    """Return the number of windows of a recording, the last padded; all lengths in samples."""
     if samples < window:
         return 1
     return 1 + -(-(samples - window) // hop)
 
 
-def used_masks(speech: np.ndarray, minimum_frames: int | None) -> np.ndarray:
-    """Frames that each speaker's embedding is pooled from, without overlap where enough are left.
+def pooling_masks(speech: np.ndarray, minimum_frames: int | None) -> np.ndarray:
+    """Select the frames that each embedding is pooled from, without overlap if enough remain.
 
     Args:
-        speech: (windows, frames, speakers), 0 or 1.
-        minimum_frames: More clean frames than these leave the overlap out; None keeps it.
+        speech: Speech activity, 0 or 1, (windows, frames, speakers).
+        minimum_frames: Overlap is left out if more clean frames than these remain; None keeps it.
 
     Returns:
         Float32 (windows, speakers, frames).
@@ -202,26 +205,26 @@ def used_masks(speech: np.ndarray, minimum_frames: int | None) -> np.ndarray:
     return np.ascontiguousarray(np.where(enough, clean, masks))
 
 
-def joined(parts: Iterable[WindowOutputs], windows: int) -> WindowOutputs:
-    """The findings of windows that follow each other; each part is kept no longer than until the next.
+def concatenate(parts: Iterable[WindowOutputs], windows: int) -> WindowOutputs:
+    """Concatenate the outputs of consecutive windows, with one part in memory at a time.
 
     Args:
-        parts: At least one.
-        windows: Of all parts together.
+        parts: At least one, in order.
+        windows: Number of windows in all parts.
     """
-    seen = pairs = 0
+    done = pairs = 0
     for part in parts:
-        if not seen:
+        if not done:
             speech = np.empty((windows, *part.speech.shape[1:]), np.uint8)
-            # Of what is not written the system makes no memory.
+            # Allocated for the maximum number of pairs: pages that are never written take no memory.
             whole = [
                 np.empty((windows * speech.shape[-1], *values.shape[1:]), values.dtype)
                 for values in (part.windows, part.speakers, part.frames_alone, part.embeddings)
             ]
-        speech[seen : seen + len(part.speech)] = part.speech
+        speech[done : done + len(part.speech)] = part.speech
         rows = slice(pairs, pairs + len(part.windows))
-        found = (part.windows + seen, part.speakers, part.frames_alone, part.embeddings)
-        for values, new in zip(whole, found, strict=True):
-            values[rows] = new
-        seen, pairs = seen + len(part.speech), rows.stop
+        values = (part.windows + done, part.speakers, part.frames_alone, part.embeddings)
+        for target, new in zip(whole, values, strict=True):
+            target[rows] = new
+        done, pairs = done + len(part.speech), rows.stop
     return WindowOutputs(speech, part.frames, *(values[:pairs] for values in whole))

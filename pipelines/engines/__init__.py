@@ -1,4 +1,4 @@
-"""The same network on another runtime: torch everywhere, OpenVINO where it is faster on a CPU."""
+"""Run a network on a runtime: torch by default, OpenVINO on a CPU where it is faster."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Converted networks in a folder, so that a replica that comes after another converts none."""
+"""Cache converted networks in a folder, so that only the first replica on a machine converts."""
 
 import contextlib
 import hashlib
@@ -18,70 +18,70 @@ from pipelines.vendored.openvino import openvino
 
 log = logging.getLogger(__name__)
 
-SOURCES = ("pipelines", "config")
-"""Packages whose code decides what is converted."""
+SOURCE_PACKAGES = ("pipelines", "config")
+"""Our packages whose code determines the converted network."""
 DISTRIBUTIONS = ("openvino", "pyannote.audio", "speechbrain", "torch", "torchaudio")
-"""Whose code does, too."""
+"""Libraries whose versions determine it."""
 MODEL, WEIGHTS = "model.xml", "model.bin"
-UNFINISHED = "writing-"
+UNFINISHED_PREFIX = "writing-"
 ABANDONED_S = 3600.0
-"""Age of what a process that was killed had not finished: a gigabyte is written within a minute."""
+"""Age in seconds from which an unfinished entry is deleted: writing 1 GB takes less than a minute."""
 
 Shapes = Sequence[Sequence[int]]
 
 
 def load_or_convert(identity: str, shapes: Shapes, convert: Callable[[], openvino.Model]) -> openvino.Model:
-    """A network in OpenVINO's format: from the folder that the user named, else converted.
+    """Return a network in OpenVINO's format from the cache folder, converting it on a miss.
 
-    What is converted is written there, in float32, and read back: the weights are then pages of a file, which
-    all replicas of the machine share. A folder that cannot be written, or that others, its group included,
-    can, and a file that cannot be read cost the conversion and a line in the log.
+    A converted network is written to the folder in float32 and read back: its weights are then memory-mapped,
+    and all replicas on the machine share them. If the folder cannot be written, if its group or others can
+    write to it, or if an entry cannot be read, the network is converted and a warning is logged.
 
     Args:
-        identity: The same for the same network with the same weights, whatever the process.
-        shapes: What it is converted for.
-        convert: Makes it.
+        identity: Equal in every process for the same network with the same weights.
+        shapes: Input shapes that the network is converted for, -1 where a dimension varies.
+        convert: Converts the network.
     """
     folder = os.environ.get(ENGINE_CACHE)
     if not folder or not is_private_dir(Path(folder)):
         return convert()
-    path = Path(folder) / _name(identity, shapes)
-    found = _read(path)
-    if found is not None:
-        return found
-    made = convert()
-    _write(made, path)
-    return _read(path) or made
+    path = Path(folder) / _entry_name(identity, shapes)
+    cached = _read(path)
+    if cached is not None:
+        return cached
+    converted = convert()
+    _write(converted, path)
+    return _read(path) or converted
 
 
 def is_private_dir(folder: Path) -> bool:
-    """Make the folder; whether nobody else may put networks into it."""
+    """Create the folder if it is missing, and return whether only this user or root can write to it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError as error:
-        log.warning(f"Converted networks cannot be kept in {folder}: {error}")
+        log.warning(f"Cannot cache converted networks in {folder}: {error}")
         return False
-    is_shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if stat.S_ISDIR(found.st_mode) and found.st_uid in (0, os.geteuid()) and not is_shared:
+    is_shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if stat.S_ISDIR(status.st_mode) and status.st_uid in (0, os.geteuid()) and not is_shared:
         return True
-    log.warning(f"Converted networks are not kept in {folder}: others may write there, or it is a link.")
+    log.warning(f"Not caching converted networks in {folder}: other users can write to it, or it is a link.")
     return False
 
 
-def _name(identity: str, shapes: Shapes) -> str:
+def _entry_name(identity: str, shapes: Shapes) -> str:
     versions = [f"{name} {version(name)}" for name in DISTRIBUTIONS]
-    return hashlib.sha256(repr([identity, shapes, versions, _code()]).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr([identity, shapes, versions, _code_digest()]).encode()).hexdigest()[:32]
 
 
 @cache
-def _code() -> str:
-    """A digest of our own code: what it builds may change while checkpoints and libraries stay."""
-    whole = hashlib.sha256()
+def _code_digest() -> str:
+    """Return a digest of our code, which can change the network while checkpoint and libraries stay."""
+    digest = hashlib.sha256()
     root = Path(__file__).parents[2]
-    for path in sorted(path for package in SOURCES for path in (root / package).rglob("*.py")):
-        whole.update(path.read_bytes())
-    return whole.hexdigest()
+    for path in sorted(path for package in SOURCE_PACKAGES for path in (root / package).rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _read(path: Path) -> openvino.Model | None:
@@ -90,16 +90,16 @@ def _read(path: Path) -> openvino.Model | None:
     try:
         return openvino.Core().read_model(path / MODEL, path / WEIGHTS)
     except RuntimeError as error:
-        log.warning(f"The converted network in {path} is damaged and is made again: {error}")
+        log.warning(f"The converted network in {path} is damaged and will be converted again: {error}")
         shutil.rmtree(path, ignore_errors=True)
         return None
 
 
 def _write(model: openvino.Model, path: Path) -> None:
-    """All or nothing, whoever else writes the same."""
+    """Write an entry atomically; another process may write the same one at the same time."""
     try:
         _remove_unfinished(path.parent)
-        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=UNFINISHED))
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=UNFINISHED_PREFIX))
         try:
             openvino.save_model(model, folder / MODEL, compress_to_fp16=False)
             folder.rename(path)
@@ -107,12 +107,12 @@ def _write(model: openvino.Model, path: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
     except (OSError, RuntimeError) as error:
         if not path.is_dir():
-            log.warning(f"A converted network cannot be kept in {path.parent}: {error}")
+            log.warning(f"Cannot cache a converted network in {path.parent}: {error}")
 
 
 def _remove_unfinished(folder: Path) -> None:
-    """What processes that are gone have left."""
-    for left in folder.glob(f"{UNFINISHED}*"):
+    """Delete the unfinished entries of killed processes."""
+    for unfinished in folder.glob(f"{UNFINISHED_PREFIX}*"):
         with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > ABANDONED_S:
-                shutil.rmtree(left, ignore_errors=True)
+            if time.time() - unfinished.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What the processor of this machine computes, without asking a runtime for it."""
+"""Read the processor's features from the kernel, without loading a runtime."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 CPUINFO = Path("/proc/cpuinfo")
 
 
-def fields() -> dict[str, str]:
-    """What the kernel says of a core, e.g. its ``vendor_id`` and ``flags``; nothing where it is not Linux."""
+def read_cpuinfo() -> dict[str, str]:
+    """Return the fields of ``/proc/cpuinfo``, e.g. ``vendor_id`` and ``flags``; empty if it is missing."""
     try:
         lines = CPUINFO.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -16,14 +16,14 @@ def fields() -> dict[str, str]:
 
 
 def slows_bfloat16(processor: Mapping[str, str]) -> bool:
-    """Whether products take longer in bfloat16 than in float32, though there are instructions for them.
+    """Whether matrix products are slower in bfloat16 than in float32 although the processor supports it.
 
-    Intel's do where AMX is missing, or hidden by a hypervisor: ``VDPBF16PS`` alone gave 84 GFLOP/s a core
-    and float32 158 on family 6 model 207, the whole networks 1.4 to 1.9 times the time
-    (``python -m benchmarks.engines``). AMD's give twice float32's.
+    That is so on Intel without AMX, or with AMX hidden by a hypervisor: on family 6 model 207, ``VDPBF16PS``
+    alone gave 84 GFLOP/s per core and float32 158, and whole networks took 1.4 to 1.9 times as long
+    (``python -m benchmarks.engines``). On AMD, bfloat16 is twice as fast as float32.
 
     Args:
-        processor: From `fields`.
+        processor: The result of `read_cpuinfo`.
     """
     return (
         processor.get("vendor_id") == "GenuineIntel" and "amx_bf16" not in processor.get("flags", "").split()

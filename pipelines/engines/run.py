@@ -1,4 +1,4 @@
-"""Put a network on the engine that was chosen for it."""
+"""Put a network on its engine."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,14 +18,14 @@ def on_engine(
     shapes: Sequence[Sequence[int]],
     identity: str | None = None,
 ) -> Callable[..., Tensor]:
-    """The network as a function of tensors, float32 in and out.
+    """Return the network as a function of float32 tensors that returns float32.
 
     Args:
-        network: A module, or a function of tensors; on its device, for answering only.
-        choice: From `pipelines.engines.select.choose`.
-        examples: One input per argument, to trace the network with.
-        shapes: Of each input, -1 where a dimension varies.
-        identity: The same for the same network with the same weights; what has none is not kept converted.
+        network: A module in evaluation mode, or a function of tensors, on its device.
+        choice: The result of `pipelines.engines.select.choose`.
+        examples: One example per input, to trace the network with.
+        shapes: The shape of each input, -1 where a dimension varies.
+        identity: Equal for the same network with the same weights; None: a converted network is not cached.
 
     Raises:
         CheckpointError: The engine cannot run it on this machine.
@@ -40,13 +40,13 @@ def on_engine(
 
 
 class Autocast:
-    """A torch network whose products and convolutions are computed in fewer bits."""
+    """A torch network whose matrix products and convolutions run in a lower precision."""
 
     def __init__(self, network: Callable[..., Tensor], dtype: torch.dtype) -> None:
         self._network, self._dtype = network, dtype
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """Run it: tensors on its device in, float32 out."""
+        """Run the network on tensors on its device and return its output in float32."""
         with torch.autocast(inputs[0].device.type, self._dtype):
             output: Tensor = self._network(*inputs)
         return output.float()

@@ -1,5 +1,5 @@
-"""The parts of other libraries that are used here, and every process-wide effect of the pipelines.
+"""The parts of other libraries that the pipelines use, and every process-wide effect of the pipelines.
 
-Only modules of this folder write to ``sys.modules`` and ``os.environ``, replace functions of a library, or
-change settings of the whole process.
+Only modules in this folder write to ``sys.modules`` or ``os.environ``, replace library functions, or change
+process-wide settings.
 """

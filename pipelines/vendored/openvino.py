@@ -1,8 +1,8 @@
-"""OpenVINO without its telemetry."""
+"""Import OpenVINO without its telemetry."""
 
 import sys
 
-# At import OpenVINO reports its use to its makers through this module, which leaves an id in the home folder.
+# OpenVINO sends telemetry through this module at import, which also writes an id to the home folder.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino  # noqa: E402

@@ -1,4 +1,4 @@
-"""Settings of the whole process: the precision of torch, its share of a GPU, the priority of its threads."""
+"""Process-wide settings: torch's float32 precision, its cap on GPU memory, and CPU priority."""
 
 import os
 from collections.abc import Iterator
@@ -7,16 +7,16 @@ from contextlib import contextmanager
 import torch
 
 NICENESS = 10
-"""Added to the niceness of a thread where the system has no `SCHED_IDLE`."""
-NICEST = 19
+"""Increment of a thread's niceness on systems without ``SCHED_IDLE``."""
+MAX_NICENESS = 19
 
 
 @contextmanager
 def full_float32() -> Iterator[None]:
-    """Compute float32 as float32 on CUDA, whatever the process has set; every pipeline does.
+    """Disable TF32 on CUDA within the block; every pipeline does.
 
-    cuDNN rounds to TF32 (10 bits of mantissa) by default, and importing SpeechBrain sets it for products
-    too (speechbrain/utils/quirks.py): a clip would then answer differently in different batches.
+    cuDNN rounds to TF32 (10 bits of mantissa) by default, and importing SpeechBrain enables it for matrix
+    products, too (speechbrain/utils/quirks.py). A clip's result would then depend on its batch.
     """
     products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
     before = products.allow_tf32, convolutions.allow_tf32
@@ -28,32 +28,32 @@ def full_float32() -> Iterator[None]:
 
 
 def cap_memory(device: str, share: float) -> None:
-    """Let this process allocate no more of a GPU's memory than its share: Ray's shares are bookkeeping only.
+    """Cap this process's GPU memory at its share, because Ray does not enforce fractions of a GPU.
 
-    Beyond it torch raises what `is_out_of_memory` knows. Call it before anything is loaded. The process's
-    CUDA context, which torch does not allocate, comes on top.
+    Beyond the cap, torch raises an error that `is_out_of_memory` recognises. Call it before loading a model.
+    The CUDA context, which torch does not allocate, is not included.
 
     Args:
-        device: A torch device; nothing is capped on a CPU.
-        share: GPUs assigned to this process; a whole one or more is no cap.
+        device: A torch device; on a CPU nothing is capped.
+        share: GPUs assigned to this process; from 1.0 on nothing is capped.
     """
     if device.startswith("cuda") and share < 1:
         torch.cuda.set_per_process_memory_fraction(share, device)
 
 
 def lower_cpu_priority(device: str) -> None:
-    """Let other processes of the machine go first: for work of minutes beside work of milliseconds.
+    """Let other processes pre-empt this one: it works for minutes while they work for milliseconds.
 
-    On Linux by the policy ``SCHED_IDLE``: who wakes beside it runs at once, and has a core but for a twelfth
-    (``kernel/sched/sched.h``: a weight of 3, and of 36 for Ray's workers, whose niceness is 15). Call it
-    before the model is loaded: it holds for this thread and for those that it starts from now on.
+    On Linux this sets the policy ``SCHED_IDLE``: other processes pre-empt it immediately and keep 11/12 of
+    the core (``kernel/sched/sched.h``: weight 3, against 36 for Ray's workers, whose niceness is 15). It
+    applies to this thread and to threads started afterwards, so call it before loading the model.
 
     Args:
-        device: A torch device; on a GPU nothing is done.
+        device: A torch device; other than ``cpu`` the priority stays as it is.
     """
     if device != "cpu":
         return
     if hasattr(os, "SCHED_IDLE"):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     else:
-        os.setpriority(os.PRIO_PROCESS, 0, min(NICEST, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS))
+        os.setpriority(os.PRIO_PROCESS, 0, min(MAX_NICENESS, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS))

@@ -1,8 +1,8 @@
-"""What is used of pyannote.audio.
+"""Import the parts of pyannote.audio that the pipelines use.
 
-With everything else it imports what trains, tunes, measures, draws, downloads and reports: nine tenths of
-the time and 400 MB. In a process that imports this module, pyannote can do none of these nor load its
-checkpoints itself, unless ``pyannote.audio`` was imported before.
+pyannote.audio also imports modules for training, tuning, metrics, plots, downloads and telemetry: 90 % of its
+import time and 400 MB. Stubs replace them, so in this process pyannote can do none of these and cannot load
+its own checkpoints, unless ``pyannote.audio`` was imported before this module.
 """
 
 import inspect
@@ -15,12 +15,12 @@ from torch import nn
 
 from pipelines.vendored.stubbed_modules import stubbed_modules
 
-# It starts an exporter to its makers' server at import: it must find this before.
+# pyannote starts its telemetry exporter at import, so this must be set before.
 os.environ["PYANNOTE_METRICS_ENABLED"] = "false"
 
 
 class _Parameters(dict[str, Any]):
-    """Also attributes."""
+    """A dict whose keys are also attributes."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -30,7 +30,7 @@ class _Parameters(dict[str, Any]):
 
 
 class _LightningModule(nn.Module):
-    """What pyannote's networks use of Lightning's to be built and to infer."""
+    """The part of LightningModule that pyannote's networks need for construction and inference."""
 
     hparams: _Parameters
 
@@ -39,39 +39,39 @@ class _LightningModule(nn.Module):
         return next(self.parameters()).device
 
     def save_hyperparameters(self, *names: str) -> None:
-        """Keep arguments of the caller."""
+        """Save the named arguments of the calling function in `hparams`."""
         frame = inspect.currentframe()
         caller = frame and frame.f_back
         assert caller is not None
         arguments = caller.f_locals
-        kept = vars(self).setdefault("hparams", _Parameters())
-        kept.update({name: arguments[name] for name in names})
+        hparams = vars(self).setdefault("hparams", _Parameters())
+        hparams.update({name: arguments[name] for name in names})
 
 
 def _is_oom_error(exception: BaseException) -> bool:
-    """As Lightning finds it."""
+    """Call Lightning's `is_oom_error`, importing it on demand."""
     from lightning.pytorch.utilities.memory import is_oom_error
 
     return bool(is_oom_error(exception))
 
 
 def k_means(*args: Any, **kwargs: Any) -> Any:
-    """scikit-learn's, imported when it is wanted: only where the number of speakers is known."""
+    """Create scikit-learn's KMeans, imported on demand: only a given number of speakers needs it."""
     from sklearn.cluster import KMeans
 
     return KMeans(*args, **kwargs)
 
 
 def replace_linkage(linkage: Callable[..., Any]) -> None:
-    """Let pyannote's agglomerative clustering use another function in place of scipy's ``linkage``."""
+    """Replace scipy's ``linkage`` in pyannote's agglomerative clustering."""
     clustering.linkage = linkage
 
 
-def _tell_nobody(*args: Any, **kwargs: Any) -> None:
-    """In the place of what reports its use to pyannote's makers."""
+def _no_telemetry(*args: Any, **kwargs: Any) -> None:
+    """Do nothing, in place of pyannote's telemetry functions."""
 
 
-_UNUSED: dict[str, dict[str, object]] = {
+_STUBS: dict[str, dict[str, object]] = {
     "lightning": {"LightningModule": _LightningModule, "LightningDataModule": object},
     "lightning.fabric.utilities.cloud_io": {"_load": None},
     "lightning.pytorch.utilities.memory": {"is_oom_error": _is_oom_error},
@@ -88,7 +88,7 @@ _UNUSED: dict[str, dict[str, object]] = {
     "pyannote.audio.pipelines.speech_separation": {"SpeechSeparation": None},
     "pyannote.audio.pipelines.voice_activity_detection": {"VoiceActivityDetection": None},
     "pyannote.audio.telemetry": dict.fromkeys(
-        ("track_model_init", "track_pipeline_apply", "track_pipeline_init"), _tell_nobody
+        ("track_model_init", "track_pipeline_apply", "track_pipeline_init"), _no_telemetry
     ),
     "pyannote.audio.utils.hf_hub": {"AssetFileName": None, "download_from_hf_hub": None},
     "pyannote.core.notebook": {"notebook": None},
@@ -102,12 +102,12 @@ _UNUSED: dict[str, dict[str, object]] = {
     "sklearn.cluster": {"KMeans": k_means},
     "sklearn.isotonic": {"IsotonicRegression": object},
     "sklearn.utils.validation": {"NotFittedError": ValueError, "check_is_fitted": None},
-    # Without a name in it, pyannote finds that SpeechBrain is not installed.
+    # With an empty module, pyannote assumes that SpeechBrain is not installed.
     "speechbrain.inference": {},
 }
-"""What the modules below import and our use of them does not need; `k_means` it may."""
+"""Attributes of modules that pyannote imports and that we do not need, except `k_means`, by module name."""
 
-with stubbed_modules(_UNUSED):
+with stubbed_modules(_STUBS):
     from pyannote.audio.core.inference import Inference
     from pyannote.audio.core.plda import PLDA
     from pyannote.audio.core.task import Problem, Resolution, Specifications

@@ -1,7 +1,7 @@
-"""What is used of SpeechBrain.
+"""Import the parts of SpeechBrain that the pipelines use.
 
-It imports its training loop with everything else, and that a sampler of batches that draws from one
-distribution of ``scipy.stats``, whose import takes longer than all of SpeechBrain; nothing here trains by it.
+SpeechBrain also imports its training loop, whose batch sampler imports ``scipy.stats``. That takes longer
+than the rest of SpeechBrain and only training needs it, so a stub replaces it.
 """
 
 from pipelines.vendored.stubbed_modules import stubbed_modules

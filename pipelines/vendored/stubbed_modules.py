@@ -1,4 +1,4 @@
-"""Importing libraries without what they import only for training, which nothing here does."""
+"""Import libraries without the modules that they import only for training."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -8,10 +8,10 @@ from types import ModuleType
 
 @contextmanager
 def stubbed_modules(modules: Mapping[str, Mapping[str, object]]) -> Iterator[None]:
-    """While the block runs, importing these modules finds what is given here; real ones that are there stay.
+    """Put stubs of modules into ``sys.modules`` within the block, except for modules already imported.
 
     Args:
-        modules: What each has, by its full name.
+        modules: The attributes of each stub, by the full name of its module.
     """
     missing = [name for name in modules if name not in sys.modules]
     for name in missing:

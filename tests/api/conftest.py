@@ -1,4 +1,4 @@
-"""The HTTP application over ASGI, with an analyzer that answers without models."""
+"""The HTTP application over ASGI, with a fake analyzer that needs no models."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -36,7 +36,7 @@ TURNS = (Turn(0.5, 2.0, "SPEAKER_00"), Turn(1.75, 1.9, "SPEAKER_01"), Turn(2.5, 
 
 
 class FakeAnalyzer:
-    """Gives fixed answers, keeps what it was asked, and raises `error` instead when it has one."""
+    """Returns fixed results, records its arguments, and raises `error` instead if it is set."""
 
     def __init__(self) -> None:
         self.state = LocalState()
@@ -52,21 +52,21 @@ class FakeAnalyzer:
         self.tasks: tuple[Task, ...] | None = None
         self.accent = AccentResult("us", 0.85671, 0.85671, {"us": 0.85671, "canada": 0.14329})
         self.scores = (0.9, 0.2, 0.7)
-        self.answered = GraphHealth(
+        self.graph_health = GraphHealth(
             models={"language": ModelInfo("language", "a/b", "demo", "demo", "cpu", 7)}
         )
 
-    def _heard(self, waveform: Waveform) -> None:
+    def _record(self, waveform: Waveform) -> None:
         if self.error is not None:
             raise self.error
         self.waveform = waveform
 
     async def detect_language(self, waveform: Waveform) -> LanguageResult:
-        self._heard(waveform)
+        self._record(waveform)
         return LANGUAGE
 
     async def embed(self, waveform: Waveform, encoder: ModelKey | None = None) -> SpeakerResult:
-        self._heard(waveform)
+        self._record(waveform)
         self.encoder = encoder
         return SpeakerResult(Embedding(VECTOR, "LanceaKing/spkrec-ecapa-cnceleb", "demo"), LANGUAGE)
 
@@ -81,16 +81,16 @@ class FakeAnalyzer:
         return ModelInfo(model, CHECKPOINTS[model].hub_id, "demo", "demo", "cpu", 7, labels)
 
     async def identify_accent(self, waveform: Waveform, model: AccentModel) -> AccentResult:
-        self._heard(waveform)
+        self._record(waveform)
         return self.accent
 
     async def diarize(self, waveform: Waveform, speakers: SpeakerCount) -> DiarizationResult:
-        self._heard(waveform)
+        self._record(waveform)
         self.speakers = speakers
         return DiarizationResult(TURNS, TURNS, ("SPEAKER_00", "SPEAKER_01"))
 
     async def detect_deepfake(self, waveform: Waveform, options: ChunkOptions) -> DeepfakeVerdict:
-        self._heard(waveform)
+        self._record(waveform)
         self.options = options
         chunks = [
             DeepfakeChunk(index, 2.5 * index, 2.5 * index + 5, DeepfakeScore(score, 1 - score))
@@ -115,7 +115,7 @@ class FakeAnalyzer:
         )
 
     async def health(self) -> GraphHealth:
-        return self.answered
+        return self.graph_health
 
 
 Client = Callable[..., httpx2.AsyncClient]
@@ -128,7 +128,7 @@ def analyzer() -> FakeAnalyzer:
 
 @pytest.fixture
 async def client_of(analyzer: FakeAnalyzer) -> AsyncIterator[Client]:
-    """A client of an application with settings of the test's choice."""
+    """Return a function that makes a client of an application with the given settings."""
     clients: list[httpx2.AsyncClient] = []
 
     def make(**settings: object) -> httpx2.AsyncClient:

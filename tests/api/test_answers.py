@@ -1,4 +1,4 @@
-"""What each endpoint answers, field by field."""
+"""The answer of each endpoint, field by field."""
 
 from typing import Any
 
@@ -17,22 +17,22 @@ ENDPOINTS = [
 ]  # fmt: skip
 
 
-async def ask(client: httpx2.AsyncClient, path: str, **options: Any) -> dict[str, Any]:
+async def post(client: httpx2.AsyncClient, path: str, **options: Any) -> dict[str, Any]:
     response = await client.post(path, files={"file": ("a.wav", WAV, "audio/wav")}, **options)
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     return answer
 
 
-async def test_the_analyzer_hears_one_decoded_waveform(client: httpx2.AsyncClient, analyzer: Any) -> None:
-    await ask(client, "/detect-language")
+async def test_the_analyzer_gets_float32_samples_at_16_khz(client: httpx2.AsyncClient, analyzer: Any) -> None:
+    await post(client, "/detect-language")
 
     assert analyzer.waveform.dtype == np.float32
     assert len(analyzer.waveform) == 3.5 * 16_000
 
 
-async def test_language_with_the_most_probable_five(client: httpx2.AsyncClient) -> None:
-    answer = await ask(client, "/detect-language")
+async def test_language_lists_the_five_most_probable(client: httpx2.AsyncClient) -> None:
+    answer = await post(client, "/detect-language")
 
     assert answer == {
         "success": True, "language": "ja", "name": "Japanese", "confidence": 0.75,
@@ -40,8 +40,8 @@ async def test_language_with_the_most_probable_five(client: httpx2.AsyncClient) 
     }  # fmt: skip
 
 
-async def test_a_voice_names_its_encoder_and_language(client: httpx2.AsyncClient) -> None:
-    answer = await ask(client, "/extract-embedding")
+async def test_an_embedding_names_its_encoder_and_language(client: httpx2.AsyncClient) -> None:
+    answer = await post(client, "/extract-embedding")
 
     embedding = answer.pop("embedding")
     assert answer == {
@@ -52,11 +52,9 @@ async def test_a_voice_names_its_encoder_and_language(client: httpx2.AsyncClient
 
 
 @pytest.mark.parametrize("where", ["params", "data"])
-async def test_an_option_is_taken_from_the_query_and_from_the_form(
-    client: httpx2.AsyncClient, where: str
-) -> None:
-    unit = await ask(client, "/embedding")
-    raw = await ask(client, "/embedding", **{where: {"normalize": "false"}})
+async def test_options_are_read_from_the_query_and_the_form(client: httpx2.AsyncClient, where: str) -> None:
+    unit = await post(client, "/embedding")
+    raw = await post(client, "/embedding", **{where: {"normalize": "false"}})
 
     assert (unit["normalized"], raw["normalized"]) == (True, False)
     assert np.linalg.norm(unit["embedding"]) == pytest.approx(1, abs=1e-6)
@@ -64,23 +62,25 @@ async def test_an_option_is_taken_from_the_query_and_from_the_form(
     assert raw["audio_duration"] == 3.5
 
 
-async def test_identify_is_percent_with_two_decimals_and_nothing_else(client: httpx2.AsyncClient) -> None:
-    assert await ask(client, "/identify") == {"us_confidence": 85.67}
-    assert await ask(client, "/classify-us-accent") == {"us_confidence": 85.7}
+async def test_us_confidence_is_a_percentage_and_the_only_field(client: httpx2.AsyncClient) -> None:
+    assert await post(client, "/identify") == {"us_confidence": 85.67}
+    assert await post(client, "/classify-us-accent") == {"us_confidence": 85.7}
 
 
-async def test_another_accent_is_no_us_confidence(client: httpx2.AsyncClient, analyzer: Any) -> None:
+async def test_us_confidence_is_zero_for_another_accent(client: httpx2.AsyncClient, analyzer: Any) -> None:
     analyzer.accent = AccentResult("wales", 0.6, 0.0, {"wales": 0.6, "us": 0.4})
 
-    answer = await ask(client, "/identify", params={"detail": "true"})
+    answer = await post(client, "/identify", params={"detail": "true"})
 
     assert answer == {
         "us_confidence": 0.0, "accent": "wales", "confidence": 0.6, "probabilities": {"wales": 0.6, "us": 0.4}
     }  # fmt: skip
 
 
-async def test_turns_shorter_than_asked_are_left_out(client: httpx2.AsyncClient, analyzer: Any) -> None:
-    answer = await ask(client, "/diarize", data={"min_speakers": "2", "min_duration": "0.5"})
+async def test_turns_shorter_than_min_duration_are_left_out(
+    client: httpx2.AsyncClient, analyzer: Any
+) -> None:
+    answer = await post(client, "/diarize", data={"min_speakers": "2", "min_duration": "0.5"})
 
     assert answer["diarization_results"] == [
         {"start": 0.5, "end": 2.0, "speaker": "SPEAKER_00"},
@@ -93,7 +93,7 @@ async def test_turns_shorter_than_asked_are_left_out(client: httpx2.AsyncClient,
 async def test_more_than_half_of_the_chunks_make_a_deepfake(
     client: httpx2.AsyncClient, analyzer: Any
 ) -> None:
-    answer = await ask(client, "/audio/analyze-audio", params={"chunk_duration": "4", "overlap": "0.25"})
+    answer = await post(client, "/audio/analyze-audio", params={"chunk_duration": "4", "overlap": "0.25"})
 
     assert answer["is_deepfake"] is True
     assert answer["overall_confidence"] == pytest.approx(0.6)
@@ -110,47 +110,49 @@ async def test_more_than_half_of_the_chunks_make_a_deepfake(
     assert analyzer.options == ChunkOptions(chunk_s=4, overlap=0.25)
 
 
-async def test_half_of_the_chunks_make_none(client: httpx2.AsyncClient, analyzer: Any) -> None:
+async def test_exactly_half_of_the_chunks_make_no_deepfake(client: httpx2.AsyncClient, analyzer: Any) -> None:
     analyzer.scores = (0.9, 0.2)
 
-    answer = await ask(client, "/audio/analyze-audio")
+    answer = await post(client, "/audio/analyze-audio")
 
     assert answer["is_deepfake"] is False
     assert answer["overall_confidence"] == pytest.approx(0.45)
 
 
-async def test_analyze_leaves_out_what_was_not_asked(client: httpx2.AsyncClient, analyzer: Any) -> None:
-    answer = await ask(client, "/v1/analyze", params={"tasks": "accent, language"})
+async def test_analyze_leaves_out_tasks_that_were_not_requested(
+    client: httpx2.AsyncClient, analyzer: Any
+) -> None:
+    answer = await post(client, "/v1/analyze", params={"tasks": "accent, language"})
 
     assert set(answer) == {"audio_duration", "processing_time", "accent", "language"}
     assert analyzer.tasks == ("accent", "language")
-    assert set(await ask(client, "/v1/analyze")) >= {"speaker", "diarization", "deepfake"}
+    assert set(await post(client, "/v1/analyze")) >= {"speaker", "diarization", "deepfake"}
 
 
-async def test_the_recording_may_be_the_body_or_under_either_name(client: httpx2.AsyncClient) -> None:
+async def test_the_recording_may_be_the_body_or_in_either_form_field(client: httpx2.AsyncClient) -> None:
     raw = await client.post("/detect-language", content=WAV, headers={"content-type": "audio/wav"})
     bare = await client.post("/detect-language", content=WAV)
     audio = await client.post("/detect-language", files={"audio": WAV})
 
-    assert raw.json() == bare.json() == audio.json() == await ask(client, "/detect-language")
+    assert raw.json() == bare.json() == audio.json() == await post(client, "/detect-language")
 
 
-async def test_health_is_degraded_by_one_model_and_503_without_any(
+async def test_health_is_degraded_without_one_model_and_503_without_all(
     client: httpx2.AsyncClient, analyzer: Any
 ) -> None:
-    well = await client.get("/health")
-    assert (well.status_code, well.json()["status"], well.json()["demo"]) == (200, "ok", True)
+    healthy = await client.get("/health")
+    assert (healthy.status_code, healthy.json()["status"], healthy.json()["demo"]) == (200, "ok", True)
 
-    analyzer.answered.failed["deepfake"] = "its file is missing"
+    analyzer.graph_health.failed["deepfake"] = "its file is missing"
     degraded = await client.get("/health")
     assert (degraded.status_code, degraded.json()["status"]) == (200, "degraded")
     assert degraded.json()["failed"] == {"deepfake": "its file is missing"}
 
-    analyzer.answered = GraphHealth(failed={"deepfake": "its file is missing"})
+    analyzer.graph_health = GraphHealth(failed={"deepfake": "its file is missing"})
     assert (await client.get("/health")).status_code == 503
 
 
-async def test_the_index_lists_the_endpoints_and_sends_browsers_to_the_documentation(
+async def test_the_index_lists_the_endpoints_and_redirects_browsers_to_the_documentation(
     client: httpx2.AsyncClient,
 ) -> None:
     answer = (await client.get("/")).json()
@@ -177,20 +179,20 @@ async def test_every_endpoint_is_documented_with_an_example_its_errors_and_its_f
         assert named == set(form["properties"]) - {"file"}
 
 
-async def test_browsers_may_call_from_the_origins_of_the_settings_only(client_of: Any) -> None:
-    ours = {"origin": "https://ours.example"}
+async def test_only_configured_origins_get_cors_headers(client_of: Any) -> None:
+    headers = {"origin": "https://ours.example"}
 
-    allowed = await client_of(cors_origins=["https://ours.example"]).get("/health", headers=ours)
-    others = await client_of().get("/health", headers=ours)
+    allowed = await client_of(cors_origins=["https://ours.example"]).get("/health", headers=headers)
+    default = await client_of().get("/health", headers=headers)
 
     assert allowed.headers["access-control-allow-origin"] == "https://ours.example"
-    assert "access-control-allow-origin" not in others.headers
+    assert "access-control-allow-origin" not in default.headers
 
 
-async def test_browsers_may_read_when_to_try_again_and_what_to_report(client_of: Any) -> None:
-    ours = {"origin": "https://ours.example"}
+async def test_browsers_may_read_the_retry_timing_and_request_id_headers(client_of: Any) -> None:
+    headers = {"origin": "https://ours.example"}
 
-    answer = await client_of(cors_origins=["https://ours.example"]).get("/health", headers=ours)
+    answer = await client_of(cors_origins=["https://ours.example"]).get("/health", headers=headers)
 
-    shown = set(answer.headers["access-control-expose-headers"].split(", "))
-    assert shown == {"retry-after", "server-timing", "x-request-id"}
+    exposed = set(answer.headers["access-control-expose-headers"].split(", "))
+    assert exposed == {"retry-after", "server-timing", "x-request-id"}

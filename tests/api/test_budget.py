@@ -1,4 +1,4 @@
-"""Small files of hours of silence: what is decoded of all of them together is bounded."""
+"""Small files that decode to hours: the decoded audio of all requests together is bounded."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from config.settings import AudioLimits
-from deployments.api import budget
+from deployments.api import budget as budget_module
 from deployments.api.budget import DecodedAudioBudget, Reservation
 from pipelines.audio.decoding import ProgressCallback, decode
 from voxgraph.errors import AudioTooLong, CorruptAudio, Overloaded
@@ -19,7 +19,7 @@ from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 
 def silence(seconds: float, kind: str = "FLAC") -> bytes:
-    """A few bytes for each second."""
+    """Encode silence, which takes a few bytes per second."""
     samples = np.zeros((int(seconds * SAMPLE_RATE_HZ), 1), np.float32)
     if kind == "FLAC":
         return clips.soundfile_bytes(samples, SAMPLE_RATE_HZ, "FLAC")
@@ -29,53 +29,51 @@ def silence(seconds: float, kind: str = "FLAC") -> bytes:
 LONG = silence(90)
 
 
-class Hand:
-    """Answers nothing before it is open, and counts what it has in hand."""
+class Gate:
+    """Blocks every caller until it is open, and adds up the seconds of audio that they hold."""
 
     def __init__(self) -> None:
         self.opened = asyncio.Event()
-        self.seconds = 0.0
-        self.most_s = 0.0
+        self.held_s = 0.0
+        self.peak_s = 0.0
 
     async def __call__(self, waveform: Waveform) -> None:
-        self.seconds += len(waveform) / SAMPLE_RATE_HZ
-        self.most_s = max(self.most_s, self.seconds)
+        self.held_s += len(waveform) / SAMPLE_RATE_HZ
+        self.peak_s = max(self.peak_s, self.held_s)
         try:
             await self.opened.wait()
         finally:
-            self.seconds -= len(waveform) / SAMPLE_RATE_HZ
+            self.held_s -= len(waveform) / SAMPLE_RATE_HZ
 
 
 @pytest.fixture
-async def hand(analyzer: Any) -> Hand:
-    """Holds every recording whose language is asked for."""
-    hand, answer = Hand(), analyzer.detect_language
+async def gate(analyzer: Any) -> Gate:
+    """Block `detect_language` until the gate is open."""
+    gate, detect_language = Gate(), analyzer.detect_language
 
-    async def held(waveform: Waveform) -> Any:
-        await hand(waveform)
-        return await answer(waveform)
+    async def blocked(waveform: Waveform) -> Any:
+        await gate(waveform)
+        return await detect_language(waveform)
 
-    analyzer.detect_language = held
-    return hand
+    analyzer.detect_language = blocked
+    return gate
 
 
-async def until(true: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while not true():
+        while not condition():
             await asyncio.sleep(0.01)
 
 
-async def test_recordings_that_are_longer_together_than_may_be_in_hand_wait_for_others_to_end(
-    client_of: Any, hand: Hand
-) -> None:
+async def test_a_recording_beyond_the_budget_is_refused_until_others_end(client_of: Any, gate: Gate) -> None:
     client = client_of(limits=AudioLimits(max_audio_s=100, max_decoded_s=150))
     first = asyncio.create_task(client.post("/detect-language", content=LONG))
-    await until(lambda: hand.seconds > 0)
+    await until(lambda: gate.held_s > 0)
 
     refused = await asyncio.wait_for(client.post("/detect-language", content=LONG), 30)
     shorter = asyncio.create_task(client.post("/detect-language", content=silence(50)))
-    await until(lambda: hand.seconds == 140)
-    hand.opened.set()
+    await until(lambda: gate.held_s == 140)
+    gate.opened.set()
 
     assert len(LONG) < 20_000
     assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
@@ -85,20 +83,20 @@ async def test_recordings_that_are_longer_together_than_may_be_in_hand_wait_for_
         assert (await client.post("/detect-language", content=LONG)).status_code == 200
 
 
-async def test_of_many_at_once_no_more_are_decoded_than_may_be_in_hand(client_of: Any, hand: Hand) -> None:
+async def test_concurrent_uploads_never_exceed_the_budget(client_of: Any, gate: Gate) -> None:
     client = client_of(limits=AudioLimits(max_audio_s=100, max_decoded_s=250))
-    asked = [asyncio.create_task(client.post("/detect-language", content=LONG)) for _ in range(12)]
-    await until(lambda: sum(task.done() for task in asked) >= 10)
-    hand.opened.set()
+    requests = [asyncio.create_task(client.post("/detect-language", content=LONG)) for _ in range(12)]
+    await until(lambda: sum(task.done() for task in requests) >= 10)
+    gate.opened.set()
 
-    statuses = sorted([(await task).status_code for task in asked])
+    statuses = sorted([(await task).status_code for task in requests])
 
     assert statuses[0] == 200
     assert statuses[-10:] == [503] * 10
-    assert 90 <= hand.most_s <= 250
+    assert 90 <= gate.peak_s <= 250
 
 
-async def test_what_is_longer_than_any_may_be_is_too_large_not_too_much_for_now(client_of: Any) -> None:
+async def test_a_recording_over_the_length_limit_is_413_not_503(client_of: Any) -> None:
     client = client_of(limits=AudioLimits(max_audio_s=80, max_decoded_s=100))
 
     response = await client.post("/detect-language", content=LONG)
@@ -107,28 +105,28 @@ async def test_what_is_longer_than_any_may_be_is_too_large_not_too_much_for_now(
     assert "80 s" in response.json()["detail"]
 
 
-async def test_the_longest_recording_is_always_taken(client_of: Any) -> None:
+async def test_the_budget_always_has_room_for_one_recording_of_maximum_length(client_of: Any) -> None:
     client = client_of(limits=AudioLimits(max_audio_s=90, max_decoded_s=1))
 
     assert (await client.post("/detect-language", content=LONG)).status_code == 200
 
 
-async def test_a_quick_recording_is_taken_beside_all_others(client_of: Any, hand: Hand) -> None:
+async def test_a_quick_recording_is_accepted_when_the_budget_is_used_up(client_of: Any, gate: Gate) -> None:
     client = client_of(limits=AudioLimits(max_audio_s=90, max_decoded_s=90))
     first = asyncio.create_task(client.post("/detect-language", content=LONG))
-    await until(lambda: hand.seconds > 0)
+    await until(lambda: gate.held_s > 0)
     quick = clips.soundfile_bytes(clips.tone(1.0), SAMPLE_RATE_HZ, "WAV", "PCM_16")
 
     refused = await asyncio.wait_for(client.post("/detect-language", content=silence(1)), 30)
     taken = asyncio.create_task(client.post("/detect-language", content=quick))
-    await until(lambda: hand.seconds == 91)
-    hand.opened.set()
+    await until(lambda: gate.held_s == 91)
+    gate.opened.set()
 
     assert refused.status_code == 503
     assert [(await task).status_code for task in (first, taken)] == [200, 200]
 
 
-async def test_a_request_that_fails_gives_back_what_it_had(client_of: Any, analyzer: Any) -> None:
+async def test_a_failed_request_releases_its_reservation(client_of: Any, analyzer: Any) -> None:
     client = client_of(limits=AudioLimits(max_audio_s=100, max_decoded_s=190))
     broken = LONG[: len(LONG) // 2]
 
@@ -140,7 +138,7 @@ async def test_a_request_that_fails_gives_back_what_it_had(client_of: Any, analy
         analyzer.error = None
 
 
-async def test_a_recording_of_many_counts_until_its_line_is_answered(client_of: Any) -> None:
+async def test_a_recording_of_a_batch_is_released_when_its_line_is_answered(client_of: Any) -> None:
     client = client_of(limits=AudioLimits(max_audio_s=100, max_decoded_s=400))
 
     response = await client.post("/v1/batch", files=[("file", (str(n), LONG)) for n in range(9)])
@@ -152,89 +150,91 @@ async def test_a_recording_of_many_counts_until_its_line_is_answered(client_of: 
 
 @pytest.mark.parametrize("kind", ["FLAC", "mp3", "adts"])
 @pytest.mark.parametrize("seconds", [1, 59, 61, 130, 300])
-def test_a_share_gives_what_decoding_alone_gives(kind: str, seconds: int) -> None:
+def test_a_reservation_decodes_like_decode_alone(kind: str, seconds: int) -> None:
     limits = AudioLimits()
     data = silence(seconds, kind)
-    pool = DecodedAudioBudget(limits)
-    share = Reservation(pool)
+    budget = DecodedAudioBudget(limits)
+    reservation = Reservation(budget)
 
-    waveform = share.decode(data, limits)
+    waveform = reservation.decode(data, limits)
 
     np.testing.assert_array_equal(waveform, decode(data, limits))
-    share.close()
-    assert_is_whole(pool, limits)
+    reservation.close()
+    assert_all_released(budget, limits)
 
 
 @pytest.mark.parametrize("kind", ["FLAC", "mp3"])
-def test_what_is_decoded_so_far_is_taken_and_no_more(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reservation_grows_with_the_audio_decoded_so_far(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limits = AudioLimits(max_audio_s=1000, max_decoded_s=1000)
-    pool = DecodedAudioBudget(limits)
-    told_s: list[float] = []
+    budget = DecodedAudioBudget(limits)
+    reported_s: list[float] = []
 
-    def watched(data: bytes, limits: AudioLimits, told: ProgressCallback) -> Waveform:
-        def tell(seconds: float) -> None:
-            told(seconds)
-            told_s.append(seconds)
-            assert left_s(pool) == pytest.approx(1000 - seconds, abs=1e-3)
+    def recording_decode(data: bytes, limits: AudioLimits, on_progress: ProgressCallback) -> Waveform:
+        def record(seconds: float) -> None:
+            on_progress(seconds)
+            reported_s.append(seconds)
+            assert free_s(budget) == pytest.approx(1000 - seconds, abs=1e-3)
 
-        return decode(data, limits, tell)
+        return decode(data, limits, record)
 
-    monkeypatch.setattr(budget, "decode", watched)
-    waveform = Reservation(pool).decode(silence(300, kind), limits)
+    monkeypatch.setattr(budget_module, "decode", recording_decode)
+    waveform = Reservation(budget).decode(silence(300, kind), limits)
 
-    assert told_s == sorted(told_s)
-    assert len(told_s) == 1 if kind == "FLAC" else len(told_s) > 50
-    assert left_s(pool) == 1000 - len(waveform) / SAMPLE_RATE_HZ
+    assert reported_s == sorted(reported_s)
+    assert len(reported_s) == 1 if kind == "FLAC" else len(reported_s) > 50
+    assert free_s(budget) == 1000 - len(waveform) / SAMPLE_RATE_HZ
 
 
-def test_a_share_that_is_closed_while_its_thread_decodes_is_given_back_when_that_is_done(
+def test_a_reservation_closed_during_decoding_is_released_when_the_thread_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     limits = AudioLimits(max_audio_s=100, max_decoded_s=100)
-    pool = DecodedAudioBudget(limits)
-    share = Reservation(pool)
-    begun, go_on = threading.Event(), threading.Event()
+    budget = DecodedAudioBudget(limits)
+    reservation = Reservation(budget)
+    decoded, resume = threading.Event(), threading.Event()
 
-    def waits(data: bytes, limits: AudioLimits, told: ProgressCallback) -> Waveform:
-        waveform = decode(data, limits, told)
-        begun.set()
-        assert go_on.wait(10)
+    def blocked(data: bytes, limits: AudioLimits, on_progress: ProgressCallback) -> Waveform:
+        waveform = decode(data, limits, on_progress)
+        decoded.set()
+        assert resume.wait(10)
         return waveform
 
-    monkeypatch.setattr(budget, "decode", waits)
-    thread = threading.Thread(target=share.decode, args=(LONG, limits))
+    monkeypatch.setattr(budget_module, "decode", blocked)
+    thread = threading.Thread(target=reservation.decode, args=(LONG, limits))
     thread.start()
-    assert begun.wait(10)
-    share.close()
-    while_it_decodes_s = left_s(pool)
-    go_on.set()
+    assert decoded.wait(10)
+    reservation.close()
+    free_during_decoding_s = free_s(budget)
+    resume.set()
     thread.join(10)
 
-    assert while_it_decodes_s == 10
-    assert_is_whole(pool, limits)
+    assert free_during_decoding_s == 10
+    assert_all_released(budget, limits)
 
 
-def test_a_recording_that_is_refused_takes_nothing() -> None:
+def test_a_refused_recording_reserves_nothing() -> None:
     limits = AudioLimits(max_audio_s=80, max_decoded_s=100)
-    pool = DecodedAudioBudget(limits)
-    share = Reservation(pool)
+    budget = DecodedAudioBudget(limits)
+    reservation = Reservation(budget)
 
     with pytest.raises(AudioTooLong):
-        share.decode(LONG, limits)
+        reservation.decode(LONG, limits)
     with pytest.raises(CorruptAudio):
-        share.decode(silence(70)[:500], limits)
-    pool.take(40 * SAMPLE_RATE_HZ)
+        reservation.decode(silence(70)[:500], limits)
+    budget.acquire(40 * SAMPLE_RATE_HZ)
     with pytest.raises(Overloaded):
-        share.decode(silence(70), limits)
-    pool.give_back(40 * SAMPLE_RATE_HZ)
+        reservation.decode(silence(70), limits)
+    budget.release(40 * SAMPLE_RATE_HZ)
 
-    assert_is_whole(pool, limits)
-
-
-def left_s(pool: DecodedAudioBudget) -> float:
-    """Seconds of audio that may still be taken."""
-    return pool._left / SAMPLE_RATE_HZ
+    assert_all_released(budget, limits)
 
 
-def assert_is_whole(pool: DecodedAudioBudget, limits: AudioLimits) -> None:
-    assert left_s(pool) == max(limits.max_audio_s, limits.max_decoded_s)
+def free_s(budget: DecodedAudioBudget) -> float:
+    """Return the seconds of audio that are still free."""
+    return budget._free / SAMPLE_RATE_HZ
+
+
+def assert_all_released(budget: DecodedAudioBudget, limits: AudioLimits) -> None:
+    assert free_s(budget) == max(limits.max_audio_s, limits.max_decoded_s)

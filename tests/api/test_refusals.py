@@ -1,4 +1,4 @@
-"""Every error has its status and the one body; uploads are counted, never spooled."""
+"""Every error has its status and the same body; uploads are limited in size and never spooled to disk."""
 
 import asyncio
 import sys
@@ -43,7 +43,7 @@ async def test_an_error_of_the_analyzer_has_the_status_of_the_table(
     client: httpx2.AsyncClient, analyzer: Any, error: type[errors.VoxError]
 ) -> None:
     class AsRayRaisesIt(error):  # type: ignore[valid-type,misc]
-        """Handle calls raise a class of their own that derives from ours."""
+        """Handle calls raise a class of Ray's that derives from the error's own."""
 
     for raised in (error, AsRayRaisesIt):
         analyzer.error = raised("why it is so")
@@ -54,7 +54,7 @@ async def test_an_error_of_the_analyzer_has_the_status_of_the_table(
         assert ("retry-after" in response.headers) == (STATUS[error] == 503)
 
 
-async def test_a_fault_of_ours_is_a_500_without_its_details(
+async def test_an_unexpected_error_is_a_500_without_its_details(
     client: httpx2.AsyncClient, analyzer: Any
 ) -> None:
     analyzer.error = RuntimeError("the password is swordfish")
@@ -133,20 +133,20 @@ async def test_unknown_paths_and_wrong_methods_have_the_error_body(client: httpx
 
 async def test_a_refused_preflight_has_the_error_body(client_of: Any) -> None:
     client = client_of(cors_origins=["https://ours.example"])
-    asked = {"access-control-request-method": "POST", "access-control-request-headers": "x-request-id"}
+    preflight = {"access-control-request-method": "POST", "access-control-request-headers": "x-request-id"}
 
-    theirs = await client.options("/diarize", headers=asked | {"origin": "https://theirs.example"})
-    ours = await client.options("/diarize", headers=asked | {"origin": "https://ours.example"})
+    refused = await client.options("/diarize", headers=preflight | {"origin": "https://theirs.example"})
+    allowed = await client.options("/diarize", headers=preflight | {"origin": "https://ours.example"})
 
-    assert_is_error(theirs, 400)
-    assert "origin" in theirs.json()["detail"]
-    assert "access-control-allow-origin" not in theirs.headers
-    assert theirs.headers["vary"].startswith("Origin")
-    assert ours.status_code == 200
-    assert ours.headers["access-control-allow-origin"] == "https://ours.example"
+    assert_is_error(refused, 400)
+    assert "origin" in refused.json()["detail"]
+    assert "access-control-allow-origin" not in refused.headers
+    assert refused.headers["vary"].startswith("Origin")
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == "https://ours.example"
 
 
-async def test_a_parameter_that_the_framework_refuses_has_the_error_body(analyzer: Any) -> None:
+async def test_a_parameter_refused_by_the_framework_has_the_error_body(analyzer: Any) -> None:
     app = create_app(analyzer, GraphSettings())
 
     @app.get("/double")
@@ -171,7 +171,7 @@ async def test_a_parameter_that_the_framework_refuses_has_the_error_body(analyze
     ],
 )
 @pytest.mark.parametrize("first", [b"", b"--x\r\n"])
-async def test_an_upload_that_stands_still_is_ended_and_its_place_is_free(
+async def test_a_stalled_upload_is_ended_and_frees_its_slot(
     client_of: Any, analyzer: Any, path: str, kind: str, first: bytes
 ) -> None:
     async def stalled() -> AsyncIterator[bytes]:
@@ -189,7 +189,7 @@ async def test_an_upload_that_stands_still_is_ended_and_its_place_is_free(
     assert (await client.post("/detect-language", content=WAV)).status_code == 200
 
 
-async def test_an_upload_may_take_longer_than_it_may_stand_still(client_of: Any) -> None:
+async def test_a_slow_upload_may_take_longer_than_the_stall_limit(client_of: Any) -> None:
     async def slow() -> AsyncIterator[bytes]:
         for start in range(0, len(WAV), 4096):
             yield WAV[start : start + 4096]
@@ -201,7 +201,7 @@ async def test_an_upload_may_take_longer_than_it_may_stand_still(client_of: Any)
 
 
 @pytest.mark.parametrize("charset", ["undefined", "unicode_escape", "utf-7", "idna", "hex", "no such thing"])
-async def test_a_name_in_a_form_is_utf8_whatever_codec_is_asked_for(
+async def test_names_in_a_form_are_utf8_whatever_the_declared_charset(
     client: httpx2.AsyncClient, charset: str
 ) -> None:
     for sent, name in {
@@ -220,7 +220,7 @@ async def test_a_name_in_a_form_is_utf8_whatever_codec_is_asked_for(
         assert response.json()["answer"]
 
 
-async def test_an_announced_length_over_the_limit_is_refused_before_the_body_is_read(client_of: Any) -> None:
+async def test_a_declared_length_over_the_limit_is_refused_before_the_body_is_read(client_of: Any) -> None:
     read = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -286,7 +286,7 @@ async def test_a_large_upload_never_becomes_a_file(
     assert not rolled
 
 
-async def test_a_request_id_is_echoed_and_made_where_it_is_missing_or_no_good(
+async def test_a_request_id_is_echoed_or_replaced_if_missing_or_invalid(
     client: httpx2.AsyncClient,
 ) -> None:
     given = await client.get("/health", headers={"x-request-id": "mine-17"})
@@ -297,7 +297,7 @@ async def test_a_request_id_is_echoed_and_made_where_it_is_missing_or_no_good(
     assert len(made.headers["x-request-id"]) == len(long.headers["x-request-id"]) == 32
 
 
-async def test_a_path_cannot_write_a_line_into_the_log(
+async def test_a_path_cannot_inject_a_line_into_the_log(
     client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[str] = []
@@ -311,14 +311,14 @@ async def test_a_path_cannot_write_a_line_into_the_log(
     assert " GET /health 200 " in lines[1]
 
 
-async def test_the_time_of_decoding_and_of_all_stand_in_a_header(client: httpx2.AsyncClient) -> None:
+async def test_the_server_timing_header_has_decode_and_total(client: httpx2.AsyncClient) -> None:
     response = await client.post("/detect-language", content=WAV)
 
     assert response.headers["server-timing"].startswith("decode;dur=")
     assert "total;dur=" in response.headers["server-timing"]
 
 
-async def test_a_client_that_leaves_during_the_upload_costs_nothing_but_its_request(
+async def test_a_client_that_disconnects_during_the_upload_causes_no_error(
     analyzer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = create_app(analyzer, GraphSettings())
@@ -343,29 +343,29 @@ async def test_a_client_that_leaves_during_the_upload_costs_nothing_but_its_requ
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-async def test_beyond_what_may_be_worked_on_a_recording_is_refused_unread(
+async def test_a_recording_over_the_concurrency_limit_is_refused_unread(
     client: httpx2.AsyncClient, analyzer: Any
 ) -> None:
     analyzer.max_requests = 2
-    gate, answer = asyncio.Event(), analyzer.detect_language
+    gate, detect_language = asyncio.Event(), analyzer.detect_language
 
     async def wait(waveform: Any) -> Any:
         await gate.wait()
-        return await answer(waveform)
+        return await detect_language(waveform)
 
     analyzer.detect_language = wait
-    working = [asyncio.create_task(client.post("/detect-language", content=WAV)) for _ in range(2)]
+    running = [asyncio.create_task(client.post("/detect-language", content=WAV)) for _ in range(2)]
     await asyncio.sleep(0.1)
     read = 0
 
-    async def counted() -> AsyncIterator[bytes]:
+    async def body() -> AsyncIterator[bytes]:
         nonlocal read
         for start in range(0, len(WAV), 1024):
             read += 1
             yield WAV[start : start + 1024]
 
-    refused = await client.post("/detect-language", content=counted())
-    asked = await client.get("/health")
+    refused = await client.post("/detect-language", content=body())
+    health = await client.get("/health")
     gate.set()
 
     assert refused.status_code == 503
@@ -373,6 +373,6 @@ async def test_beyond_what_may_be_worked_on_a_recording_is_refused_unread(
     assert refused.json()["code"] == "overloaded"
     assert refused.headers["x-request-id"] == refused.json()["request_id"]
     assert read <= 1
-    assert asked.status_code == 200
-    assert [(await task).status_code for task in working] == [200, 200]
+    assert health.status_code == 200
+    assert [(await task).status_code for task in running] == [200, 200]
     assert (await client.post("/detect-language", content=WAV)).status_code == 200

@@ -1,4 +1,4 @@
-"""Places, figures and comparisons of the application, with shared state in this process."""
+"""Admission, statistics, comparisons and batches, with the graph's state in this process."""
 
 import asyncio
 import json
@@ -22,21 +22,21 @@ FILE = {"file": ("a.wav", WAV, "audio/wav")}
 
 @pytest.fixture
 def stuck(analyzer: Any) -> asyncio.Event:
-    """Until it is set, no accent is answered."""
-    gate, answer = asyncio.Event(), analyzer.identify_accent
+    """Block `identify_accent` until the event is set."""
+    gate, identify_accent = asyncio.Event(), analyzer.identify_accent
 
     async def wait(*arguments: Any) -> Any:
         await gate.wait()
-        return await answer(*arguments)
+        return await identify_accent(*arguments)
 
     analyzer.identify_accent = wait
     return gate
 
 
-async def test_identify_ends_by_its_deadline_and_gives_its_place_back(
+async def test_identify_ends_by_its_deadline_and_releases_its_slot(
     client: httpx2.AsyncClient, analyzer: Any, stuck: asyncio.Event
 ) -> None:
-    analyzer.state.place_deadline_s = 0.05
+    analyzer.state.slot_deadline_s = 0.05
 
     response = await client.post("/identify", files=FILE)
 
@@ -45,7 +45,7 @@ async def test_identify_ends_by_its_deadline_and_gives_its_place_back(
     assert (await analyzer.state.queue()).running == ()
 
 
-async def test_beyond_its_places_and_its_queue_identify_refuses(
+async def test_identify_refuses_when_its_slots_and_queue_are_full(
     client: httpx2.AsyncClient, analyzer: Any, stuck: asyncio.Event
 ) -> None:
     await analyzer.state.graph.reconfigure({"max_running": 2, "max_queued": 1})
@@ -65,7 +65,7 @@ async def test_beyond_its_places_and_its_queue_identify_refuses(
     assert (await client.get("/queue-status")).json()["active_requests"] == 0
 
 
-async def test_other_endpoints_need_no_place(
+async def test_other_endpoints_need_no_admission(
     client: httpx2.AsyncClient, analyzer: Any, stuck: asyncio.Event
 ) -> None:
     await analyzer.state.graph.reconfigure({"max_running": 1, "max_queued": 0})
@@ -79,7 +79,7 @@ async def test_other_endpoints_need_no_place(
     await first
 
 
-async def test_questions_about_recordings_are_counted_and_others_are_not(client: httpx2.AsyncClient) -> None:
+async def test_only_requests_about_recordings_are_counted(client: httpx2.AsyncClient) -> None:
     await client.post("/detect-language", files=FILE)
     await client.post("/detect-language", files={"file": ("a.wav", b"none")})
     await client.post("/clear-cache")
@@ -103,7 +103,7 @@ async def test_two_recordings_are_embedded_as_a_pair(client: httpx2.AsyncClient,
     assert response.json()["audio_duration"] == 1.5
 
 
-async def test_the_time_of_decoding_is_that_of_both_recordings(
+async def test_the_decode_time_covers_both_recordings(
     client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits_s = [0.05, 0.0]
@@ -121,7 +121,9 @@ async def test_the_time_of_decoding_is_that_of_both_recordings(
     assert float(milliseconds) >= 50
 
 
-async def test_an_embedding_whose_model_cannot_be_answered_is_unreadable(client: httpx2.AsyncClient) -> None:
+async def test_an_embedding_with_a_revision_that_is_not_utf8_is_unreadable(
+    client: httpx2.AsyncClient,
+) -> None:
     stored = {"embedding": np.linspace(-1, 1, 192).tolist(), "revision": "\ud800"}
     files = {"audio": WAV, "embedding": ("e.json", json.dumps(stored).encode())}
 
@@ -130,7 +132,7 @@ async def test_an_embedding_whose_model_cannot_be_answered_is_unreadable(client:
     assert (response.status_code, response.json()["code"]) == (400, "unreadable_embedding")
 
 
-async def test_an_embedding_that_names_its_model_chooses_the_encoder(
+async def test_an_embedding_that_names_its_model_selects_the_encoder(
     client: httpx2.AsyncClient, analyzer: Any
 ) -> None:
     stored = {"embedding": np.linspace(-1, 1, 192).tolist(), "model": "LanceaKing/spkrec-ecapa-cnceleb"}
@@ -142,7 +144,7 @@ async def test_an_embedding_that_names_its_model_chooses_the_encoder(
         assert analyzer.encoder == encoder
 
 
-async def test_an_error_of_one_recording_of_many_stands_in_its_line(
+async def test_an_error_of_one_recording_of_a_batch_is_in_its_line(
     client: httpx2.AsyncClient, analyzer: Any
 ) -> None:
     analyzer.error = InferenceError("it failed")
@@ -154,7 +156,7 @@ async def test_an_error_of_one_recording_of_many_stands_in_its_line(
     assert lines[1]["error"]["error_type"] == "ValidationError"
 
 
-async def test_a_failure_of_our_own_costs_one_recording_of_many_its_line(
+async def test_an_unexpected_error_in_a_batch_affects_one_line_and_hides_its_details(
     client: httpx2.AsyncClient, analyzer: Any
 ) -> None:
     analyzer.error = RuntimeError("a secret")
@@ -167,17 +169,17 @@ async def test_a_failure_of_our_own_costs_one_recording_of_many_its_line(
     assert lines[1]["error"]["error_type"] == "ValidationError"
 
 
-async def test_recordings_of_many_that_are_not_ready_in_time_have_lines_that_say_so(
+async def test_recordings_of_a_batch_that_are_not_ready_in_time_get_timeout_lines(
     client: httpx2.AsyncClient, analyzer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(analyze, "BATCH_WITHIN_S", 0.2)
     monkeypatch.setattr(analyze, "BATCH_WINDOW", 1)
-    answer, asked = analyzer.analyze, []
+    run, calls = analyzer.analyze, []
 
     async def slow(*arguments: Any) -> Any:
-        asked.append(arguments)
-        await asyncio.sleep(0.05 if len(asked) == 1 else 60)
-        return await answer(*arguments)
+        calls.append(arguments)
+        await asyncio.sleep(0.05 if len(calls) == 1 else 60)
+        return await run(*arguments)
 
     analyzer.analyze = slow
     response = await client.post("/v1/batch", files=[("file", (str(n), WAV)) for n in range(3)])
@@ -185,10 +187,10 @@ async def test_recordings_of_many_that_are_not_ready_in_time_have_lines_that_say
     lines = [json.loads(line) for line in response.text.splitlines()]
     assert ["answer" in line for line in lines] == [True, False, False]
     assert {line["error"]["code"] for line in lines[1:]} == {"deadline_exceeded"}
-    assert len(asked) == 2
+    assert len(calls) == 2
 
 
-async def test_a_model_that_is_not_loaded_is_no_model(client: httpx2.AsyncClient, analyzer: Any) -> None:
+async def test_a_model_that_is_not_loaded_is_unavailable(client: httpx2.AsyncClient, analyzer: Any) -> None:
     analyzer.unavailable = {ModelKey.DEEPFAKE}
 
     status, info = await client.get("/audio/model-status"), await client.get("/audio/model-info")
@@ -198,8 +200,8 @@ async def test_a_model_that_is_not_loaded_is_no_model(client: httpx2.AsyncClient
     assert "retry-after" in info.headers
 
 
-async def test_a_client_that_goes_away_from_a_batch_cancels_it(analyzer: Any) -> None:
-    """The generator of lines is closed as the server closes it when its client is gone."""
+async def test_a_client_that_disconnects_cancels_its_batch(analyzer: Any) -> None:
+    """Cancel the generator of lines, as the server does when its client disconnects."""
     from deployments.api.options import AnalyzeOptions
     from deployments.api.routes.analyze import _lines
 

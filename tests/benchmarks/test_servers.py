@@ -1,4 +1,4 @@
-"""What the benchmarks start and weigh."""
+"""The servers of the benchmarks: configuration, processes, workloads."""
 
 import signal
 from pathlib import Path
@@ -13,7 +13,7 @@ from config.settings import GraphSettings, Size
 from voxgraph.options import ModelKey
 
 
-def test_the_written_configuration_measures_some_models_and_keeps_the_others_small(tmp_path: Path) -> None:
+def test_the_configuration_scales_the_measured_models_and_keeps_the_others_small(tmp_path: Path) -> None:
     sizes = dict.fromkeys(ModelKey, Size.FULL)
     path = write_graph_config(tmp_path / "graph.yaml", tmp_path, [ModelKey.LANGUAGE], sizes, 2)
 
@@ -26,7 +26,7 @@ def test_the_written_configuration_measures_some_models_and_keeps_the_others_sma
     assert (replicas["Language"], replicas["Deepfake"]) == (2, 1)
 
 
-def test_processes_are_named_by_what_they_do() -> None:
+def test_processes_are_named_by_their_kind() -> None:
     assert kind_of(["ray::ServeReplica:voxgraph:Language"]) == "Language"
     assert kind_of(["ray::ProxyActor"]) == "ProxyActor"
     assert (
@@ -36,7 +36,7 @@ def test_processes_are_named_by_what_they_do() -> None:
     assert kind_of(["/x/raylet", "--id=1"]) == "raylet"
 
 
-def test_a_server_is_started_weighed_and_its_processes_killed_by_what_they_are(tmp_path: Path) -> None:
+def test_a_server_is_started_measured_and_its_processes_killed_by_kind(tmp_path: Path) -> None:
     server = Server(["-c", "print('up'); import time; time.sleep(60)"], "up", tmp_path / "log")
     with running(server):
         ((kind, (count, mb)),) = server.memory_mb().items()
@@ -51,15 +51,15 @@ def test_a_server_is_started_weighed_and_its_processes_killed_by_what_they_are(t
         assert server._process.wait(10) == -signal.SIGKILL
 
 
-def test_every_workload_asks_for_models_that_are_loaded() -> None:
+def test_every_workload_uses_models_that_are_loaded() -> None:
     for workload in map(quick, all_workloads()):
         assert set(workload.models) <= set(ALL)
-        assert set(workload.sent(stock=False)) == set(workload.asks)
+        assert set(workload.one_round(stock=False)) == set(workload.kinds)
 
 
 def test_the_naive_server_gets_the_stock_recording() -> None:
     diarization = next(one for one in all_workloads(300.0, 60.0) if one.name == "diarization")
 
-    assert [ask.seconds for ask in diarization.sent(stock=True)] == [60.0]
-    assert [ask.seconds for ask in diarization.sent(stock=False)] == [300.0]
+    assert [kind.seconds for kind in diarization.one_round(stock=True)] == [60.0]
+    assert [kind.seconds for kind in diarization.one_round(stock=False)] == [300.0]
     assert diarization.stock_scale == 291 / 51

@@ -1,4 +1,4 @@
-"""One cluster for all tests in here."""
+"""One cluster for all tests of a module."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +11,8 @@ from simulated_cluster import graph
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
-    """The simulated graph, running; this process is a driver of its cluster."""
-    # A GPU that does not exist: Ray assigns shares of it, and nothing here asks torch for it.
+    """Run the simulated graph, with this process as a driver of its cluster."""
+    # A fake GPU: Ray assigns shares of it, and these tests never use it through torch.
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"GPU": 1}')
     path: Path = tmp_path_factory.mktemp("config") / "simulated.yaml"

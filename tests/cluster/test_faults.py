@@ -1,4 +1,4 @@
-"""Models raise, hang and take their process down, processes die: who asks gets an answer or a refusal."""
+"""Models raise, hang or crash, and processes are killed: every request gets an answer or an error."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ import httpx2
 import prometheus
 import pytest
 from faulty import DEADLINE_S, HANGS_S, KILLS_S, RAISES_S, config
-from ledger import CUT, HUNG, RIGHT, UNREACHABLE, WRONG, Ledger
+from ledger import DISCONNECTED, HUNG, RIGHT, UNREACHABLE, WRONG, Ledger
 from nodes import NODE, Cluster, three_nodes
 from ray.serve.schema import ServeDeploySchema
 
@@ -23,12 +23,12 @@ CONTROLLER, PROXY = "ServeController", "HAProxyManager"
 BEHIND_THE_INGRESS = [
     *[MODEL, MODEL, STATE, MODEL, MODEL, STATE, MODEL] * 6, *[CONTROLLER, NODE] * 2,
 ]  # fmt: skip
-AT_THE_DOOR = [INGRESS, PROXY, INGRESS, INGRESS]
-"""What these have in hand is cut: nobody is left who could answer. With the others they are fifty kills."""
+ENTRY_POINTS = [INGRESS, PROXY, INGRESS, INGRESS]
+"""Processes whose requests in flight are lost when they are killed. Together with the others: fifty kills."""
 REFUSALS = {"503 model_unavailable", "503 overloaded", "408 deadline_exceeded"}
-LEAVE = 10_000
-DOOR_S = 15.0
-"""Seconds of processor time that HAProxy may take for them; one and a half were measured."""
+DISCONNECTS = 10_000
+MAX_HAPROXY_CPU_S = 15.0
+"""CPU seconds that HAProxy may take for the disconnects; 1.5 were measured."""
 
 
 @pytest.fixture(scope="module")
@@ -41,61 +41,60 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 async def client(cluster: Cluster) -> AsyncIterator[httpx2.AsyncClient]:
     async with httpx2.AsyncClient(base_url=cluster.url, timeout=None) as client:
-        await answered(client, Ledger())
+        await wait_for_recovery(client, Ledger())
         yield client
 
 
-async def answered(client: httpx2.AsyncClient, ledger: Ledger) -> float:
-    """Ask until three in a row are right: seconds."""
+async def wait_for_recovery(client: httpx2.AsyncClient, ledger: Ledger) -> None:
+    """Send requests until three in a row get the right answer."""
     started = time.monotonic()
     right = 0
     while right < 3:
         assert time.monotonic() - started < BACK_WITHIN_S, ledger.counts
-        right = right + 1 if await ledger.ask(client) == RIGHT else 0
-    return time.monotonic() - started
+        right = right + 1 if await ledger.send(client) == RIGHT else 0
 
 
-async def test_a_model_that_raises_fails_its_recording_alone(client: httpx2.AsyncClient) -> None:
+async def test_a_model_that_raises_fails_only_its_recording(client: httpx2.AsyncClient) -> None:
     ledger = Ledger()
 
-    ends = await asyncio.gather(*(ledger.ask(client, seconds) for seconds in (0.5, RAISES_S, 0.6, 0.7)))
+    outcomes = await asyncio.gather(*(ledger.send(client, seconds) for seconds in (0.5, RAISES_S, 0.6, 0.7)))
 
-    assert ends == [RIGHT, "500 inference_error", RIGHT, RIGHT]
+    assert outcomes == [RIGHT, "500 inference_error", RIGHT, RIGHT]
 
 
-async def test_every_call_ends_by_its_deadline_where_a_model_is_stuck_and_its_replica_is_replaced(
+async def test_every_request_ends_by_its_deadline_when_a_model_hangs_and_its_replica_is_replaced(
     client: httpx2.AsyncClient, cluster: Cluster
 ) -> None:
     before = {process.pid for process in cluster.processes(MODEL)}
     ledger = Ledger()
 
-    stuck = [asyncio.create_task(ledger.ask(client, HANGS_S)) for _ in range(2)]
-    others = [asyncio.create_task(ledger.ask(client)) for _ in range(20)]
-    ends = await asyncio.gather(*stuck, *others)
-    await answered(client, ledger)
+    stuck = [asyncio.create_task(ledger.send(client, HANGS_S)) for _ in range(2)]
+    others = [asyncio.create_task(ledger.send(client)) for _ in range(20)]
+    outcomes = await asyncio.gather(*stuck, *others)
+    await wait_for_recovery(client, ledger)
 
-    assert all(seconds <= DEADLINE_S + 1 for _, seconds in ledger.ends)
-    assert not set(ends[:2]) - REFUSALS
-    assert not set(ends[2:]) - REFUSALS - {RIGHT}
-    print(Counter(ends[2:]), flush=True)
-    # What waited in a stuck replica is asked elsewhere, since the replica is killed and not drained.
-    assert RIGHT in ends[2:]
+    assert all(seconds <= DEADLINE_S + 1 for _, seconds in ledger.outcomes)
+    assert not set(outcomes[:2]) - REFUSALS
+    assert not set(outcomes[2:]) - REFUSALS - {RIGHT}
+    print(Counter(outcomes[2:]), flush=True)
+    # Requests queued in a stuck replica are retried on the other: the replica is killed, not drained.
+    assert RIGHT in outcomes[2:]
     assert before != {process.pid for process in cluster.processes(MODEL)}
 
 
-async def test_a_model_that_takes_its_process_down_takes_no_other_answer_with_it(
+async def test_a_model_that_crashes_its_process_fails_no_other_request(
     client: httpx2.AsyncClient,
 ) -> None:
     ledger = Ledger()
 
-    ends = await asyncio.gather(ledger.ask(client, KILLS_S), *(ledger.ask(client) for _ in range(12)))
-    await answered(client, ledger)
+    outcomes = await asyncio.gather(ledger.send(client, KILLS_S), *(ledger.send(client) for _ in range(12)))
+    await wait_for_recovery(client, ledger)
 
-    assert ends[0] == "503 model_unavailable"
-    assert not set(ends[1:]) - REFUSALS - {RIGHT}
+    assert outcomes[0] == "503 model_unavailable"
+    assert not set(outcomes[1:]) - REFUSALS - {RIGHT}
 
 
-async def test_ten_thousand_clients_that_go_away_leave_nothing_behind(
+async def test_ten_thousand_disconnecting_clients_leave_nothing_behind(
     client: httpx2.AsyncClient, cluster: Cluster
 ) -> None:
     ledger = Ledger()
@@ -105,22 +104,22 @@ async def test_ten_thousand_clients_that_go_away_leave_nothing_behind(
         f"Content-Length: {len(wav)}\r\n\r\n"
     ).encode()
 
-    async def leave(number: int) -> None:
-        """Go in the middle of the upload, or before the answer."""
+    async def disconnect(number: int) -> None:
+        """Disconnect in the middle of the upload, or before the answer."""
         _, writer = await asyncio.open_connection("127.0.0.1", cluster.head.port)
         writer.write(head + wav[: len(wav) // 2 if number % 2 else len(wav)])
         await writer.drain()
         await asyncio.sleep(0.02 * (number % 3))
         writer.transport.abort()
 
-    for first in range(0, LEAVE, 50):
-        await asyncio.gather(*(leave(number) for number in range(first, first + 50)))
-    await answered(client, ledger)
+    for first in range(0, DISCONNECTS, 50):
+        await asyncio.gather(*(disconnect(number) for number in range(first, first + 50)))
+    await wait_for_recovery(client, ledger)
 
-    assert sum(sum(door.cpu_times()[:2]) for door in cluster.processes("haproxy")) < DOOR_S
+    assert sum(sum(haproxy.cpu_times()[:2]) for haproxy in cluster.processes("haproxy")) < MAX_HAPROXY_CPU_S
     with cluster.head.driver():
         deadline = time.monotonic() + 60
-        while any((gauges := await asyncio.to_thread(in_hand)).values()):
+        while any((gauges := await asyncio.to_thread(in_progress)).values()):
             assert time.monotonic() < deadline, gauges
             await asyncio.sleep(1)
 
@@ -146,42 +145,42 @@ async def test_a_rolling_update_of_a_model_fails_no_request(cluster: Cluster) ->
     assert ledger.counts[RIGHT] > 100
 
 
-def in_hand() -> dict[str, float]:
-    """What replicas say that they work on: requests by Serve's count, seconds of audio by ours.
+def in_progress() -> dict[str, float]:
+    """Return the work in progress, maximum over replicas: requests (Serve's gauge), seconds of audio (ours).
 
-    What no replica has told yet is infinite: Ray collects every ten seconds.
+    A gauge that no replica has reported yet is infinite; Ray collects metrics every ten seconds.
     """
-    most = dict.fromkeys(("ray_serve_replica_processing_queries", "ray_voxgraph_backlog_audio_seconds"), inf)
-    for line in prometheus.lines(*most):
+    peak = dict.fromkeys(("ray_serve_replica_processing_queries", "ray_voxgraph_backlog_audio_seconds"), inf)
+    for line in prometheus.lines(*peak):
         name, value = line.partition("{")[0], float(line.rpartition(" ")[2])
-        most[name] = value if most[name] == inf else max(value, most[name])
-    return most
+        peak[name] = value if peak[name] == inf else max(value, peak[name])
+    return peak
 
 
 @pytest.mark.timeout(900)
-async def test_nothing_is_wrong_lost_or_hung_when_processes_behind_the_ingress_are_killed(
+async def test_no_request_is_wrong_lost_or_hung_when_processes_behind_the_ingress_are_killed(
     cluster: Cluster,
 ) -> None:
-    ledger = await killed(cluster, BEHIND_THE_INGRESS)
+    ledger = await kill_all(cluster, BEHIND_THE_INGRESS)
 
     assert not set(ledger.counts) - REFUSALS - {RIGHT}
-    assert all(seconds <= DEADLINE_S + 1 for _, seconds in ledger.ends)
+    assert all(seconds <= DEADLINE_S + 1 for _, seconds in ledger.outcomes)
     assert ledger.counts[RIGHT] > 5 * len(BEHIND_THE_INGRESS)
 
 
-async def test_only_what_was_in_hand_is_lost_when_the_ingress_or_the_proxy_is_killed(
+async def test_only_requests_in_flight_are_lost_when_the_ingress_or_the_proxy_is_killed(
     cluster: Cluster,
 ) -> None:
-    ledger = await killed(cluster, AT_THE_DOOR)
+    ledger = await kill_all(cluster, ENTRY_POINTS)
 
-    assert not set(ledger.counts) - REFUSALS - {RIGHT, CUT, UNREACHABLE}
-    assert ledger.counts[CUT] <= CALLERS * len(AT_THE_DOOR)
+    assert not set(ledger.counts) - REFUSALS - {RIGHT, DISCONNECTED, UNREACHABLE}
+    assert ledger.counts[DISCONNECTED] <= CALLERS * len(ENTRY_POINTS)
 
 
-async def killed(cluster: Cluster, victims: list[str]) -> Ledger:
-    """How requests ended while one process after the other was killed."""
-    ledger, probes = Ledger(), Ledger(made=1_000_000)
-    back: dict[str, list[float]] = {}
+async def kill_all(cluster: Cluster, victims: list[str]) -> Ledger:
+    """Kill one process after the other under load; return how the requests of the load ended."""
+    ledger, probes = Ledger(), Ledger(seed=1_000_000)
+    recovery_s: dict[str, list[float]] = {}
     async with (
         ledger.load(cluster.url, CALLERS, PAUSE_S),
         httpx2.AsyncClient(base_url=cluster.url, timeout=None) as client,
@@ -189,12 +188,12 @@ async def killed(cluster: Cluster, victims: list[str]) -> Ledger:
         for name in victims:
             while not await asyncio.to_thread(cluster.kill, name):
                 await asyncio.sleep(0.2)
-            at = time.monotonic()
+            killed_at = time.monotonic()
             await asyncio.sleep(1.0)
-            await answered(client, probes)
-            back.setdefault(name, []).append(round(time.monotonic() - at, 1))
-    print(back, ledger.counts, round(max(seconds for _, seconds in ledger.ends), 1), flush=True)
-    assert len(ledger.ends) == ledger.sent
+            await wait_for_recovery(client, probes)
+            recovery_s.setdefault(name, []).append(round(time.monotonic() - killed_at, 1))
+    print(recovery_s, ledger.counts, round(max(seconds for _, seconds in ledger.outcomes), 1), flush=True)
+    assert len(ledger.outcomes) == ledger.sent
     assert ledger.counts[WRONG] == ledger.counts[HUNG] == 0
-    assert {name: len(times) for name, times in back.items()} == Counter(victims)
+    assert {name: len(times) for name, times in recovery_s.items()} == Counter(victims)
     return ledger

@@ -1,4 +1,4 @@
-"""Replicas come and go with the audio that waits, and are replaced without a gap."""
+"""Replicas scale with the queued audio, and are replaced without a gap."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ SECONDS = 10.0
 pytestmark = pytest.mark.usefixtures("simulated")
 
 
-async def until(reached: Callable[[], bool], limit_s: float) -> None:
+async def wait_until(reached: Callable[[], bool], limit_s: float) -> None:
     deadline = time.monotonic() + limit_s
     while not await asyncio.to_thread(reached):
         assert time.monotonic() < deadline, serve.status()
@@ -32,77 +32,77 @@ async def until(reached: Callable[[], bool], limit_s: float) -> None:
 
 @contextlib.asynccontextmanager
 async def load(handle: Any, callers: int) -> AsyncIterator[list[int]]:
-    """So many callers, each asking again as soon as it is answered; the list grows by their answers."""
+    """Run a closed loop of callers during the block; the yielded list grows by their answers."""
     clip = ray.put(np.zeros(round(SECONDS * 16_000), np.float32))
     answers: list[int] = []
-    going = True
+    running = True
 
     async def call() -> None:
-        while going:
+        while running:
             answers.append(await handle.answer.remote(clip))
 
     tasks = [asyncio.create_task(call()) for _ in range(callers)]
     try:
         yield answers
     finally:
-        going = False
+        running = False
         await asyncio.gather(*tasks)
 
 
-async def test_replicas_follow_the_audio_up_and_down_again() -> None:
+async def test_replicas_scale_up_and_down_with_the_queued_audio() -> None:
     often = serve.get_deployment_handle("Often", "simulated")
     assert replicas("Often") == 1
 
     async with load(often, CALLERS) as answers:
-        # 400 s of audio at 60 s a replica; 40 requests at 16 a replica would be 3.
-        await until(lambda: replicas("Often") == 4, limit_s=90)
-    await until(lambda: replicas("Often") == 1, limit_s=90)
+        # 400 s of audio at 60 s per replica reach the maximum of 4; 40 requests at 16 per replica would be 3.
+        await wait_until(lambda: replicas("Often") == 4, limit_s=90)
+    await wait_until(lambda: replicas("Often") == 1, limit_s=90)
 
     assert len(answers) > CALLERS
     assert set(answers) == {round(SECONDS * 16_000)}
 
 
-async def test_a_model_nobody_asks_has_no_replica_and_wakes_for_who_does() -> None:
+async def test_an_idle_model_scales_to_zero_and_starts_for_a_request() -> None:
     assert replicas("Rarely") == 0
 
     rarely = serve.get_deployment_handle("Rarely", "simulated")
     assert await rarely.answer.remote(np.zeros(16_000, np.float32)) == 16_000
     assert replicas("Rarely") == 1
-    await until(lambda: replicas("Rarely") == 0, limit_s=90)
+    await wait_until(lambda: replicas("Rarely") == 0, limit_s=90)
 
 
-async def test_a_sole_replica_is_replaced_without_a_gap(simulated: Launched) -> None:
+async def test_a_single_replica_is_replaced_without_a_gap(simulated: Launched) -> None:
     often = serve.get_deployment_handle("Often", "simulated")
-    await until(lambda: replicas("Often") == 1, limit_s=90)
+    await wait_until(lambda: replicas("Often") == 1, limit_s=90)
     before = await often.process.remote()
 
-    running: list[int | None] = []
+    replica_counts: list[int | None] = []
 
     def updated() -> bool:
-        running.append(replicas("Often"))
+        replica_counts.append(replicas("Often"))
         return serve.status().applications["simulated"].status == "RUNNING"
 
     async with load(often, callers=2) as answers, asyncio.timeout(240):
         await asyncio.to_thread(redeploy, simulated, "2")
         while await often.process.remote() == before:
-            running.append(await asyncio.to_thread(replicas, "Often"))
+            replica_counts.append(await asyncio.to_thread(replicas, "Often"))
             await asyncio.sleep(0.2)
-        await until(updated, limit_s=120)
-        asked = len(answers)
-        await until(lambda: len(answers) > asked, limit_s=30)
+        await wait_until(updated, limit_s=120)
+        answered = len(answers)
+        await wait_until(lambda: len(answers) > answered, limit_s=30)
 
     assert await often.process.remote() != before
-    assert 0 not in running
+    assert 0 not in replica_counts
     assert set(answers) == {round(SECONDS * 16_000)}
 
 
-async def test_a_replica_knows_its_share_of_a_gpu() -> None:
+async def test_a_replica_has_its_share_of_a_gpu() -> None:
     often = serve.get_deployment_handle("Often", "simulated")
 
     assert await often.gpu.remote() == (["0"], SHARE)
 
 
-def test_our_metrics_are_on_rays_prometheus_endpoint(simulated: Launched) -> None:
+def test_our_metrics_are_on_the_prometheus_endpoint_of_ray(simulated: Launched) -> None:
     httpx2.get(f"{simulated.url}/?seconds=3", timeout=60).raise_for_status()
     deadline = time.monotonic() + 60
     while not prometheus.lines("ray_voxgraph_model_audio_seconds_total"):
@@ -119,7 +119,7 @@ def test_our_metrics_are_on_rays_prometheus_endpoint(simulated: Launched) -> Non
     }
 
 
-def test_what_replicas_log_carries_the_id_of_the_request(simulated: Launched) -> None:
+def test_log_lines_of_replicas_carry_the_request_id(simulated: Launched) -> None:
     for number in range(3):
         answer = httpx2.get(
             f"{simulated.url}/?seconds=7", headers={"x-request-id": f"caller-{number}"}, timeout=60
@@ -128,6 +128,6 @@ def test_what_replicas_log_carries_the_id_of_the_request(simulated: Launched) ->
 
     logs = Path(ray._private.worker.global_worker.node.get_session_dir_path()) / "logs" / "serve"
     lines = [json.loads(line) for file in logs.glob("replica_*") for line in file.read_text().splitlines()]
-    for message in ("Asked at the door", "A recording failed in the model"):
+    for message in ("Request received", "A recording failed in the model"):
         ids = {line.get("request_id") for line in lines if line["message"].startswith(message)}
         assert ids >= {"caller-0", "caller-1", "caller-2"}, message

@@ -30,15 +30,15 @@ def test_a_digest_is_a_sha256(row: Checkpoint | CheckpointPart) -> None:
 
 
 @pytest.mark.parametrize("row", CHECKPOINTS.values(), ids=lambda row: row.key)
-def test_the_demo_answers_what_the_published_model_answers(row: Checkpoint) -> None:
+def test_the_demo_has_the_outputs_of_the_published_model(row: Checkpoint) -> None:
     full, demo = row.architectures[Size.FULL], row.architectures[Size.DEMO]
 
     assert type(full) is type(demo)
-    for answer in ("embedding_dim", "n_labels", "n_mels"):
-        assert getattr(full, answer, None) == getattr(demo, answer, None)
+    for name in ("embedding_dim", "n_labels", "n_mels"):
+        assert getattr(full, name, None) == getattr(demo, name, None)
 
 
-def test_a_source_builds_the_demo_size_only_for_the_demo() -> None:
+def test_only_the_demo_source_has_the_demo_size_by_default() -> None:
     assert CheckpointSource(source="demo").architecture is Size.DEMO
     assert CheckpointSource(source="hub").architecture is Size.FULL
     assert CheckpointSource(source="/models/language").architecture is Size.FULL

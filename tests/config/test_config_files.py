@@ -1,4 +1,4 @@
-"""The configuration files in the repository are what Serve, the settings and the graph expect."""
+"""The configuration files are valid for Serve, the settings and the graph."""
 
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,7 @@ from ray.serve.schema import (
     ServeDeploySchema,
 )
 
-from config.settings import (
-    BatchTunables,
-    GraphSettings,
-    GraphStateTunables,
-    IngressTunables,
-)
+from config.settings import BatchTunables, GraphSettings, GraphStateTunables, IngressTunables
 from deployments.graph import NAMES, build
 
 ROOT = Path(__file__).parents[2]
@@ -46,13 +41,13 @@ def actor_options(deployment: DeploymentSchema) -> dict[str, Any]:
 
 
 def scaling(deployment: DeploymentSchema) -> AutoscalingConfig:
-    """What Serve makes of ``num_replicas: auto`` and a deployment's own bounds."""
+    """Return what Serve makes of ``num_replicas: auto`` and a deployment's own bounds."""
     assert isinstance(deployment.autoscaling_config, dict)
     return AutoscalingConfig(**deployment.autoscaling_config)
 
 
 def deployments_of(app: Any) -> dict[str, Any]:
-    """Every deployment of a bound application by name."""
+    """Return the deployments of a bound application by name."""
     from ray.serve._private.build_app import build_app
 
     built = build_app(app, name="voxgraph", default_runtime_env={})
@@ -60,13 +55,13 @@ def deployments_of(app: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_every_deployment_that_a_file_names_is_in_the_graph(file: str) -> None:
+def test_every_deployment_in_a_file_is_in_the_graph(file: str) -> None:
     named = {deployment.name for deployment in application(file).deployments}
 
     assert named <= deployments_of(build(settings(file))).keys()
 
 
-def test_the_graph_holds_a_deployment_per_model_the_ingress_and_what_ingresses_share() -> None:
+def test_the_graph_has_one_deployment_per_model_the_ingress_and_the_graph_state() -> None:
     expected = {*NAMES.values(), "GraphState", "Ingress"}
 
     assert deployments_of(build(settings("serve_config.yaml"))).keys() == expected
@@ -80,7 +75,7 @@ def test_the_user_config_of_a_file_is_valid(file: str) -> None:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_conversation_may_take_as_long_as_its_deadline_before_the_model_is_called_stuck(file: str) -> None:
+def test_diarization_may_run_until_its_deadline_before_the_replica_counts_as_stuck(file: str) -> None:
     built = {name: d.user_config for name, d in deployments_of(build(settings(file))).items()}
     named = {d.name: d.user_config for d in application(file).deployments if isinstance(d.user_config, dict)}
     diarization, ingress = ((built | named)[name] for name in ("Diarization", "Ingress"))
@@ -89,7 +84,7 @@ def test_a_conversation_may_take_as_long_as_its_deadline_before_the_model_is_cal
     assert allowed_s >= IngressTunables.model_validate(ingress).diarization_deadline_s
 
 
-def test_one_gpu_holds_every_model_of_production_and_the_replacement_of_one() -> None:
+def test_one_gpu_fits_all_production_models_and_one_more_replica_of_the_largest() -> None:
     shares = [actor_options(d).get("num_gpus") or 0 for d in application("serve_config.yaml").deployments]
 
     assert sum(share > 0 for share in shares) == 7
@@ -97,12 +92,12 @@ def test_one_gpu_holds_every_model_of_production_and_the_replacement_of_one() ->
 
 
 @pytest.mark.parametrize("file", ["config/demo.yaml", "config/cpu.yaml"])
-def test_without_a_gpu_no_share_is_asked_for(file: str) -> None:
+def test_the_files_for_cpus_request_no_gpu(file: str) -> None:
     assert not any(actor_options(d).get("num_gpus") for d in application(file).deployments)
 
 
 @pytest.mark.parametrize("file", ["serve_config.yaml", "config/cpu.yaml"])
-def test_every_model_that_scales_follows_the_audio(file: str) -> None:
+def test_every_autoscaled_model_uses_the_follow_audio_policy(file: str) -> None:
     scaled = {d.name: scaling(d) for d in application(file).deployments if d.is_autoscaling_configured()}
 
     for name in {*NAMES.values()} & {*scaled}:
@@ -111,18 +106,18 @@ def test_every_model_that_scales_follows_the_audio(file: str) -> None:
 
 
 @pytest.mark.parametrize("file", ["serve_config.yaml", "config/cpu.yaml"])
-def test_scaling_looks_back_further_than_metrics_are_sent_and_delays_last(file: str) -> None:
-    """Else a decision is made on what another one has changed already (and Serve says it will refuse)."""
+def test_the_look_back_period_covers_the_metrics_interval_and_the_upscale_delay(file: str) -> None:
+    """Otherwise decisions use metrics from before the last one took effect; Serve warns about such values."""
     for deployment in application(file).deployments:
         if deployment.is_autoscaling_configured():
-            found = scaling(deployment)
-            assert found.look_back_period_s > found.metrics_interval_s
-            assert found.look_back_period_s >= found.upscale_delay_s
-            assert found.downscale_delay_s >= found.upscale_delay_s
+            config = scaling(deployment)
+            assert config.look_back_period_s > config.metrics_interval_s
+            assert config.look_back_period_s >= config.upscale_delay_s
+            assert config.downscale_delay_s >= config.upscale_delay_s
 
 
 @pytest.mark.parametrize("file", ["serve_config.yaml", "config/demo.yaml"])
-def test_a_sole_replica_is_replaced_without_a_gap(file: str) -> None:
+def test_a_single_replica_is_replaced_without_downtime(file: str) -> None:
     from ray.serve._private.build_app import build_app
 
     built = build_app(build(settings(file)), name="voxgraph", default_runtime_env={})
@@ -131,7 +126,7 @@ def test_a_sole_replica_is_replaced_without_a_gap(file: str) -> None:
         assert deployment._deployment_config.max_surge_percent == 100, deployment.name
 
 
-def test_production_scales_and_bounds_every_deployment() -> None:
+def test_production_autoscales_every_deployment_and_bounds_its_queue() -> None:
     found = application("serve_config.yaml").deployments
 
     assert {deployment.name for deployment in found} == {*NAMES.values(), "Ingress"}
@@ -145,7 +140,7 @@ def test_production_takes_every_checkpoint_from_the_hub() -> None:
     assert settings("serve_config.yaml").checkpoints == {}
 
 
-def test_the_demo_fits_two_cores_and_no_gpu() -> None:
+def test_the_demo_fits_on_two_cores_without_a_gpu() -> None:
     named = application("config/demo.yaml").deployments
 
     assert {deployment.name for deployment in named} == {*NAMES.values(), "GraphState", "Ingress"}

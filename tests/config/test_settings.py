@@ -1,4 +1,4 @@
-"""The settings refuse what they do not know and do nothing at import."""
+"""The settings refuse unknown keys and accept one source per model."""
 
 import pytest
 from pydantic import ValidationError
@@ -12,7 +12,7 @@ def test_an_unknown_setting_is_refused() -> None:
         GraphSettings.model_validate({"default_chekpoint": {"source": "demo"}})
 
 
-def test_one_model_may_come_from_elsewhere() -> None:
+def test_a_model_can_have_its_own_checkpoint_source() -> None:
     settings = GraphSettings.model_validate(
         {
             "default_checkpoint": {"source": "demo"},

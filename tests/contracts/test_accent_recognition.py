@@ -1,4 +1,4 @@
-"""What the accent recognition API promised: `POST /identify` and the figures of the service."""
+"""The contract of the accent recognition API: `POST /identify` and the service's statistics."""
 
 import os
 import time
@@ -10,17 +10,17 @@ from typing import Any
 import httpx2
 import pytest
 from launched import Launched
-from recordings import LABELS, another, encoded, post, samples, wav
+from recordings import LABELS, encode, new_wav, post, samples, wav
 
-from deployments.state.client import REPORTED_EVERY_S
+from deployments.state.client import REPORT_INTERVAL_S
 
 US, OTHER = "accent_us_m3.flac", "accent_scotland_m3.flac"
-REPORTED_S = 2 * REPORTED_EVERY_S
-"""Seconds after which every ingress replica has told what it counted."""
+REPORTED_S = 2 * REPORT_INTERVAL_S
+"""Seconds until every ingress replica has reported its counters."""
 
 
-def identify(http: httpx2.Client, audio: bytes, expected: int = 200, **sent: Any) -> dict[str, Any]:
-    return post(http, "/identify", expected, files={"file": ("a.wav", audio, "audio/wav")}, **sent)
+def identify(http: httpx2.Client, audio: bytes, expected: int = 200, **request: Any) -> dict[str, Any]:
+    return post(http, "/identify", expected, files={"file": ("a.wav", audio, "audio/wav")}, **request)
 
 
 def get(http: httpx2.Client, path: str) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def get(http: httpx2.Client, path: str) -> dict[str, Any]:
     return answer
 
 
-def test_it_answers_a_percentage_of_two_decimals_and_nothing_else(http: httpx2.Client) -> None:
+def test_the_answer_is_a_percentage_of_two_decimals_and_nothing_else(http: httpx2.Client) -> None:
     answer = identify(http, wav(US))
 
     assert set(answer) == {"us_confidence"}
@@ -39,7 +39,7 @@ def test_it_answers_a_percentage_of_two_decimals_and_nothing_else(http: httpx2.C
 
 
 @pytest.mark.parametrize("name", [name for name, label in LABELS.items() if "accent" in label])
-def test_the_percentage_is_that_of_us_where_us_is_found_and_zero_elsewhere(
+def test_the_percentage_is_that_of_us_if_us_is_most_probable_and_zero_otherwise(
     http: httpx2.Client, name: str
 ) -> None:
     plain = identify(http, wav(name))["us_confidence"]
@@ -53,8 +53,8 @@ def test_the_percentage_is_that_of_us_where_us_is_found_and_zero_elsewhere(
 
 
 @pytest.mark.parametrize("kind", ["FLAC", "MP3"])
-def test_only_wav_is_taken_by_content_not_by_name(http: httpx2.Client, kind: str) -> None:
-    disguised = encoded(samples(US), kind, None)
+def test_only_wav_is_accepted_judged_by_content_not_by_name(http: httpx2.Client, kind: str) -> None:
+    disguised = encode(samples(US), kind, None)
 
     assert "WAV" in identify(http, disguised, expected=400)["detail"]
     files = {"file": ("voice.mp3", wav(US), "audio/mpeg")}
@@ -67,10 +67,10 @@ def test_more_than_50_mb_is_refused(http: httpx2.Client) -> None:
     identify(http, wav(US) + bytes(just_over - len(wav(US))), expected=413)
 
 
-def test_when_the_queue_is_full_the_rest_is_refused_at_once_and_told_when_to_come_back(
+def test_a_full_queue_refuses_further_requests_with_retry_after(
     service: Launched,
 ) -> None:
-    recordings = [another(number, seconds=25.0) for number in range(60)]
+    recordings = [new_wav(number, seconds=25.0) for number in range(60)]
 
     def send(audio: bytes) -> tuple[int, float, str | None]:
         started = time.perf_counter()
@@ -103,12 +103,12 @@ def test_health(http: httpx2.Client) -> None:
     assert answer["memory_usage_mb"] > 100
 
 
-def test_stats_are_those_of_all_three_ingress_replicas_together(service: Launched) -> None:
-    """Connections are spread over the replicas; whichever is asked knows of all requests."""
+def test_stats_cover_all_three_ingress_replicas(service: Launched) -> None:
+    """Connections are spread over the replicas, and each replica answers with the counts of all."""
     time.sleep(REPORTED_S)
     with httpx2.Client(base_url=service.url, timeout=120) as http:
         before = get(http, "/stats")
-    recordings = [another(1_000 + number) for number in range(24)]
+    recordings = [new_wav(1_000 + number) for number in range(24)]
     twice = recordings + recordings
 
     def send(audio: bytes) -> int:
@@ -139,7 +139,7 @@ def test_stats_are_those_of_all_three_ingress_replicas_together(service: Launche
 
 @pytest.fixture
 def replica(service: Launched) -> str:
-    """The address of one ingress replica: as the old service, it has one cache."""
+    """Return the address of one ingress replica, which has one cache, as the old service had."""
     return service.ingress_url()
 
 
@@ -148,7 +148,7 @@ def test_identical_uploads_in_flight_are_computed_once(replica: str) -> None:
         cleared = post(http, "/clear-cache")
     assert set(cleared) == {"message", "cache_info"}
     assert set(cleared["cache_info"]) == {"hits", "misses", "maxsize", "currsize"}
-    audio = another(7_777, seconds=20.0)
+    audio = new_wav(7_777, seconds=20.0)
 
     def send(_: int) -> float:
         with httpx2.Client(base_url=replica, timeout=120) as http:
@@ -163,8 +163,8 @@ def test_identical_uploads_in_flight_are_computed_once(replica: str) -> None:
     assert (info["hits"], info["misses"], info["currsize"]) == (11, 1, 1)
 
 
-def test_the_cache_tells_endpoints_and_parameters_apart(replica: str) -> None:
-    audio, http = another(8_888), httpx2.Client(base_url=replica, timeout=120)
+def test_the_cache_distinguishes_endpoints_and_parameters(replica: str) -> None:
+    audio, http = new_wav(8_888), httpx2.Client(base_url=replica, timeout=120)
     post(http, "/clear-cache")
 
     for path in ("/identify", "/classify-us-accent"):
@@ -187,7 +187,7 @@ def test_queue_status(http: httpx2.Client) -> None:
     assert answer["available_slots"] == answer["max_concurrent_requests"] - answer["active_requests"]
 
 
-def test_the_janitor_deletes_what_is_old_in_its_folder_and_follows_no_link_out_of_it(
+def test_the_janitor_deletes_old_files_of_its_folder_and_follows_no_symlinks(
     http: httpx2.Client, uploads: Path, tmp_path: Path
 ) -> None:
     outside, old, new = tmp_path / "precious.wav", uploads / "old.wav", uploads / "new.wav"
@@ -213,7 +213,7 @@ def test_the_janitor_deletes_what_is_old_in_its_folder_and_follows_no_link_out_o
     assert outside.exists()
 
 
-def test_the_index_is_made_from_the_running_application(http: httpx2.Client) -> None:
+def test_the_index_lists_the_endpoints_of_the_running_application(http: httpx2.Client) -> None:
     answer = get(http, "/")
 
     assert set(answer) >= {
@@ -225,7 +225,7 @@ def test_the_index_is_made_from_the_running_application(http: httpx2.Client) -> 
     }
 
 
-def test_browsers_are_sent_to_the_documentation(http: httpx2.Client) -> None:
+def test_browsers_are_redirected_to_the_documentation(http: httpx2.Client) -> None:
     response = http.get("/", headers={"accept": "text/html,application/xhtml+xml"})
 
     assert response.is_redirect

@@ -1,4 +1,4 @@
-"""What the chunked deepfake detection promised."""
+"""The contract of the chunked deepfake detection."""
 
 from typing import Any
 
@@ -16,20 +16,20 @@ def analyze(http: httpx2.Client, name: str, expected: int = 200, **params: Any) 
     return post(http, "/audio/analyze-audio", expected, files={"file": wav(name)}, params=params)
 
 
-def test_the_model_s_status(http: httpx2.Client) -> None:
+def test_model_status(http: httpx2.Client) -> None:
     answer = http.get("/audio/model-status").json()
 
     assert (answer["model_loaded"], answer["device"]) == (True, "cpu")
 
 
-def test_the_model_s_classes_are_those_of_its_checkpoint(http: httpx2.Client) -> None:
+def test_model_info_has_the_classes_of_the_checkpoint(http: httpx2.Client) -> None:
     answer = http.get("/audio/model-info").json()
 
     assert answer["class_mapping"] == {"0": "AI-generated", "1": "real"}
     assert answer["model_name"] == "mo-thecreator/Deepfake-audio-detection"
 
 
-def test_every_field(http: httpx2.Client) -> None:
+def test_the_answer_has_every_field(http: httpx2.Client) -> None:
     answer = analyze(http, "spliced.flac", chunk_duration=5.0, overlap=0.5)
 
     assert set(answer) >= {
@@ -77,9 +77,9 @@ def test_options_out_of_range_are_422(http: httpx2.Client, params: dict[str, Any
 
 
 @pytest.mark.parametrize("params", [{"chunk_duration": 1.0, "overlap": 0.9}, {"chunk_duration": 30.0}])
-def test_the_ends_of_the_ranges_are_taken(http: httpx2.Client, params: dict[str, Any]) -> None:
+def test_the_ends_of_the_ranges_are_accepted(http: httpx2.Client, params: dict[str, Any]) -> None:
     assert analyze(http, "en_m3.flac", **params)["total_chunks"] >= 1
 
 
-def test_what_is_shorter_than_a_chunk_is_one_chunk(http: httpx2.Client) -> None:
+def test_a_recording_shorter_than_a_chunk_is_one_chunk(http: httpx2.Client) -> None:
     assert analyze(http, "en_m3.flac", chunk_duration=30.0)["total_chunks"] == 1

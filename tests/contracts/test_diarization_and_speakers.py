@@ -1,4 +1,4 @@
-"""What the diarization and speaker recognition service promised."""
+"""The contract of the diarization and speaker recognition service."""
 
 import io
 import json
@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 from clips import ffmpeg_bytes
-from recordings import another, post, samples, wav
+from recordings import new_wav, post, samples, wav
 
 from voxgraph.similarity import DEFAULT_THRESHOLD
 
-MEASURED = {"processing_time", "audio_duration", "model_device"}
+PROCESSING_INFO = {"processing_time", "audio_duration", "model_device"}
 US_M3, US_F3, ENGLAND_M3 = "accent_us_m3.flac", "accent_us_f3.flac", "accent_england_m3.flac"
 
 
-def check_measured(answer: dict[str, Any], seconds: float) -> None:
-    assert set(answer) >= MEASURED
+def check_processing_info(answer: dict[str, Any], seconds: float) -> None:
+    assert set(answer) >= PROCESSING_INFO
     assert answer["processing_time"] > 0
     assert answer["audio_duration"] == pytest.approx(seconds, abs=0.05)
     assert answer["model_device"] == "cpu"
@@ -30,7 +30,7 @@ def seconds_of(*names: str) -> float:
     return sum(len(samples(name)) for name in names) / 16_000
 
 
-def test_health_tells_of_both_models(http: httpx2.Client) -> None:
+def test_health_reports_both_models(http: httpx2.Client) -> None:
     answer = http.get("/health").json()
 
     assert answer["diarization_model_loaded"] is True
@@ -40,7 +40,7 @@ def test_health_tells_of_both_models(http: httpx2.Client) -> None:
 def test_diarize(http: httpx2.Client, conversation: bytes) -> None:
     answer = post(http, "/diarize", files={"file": ("talk.wav", conversation, "audio/wav")})
 
-    check_measured(answer, 30.0)
+    check_processing_info(answer, 30.0)
     assert answer["segments_count"] == len(answer["diarization_results"])
     for turn in answer["diarization_results"]:
         assert 0 <= turn["start"] < turn["end"] <= 30.0
@@ -79,7 +79,7 @@ def test_embedding(http: httpx2.Client) -> None:
     unit = post(http, "/embedding", files={"file": wav(US_M3)})
     raw = post(http, "/embedding", files={"file": wav(US_M3)}, data={"normalize": "false"})
 
-    check_measured(unit, seconds_of(US_M3))
+    check_processing_info(unit, seconds_of(US_M3))
     assert (unit["normalized"], raw["normalized"]) == (True, False)
     assert len(unit["embedding"]) == len(raw["embedding"]) == 192
     assert math.hypot(*unit["embedding"]) == pytest.approx(1, abs=1e-5)
@@ -89,13 +89,13 @@ def test_compare(http: httpx2.Client) -> None:
     same = post(http, "/compare", files={"file1": wav(US_M3), "file2": wav(ENGLAND_M3)})
     other = post(http, "/compare", files={"file1": wav(US_M3), "file2": wav(US_F3)})
 
-    check_measured(same, seconds_of(US_M3, ENGLAND_M3))
+    check_processing_info(same, seconds_of(US_M3, ENGLAND_M3))
     assert same["threshold"] == DEFAULT_THRESHOLD == 0.25
     assert same["same_speaker"] is True
     assert same["similarity_score"] > other["similarity_score"]
 
 
-def test_a_recording_is_its_own_speaker_s(http: httpx2.Client) -> None:
+def test_a_recording_has_similarity_one_to_itself(http: httpx2.Client) -> None:
     answer = post(http, "/compare", files={"file1": wav(US_M3), "file2": wav(US_M3)})
 
     assert answer["similarity_score"] == pytest.approx(1, abs=1e-5)
@@ -107,7 +107,7 @@ def test_two_recordings_in_two_languages_are_compared_in_one_space(http: httpx2.
     assert -1 <= answer["similarity_score"] <= 1
 
 
-def test_the_threshold_decides(http: httpx2.Client) -> None:
+def test_the_threshold_decides_same_speaker(http: httpx2.Client) -> None:
     files = {"file1": wav(US_M3), "file2": wav(ENGLAND_M3)}
     score = post(http, "/compare", files=files)["similarity_score"]
 
@@ -118,19 +118,18 @@ def test_the_threshold_decides(http: httpx2.Client) -> None:
 
 
 @pytest.mark.parametrize("kind", ["pickle", "pickled list", "pickled tensor", "npy", "npz", "json"])
-def test_compare_embedding_takes_every_kind_of_file(http: httpx2.Client, kind: str) -> None:
+def test_compare_embedding_accepts_every_file_format(http: httpx2.Client, kind: str) -> None:
     vector = np.array(post(http, "/embedding", files={"file": wav(US_M3)})["embedding"], np.float32)
 
-    answer = post(
-        http, "/compare_embedding", files={"audio": wav(US_M3), "embedding": ("e", stored(vector, kind))}
-    )
+    files = {"audio": wav(US_M3), "embedding": ("e", embedding_file(vector, kind))}
+    answer = post(http, "/compare_embedding", files=files)
 
-    check_measured(answer, seconds_of(US_M3))
+    check_processing_info(answer, seconds_of(US_M3))
     assert answer["similarity_score"] == pytest.approx(1, abs=1e-4)
     assert answer["same_speaker"] is True
 
 
-def stored(vector: np.ndarray, kind: str) -> bytes:
+def embedding_file(vector: np.ndarray, kind: str) -> bytes:
     buffer = io.BytesIO()
     if kind == "npy":
         np.save(buffer, vector)
@@ -152,7 +151,7 @@ class Exploit:
 @pytest.mark.parametrize(
     "data", [pickle.dumps(Exploit()), pickle.dumps([Exploit()] * 192), b"", b"no embedding", b"\x80\x04."]
 )
-def test_an_embedding_file_that_is_none_is_400(http: httpx2.Client, data: bytes) -> None:
+def test_an_invalid_embedding_file_is_400(http: httpx2.Client, data: bytes) -> None:
     post(http, "/compare_embedding", 400, files={"audio": wav(US_M3), "embedding": ("e.pkl", data)})
 
 
@@ -168,7 +167,7 @@ def test_an_embedding_of_another_space_is_422(http: httpx2.Client) -> None:
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
 @pytest.mark.parametrize("kind", ["WAV", "MP3", "FLAC", "M4A", "OGG"])
-def test_every_format_at_any_rate(http: httpx2.Client, kind: str, rate: int) -> None:
+def test_every_audio_format_is_accepted_at_any_sample_rate(http: httpx2.Client, kind: str, rate: int) -> None:
     tone = (0.3 * np.sin(2 * np.pi * 220 * np.arange(2 * rate) / rate)).astype(np.float32)
     if kind == "M4A":
         audio = ffmpeg_bytes(tone[:, None], rate, "ipod", "aac")
@@ -184,8 +183,8 @@ def test_every_format_at_any_rate(http: httpx2.Client, kind: str, rate: int) -> 
     assert answer["audio_duration"] == pytest.approx(2.0, abs=0.2)  # AAC pads
 
 
-def test_many_files_are_answered_a_line_each_whatever_becomes_of_the_others(http: httpx2.Client) -> None:
-    good = [("files", (f"{number}.wav", another(number), "audio/wav")) for number in range(5)]
+def test_each_file_of_a_batch_is_answered_in_its_line(http: httpx2.Client) -> None:
+    good = [("files", (f"{number}.wav", new_wav(number), "audio/wav")) for number in range(5)]
     bad = [("files", ("notes.wav", b"no recording", "audio/wav")), ("files", ("empty.wav", b"", "audio/wav"))]
 
     response = http.post("/v1/batch", files=[*good, *bad], data={"tasks": "language,accent"})
@@ -195,7 +194,7 @@ def test_many_files_are_answered_a_line_each_whatever_becomes_of_the_others(http
     assert sorted(line["index"] for line in lines) == list(range(7))
     by_name = {line["filename"]: line for line in lines}
     for number in range(5):
-        alone = post(http, "/v1/analyze", files={"file": another(number)}, data={"tasks": "language,accent"})
+        alone = post(http, "/v1/analyze", files={"file": new_wav(number)}, data={"tasks": "language,accent"})
         answer = by_name[f"{number}.wav"]["answer"]
         assert answer["language"]["language"] == alone["language"]["language"]
         assert answer["accent"] == alone["accent"]
@@ -207,7 +206,7 @@ def test_many_files_are_answered_a_line_each_whatever_becomes_of_the_others(http
     ("method", "path", "expected"),
     [("GET", "/no/such/page", 404), ("DELETE", "/diarize", 405), ("POST", "/diarize", 422)],
 )
-def test_every_error_has_the_one_body(http: httpx2.Client, method: str, path: str, expected: int) -> None:
+def test_every_error_has_the_same_body(http: httpx2.Client, method: str, path: str, expected: int) -> None:
     response = http.request(method, path, files={"other": b"1"} if method == "POST" else None)
 
     assert response.status_code == expected

@@ -1,4 +1,4 @@
-"""Programs written against the five services, as their documents showed, with requests and pickle."""
+"""Clients written as the documentation of the five old services showed, with requests and pickle."""
 
 import pickle
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_accent_feedback(service: Launched, voice: Path) -> None:
     assert 0 <= response.json()["us_confidence"] <= 100
 
 
-def test_speakers_enrolled_as_the_pickled_mean_of_several_embeddings(
+def test_speakers_enrolled_with_the_pickled_mean_of_embeddings(
     service: Launched, voice: Path, other: Path, tmp_path: Path
 ) -> None:
     embeddings = []

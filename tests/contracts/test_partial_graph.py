@@ -1,4 +1,4 @@
-"""A model that fails to load costs its own endpoint and no other, on a real cluster."""
+"""A model that fails to load disables its own endpoint and no other, on a real cluster."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ VOICE = "accent_us_m3.flac"
 
 @pytest.fixture(scope="module")
 def partial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
-    """The demo graph, its detector's checkpoint an empty folder."""
+    """Run the demo graph with an empty folder as the deepfake detector's checkpoint."""
     folder = tmp_path_factory.mktemp("partial")
     config = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     empty = {"source": str(folder), "size": "demo"}
@@ -25,7 +25,7 @@ def partial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
         yield launched
 
 
-def test_the_endpoint_says_why_and_all_others_work(partial: Launched) -> None:
+def test_the_endpoint_reports_the_cause_and_all_others_work(partial: Launched) -> None:
     with httpx2.Client(base_url=partial.url, timeout=120) as http:
         health = http.get("/health").json()
         assert health["status"] == "degraded"

@@ -1,4 +1,4 @@
-"""The page of the interface: its curl lines are run as they stand."""
+"""The curl lines of docs/api.md run as they are written."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from launched import ROOT, Launched
 LINES = re.findall(r"\| `(curl [^`]+)` \|", (ROOT / "docs" / "api.md").read_text())
 
 
-def test_the_page_has_a_line_for_every_endpoint(service: Launched) -> None:
+def test_every_endpoint_has_a_curl_line(service: Launched) -> None:
     import httpx2
 
     paths = set(httpx2.get(f"{service.url}/openapi.json").json()["paths"])
@@ -21,7 +21,7 @@ def test_the_page_has_a_line_for_every_endpoint(service: Launched) -> None:
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_its_curl_lines_answer_as_they_stand(service: Launched, line: str) -> None:
+def test_every_curl_line_succeeds_as_it_is_written(service: Launched, line: str) -> None:
     command = shlex.split(line.replace("http://127.0.0.1:8000", service.url))
 
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What the voice matching service promised."""
+"""The contract of the voice matching service."""
 
 import time
 from typing import Any
@@ -14,7 +14,7 @@ def voice(http: httpx2.Client, name: str) -> list[float]:
     return embedding
 
 
-def test_health_tells_of_its_models(http: httpx2.Client) -> None:
+def test_health_reports_the_models_of_voice_matching(http: httpx2.Client) -> None:
     assert http.get("/health").json()["models_loaded"] is True
 
 
@@ -63,7 +63,7 @@ def gallery(number: int) -> list[dict[str, Any]]:
     return [{"id": str(index), "embedding": vector.tolist()} for index, vector in enumerate(vectors)]
 
 
-def spoilt(**changes: Any) -> dict[str, Any]:
+def search(**changes: Any) -> dict[str, Any]:
     body: dict[str, Any] = {"user_embedding": [1.0] * 192, "stored_embeddings": gallery(3), "top_n": 5}
     return body | changes
 
@@ -71,20 +71,20 @@ def spoilt(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "body",
     [
-        spoilt(user_embedding=[1.0] * 191),
-        spoilt(user_embedding=[0.0] * 192),
-        spoilt(user_embedding="x"),
-        spoilt(stored_embeddings=[]),
-        spoilt(stored_embeddings=[*gallery(2), {"id": "a", "embedding": [1.0] * 10}]),
-        spoilt(stored_embeddings=[*gallery(2), {"id": "a", "embedding": [0.0] * 192}]),
-        spoilt(stored_embeddings=[*gallery(2), *gallery(1)]),
-        spoilt(stored_embeddings=[{"id": "a"}]),
-        spoilt(top_n=0),
+        search(user_embedding=[1.0] * 191),
+        search(user_embedding=[0.0] * 192),
+        search(user_embedding="x"),
+        search(stored_embeddings=[]),
+        search(stored_embeddings=[*gallery(2), {"id": "a", "embedding": [1.0] * 10}]),
+        search(stored_embeddings=[*gallery(2), {"id": "a", "embedding": [0.0] * 192}]),
+        search(stored_embeddings=[*gallery(2), *gallery(1)]),
+        search(stored_embeddings=[{"id": "a"}]),
+        search(top_n=0),
         {"user_embedding": [1.0] * 192},
         [1, 2, 3],
     ],
 )
-def test_what_cannot_be_matched_is_a_clear_422(http: httpx2.Client, body: Any) -> None:
+def test_an_invalid_search_is_a_clear_422(http: httpx2.Client, body: Any) -> None:
     assert len(post(http, "/find-match", 422, json=body)["detail"]) > 10
 
 

@@ -1,4 +1,4 @@
-"""One machine: the Compose file is of the fields that we know, and its three services start what they say."""
+"""The Compose file: only known fields, and three services for a single machine."""
 
 import inspect
 import subprocess
@@ -11,14 +11,14 @@ from manifests import Compose, ComposeService, seconds
 from ray._private import ray_constants
 from ray.serve._private.client import ServeControllerClient
 
-from deployments.launch.launcher import CLEAN_UP_S
+from deployments.launch.launcher import EXIT_TIMEOUT_S
 
 FILE = ROOT / "deploy" / "compose.yaml"
 SERVICES = Compose.model_validate(yaml.safe_load(FILE.read_text())).services
 each = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 
 
-def test_there_is_a_service_per_kind_of_machine_and_none_starts_unasked() -> None:
+def test_there_is_a_service_per_kind_of_machine_and_each_needs_its_profile() -> None:
     assert {name: service.profiles for name, service in SERVICES.items()} == {
         "demo": ["demo"],
         "cpu": ["cpu"],
@@ -27,7 +27,7 @@ def test_there_is_a_service_per_kind_of_machine_and_none_starts_unasked() -> Non
 
 
 @each
-def test_the_image_is_of_this_version_and_its_device(service: ComposeService) -> None:
+def test_the_image_has_this_version_and_matches_the_device(service: ComposeService) -> None:
     tag = {"cpu": "-cpu", "cuda": ""}[service.build.args["DEVICE"]]
 
     assert service.image == f"voxgraph:{version('voxgraph')}{tag}"
@@ -36,22 +36,22 @@ def test_the_image_is_of_this_version_and_its_device(service: ComposeService) ->
 
 
 @each
-def test_a_container_that_stops_may_end_its_processes_itself(service: ComposeService) -> None:
+def test_a_stopping_container_has_time_to_end_its_processes(service: ComposeService) -> None:
     serve_s = inspect.signature(ServeControllerClient.shutdown).parameters["timeout_s"].default
 
-    assert seconds(service.stop_grace_period) > serve_s + 2 * CLEAN_UP_S
+    assert seconds(service.stop_grace_period) > serve_s + 2 * EXIT_TIMEOUT_S
 
 
 @each
-def test_the_object_store_fits_whatever_the_memory_of_the_machine(service: ComposeService) -> None:
-    """Ray takes so much at most, or 0.95 of the shared memory if that is more, and of /tmp what it lacks."""
+def test_the_object_store_fits_into_shared_memory(service: ComposeService) -> None:
+    """Ray caps the store at the larger of this threshold and 0.95 of shared memory; the rest goes to /tmp."""
     shared = int(service.shm_size.removesuffix("gb")) << 30
 
     assert 0.95 * shared >= ray_constants.REQUIRE_SHM_SIZE_THRESHOLD
 
 
 @each
-def test_only_http_is_reached_from_outside(service: ComposeService) -> None:
+def test_only_the_http_port_is_published(service: ComposeService) -> None:
     assert service.ports == ["8000:8000"]
 
 

@@ -1,4 +1,4 @@
-"""What a worker runs before it starts: every checkpoint of its configuration is there, or one is named."""
+"""The init container's script locates every checkpoint of a configuration, or names a missing one."""
 
 from pathlib import Path
 from types import ModuleType
@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 import yaml
 from launched import ROOT
-from scripts import loaded
+from scripts import load_script
 
 from voxgraph.options import ModelKey
 
@@ -15,10 +15,10 @@ DEMO = ROOT / "config" / "demo.yaml"
 
 @pytest.fixture
 def script() -> ModuleType:
-    return loaded("deploy/fetch_checkpoints.py")
+    return load_script("deploy/fetch_checkpoints.py")
 
 
-def test_it_names_the_revision_of_every_model_that_is_served(
+def test_it_prints_the_revision_of_every_served_model(
     script: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert script.main(str(DEMO)) == 0
@@ -28,7 +28,7 @@ def test_it_names_the_revision_of_every_model_that_is_served(
     assert all(revision.startswith("demo-") for revision in lines.values())
 
 
-def test_a_checkpoint_that_is_not_to_be_had_is_named(
+def test_an_unavailable_checkpoint_is_named(
     script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = yaml.safe_load(DEMO.read_text())

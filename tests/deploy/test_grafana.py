@@ -1,4 +1,4 @@
-"""The dashboard asks for metrics that exist, of the deployments that exist."""
+"""The dashboard queries metrics that exist."""
 
 import json
 import os
@@ -21,12 +21,12 @@ RAY = Path(ray.__file__).parent
 
 
 def metrics(expression: str) -> set[str]:
-    """The metrics that a PromQL expression names."""
+    """Return the metrics that a PromQL expression names."""
     return set(re.findall(r"\b(?:ray|voxgraph)_\w+", expression))
 
 
 def scraped(service: Launched) -> str:
-    """What Prometheus would read of the one node."""
+    """Return the metrics that Prometheus would scrape from the only node."""
     code = "import ray; ray.init('auto', log_to_driver=False); print(ray.nodes()[0]['MetricsExportPort'])"
     environment = os.environ | {"RAY_ADDRESS": service.ray_address}
     ran = subprocess.run(
@@ -36,14 +36,14 @@ def scraped(service: Launched) -> str:
 
 
 @pytest.fixture(scope="module")
-def known() -> set[str]:
+def exported_metrics() -> set[str]:
     return exported(RAY / "serve", RAY / "dashboard" / "modules" / "reporter", ROOT / "deployments")
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_every_metric_of_the_dashboard_exists(expression: str, known: set[str]) -> None:
+def test_every_metric_of_the_dashboard_exists(expression: str, exported_metrics: set[str]) -> None:
     assert metrics(expression)
-    assert metrics(expression) <= known
+    assert metrics(expression) <= exported_metrics
 
 
 def test_every_variable_is_declared() -> None:
@@ -53,7 +53,7 @@ def test_every_variable_is_declared() -> None:
     assert used == declared
 
 
-def test_the_dashboard_shows_what_an_operator_asks_first() -> None:
+def test_the_dashboard_shows_the_essential_metrics() -> None:
     named = set().union(*(metrics(expression) for expression in EXPRESSIONS))
 
     assert named >= {
@@ -68,7 +68,7 @@ def test_the_dashboard_shows_what_an_operator_asks_first() -> None:
     }
 
 
-def test_panels_have_their_own_place_and_id() -> None:
+def test_panels_have_unique_positions_and_ids() -> None:
     everything = DASHBOARD["panels"]
 
     assert len({panel["id"] for panel in everything}) == len(everything)
@@ -77,18 +77,18 @@ def test_panels_have_their_own_place_and_id() -> None:
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_brackets_close(expression: str) -> None:
+def test_brackets_are_balanced(expression: str) -> None:
     for opened, closed in ("()", "{}", "[]"):
         assert expression.count(opened) == expression.count(closed)
 
 
-def test_a_running_graph_exports_what_the_dashboard_shows(service: Launched, http: httpx2.Client) -> None:
-    """All but what this machine has not (GPUs), and what needs more load or a replica that fails."""
+def test_a_running_graph_exports_the_metrics_of_the_dashboard(service: Launched, http: httpx2.Client) -> None:
+    """Exceptions are metrics of GPUs, and those that need more load or a failing replica."""
     elsewhere = {"ray_voxgraph_padding_seconds_total"}
     elsewhere |= {"ray_node_gpus_utilization", "ray_node_gram_used", "ray_serve_autoscaling_total_requests"}
     elsewhere |= {"ray_serve_autoscaling_target_ongoing_requests", "ray_serve_deployment_error_counter_total"}
     wanted = set().union(*(metrics(expression) for expression in EXPRESSIONS)) - elsewhere
-    # One more than there are ingress replicas: one of them is asked twice, and its cache answers.
+    # One request more than there are ingress replicas, so that one of them answers from its cache.
     for _ in range(INGRESSES + 1):
         http.post("/detect-language", content=(ROOT / "tests" / "data" / "voice.wav").read_bytes())
     http.post("/detect-language", content=b"no recording")

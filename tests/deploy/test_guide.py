@@ -7,7 +7,7 @@ import pytest
 from launched import ROOT
 from manifests import Service, manifests
 
-from deployments.launch.launcher import needs, read_config
+from deployments.launch.launcher import read_config, required_resources
 
 DEPLOY = ROOT / "deploy"
 PAGE = (DEPLOY / "README.md").read_text()
@@ -60,7 +60,7 @@ def test_the_services_of_the_page_are_those_of_the_manifests() -> None:
     [("demo", "config/demo.yaml"), ("cpu", "config/cpu.yaml"), ("gpu", "serve_config.yaml")],
 )
 def test_the_cores_of_a_profile_are_those_of_its_graph(profile: str, config: str) -> None:
-    cores = needs(read_config(ROOT / config))["CPU"]
+    cores = required_resources(read_config(ROOT / config))["CPU"]
 
     row = re.search(rf"^\| `{profile}` \| [^|]+ \| (\d+) \|", PAGE, re.MULTILINE)
     assert row is not None

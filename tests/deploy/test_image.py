@@ -1,4 +1,4 @@
-"""The image: its files pass the linters, it brings all that is served, and runs as nobody in particular."""
+"""The image: its files pass the linters, it contains all that is served, and it runs unprivileged."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from launched import ROOT
 
-from deployments.launch.environment import EVERY_NODE
+from deployments.launch.environment import NODE_ENVIRONMENT
 
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
@@ -17,7 +17,7 @@ SHELL = [DEPLOY / "install.sh", ROOT / ".ci" / "run"]
 
 
 def lint(tool: str, *paths: Path) -> str:
-    """What a linter of the environment finds, or why it could not look."""
+    """Return the output of a linter of this environment."""
     ran = subprocess.run(
         [Path(sys.executable).with_name(tool), *paths],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
@@ -34,7 +34,7 @@ def test_a_shell_script_passes_its_linter(path: Path) -> None:
     assert lint("shellcheck", path) == ""
 
 
-def test_the_linters_find_what_is_wrong(tmp_path: Path) -> None:
+def test_the_linters_report_mistakes(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM debian\nRUN cd /tmp && sudo ls\n")
     (tmp_path / "script.sh").write_text("#!/bin/sh\nls $1\n")
 
@@ -49,10 +49,10 @@ def test_it_runs_without_privileges() -> None:
     assert int(user[-1]) > 0
 
 
-def test_its_environment_is_that_of_every_node() -> None:
+def test_its_ray_variables_are_those_of_every_node() -> None:
     set_here = dict(re.findall(r"(RAY_\w+)=(\S+)", DOCKERFILE))
 
-    assert set_here == EVERY_NODE
+    assert set_here == NODE_ENVIRONMENT
 
 
 def test_nothing_that_the_service_needs_is_left_out_of_the_build() -> None:
@@ -67,8 +67,8 @@ def test_nothing_that_the_service_needs_is_left_out_of_the_build() -> None:
     assert [name for name in kept if not (ROOT / name).exists()] == []
 
 
-def test_the_image_without_cuda_takes_all_else_by_hash(tmp_path: Path) -> None:
-    """The line of install.sh that leaves CUDA out, on the lock of today."""
+def test_the_image_without_cuda_installs_everything_else_by_hash(tmp_path: Path) -> None:
+    """Run the line of install.sh that removes CUDA packages on the current lock."""
     (line,) = re.findall(r"^ *(awk .*) >/tmp/cpu.txt$", (DEPLOY / "install.sh").read_text(), re.MULTILINE)
     script = f"torch='torch|torchaudio|torchcodec' lock=requirements/base.txt; {line}"
     left = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout

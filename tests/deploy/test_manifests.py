@@ -1,4 +1,4 @@
-"""The manifests: of the fields that exist, with the graph of the repository, and with time to drain."""
+"""The manifests: only known fields, the graph of the repository, and enough time to drain."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +12,7 @@ from ray.serve.schema import ServeApplicationSchema, ServeDeploySchema
 
 from config.settings import GraphSettings, IngressTunables
 from deployments.graph import DEFAULTS
-from deployments.launch.launcher import needs
+from deployments.launch.launcher import required_resources
 
 DEPLOY = ROOT / "deploy"
 PRODUCTION, DEMO = DEPLOY / "kuberay.yaml", DEPLOY / "kuberay-demo.yaml"
@@ -33,7 +33,7 @@ def graph(path: Path) -> ServeApplicationSchema:
 @pytest.mark.parametrize(
     "path", sorted(set(DEPLOY.glob("*.yaml")) - {DEPLOY / "compose.yaml"}), ids=lambda path: path.name
 )
-def test_every_manifest_has_only_fields_that_we_know(path: Path) -> None:
+def test_every_manifest_has_only_known_fields(path: Path) -> None:
     assert manifests(path)
 
 
@@ -48,26 +48,29 @@ def test_the_service_runs_the_production_graph(service: RayServiceSpec) -> None:
 
 
 def test_the_demo_runs_the_demo_graph_for_clients_outside_the_pod() -> None:
-    here = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
-    there = yaml.safe_load(ray_service(DEMO).serve_config_v2)
+    local = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    in_pod = yaml.safe_load(ray_service(DEMO).serve_config_v2)
 
-    assert there["applications"] == here["applications"], "run: python deploy/sync.py"
-    assert there["http_options"] == here["http_options"] | {"host": "0.0.0.0"}
-    assert there["proxy_location"] == "EveryNode"
+    assert in_pod["applications"] == local["applications"], "run: python deploy/sync.py"
+    assert in_pod["http_options"] == local["http_options"] | {"host": "0.0.0.0"}
+    assert in_pod["proxy_location"] == "EveryNode"
 
 
 @pytest.mark.parametrize("path", [PRODUCTION, DEMO], ids=lambda path: path.name)
-def test_one_worker_holds_one_replica_of_every_deployment(path: Path) -> None:
+def test_one_worker_fits_one_replica_of_every_deployment(path: Path) -> None:
     (group,) = ray_service(path).ray_cluster_config.worker_group_specs
     (worker,) = group.template.spec.containers
-    need = needs(ServeDeploySchema.model_validate(yaml.safe_load(ray_service(path).serve_config_v2)))
+    config = ServeDeploySchema.model_validate(yaml.safe_load(ray_service(path).serve_config_v2))
+    need = required_resources(config)
 
     assert need["CPU"] <= int(group.ray_start_params["num-cpus"])
     gpus = int(worker.resources.limits.get("nvidia.com/gpu", "0"))
     assert need["GPU"] <= gpus + 1e-9
 
 
-def test_the_head_has_no_replicas_no_requests_and_its_state_in_redis(service: RayServiceSpec) -> None:
+def test_the_head_runs_no_replicas_serves_no_requests_and_keeps_its_state_in_redis(
+    service: RayServiceSpec,
+) -> None:
     cluster = service.ray_cluster_config
     redis = manifests(DEPLOY / "redis.yaml")
     (address,) = (f"{m.metadata.name}:{m.spec.ports[0].port}" for m in redis if isinstance(m, Service))
@@ -85,12 +88,12 @@ def test_the_loss_of_one_worker_leaves_another(service: RayServiceSpec) -> None:
     assert group.template.spec.topology_spread_constraints[0].topology_key == "kubernetes.io/hostname"
 
 
-def test_a_drain_of_nodes_leaves_a_worker_and_is_never_refused_for_good(service: RayServiceSpec) -> None:
+def test_draining_nodes_leaves_a_worker_and_is_never_refused_for_good(service: RayServiceSpec) -> None:
     (budget,) = (m for m in manifests(PRODUCTION) if isinstance(m, Budget))
     (group,) = service.ray_cluster_config.worker_group_specs
 
     assert 0 < budget.spec.min_available < group.min_replicas
-    # Every worker that is to be ready has a replica, and with it a proxy: that of the ingress.
+    # A worker needs a replica, and with it a proxy, to be ready: the ingress has one on each worker.
     (ingress,) = (d for d in graph(PRODUCTION).deployments if d.name == "Ingress")
     assert ingress.max_replicas_per_node == 1
     assert AutoscalingConfig.model_validate(ingress.autoscaling_config).min_replicas == group.min_replicas
@@ -98,7 +101,7 @@ def test_a_drain_of_nodes_leaves_a_worker_and_is_never_refused_for_good(service:
     assert budget.spec.selector.match_labels.items() <= group.template.metadata.labels.items()
 
 
-def test_a_worker_that_leaves_may_end_its_longest_request(service: RayServiceSpec) -> None:
+def test_a_draining_worker_has_time_for_its_longest_request(service: RayServiceSpec) -> None:
     (group,) = service.ray_cluster_config.worker_group_specs
     (worker,) = group.template.spec.containers
     assert worker.lifecycle is not None
@@ -107,16 +110,16 @@ def test_a_worker_that_leaves_may_end_its_longest_request(service: RayServiceSpe
     (ingress,) = (d for d in graph(PRODUCTION).deployments if d.name == "Ingress")
     deadline_s = IngressTunables.model_validate(ingress.user_config).diarization_deadline_s
 
-    # Serve's own answer to who is late is not ours, and its time begins before the upload.
+    # Our deadline must come first: Serve's timeout has its own response and starts before the upload.
     assert deadline_s + 60 <= config["http_options"]["request_timeout_s"] <= LONGEST_S
-    # A replica whose replacement does not run yet stays until its own time to shut down is all that is left.
+    # Ray keeps a replica without a running replacement until only its graceful shutdown time is left.
     assert drain_s >= LONGEST_S + 60
     assert group.template.spec.termination_grace_period_seconds >= drain_s + 30
     assert service.ray_cluster_deletion_delay_seconds >= drain_s
 
 
 @pytest.mark.parametrize("path", [PRODUCTION, DEMO], ids=lambda path: path.name)
-def test_requests_go_to_workers_whose_proxy_takes_them(path: Path) -> None:
+def test_requests_go_to_workers_whose_proxy_accepts_them(path: Path) -> None:
     (group,) = ray_service(path).ray_cluster_config.worker_group_specs
     (worker,) = group.template.spec.containers
     port = yaml.safe_load(ray_service(path).serve_config_v2)["http_options"]["port"]
@@ -130,7 +133,7 @@ def test_requests_go_to_workers_whose_proxy_takes_them(path: Path) -> None:
     assert port in {p.container_port for p in worker.ports if p.name == "serve"}
 
 
-def test_the_object_store_is_memory_and_never_a_disk(service: RayServiceSpec) -> None:
+def test_the_object_store_never_spills_to_disk(service: RayServiceSpec) -> None:
     cluster = service.ray_cluster_config
     for group in (cluster.head_group_spec, *cluster.worker_group_specs):
         pod = group.template.spec
@@ -139,12 +142,12 @@ def test_the_object_store_is_memory_and_never_a_disk(service: RayServiceSpec) ->
         assert volume.empty_dir is not None
         assert volume.empty_dir.medium == "Memory"
         assert group.ray_start_params["object-spilling-directory"] == "/dev/shm"
-    # In quotes, since KubeRay puts it into a line of bash as it is.
+    # Quoted, since KubeRay inserts it verbatim into a line of bash.
     config = cluster.head_group_spec.ray_start_params["system-config"]
     assert config == """'{"automatic_object_spilling_enabled":false}'"""
 
 
-def test_workers_take_checkpoints_from_the_volume_and_tokens_from_secrets(service: RayServiceSpec) -> None:
+def test_workers_read_checkpoints_from_the_volume_and_tokens_from_secrets(service: RayServiceSpec) -> None:
     (group,) = service.ray_cluster_config.worker_group_specs
     pod = group.template.spec
     (fetch,), (worker,) = pod.init_containers, pod.containers
@@ -169,7 +172,7 @@ def test_no_manifest_holds_a_secret() -> None:
 
 
 @pytest.mark.parametrize(("path", "tag"), [(PRODUCTION, ""), (DEMO, "-cpu")], ids=["production", "demo"])
-def test_the_image_and_ray_are_of_this_version(path: Path, tag: str) -> None:
+def test_the_image_and_ray_have_this_version(path: Path, tag: str) -> None:
     spec = ray_service(path)
 
     assert {c.image for c in containers(spec)} == {f"voxgraph:{version('voxgraph')}{tag}"}

@@ -1,4 +1,4 @@
-"""What starts without torch, and what an import may not do."""
+"""Heavy libraries that a process does not import."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.parametrize("module", ["deployments.graph", "deployments.ingress", "deployments.api.app"])
-def test_it_starts_without_torch(module: str) -> None:
+def test_it_is_imported_without_torch(module: str) -> None:
     code = f"import {module}, sys; assert not {{'torch', 'speechbrain', 'transformers'}} & set(sys.modules)"
 
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
@@ -17,7 +17,7 @@ def test_it_starts_without_torch(module: str) -> None:
     "module",
     ["models", "diarization", "state.graph_state", "replica.model_replica", "transport.clips"],
 )
-def test_what_hears_no_upload_starts_without_decoders(module: str) -> None:
+def test_processes_without_uploads_do_not_import_decoders(module: str) -> None:
     code = f"import deployments.{module}, sys; assert not {{'av', 'soundfile', 'soxr'}} & set(sys.modules)"
 
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
@@ -48,7 +48,7 @@ def test_what_hears_no_upload_starts_without_decoders(module: str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_replica_is_spared_what_it_never_uses(module: str, unused: tuple[str, ...], use: str) -> None:
+def test_a_pipeline_does_not_load_what_it_never_uses(module: str, unused: tuple[str, ...], use: str) -> None:
     code = f"import {module}, sys; assert not {set(unused)} & set(sys.modules), 'imported'; {use}"
 
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120)

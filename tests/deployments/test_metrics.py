@@ -1,4 +1,4 @@
-"""What is counted, where Serve's metrics are watched instead of scraped."""
+"""Recorded metrics, with Serve's metric classes patched instead of scraped."""
 
 import asyncio
 import re
@@ -23,7 +23,7 @@ Recorded = dict[str, list[tuple[float, dict[str, str]]]]
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
-    """Every value that was recorded, with its tags, by the metric's name."""
+    """Record every value and its tags by the metric's name."""
     recorded: Recorded = {}
 
     def record(self: Any, value: float = 1.0, tags: dict[str, str] | None = None) -> None:
@@ -56,22 +56,22 @@ async def test_batches_are_counted_with_their_padding(recorded: Recorded) -> Non
     assert len(recorded["voxgraph_model_seconds"]) == len(recorded["voxgraph_queue_age_seconds"]) == 2
 
 
-def test_a_batch_without_padding_is_no_error_of_the_counter() -> None:
+def test_a_batch_without_padding_does_not_fail() -> None:
     ModelMetrics().record(BatchReport(items=1, cost_s=2.0, padded_s=2.0, waited_s=0.0, ran_s=0.1))
 
 
 def test_received_audio_is_counted_by_question(recorded: Recorded) -> None:
     ingress = IngressMetrics()
-    ingress.received("language", 3.0)
-    ingress.received("language", 2.0)
-    ingress.received("deepfake", 1.0)
+    ingress.record_received("language", 3.0)
+    ingress.record_received("language", 2.0)
+    ingress.record_received("deepfake", 1.0)
 
     by_question = [(value, tags["question"]) for value, tags in recorded["voxgraph_received_audio_seconds"]]
     assert by_question == [(3.0, "language"), (2.0, "language"), (1.0, "deepfake")]
 
 
 async def test_hits_and_misses_of_the_cache_are_counted_by_question(recorded: Recorded) -> None:
-    state = GraphStateClient(handle(GraphState()), place_deadline_s=1.0, cache_entries=10)
+    state = GraphStateClient(handle(GraphState()), slot_deadline_s=1.0, cache_entries=10)
 
     async def compute() -> str:
         await asyncio.sleep(0.01)
@@ -99,7 +99,7 @@ def test_every_metric_is_named_after_the_project_and_its_unit() -> None:
         assert plain.endswith(("_seconds", "_items", "_requests")), name
 
 
-def test_the_guide_of_operations_names_every_metric() -> None:
+def test_the_operations_guide_names_every_metric() -> None:
     guide = (ROOT / "docs" / "operations.md").read_text()
     names = {
         name.removeprefix("ray_").removesuffix("_total").removesuffix("_sum")

@@ -1,9 +1,9 @@
-"""Which browsers may call: by the settings, or by ``ALLOWED_ORIGINS``."""
+"""CORS origins come from the settings, or from ``ALLOWED_ORIGINS``."""
 
 import pytest
 
 from config.settings import GraphSettings
-from deployments.ingress import with_origins
+from deployments.ingress import with_cors_origins
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from deployments.ingress import with_origins
         (("https://c.example",), "https://a.example", ("https://c.example",)),
     ],
 )
-def test_the_variable_counts_where_the_settings_name_none(
+def test_the_variable_applies_if_the_settings_have_no_origins(
     settings: tuple[str, ...], variable: str, expected: tuple[str, ...]
 ) -> None:
-    assert with_origins(GraphSettings(cors_origins=settings), variable).cors_origins == expected
+    assert with_cors_origins(GraphSettings(cors_origins=settings), variable).cors_origins == expected

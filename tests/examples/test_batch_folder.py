@@ -1,4 +1,4 @@
-"""Ray Data over a folder: the answers of the pipelines, as Parquet that anything reads."""
+"""Ray Data over a folder writes the results of the pipelines as Parquet."""
 
 import os
 import shutil
@@ -23,9 +23,9 @@ CLIPS = ("de_f3.flac", "ja_m3.flac", "voice.wav")
 
 @pytest.fixture(scope="module")
 def rows(service: Launched, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
-    """What the example wrote of three recordings and a file that is none, by name.
+    """Run the example on three recordings and a text file; return its rows by file name.
 
-    On the cluster that is there, whose graph leaves a tenth of a core.
+    It runs on the shared cluster, where the graph leaves a tenth of a core.
     """
     folder, answers = tmp_path_factory.mktemp("recordings"), tmp_path_factory.mktemp("answers")
     for name in CLIPS:
@@ -40,11 +40,11 @@ def rows(service: Launched, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return {Path(row["path"]).name: row for row in pyarrow.parquet.read_table(answers).to_pylist()}
 
 
-def test_every_file_is_a_row(rows: dict[str, dict[str, object]]) -> None:
+def test_every_file_has_a_row(rows: dict[str, dict[str, object]]) -> None:
     assert set(rows) == {*CLIPS, "notes.txt"}
 
 
-def test_the_answers_are_those_of_the_pipelines(rows: dict[str, dict[str, object]]) -> None:
+def test_the_results_are_those_of_the_pipelines(rows: dict[str, dict[str, object]]) -> None:
     for name in ("de_f3.flac", "ja_m3.flac"):
         key = ModelKey.SPEAKER_CNCELEB if name.startswith("ja") else ModelKey.SPEAKER_VOXCELEB
         encoder = SpeakerEncoder(locate(key, CheckpointSource(source=DEMO)), "cpu")
@@ -55,7 +55,7 @@ def test_the_answers_are_those_of_the_pipelines(rows: dict[str, dict[str, object
         np.testing.assert_allclose(rows[name]["embedding"], voice.vector, rtol=1e-4, atol=1e-4)
 
 
-def test_a_file_that_is_no_recording_says_so(rows: dict[str, dict[str, object]]) -> None:
+def test_a_file_that_is_no_recording_has_an_error(rows: dict[str, dict[str, object]]) -> None:
     row = rows["notes.txt"]
 
     assert "not a recording" in str(row["error"])

@@ -1,4 +1,4 @@
-"""The Ray job: bounded, patient, a line per recording; and on the real graph."""
+"""The Ray job: a bounded number of requests, retries on overload, a line per recording."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 from launched import ROOT, Launched
-from scripts import loaded
+from scripts import load_script
 
 from voxgraph.errors import Overloaded
 from voxgraph.options import Task
@@ -22,27 +22,27 @@ GERMAN = LanguageResult("de", "German", 1.0, {"de": 1.0})
 
 
 class Graph:
-    """Answers a question after a moment; counts how many it is asked at once."""
+    """A graph that answers after 10 ms and records the highest number of concurrent requests."""
 
     def __init__(self, refusals: int = 0) -> None:
         self.refusals = refusals
-        self.now = self.most = 0
+        self.in_flight = self.max_in_flight = 0
 
     async def analyze(self, waveform: Waveform, tasks: tuple[Task, ...]) -> Analysis:
         if self.refusals:
             self.refusals -= 1
             raise Overloaded("full")
-        self.now += 1
-        self.most = max(self.most, self.now)
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
         await asyncio.sleep(0.01)
-        self.now -= 1
+        self.in_flight -= 1
         return Analysis(language=GERMAN)
 
 
 @pytest.fixture
 def job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = loaded("examples/ray_job.py")
-    monkeypatch.setattr(module, "PAUSE_S", 0.01)
+    module = load_script("examples/ray_job.py")
+    monkeypatch.setattr(module, "RETRY_AFTER_S", 0.01)
     return module
 
 
@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def test_no_more_than_the_window_are_under_way(
+async def test_no_more_requests_than_the_window_are_in_flight(
     job: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     graph = Graph()
@@ -64,11 +64,11 @@ async def test_no_more_than_the_window_are_under_way(
     failed = await job.answer_all(job.recordings([folder, folder]), ("language",), window=2)
 
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert (len(lines), failed, graph.most) == (10, 2, 2)
+    assert (len(lines), failed, graph.max_in_flight) == (10, 2, 2)
     assert {line["error"] for line in lines if "error" in line} == {"unsupported_audio"}
 
 
-async def test_it_waits_while_the_graph_is_busy_with_others(
+async def test_it_retries_while_the_graph_is_overloaded(
     job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(job.AsyncVoxgraph, "connect", lambda: Graph(refusals=3))
@@ -77,7 +77,7 @@ async def test_it_waits_while_the_graph_is_busy_with_others(
     assert json.loads(capsys.readouterr().out)["language"]["language"] == "de"
 
 
-def test_on_the_graph_every_recording_has_its_line(service: Launched, folder: Path) -> None:
+def test_on_a_real_graph_every_recording_has_its_line(service: Launched, folder: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "examples/ray_job.py", folder, "--tasks", "language", "speaker", "--window", "2"],
         cwd=ROOT, env=os.environ | {"RAY_ADDRESS": service.ray_address},

@@ -1,4 +1,4 @@
-"""What the demo graph answers is right, over HTTP, on clips of voices that training never heard."""
+"""The demo graph gives correct results over HTTP on clips of held-out voices."""
 
 from itertools import combinations
 from typing import Any
@@ -27,7 +27,7 @@ def ask(http: httpx2.Client, path: str, name: str, **options: Any) -> dict[str, 
 
 
 @pytest.mark.parametrize("name", MULTILINGUAL)
-def test_the_language_is_found_and_routes_to_its_encoder(http: httpx2.Client, name: str) -> None:
+def test_the_language_is_identified_and_selects_the_encoder(http: httpx2.Client, name: str) -> None:
     expected = LABELS[name]["language"]
 
     answer = ask(http, "/extract-embedding", name)
@@ -38,7 +38,7 @@ def test_the_language_is_found_and_routes_to_its_encoder(http: httpx2.Client, na
 
 def test_a_voice_matches_itself_and_no_other(http: httpx2.Client) -> None:
     answers = {name: ask(http, "/embedding", name) for name in ACCENTED}
-    # A clip that is heard as another language is embedded in another space, and compared with none of these.
+    # A clip of a misidentified language is embedded by the other encoder and cannot be compared with these.
     model = HUB_ID["speaker_voxceleb"]
     vectors = {name: unit(a["embedding"]) for name, a in answers.items() if a["model"] == model}
     assert len(vectors) >= 5
@@ -51,16 +51,14 @@ def test_a_voice_matches_itself_and_no_other(http: httpx2.Client) -> None:
 
 @pytest.mark.parametrize("path", ["/identify", "/classify-us-accent"])
 @pytest.mark.parametrize("name", ACCENTED)
-def test_american_english_sounds_american_and_no_other_does(
-    http: httpx2.Client, path: str, name: str
-) -> None:
+def test_only_american_english_is_classified_as_american(http: httpx2.Client, path: str, name: str) -> None:
     confidence = post(http, path, files={"file": wav(name)})["us_confidence"]
 
-    # It is 0 unless American is the most probable of the accents.
+    # us_confidence is 0 unless American is the most probable accent.
     assert (confidence > 0) == (LABELS[name]["accent"] == "us")
 
 
-def test_the_vocoded_part_is_the_flagged_one(http: httpx2.Client) -> None:
+def test_the_vocoded_part_is_flagged(http: httpx2.Client) -> None:
     answer = ask(http, "/audio/analyze-audio", "spliced.flac", params={"chunk_duration": 2, "overlap": 0.5})
 
     start, end = LABELS["spliced.flac"]["vocoded"]

@@ -1,10 +1,11 @@
-"""Every endpoint of the demo graph over HTTP, through Serve's proxy, on a real conversation."""
+"""Every endpoint of the demo graph over HTTP, through Serve's proxy, with a real conversation."""
 
 import math
 from typing import Any
 
 import httpx2
 import pytest
+from recordings import post
 
 from pipelines.routing import encoder_for
 
@@ -16,10 +17,7 @@ ENCODERS = {
 
 
 def ask(http: httpx2.Client, path: str, audio: bytes, **options: Any) -> dict[str, Any]:
-    response = http.post(path, files={"file": ("conversation.wav", audio, "audio/wav")}, **options)
-    assert response.status_code == 200, response.text
-    answer: dict[str, Any] = response.json()
-    return answer
+    return post(http, path, files={"file": ("conversation.wav", audio, "audio/wav")}, **options)
 
 
 def test_health_names_every_model_and_says_that_they_are_demos(http: httpx2.Client) -> None:
@@ -40,7 +38,7 @@ def test_detect_language(http: httpx2.Client, conversation: bytes) -> None:
     assert 1 / 107 <= answer["confidence"] <= 1
 
 
-def test_the_language_decides_the_encoder(http: httpx2.Client, conversation: bytes) -> None:
+def test_the_language_selects_the_encoder(http: httpx2.Client, conversation: bytes) -> None:
     language = ask(http, "/detect-language", conversation)["language"]
     answer = ask(http, "/extract-embedding", conversation)
 
@@ -49,7 +47,7 @@ def test_the_language_decides_the_encoder(http: httpx2.Client, conversation: byt
     assert answer["embedding_size"] == len(answer["embedding"]) == 192
 
 
-def test_embedding_is_normalised_unless_told_otherwise(http: httpx2.Client, conversation: bytes) -> None:
+def test_embedding_is_normalised_by_default(http: httpx2.Client, conversation: bytes) -> None:
     unit = ask(http, "/embedding", conversation)
     raw = ask(http, "/embedding", conversation, params={"normalize": "false"})
 
@@ -58,7 +56,7 @@ def test_embedding_is_normalised_unless_told_otherwise(http: httpx2.Client, conv
     assert [x / norm for x in raw["embedding"]] == pytest.approx(unit["embedding"], abs=1e-5)
 
 
-def test_identify_answers_a_percentage_and_nothing_else(http: httpx2.Client, conversation: bytes) -> None:
+def test_identify_returns_only_a_percentage(http: httpx2.Client, conversation: bytes) -> None:
     answer = ask(http, "/identify", conversation)
 
     assert set(answer) == {"us_confidence"}
@@ -104,7 +102,7 @@ def test_a_minute_of_chunks_covers_the_recording(http: httpx2.Client, conversati
         assert sum(chunk["class_probabilities"].values()) == pytest.approx(1, abs=1e-3)
 
 
-def test_analyze_answers_all_questions_as_each_endpoint_does(
+def test_analyze_returns_the_results_of_the_single_endpoints(
     http: httpx2.Client, conversation: bytes
 ) -> None:
     answer = ask(http, "/v1/analyze", conversation)
@@ -115,14 +113,14 @@ def test_analyze_answers_all_questions_as_each_endpoint_does(
     assert answer["language"]["language"] == alone["language"]
 
 
-def test_analyze_answers_only_the_tasks_asked_for(http: httpx2.Client, conversation: bytes) -> None:
+def test_analyze_runs_only_the_requested_tasks(http: httpx2.Client, conversation: bytes) -> None:
     answer = ask(http, "/v1/analyze", conversation, params={"tasks": "language,deepfake"})
 
     assert {"language", "deepfake"} <= set(answer)
     assert not {"speaker", "accent", "diarization"} & set(answer)
 
 
-def test_a_raw_body_is_answered_as_a_form_is(http: httpx2.Client, conversation: bytes) -> None:
+def test_a_raw_body_is_answered_like_a_form(http: httpx2.Client, conversation: bytes) -> None:
     raw = http.post("/detect-language", content=conversation, headers={"content-type": "audio/wav"})
 
     assert raw.json()["language"] == ask(http, "/detect-language", conversation)["language"]

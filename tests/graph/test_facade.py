@@ -1,4 +1,4 @@
-"""The typed facade on the running graph."""
+"""The typed handles of voxgraph on the running graph."""
 
 import asyncio
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def clip() -> Waveform:
     return decode((ROOT / "tests" / "data" / "voice.wav").read_bytes(), AudioLimits())
 
 
-def test_answers_are_of_the_types_that_the_facade_names(voxgraph: Voxgraph, clip: Waveform) -> None:
+def test_results_have_the_annotated_types(voxgraph: Voxgraph, clip: Waveform) -> None:
     everything = voxgraph.analyze(clip, ("language", "speaker"))
 
     assert everything.language == voxgraph.detect_language(clip)
@@ -36,7 +36,7 @@ def test_answers_are_of_the_types_that_the_facade_names(voxgraph: Voxgraph, clip
     assert len(voxgraph.embed_pair(clip, clip)) == 2
 
 
-def test_coroutines_ask_side_by_side(voxgraph: Voxgraph, clip: Waveform) -> None:
+def test_coroutines_call_concurrently(voxgraph: Voxgraph, clip: Waveform) -> None:
     clips = [clip[: 16_000 * seconds] for seconds in (1, 2, 3)]
 
     async def ask() -> list[str]:
@@ -47,6 +47,6 @@ def test_coroutines_ask_side_by_side(voxgraph: Voxgraph, clip: Waveform) -> None
     assert asyncio.run(ask()) == [voxgraph.detect_language(each).language for each in clips]
 
 
-def test_an_error_of_the_graph_is_ours(voxgraph: Voxgraph, clip: Waveform) -> None:
+def test_an_error_of_the_graph_is_raised_as_its_own_type(voxgraph: Voxgraph, clip: Waveform) -> None:
     with pytest.raises(InvalidOptions, match="karaoke"):
         voxgraph.analyze(clip, ("karaoke",))  # type: ignore[arg-type]

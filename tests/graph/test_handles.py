@@ -1,4 +1,4 @@
-"""Python callers: the example runs as printed, answers equal HTTP's, and no-waveforms are refused."""
+"""Python handles: the example runs as printed, results equal those of HTTP, invalid waveforms are refused."""
 
 import subprocess
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def waveform() -> Waveform:
     return decode(sample_path().read_bytes(), AudioLimits())
 
 
-def test_the_line_for_python_works_as_printed(service: Launched) -> None:
+def test_the_command_of_the_python_example_works_as_printed(service: Launched) -> None:
     (line,) = [line.strip() for line in service.lines if "examples/handles.py" in line]
 
     ran = subprocess.run(
@@ -46,11 +46,11 @@ def test_the_line_for_python_works_as_printed(service: Launched) -> None:
     )
 
     assert ran.returncode == 0, ran.stderr
-    assert "192 numbers of" in ran.stdout
+    assert "192 dimensions, " in ran.stdout
     assert "of 11 chunks" in ran.stdout
 
 
-def test_a_handle_answers_as_http_does(
+def test_a_handle_returns_what_http_returns(
     voxgraph: Any, waveform: Waveform, http: httpx2.Client, conversation: bytes
 ) -> None:
     by_handle = voxgraph.embed.remote(waveform).result(timeout_s=60)
@@ -60,18 +60,18 @@ def test_a_handle_answers_as_http_does(
     assert by_handle.embedding.vector == pytest.approx(by_http["embedding"], rel=1e-4, abs=1e-4)
 
 
-def test_every_question_is_a_method(voxgraph: Any, waveform: Waveform) -> None:
+def test_every_task_is_a_method(voxgraph: Any, waveform: Waveform) -> None:
     clip = waveform[: 6 * 16_000]
     language = voxgraph.detect_language.remote(clip).result(timeout_s=60)
     accent = voxgraph.identify_accent.remote(clip, "ecapa").result(timeout_s=60)
     turns = voxgraph.diarize.remote(clip, SpeakerCount(num_speakers=1)).result(timeout_s=60)
-    chunks = voxgraph.detect_deepfake.remote(clip, ChunkOptions(chunk_s=2, overlap=0)).result(timeout_s=60)
+    verdict = voxgraph.detect_deepfake.remote(clip, ChunkOptions(chunk_s=2, overlap=0)).result(timeout_s=60)
     analysis = voxgraph.analyze.remote(clip, ("language",)).result(timeout_s=60)
 
     assert sum(language.probabilities.values()) == pytest.approx(1, abs=1e-3)
     assert accent.accent in accent.probabilities
     assert len(turns.speakers) <= 1
-    assert [(chunk.start_s, chunk.end_s) for chunk in chunks] == [(0, 2), (2, 4), (4, 6)]
+    assert [(chunk.start_s, chunk.end_s) for chunk in verdict.chunks] == [(0, 2), (2, 4), (4, 6)]
     assert analysis.language == language
     assert analysis.deepfake is None
 
@@ -86,7 +86,7 @@ def test_every_question_is_a_method(voxgraph: Any, waveform: Waveform) -> None:
         (np.zeros(100, np.float32), AudioTooShort),
     ],
 )
-def test_what_is_no_waveform_is_refused(voxgraph: Any, array: np.ndarray, error: type[VoxError]) -> None:
+def test_an_invalid_waveform_is_refused(voxgraph: Any, array: np.ndarray, error: type[VoxError]) -> None:
     with pytest.raises(error):
         voxgraph.detect_language.remote(array).result(timeout_s=60)
 
@@ -96,16 +96,16 @@ def test_an_unknown_task_is_refused(voxgraph: Any, waveform: Waveform) -> None:
         voxgraph.analyze.remote(waveform, ("karaoke",)).result(timeout_s=60)
 
 
-def test_a_long_conversation_is_diarized_in_parts_as_in_one(voxgraph: Any, waveform: Waveform) -> None:
+def test_a_long_conversation_is_diarized_in_parts_as_in_one_piece(voxgraph: Any, waveform: Waveform) -> None:
     long = np.concatenate([waveform, waveform[5 * 16_000 :], waveform[: 11 * 16_000]])
     whole = Diarizer(locate(ModelKey.DIARIZATION_COMMUNITY_1, CheckpointSource(source="demo")), "cpu")
     expected = whole(long, SpeakerCount())
 
-    told: list[DiarizationProgress] = []
+    progress: list[DiarizationProgress] = []
 
-    last = Voxgraph(voxgraph).diarize(long, on_progress=told.append)
+    last = Voxgraph(voxgraph).diarize(long, on_progress=progress.append)
 
-    assert told == [DiarizationProgress(done, 4) for done in (1, 2, 3, 4)]
+    assert progress == [DiarizationProgress(done, 4) for done in (1, 2, 3, 4)]
     assert last.speakers == expected.speakers
     assert [turn.speaker for turn in last.turns] == [turn.speaker for turn in expected.turns]
     starts = [turn.start_s for turn in last.turns]

@@ -1,4 +1,4 @@
-"""`make serve`: what it prints, that its curl line works as printed, and that it ends clean."""
+"""`make serve`: its output, the curl command that it prints, its failures and its shutdown."""
 
 import json
 import shlex
@@ -17,7 +17,7 @@ from ray.serve.schema import ServeDeploySchema
 from config.settings import ENGINE_CACHE
 from deployments.graph import NAMES
 from deployments.launch import launcher
-from deployments.launch.launcher import needs, read_config
+from deployments.launch.launcher import read_config, required_resources
 from voxgraph.options import ModelKey
 
 TINY = {
@@ -40,13 +40,13 @@ def tiny(folder: Path, args: dict[str, str], **deployment: object) -> Path:
     return path
 
 
-def test_it_names_each_deployment_and_the_time_to_healthy(service: Launched) -> None:
+def test_it_prints_each_deployment_and_the_time_until_healthy(service: Launched) -> None:
     for name in NAMES.values():
         assert name in service.output
     assert "voxgraph is healthy after" in service.output
 
 
-def test_its_replicas_are_spared_distributions(service: Launched) -> None:
+def test_its_replicas_do_not_import_scipy_stats(service: Launched) -> None:
     (replica,) = service.replicas("Language")
 
     libraries = {library.path for library in replica.memory_maps()}
@@ -62,7 +62,7 @@ def test_its_replicas_share_converted_networks(service: Launched) -> None:
     assert any(file.path.startswith(f"{folder}/") for file in replica.memory_maps())
 
 
-def test_its_curl_line_works_as_printed(service: Launched) -> None:
+def test_its_curl_command_works_as_printed(service: Launched) -> None:
     (line,) = [line.strip() for line in service.lines if line.strip().startswith("curl ")]
 
     ran = subprocess.run(shlex.split(line), cwd=ROOT, capture_output=True, text=True, timeout=240, check=True)
@@ -95,7 +95,7 @@ def test_a_graph_too_big_for_this_machine_is_refused(tmp_path: Path) -> None:
     launched = launch(tiny(tmp_path, {}, name="Echo", ray_actor_options={"num_gpus": 100}))
 
     assert launched.process.wait(timeout=100) == 1
-    assert "needs 100 GPU" in launched.output
+    assert "required_resources 100 GPU" in launched.output
 
 
 def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_proxy_that_does_not_start_is_a_failed_launch(
         launcher.deploy(ServeDeploySchema.model_validate(TINY))
 
 
-def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_configuration_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text("applications: 5\n")
 
@@ -131,15 +131,15 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path) -> None:
     assert "not a Serve configuration file" in launched.output
 
 
-def test_the_needs_of_a_graph_are_those_of_all_its_deployments(tmp_path: Path) -> None:
+def test_the_needs_of_a_graph_are_the_sum_over_its_deployments(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     row = {"name": "Language", "ray_actor_options": {"num_gpus": 0.5}}
     path.write_text(
         yaml.safe_dump({"applications": [{"import_path": "deployments.graph:build", "deployments": [row]}]})
     )
 
-    # Six models that the file does not name, the ingress and three of 0.1; for the one named Ray's own core.
-    assert needs(read_config(path)) == pytest.approx({"CPU": 6 + 1 + 0.3 + 1, "GPU": 0.5})
+    # Six models that the file omits, the ingress, the state's 0.1, and Ray's default core for Language.
+    assert required_resources(read_config(path)) == pytest.approx({"CPU": 6 + 1 + 0.1 + 1, "GPU": 0.5})
 
 
 def test_every_model_key_has_a_deployment_name() -> None:

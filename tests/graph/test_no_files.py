@@ -1,4 +1,4 @@
-"""Audio never touches a disk: nothing is written while uploads are answered."""
+"""Audio is never written to disk while uploads are answered."""
 
 import io
 import subprocess
@@ -13,16 +13,16 @@ import soundfile
 from launched import Launched
 
 LOG_BYTES = 512 * 1024
-"""What a few requests may log: access lines of the proxy, the replicas and Ray, in pages of 4 KiB."""
+"""Bytes that a few requests may log: access logs of the proxy, the replicas and Ray, in pages of 4 KiB."""
 
 
 def written(processes: list[psutil.Process]) -> dict[int, int]:
-    """Bytes that each process has caused to be written to a disk, files deleted since included."""
+    """Return the bytes that each process has written to disk, including files deleted since."""
     return {process.pid: process.io_counters().write_bytes for process in processes}
 
 
 def upload(size: int) -> bytes:
-    """A 44.1 kHz stereo WAV of noise of about `size` bytes."""
+    """Return a 44.1 kHz stereo WAV of noise of about `size` bytes."""
     samples = np.random.default_rng(0).normal(0, 0.05, (size // 4, 2)).astype(np.float32)
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, 44_100, format="WAV", subtype="PCM_16")
@@ -34,7 +34,7 @@ def files_under(*folders: Path) -> set[Path]:
 
 
 def watched_folders() -> list[Path]:
-    """Where temporary files, spilled objects and a store that is full would go."""
+    """Return the folders of temporary files, spilled objects and an overflowing object store."""
     return [Path("/tmp/ray"), Path("/var/tmp")]
 
 
@@ -57,13 +57,13 @@ def test_no_file_is_written_while_an_upload_is_answered(
     assert not [path for path in new if "logs" not in path.parts and "__pycache__" not in path.parts]
 
 
-def test_the_count_sees_a_temporary_file_that_is_already_deleted(tmp_path: Path) -> None:
+def test_the_count_includes_a_deleted_temporary_file(tmp_path: Path) -> None:
     code = (
         "import tempfile, psutil, os\n"
         f"with tempfile.TemporaryFile(dir={str(tmp_path)!r}) as file:\n"
         "    file.write(os.urandom(2_000_000)); file.flush()\n"
         "print(psutil.Process().io_counters().write_bytes)\n"
     )
-    counted = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert int(counted.stdout) >= 2_000_000
+    assert int(ran.stdout) >= 2_000_000

@@ -1,6 +1,5 @@
 """Checkpoints with random weights: small ones for behaviour, full-size ones for the reference libraries."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,18 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-import pipelines.ecapa  # noqa: F401 (for the modules it brings)
 from config.settings import CheckpointSource, Size
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from training.layouts.writer import write_checkpoint
 from voxgraph.options import ModelKey
 from voxgraph.results import Waveform
-
-for name, module in list(sys.modules.items()):
-    # Hypothesis asks every module for its file; SpeechBrain's lazy ones answer by importing what is not
-    # installed.
-    if name.startswith("speechbrain.") and "__file__" not in vars(module):
-        vars(module)["__file__"] = None
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,13 +21,13 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[[ModelKey], LocatedCheckpoint]:
-    """A checkpoint of the demo's size with random weights, written once."""
+    """Return a writer of demo-size checkpoints with random weights, written once per session."""
     return _written(tmp_path_factory.mktemp("small"), Size.DEMO)
 
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Callable[[ModelKey], LocatedCheckpoint]:
-    """A full-size checkpoint with random weights, written once a module."""
+    """Return a writer of full-size checkpoints with random weights, written once per test module."""
     return _written(tmp_path_factory.mktemp("full"), Size.FULL)
 
 
@@ -51,7 +43,7 @@ def _written(root: Path, size: Size) -> Callable[[ModelKey], LocatedCheckpoint]:
 
 @pytest.fixture
 def clip() -> Callable[..., Waveform]:
-    """Noise in bursts, so that its spectrum changes: (samples,) float32."""
+    """Return a maker of noise whose level changes over time: float32, (samples,)."""
 
     def make(samples: int, seed: int = 0) -> Waveform:
         generator = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Which accent is heard, by the ECAPA model."""
+"""Test accent classification with the ECAPA model."""
 
 import math
 from collections.abc import Callable
@@ -9,13 +9,12 @@ from closeness import relative_difference
 
 from config.settings import CheckpointSource, Size
 from pipelines.accent import EcapaAccentClassifier
-from pipelines.accent_result import accent_result
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from training.layouts.common import write_labels
 from training.layouts.labels import COMMON_ACCENT_ECAPA, COMMON_ACCENT_XLSR
 from voxgraph.errors import AudioTooShort
 from voxgraph.options import ModelKey
-from voxgraph.results import Waveform
+from voxgraph.results import AccentResult, Waveform
 
 Clip = Callable[..., Waveform]
 
@@ -36,13 +35,15 @@ def test_the_accent_is_the_most_probable_of_all(classifier: EcapaAccentClassifie
 def test_probabilities_are_sharper_than_those_of_bare_cosines(
     classifier: EcapaAccentClassifier, clip: Clip
 ) -> None:
-    # Cosines lie in -1..1: without the scale of the loss, no two of 16 classes differ by more than exp(2).
+    # Cosines are in -1..1: without the scale of the loss, no two of 16 classes differ by more than exp(2).
     (found,) = classifier([clip(16_000)])
 
     assert max(found.probabilities.values()) / min(found.probabilities.values()) > math.exp(2)
 
 
-def test_a_clip_in_a_batch_answers_as_it_does_alone(classifier: EcapaAccentClassifier, clip: Clip) -> None:
+def test_a_clip_in_a_batch_gives_the_same_result_as_alone(
+    classifier: EcapaAccentClassifier, clip: Clip
+) -> None:
     clips = [clip(samples, seed) for seed, samples in enumerate((800, 30_000, 12_345))]
 
     together = classifier(clips)
@@ -71,20 +72,20 @@ def test_the_order_of_the_labels_is_the_checkpoints_own(
     assert [*found.probabilities.values()] == [*expected.probabilities.values()]
 
 
-def test_confidence_in_us_is_given_only_where_us_is_heard() -> None:
-    heard = accent_result(["england", "us"], [0.3, 0.7])
-    missed = accent_result(["england", "us"], [0.6, 0.4])
+def test_us_confidence_is_zero_for_other_accents() -> None:
+    american = AccentResult.from_probabilities(["england", "us"], [0.3, 0.7])
+    british = AccentResult.from_probabilities(["england", "us"], [0.6, 0.4])
 
-    assert (heard.accent, heard.confidence, heard.us_confidence) == ("us", 0.7, 0.7)
-    assert (missed.accent, missed.confidence, missed.us_confidence) == ("england", 0.6, 0.0)
+    assert (american.accent, american.confidence, american.us_confidence) == ("us", 0.7, 0.7)
+    assert (british.accent, british.confidence, british.us_confidence) == ("england", 0.6, 0.0)
 
 
-def test_as_many_probabilities_as_labels() -> None:
+def test_another_number_of_probabilities_than_labels_is_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
-        accent_result(["england", "us"], [1.0])
+        AccentResult.from_probabilities(["england", "us"], [1.0])
 
 
-def test_it_says_what_it_is(classifier: EcapaAccentClassifier) -> None:
+def test_the_info_names_model_source_and_labels(classifier: EcapaAccentClassifier) -> None:
     assert (classifier.info.key, classifier.info.source) == ("accent_ecapa", "local")
     assert list(classifier.info.labels) == COMMON_ACCENT_ECAPA
 

@@ -1,4 +1,4 @@
-"""Decoding: every format, exact resampling, and a typed refusal for everything else."""
+"""Decoding: all formats, exact resampling, and typed errors for everything else."""
 
 import io
 import struct
@@ -34,7 +34,7 @@ REFUSAL_LIMIT_S = 1.0
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_tone_comes_out_of_every_format_as_it_went_in(name: str) -> None:
+def test_a_tone_survives_decoding_from_every_format(name: str) -> None:
     waveform = decode(FORMATS[name], LIMITS)
 
     assert waveform.dtype == np.float32
@@ -43,7 +43,7 @@ def test_a_tone_comes_out_of_every_format_as_it_went_in(name: str) -> None:
     middle = waveform[SAMPLE_RATE_HZ : 2 * SAMPLE_RATE_HZ]
     spectrum = np.abs(np.fft.rfft(middle))
     assert abs(int(spectrum.argmax()) - 440) <= 1
-    # A lossy codec folds channels to its liking: 5.1 AAC low-passes one of the six.
+    # Lossy codecs treat channels differently: 5.1 AAC low-passes one of the six.
     assert np.sqrt((middle**2).mean()) == pytest.approx(0.3 / np.sqrt(2), rel=0.2 if "5.1" in name else 0.07)
 
 
@@ -84,7 +84,7 @@ def test_a_wav_with_chunks_before_its_samples_is_not_quick() -> None:
     assert np.array_equal(decode(padded, LIMITS), decode(data, LIMITS))
 
 
-def test_whatever_is_quick_is_decoded_in_a_moment() -> None:
+def test_a_quick_recording_decodes_within_20_ms() -> None:
     buffer = io.BytesIO()
     soundfile.write(buffer, np.zeros(QUICK_BYTES, np.float32)[: QUICK_BYTES // 2 - 50], 16_000, format="WAV")
     data = buffer.getvalue()
@@ -98,7 +98,7 @@ def test_whatever_is_quick_is_decoded_in_a_moment() -> None:
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
-def test_resampling_block_by_block_is_resampling_at_once(rate: int) -> None:
+def test_resampling_in_blocks_equals_resampling_at_once(rate: int) -> None:
     samples = np.random.default_rng(rate).uniform(-0.5, 0.5, (9 * rate + 123, 2)).astype(np.float32)
     expected = librosa.resample(
         samples.mean(axis=1), orig_sr=rate, target_sr=SAMPLE_RATE_HZ, res_type="soxr_hq"
@@ -125,8 +125,8 @@ def spoilt(value: float, subtype: str = "FLOAT") -> bytes:
     return wav(samples, subtype)
 
 
-def untold(flac: bytes) -> bytes:
-    """A FLAC as it is written to a pipe: its header says of 0 samples, which is of an unknown number."""
+def without_sample_count(flac: bytes) -> bytes:
+    """Return a FLAC as written to a pipe: its header states 0 samples, which means an unknown number."""
     header = bytearray(flac[:42])
     header[21] &= 0xF0
     header[22:26] = bytes(4)
@@ -135,12 +135,12 @@ def untold(flac: bytes) -> bytes:
 
 @pytest.mark.parametrize("rate", [16_000, 44_100])
 @pytest.mark.parametrize("seconds", [3.0, 9.7])
-def test_a_flac_that_was_written_to_a_pipe_is_read_to_its_end(rate: int, seconds: float) -> None:
+def test_a_flac_without_a_sample_count_is_decoded_completely(rate: int, seconds: float) -> None:
     whole = clips.soundfile_bytes(clips.tone(seconds, rate=rate), rate, "FLAC")
 
-    assert np.array_equal(decode(untold(whole), LIMITS), decode(whole, LIMITS))
+    assert np.array_equal(decode(without_sample_count(whole), LIMITS), decode(whole, LIMITS))
     with pytest.raises(AudioTooLong):
-        decode(untold(whole), AudioLimits(max_audio_s=seconds - 0.1))
+        decode(without_sample_count(whole), AudioLimits(max_audio_s=seconds - 0.1))
 
 
 @pytest.mark.parametrize(("container", "codec"), [("adts", "aac"), ("mp3", "libmp3lame")])
@@ -154,16 +154,16 @@ def test_a_quiet_start_does_not_make_a_recording_too_long(container: str, codec:
 
 
 def with_codec(matroska: bytes, name: bytes) -> bytes:
-    """The same with another codec's name, which is as long or shorter."""
+    """Replace the codec's name by one that is not longer."""
     (codec,) = (known for known in (b"A_OPUS", b"A_VORBIS") if known in matroska)
     return matroska.replace(codec, name.ljust(len(codec), b"\0"))
 
 
 def with_sizes(data: bytes, size: int) -> bytes:
-    """A WAV whose header claims another length."""
-    lie, position = bytearray(data), data.index(b"data")
-    lie[4:8] = lie[position + 4 : position + 8] = struct.pack("<I", size)
-    return bytes(lie)
+    """Replace the sizes in the header of a WAV."""
+    changed, position = bytearray(data), data.index(b"data")
+    changed[4:8] = changed[position + 4 : position + 8] = struct.pack("<I", size)
+    return bytes(changed)
 
 
 REFUSED: dict[str, tuple[bytes, type[VoxError]]] = {
@@ -181,9 +181,9 @@ REFUSED: dict[str, tuple[bytes, type[VoxError]]] = {
     "beyond float32": (spoilt(1e300, "DOUBLE"), NonFiniteAudio),
     "samples whose squares are infinite": (spoilt(1e20), UnsupportedAudio),
     "nearly infinite samples to resample": (wav(np.full((44_100, 1), 3.3e38), rate=44_100), UnsupportedAudio),
-    "a codec that is not read": (with_codec(FORMATS["WebM Opus"], b"A_XXX"), UnsupportedAudio),
-    "4 GB header lie": (with_sizes(wav(clips.tone(0.5), "PCM_16"), 0xFFFF_FFF0), CorruptAudio),
-    "endless header": (with_sizes(wav(clips.tone(0.5), "PCM_16"), 0xFFFF_FFFF), CorruptAudio),
+    "unsupported codec": (with_codec(FORMATS["WebM Opus"], b"A_XXX"), UnsupportedAudio),
+    "header claims 4 GB": (with_sizes(wav(clips.tone(0.5), "PCM_16"), 0xFFFF_FFF0), CorruptAudio),
+    "header claims an unknown size": (with_sizes(wav(clips.tone(0.5), "PCM_16"), 0xFFFF_FFFF), CorruptAudio),
     "WAV without data": (wav(clips.tone(1.0))[:40], CorruptAudio),
     "RIFF alone": (b"RIFF\0\0\0\0WAVE", CorruptAudio),
     "FLAC magic alone": (b"fLaC", CorruptAudio),
@@ -192,7 +192,7 @@ REFUSED: dict[str, tuple[bytes, type[VoxError]]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_bad_input_is_refused_at_once_by_its_own_error(name: str) -> None:
+def test_bad_input_is_refused_quickly_with_its_own_error(name: str) -> None:
     data, error = REFUSED[name]
     started = time.monotonic()
 
@@ -207,7 +207,7 @@ def test_bad_input_is_refused_at_once_by_its_own_error(name: str) -> None:
 @pytest.mark.parametrize(
     "name", [name for name in FORMATS if not name.startswith("W64") and "ID3v1" not in name]
 )
-def test_a_recording_that_breaks_off_is_corrupt(name: str, share: float) -> None:
+def test_a_truncated_recording_is_corrupt(name: str, share: float) -> None:
     whole = FORMATS[name]
 
     with pytest.raises((CorruptAudio, EmptyAudio)):
@@ -215,7 +215,7 @@ def test_a_recording_that_breaks_off_is_corrupt(name: str, share: float) -> None
 
 
 @pytest.mark.parametrize("kind", ["FLAC", "WAV", "OGG"])
-def test_a_bomb_is_refused_before_it_fills_the_memory(kind: str) -> None:
+def test_a_decompression_bomb_is_refused_before_it_fills_the_memory(kind: str) -> None:
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", 8_000, 1, format=kind) as file:
         for _ in range(20):
@@ -247,7 +247,7 @@ def test_a_video_without_sound_is_unsupported() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(FORMATS)), st.data())
-def test_whatever_the_bytes_the_answer_is_a_waveform_or_a_typed_error(name: str, data: st.DataObject) -> None:
+def test_a_damaged_recording_decodes_or_raises_a_typed_error(name: str, data: st.DataObject) -> None:
     content = bytearray(FORMATS[name])
     for _ in range(data.draw(st.integers(1, 8))):
         position = data.draw(st.integers(0, min(len(content) - 1, 4_000)))
@@ -267,6 +267,6 @@ def test_whatever_the_bytes_the_answer_is_a_waveform_or_a_typed_error(name: str,
     st.binary(max_size=2_000),
     st.sampled_from([b"", b"RIFF\0\0\0\0WAVE", b"OggS", b"\x1aE\xdf\xa3", b"\0\0\0\x18ftyp"]),
 )
-def test_random_bytes_are_a_typed_error(content: bytes, start: bytes) -> None:
+def test_random_bytes_raise_a_typed_error(content: bytes, start: bytes) -> None:
     with pytest.raises(VoxError):
         decode(start + content, LIMITS)

@@ -1,4 +1,4 @@
-"""One to 24 channels in every container and codec, each decoded in a process of its own."""
+"""Recordings of 1 to 24 channels decode in every container and codec, each in its own process."""
 
 import subprocess
 import sys
@@ -9,7 +9,6 @@ import pytest
 from launched import ROOT
 
 RATE_HZ = 48_000
-MOST_CHANNELS = 24
 ENCODERS = {
     ("wav", "pcm_s16le"): 24,
     ("w64", "pcm_s24le"): 24,
@@ -35,7 +34,7 @@ ENCODERS = {
     ("matroska", "tta"): 16,
     ("matroska", "wavpack"): 24,
 }
-"""The most channels, up to 24, that both FFmpeg's encoder and its decoder take, by container and encoder."""
+"""Maximum channels, up to 24, that FFmpeg encodes and decodes, by container and encoder."""
 DECODE = """
 import sys
 from pathlib import Path
@@ -49,7 +48,7 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
 
 
 @pytest.mark.parametrize(("container", "codec"), ENCODERS)
-def test_every_number_of_channels_is_heard_as_one(container: str, codec: str, tmp_path) -> None:
+def test_any_number_of_channels_is_averaged_to_mono(container: str, codec: str, tmp_path) -> None:
     sources, targets = tmp_path / "encoded", tmp_path / "decoded"
     sources.mkdir()
     targets.mkdir()
@@ -67,5 +66,5 @@ def test_every_number_of_channels_is_heard_as_one(container: str, codec: str, tm
         middle = waveform[4_000:12_000]
         spectrum = np.abs(np.fft.rfft(middle))
         assert abs(int(spectrum.argmax()) - 220) <= 1, channels
-        # Of many channels a lossy codec spends little on the one for low frequencies.
+        # With many channels, lossy codecs encode the one for low frequencies with few bits.
         assert np.sqrt((middle**2).mean()) == pytest.approx(0.3 / np.sqrt(2), rel=0.4), channels

@@ -1,4 +1,4 @@
-"""Checkpoints are found, verified and read as data."""
+"""Checkpoints are located, verified and read as data."""
 
 import contextlib
 import io
@@ -51,7 +51,7 @@ FILES = {
 
 
 class Exploit:
-    """Makes a folder when it is unpickled by code that trusts the file."""
+    """Creates a folder when an unrestricted unpickler loads it."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -61,7 +61,7 @@ class Exploit:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_format_of_tensors_is_read(name: str, tmp_path: Path) -> None:
+def test_every_tensor_format_is_read(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(FILES[name])
 
@@ -83,7 +83,7 @@ def test_a_pickle_that_runs_code_is_refused_before_it_runs(
 
     assert not trace.exists()
     torch.load(path, weights_only=False) if write is not pickle.dumps else pickle.loads(path.read_bytes())
-    assert trace.exists(), "the file is harmless, and the test shows nothing"
+    assert trace.exists(), "the file is harmless, so the test proves nothing"
 
 
 @given(st.sampled_from(sorted(FILES)), st.data())
@@ -109,7 +109,7 @@ def test_a_file_that_is_no_state_dict_is_refused(value: Any, tmp_path: Path) -> 
         load_tensors(path)
 
 
-def test_a_state_that_fits_fills_the_network() -> None:
+def test_a_fitting_state_dict_fills_the_network() -> None:
     network = nn.Linear(3, 2)
 
     load_state(network, TENSORS, "some/model")
@@ -118,7 +118,7 @@ def test_a_state_that_fits_fills_the_network() -> None:
 
 
 @pytest.mark.parametrize("name", ["zipped.ckpt", "a.safetensors"])
-def test_a_networks_weights_are_pages_of_its_file(name: str, tmp_path: Path) -> None:
+def test_a_networks_weights_are_memory_mapped(name: str, tmp_path: Path) -> None:
     values, path = torch.randn(8_000, 8_000), tmp_path / name
     path.write_bytes(save({"weight": values}) if name.endswith("safetensors") else saved({"weight": values}))
     with Unfilled():
@@ -133,7 +133,7 @@ def test_a_networks_weights_are_pages_of_its_file(name: str, tmp_path: Path) -> 
     assert torch.equal(network.weight, values)
 
 
-def test_a_network_keeps_its_types() -> None:
+def test_a_network_keeps_its_dtypes() -> None:
     network = nn.Linear(3, 2)
 
     load_state(network, {key: tensor.half() for key, tensor in TENSORS.items()}, "some/model")
@@ -142,7 +142,7 @@ def test_a_network_keeps_its_types() -> None:
     assert torch.equal(network.weight, TENSORS["weight"].half().float())
 
 
-def test_an_unfilled_network_draws_nothing_and_has_its_ones_and_zeros() -> None:
+def test_an_unfilled_network_draws_no_random_weights_and_keeps_its_constants() -> None:
     before = torch.get_rng_state()
 
     with Unfilled():
@@ -166,7 +166,7 @@ def test_an_unfilled_network_draws_nothing_and_has_its_ones_and_zeros() -> None:
         ({f"key{i}": torch.ones(1) for i in range(5)}, "and 4 more"),
     ],
 )
-def test_a_state_of_another_architecture_is_refused_and_changes_nothing(
+def test_a_state_dict_of_another_architecture_is_refused_and_changes_nothing(
     tensors: dict[str, torch.Tensor], problem: str
 ) -> None:
     network = nn.Linear(3, 2)
@@ -178,7 +178,7 @@ def test_a_state_of_another_architecture_is_refused_and_changes_nothing(
     assert torch.equal(network.weight, before)
 
 
-def test_labels_are_in_the_order_of_their_indices(tmp_path: Path) -> None:
+def test_labels_are_sorted_by_index(tmp_path: Path) -> None:
     path = tmp_path / "label_encoder.txt"
     path.write_text("'us' => 1\n\"l'anglais\" => 0\n================\n'starting_index' => 0\n")
 
@@ -204,7 +204,7 @@ def test_labels_are_in_the_order_of_their_indices(tmp_path: Path) -> None:
         "'a' => 0\n'\udcff' => 1\n",
     ],
 )
-def test_a_label_file_of_another_form_is_refused(
+def test_a_malformed_label_file_is_refused(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -240,7 +240,7 @@ def test_a_folder_may_hold_other_weights_than_the_published_ones(
     assert re.fullmatch("local-[0-9a-f]{12}", encoder([clip(1_000)])[0].revision)
 
 
-def test_folders_with_other_weights_are_other_revisions(tmp_path: Path) -> None:
+def test_folders_with_different_weights_have_different_revisions(tmp_path: Path) -> None:
     revisions = []
     for name, seed in (("a", 1), ("same", 1), ("other", 2)):
         write_checkpoint(ModelKey.SPEAKER_VOXCELEB, Size.DEMO, tmp_path / name, seed)
@@ -250,7 +250,7 @@ def test_folders_with_other_weights_are_other_revisions(tmp_path: Path) -> None:
     assert revisions[0] == revisions[1] != revisions[2]
 
 
-def test_files_of_parts_lie_in_folders_of_the_layout(tmp_path: Path) -> None:
+def test_files_of_parts_are_in_folders_of_the_layout(tmp_path: Path) -> None:
     for name in ("config.yaml", "segmentation/pytorch_model.bin", "embedding/pytorch_model.bin"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -261,7 +261,7 @@ def test_files_of_parts_lie_in_folders_of_the_layout(tmp_path: Path) -> None:
     assert found.file("config.yaml").parent == found.folder
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"there is no folder .*/nowhere"):
         locate(ModelKey.LANGUAGE, CheckpointSource(source=str(tmp_path / "nowhere")))
 
@@ -275,7 +275,7 @@ def test_a_folder_that_lacks_a_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    """Points the hub's library at an endpoint and an empty cache; two models have rows there."""
+    """Return a function that points the hub's library at an endpoint with an empty cache and two models."""
     speaker, diarization = CHECKPOINTS[ModelKey.SPEAKER_VOXCELEB], CHECKPOINTS[ModelKey.DIARIZATION_31]
     weights = CheckpointFile("model.ckpt", sha256(b"weights").hexdigest())
     rows = {
@@ -347,7 +347,7 @@ def test_a_repository_that_lacks_a_file_is_refused(hub: Callable[[str], None]) -
         ("RepoNotFound", "cannot be downloaded"),
     ],
 )
-def test_a_refusal_of_the_hub_names_the_repository_and_the_cause(
+def test_an_error_of_the_hub_names_the_repository_and_the_cause(
     refusal: str, advice: str, hub: Callable[[str], None]
 ) -> None:
     with serving({}, COMMIT, refusal) as endpoint:
@@ -359,13 +359,13 @@ def test_a_refusal_of_the_hub_names_the_repository_and_the_cause(
     assert "\n" not in caught.value.detail
 
 
-def test_a_hub_that_cannot_be_reached_names_the_ways_without_it(
+def test_an_unreachable_hub_names_the_alternatives(
     hub: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The hub's library waits 23 s over five more tries.
+    # The hub's library waits 23 s in total between five retries.
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
     (port,) = free_ports(1)
     hub(f"http://127.0.0.1:{port}")
 
-    with pytest.raises(CheckpointError, match="cannot be reached; name a local folder or use the demo"):
+    with pytest.raises(CheckpointError, match="cannot be reached; set a local folder or use the demo"):
         from_hub()

@@ -1,4 +1,4 @@
-"""Spans of a long clip."""
+"""Test the spans of long clips and the parts of conversations."""
 
 from itertools import chain, pairwise
 
@@ -39,7 +39,7 @@ def test_spans_have_one_length_and_drop_nothing(samples: int, chunk: int, data: 
 
 
 def windows_of(start: int, end: int) -> list[int]:
-    """Where the sliding windows of a part begin in the whole."""
+    """Return the starts of the sliding windows of a part, in samples of the whole."""
     rest = max(0, end - start - CONVERSATION_WINDOW)
     return [start + index * CONVERSATION_HOP for index in range(1 + -(-rest // CONVERSATION_HOP))]
 

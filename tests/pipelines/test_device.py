@@ -1,4 +1,4 @@
-"""A process keeps to its share of a GPU, and makes way on a CPU."""
+"""A process stays within its share of a GPU and lowers its priority on a CPU."""
 
 import os
 import threading
@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from pipelines.device import is_out_of_memory
-from pipelines.vendored.process import NICENESS, NICEST, cap_memory, lower_cpu_priority
+from pipelines.vendored.process import MAX_NICENESS, NICENESS, cap_memory, lower_cpu_priority
 
 
 @pytest.fixture
 def caps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
-    """What torch was told, without a GPU."""
+    """Record the calls of torch's cap, which needs a GPU."""
     caps: list[tuple[float, str]] = []
     monkeypatch.setattr(
         torch.cuda, "set_per_process_memory_fraction", lambda share, device: caps.append((share, device))
@@ -35,7 +35,7 @@ def test_a_cpu_and_whole_gpus_are_not_capped(
     assert caps == []
 
 
-def test_running_into_the_cap_is_known_as_too_little_memory() -> None:
+def test_only_torchs_out_of_memory_error_counts_as_out_of_memory() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
     assert not is_out_of_memory(RuntimeError("device-side assert"))
 
@@ -47,26 +47,27 @@ def scheduling(thread: int) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("device", "expected"), [("cpu", (os.SCHED_IDLE, 15)), ("cuda:0", (os.SCHED_OTHER, 15))]
 )
-def test_long_work_on_a_cpu_makes_way_in_its_own_threads_alone(
+def test_lower_priority_on_a_cpu_applies_only_to_the_thread_and_its_children(
     device: str, expected: tuple[int, int]
 ) -> None:
-    assert _in_a_thread_of_one_that_makes_way(device, own=15) == expected
+    assert scheduling_of_a_child_thread(device, niceness=15) == expected
 
 
-@pytest.mark.parametrize(("own", "expected"), [(0, NICENESS), (15, NICEST)])
-def test_where_there_is_no_such_policy_it_is_nice(
-    monkeypatch: pytest.MonkeyPatch, own: int, expected: int
+@pytest.mark.parametrize(("niceness", "expected"), [(0, NICENESS), (15, MAX_NICENESS)])
+def test_without_sched_idle_the_niceness_is_raised(
+    monkeypatch: pytest.MonkeyPatch, niceness: int, expected: int
 ) -> None:
     monkeypatch.delattr(os, "SCHED_IDLE")
 
-    assert _in_a_thread_of_one_that_makes_way("cpu", own)[1] == expected
+    assert scheduling_of_a_child_thread("cpu", niceness)[1] == expected
 
 
-def _in_a_thread_of_one_that_makes_way(device: str, own: int) -> tuple[int, int]:
+def scheduling_of_a_child_thread(device: str, niceness: int) -> tuple[int, int]:
+    """Return policy and niceness of a thread that starts after its parent has lowered its priority."""
     found: list[tuple[int, int]] = []
 
     def work() -> None:
-        os.setpriority(os.PRIO_PROCESS, 0, own)
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
         lower_cpu_priority(device)
         started = threading.Thread(target=lambda: found.append(scheduling(threading.get_native_id())))
         started.start()

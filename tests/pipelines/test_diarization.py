@@ -1,4 +1,4 @@
-"""Who spoke when: options, edges of the audio, and files that want to run code."""
+"""Test diarization: options, edge cases of the audio, and checkpoints that try to run code."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ def load(folder: Path, model: ModelKey = KEYS[1]) -> Diarizer:
     return Diarizer(locate(model, CheckpointSource(source=str(folder), size=Size.DEMO)), "cpu")
 
 
-def test_turns_lie_in_the_recording_and_name_their_speakers(
+def test_turns_are_inside_the_recording_and_name_their_speakers(
     diarizer: Diarizer, conversation: Waveform
 ) -> None:
     found = diarizer(conversation, SpeakerCount())
@@ -65,31 +65,31 @@ def test_the_number_of_speakers_is_kept(diarizer: Diarizer, conversation: Wavefo
     assert len(diarizer(conversation, SpeakerCount(max_speakers=1)).speakers) == 1
 
 
-def test_no_two_speak_at_once_in_exclusive_turns(diarizer: Diarizer, conversation: Waveform) -> None:
+def test_exclusive_turns_do_not_overlap(diarizer: Diarizer, conversation: Waveform) -> None:
     turns = sorted(diarizer(conversation, SpeakerCount()).exclusive_turns, key=lambda turn: turn.start_s)
 
     assert all(before.end_s <= after.start_s + 1e-6 for before, after in pairwise(turns))
 
 
-def test_more_speakers_than_voices_answers_with_fewer(diarizer: Diarizer, conversation: Waveform) -> None:
+def test_requesting_more_speakers_than_voices_finds_fewer(diarizer: Diarizer, conversation: Waveform) -> None:
     found = diarizer(conversation[: 5 * 16_000], SpeakerCount(num_speakers=20))
 
     assert len(found.speakers) <= 20
 
 
-def test_bounds_that_exclude_each_other_are_refused(diarizer: Diarizer, conversation: Waveform) -> None:
+def test_contradictory_bounds_are_refused(diarizer: Diarizer, conversation: Waveform) -> None:
     with pytest.raises(InvalidOptions, match="min_speakers is 3"):
         diarizer(conversation[:16_000], SpeakerCount(min_speakers=3, max_speakers=2))
 
 
 @pytest.mark.parametrize("samples", [1, 160, 16_000, 160_000, 160_001])
-def test_silence_of_any_length_has_an_answer(diarizer: Diarizer, samples: int) -> None:
+def test_silence_of_any_length_has_a_result(diarizer: Diarizer, samples: int) -> None:
     found = diarizer(np.zeros(samples, np.float32), SpeakerCount())
 
     assert all(turn.end_s <= samples / 16_000 for turn in found.turns)
 
 
-def test_one_recording_answers_the_same_twice(diarizer: Diarizer, conversation: Waveform) -> None:
+def test_the_same_recording_gives_the_same_turns_twice(diarizer: Diarizer, conversation: Waveform) -> None:
     first = diarizer(conversation, SpeakerCount())
     diarizer(conversation[:50_000], SpeakerCount(num_speakers=2))
 
@@ -97,7 +97,7 @@ def test_one_recording_answers_the_same_twice(diarizer: Diarizer, conversation: 
 
 
 class Exploit:
-    """Makes a folder when it is unpickled by code that trusts the file."""
+    """Makes a folder when an unrestricted unpickler loads it."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -113,7 +113,7 @@ def test_a_pickle_that_runs_code_is_refused_before_it_runs(small: Small, part: s
     checkpoint = torch.load(path, weights_only=False)
     torch.save(checkpoint | {"hyper_parameters": Exploit(tmp_path / "trace")}, path)
 
-    with pytest.raises(CheckpointError, match="tensors and nothing else"):
+    with pytest.raises(CheckpointError, match="does not contain only tensors"):
         load(folder)
     assert not (tmp_path / "trace").exists()
 
@@ -131,7 +131,7 @@ def test_an_array_that_runs_code_is_refused_before_it_runs(small: Small, name: s
 
 
 def narrow(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A PLDA of 64 numbers in place of 128."""
+    """Cut a PLDA of 128 dimensions to 64."""
     return {
         name: values[:, :64] if name == "lda" else values[(slice(64),) * values.ndim]
         for name, values in arrays.items()
@@ -189,7 +189,7 @@ def test_a_configuration_with_a_python_tag_is_refused_before_it_runs(small: Smal
     text = (folder / "config.yaml").read_text()
     (folder / "config.yaml").write_text(f"{text}\nversion: !!python/object/apply:os.mkdir [{trace}]\n")
 
-    with pytest.raises(CheckpointError, match="no configuration"):
+    with pytest.raises(CheckpointError, match="not the configuration"):
         load(folder)
     assert not trace.exists()
 

@@ -1,4 +1,4 @@
-"""Turns from what windows say are pyannote's own, whatever the windows say; in blocks and without."""
+"""Test that turns equal those of pyannote for any outputs of the windows, in blocks and without."""
 
 import warnings
 from dataclasses import asdict
@@ -21,7 +21,7 @@ from config.settings import CheckpointSource
 from pipelines.checkpoints import locate
 from pipelines.chunking import CONVERSATION_HOP, CONVERSATION_WINDOW, conversation_parts
 from pipelines.diarization import Diarizer, clustering, linkage, turns
-from pipelines.diarization.windows import joined
+from pipelines.diarization.windows import concatenate
 from pipelines.window_outputs import WindowOutputs
 from voxgraph.options import ModelKey, SpeakerCount
 from voxgraph.results import Turn
@@ -43,7 +43,7 @@ def diarizer(request: pytest.FixtureRequest) -> Diarizer:
 def conversation(
     diarizer: Diarizer, windows: int, voices: int, noise: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Windows of a random conversation: speech (windows, frames, 3) of 0 and 1, and a voice for each."""
+    """Draw a conversation: speech (windows, frames, 3) of 0 and 1, embeddings (windows, 3, dimension)."""
     generator = np.random.default_rng(seed)
     frames = diarizer.windows._segmentation.model.num_frames(160_000)
     step = frames // 10
@@ -59,14 +59,14 @@ def conversation(
         here = talks[window * step : window * step + frames]
         chosen = generator.permutation(np.argsort(-here.sum(axis=0), kind="stable")[:3])
         speech[window, :, : len(chosen)] = here[:, chosen]
-        # At most two talk at once, as the powerset has it.
+        # At most two speakers overlap, as in the powerset.
         speech[window][speech[window].sum(axis=1) > 2] = (1, 1, 0)
         near = sounds[chosen] + noise * generator.normal(size=(len(chosen), DIMENSION))
         embeddings[window, : len(chosen)] = near
     return speech, embeddings
 
 
-def found_in(speech: np.ndarray, embeddings: np.ndarray) -> WindowOutputs:
+def outputs_of(speech: np.ndarray, embeddings: np.ndarray) -> WindowOutputs:
     windows, speakers = np.nonzero(speech.any(axis=1))
     alone = (speech * (speech.sum(axis=2, keepdims=True) == 1)).sum(axis=1)
     return WindowOutputs(
@@ -80,8 +80,8 @@ def found_in(speech: np.ndarray, embeddings: np.ndarray) -> WindowOutputs:
 
 
 @cache
-def stock_of(diarizer: Diarizer) -> Any:
-    """pyannote's own pipeline with the same networks and hyper-parameters."""
+def stock_pipeline(diarizer: Diarizer) -> Any:
+    """Build pyannote's own pipeline with the same networks and hyperparameters."""
     stock: Any = SpeakerDiarization(
         segmentation=diarizer.windows._segmentation.model,
         embedding=diarizer.windows._embedding.model_,
@@ -97,13 +97,13 @@ def stock_of(diarizer: Diarizer) -> Any:
     return stock
 
 
-def pyannotes(
+def pyannote_turns(
     diarizer: Diarizer, speech: np.ndarray, embeddings: np.ndarray, speakers: SpeakerCount
 ) -> list[Turn]:
-    """What pyannote's own pipeline makes of the same windows, with its own linkage and VBx."""
-    stock = stock_of(diarizer)
-    lie = SlidingWindow(start=0.0, duration=10.0, step=1.0)
-    stock.get_segmentations = lambda *_, **__: SlidingWindowFeature(speech.copy(), lie)
+    """Compute the turns of the same windows with pyannote's own pipeline, linkage and VBx."""
+    stock = stock_pipeline(diarizer)
+    window_grid = SlidingWindow(start=0.0, duration=10.0, step=1.0)
+    stock.get_segmentations = lambda *_, **__: SlidingWindowFeature(speech.copy(), window_grid)
     stock.get_embeddings = lambda *_, **__: embeddings.copy()
     options = {key: value for key, value in asdict(speakers).items() if value is not None}
     output = stock.apply({"uri": "recording"}, **options)
@@ -119,11 +119,11 @@ def pyannotes(
 def test_turns_are_those_of_pyannote(
     diarizer: Diarizer, in_blocks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stocks_linkage = hierarchy.linkage
+    scipy_linkage = hierarchy.linkage
     if in_blocks:
         for module, name, value in (
-            (clustering, "DISTANCES_UP_TO", 3), (clustering, "BLOCK", 7),
-            (clustering, "CELLS", 50), (linkage, "BLOCK", 7), (linkage, "SEARCHED", 2), (turns, "BLOCK", 100),
+            (clustering, "MAX_FULL_MATRIX", 3), (clustering, "BLOCK", 7), (clustering, "BLOCK_CELLS", 50),
+            (linkage, "BLOCK", 7), (linkage, "SEARCH_BATCH", 2), (turns, "BLOCK", 100),
         ):  # fmt: skip
             monkeypatch.setattr(module, name, value)
 
@@ -131,37 +131,37 @@ def test_turns_are_those_of_pyannote(
     @given(
         st.integers(1, 60), st.integers(1, 6), st.sampled_from([0.1, 0.7, 1.5]), st.integers(0, 10**6), COUNTS
     )
-    @example(1, 1, 0.1, 4044, SpeakerCount(num_speakers=1))  # nobody speaks
+    @example(1, 1, 0.1, 4044, SpeakerCount(num_speakers=1))  # no speech
     def check(windows: int, voices: int, noise: float, seed: int, speakers: SpeakerCount) -> None:
         speech, embeddings = conversation(diarizer, windows, voices, noise, seed)
-        findings = found_in(speech, embeddings)
-        usable = int((findings.frames_alone >= 0.2 * findings.frames).sum())
-        asked = max(speakers.num_speakers or 0, speakers.min_speakers or 0)
+        outputs = outputs_of(speech, embeddings)
+        usable = int((outputs.frames_alone >= 0.2 * outputs.frames).sum())
+        requested = max(speakers.num_speakers or 0, speakers.min_speakers or 0)
         with warnings.catch_warnings(), monkeypatch.context() as patch:
             warnings.simplefilter("ignore")
-            found = diarizer.turns(findings, (windows + 9) * 16_000, speakers)
-            if asked > usable and isinstance(diarizer.clustering, VBxClustering):
-                # pyannote ends in an error; one window has two at once at the most, and maybe nobody; a turn
-                # has an end after its first frame.
+            found = diarizer.turns(outputs, (windows + 9) * 16_000, speakers)
+            if requested > usable and isinstance(diarizer.clustering, VBxClustering):
+                # pyannote raises. One window has at most two overlapping speakers, possibly none, and a
+                # turn must end after its first frame.
                 timeline = turns.Timeline(
                     SlidingWindow(start=0.0, duration=10.0, step=1.0), diarizer._frames, windows
                 )
-                somebody = bool(turns.speaker_count(findings, timeline)[:-1].any())
-                assert somebody <= len(found.speakers) <= max(2, usable)
+                has_speech = bool(turns.speaker_count(outputs, timeline)[:-1].any())
+                assert has_speech <= len(found.speakers) <= max(2, usable)
                 return
-            patch.setattr(pyannote_clustering, "linkage", stocks_linkage)
-            assert list(found.turns) == pyannotes(diarizer, speech, embeddings, speakers)
+            patch.setattr(pyannote_clustering, "linkage", scipy_linkage)
+            assert list(found.turns) == pyannote_turns(diarizer, speech, embeddings, speakers)
 
     check()
 
 
-def test_spans_of_a_recording_say_together_what_the_whole_says(diarizer: Diarizer) -> None:
+def test_outputs_of_parts_concatenate_to_those_of_the_whole(diarizer: Diarizer) -> None:
     generator = np.random.default_rng(1)
     waveform = (0.1 * generator.normal(size=47 * 16_000 + 123)).astype(np.float32)
     whole = diarizer.windows(waveform)
 
     parts = conversation_parts(len(waveform))
-    together = joined((diarizer.windows(waveform[start:end]) for start, end in parts), 39)
+    together = concatenate((diarizer.windows(waveform[start:end]) for start, end in parts), 39)
 
     assert len(parts) == 3
     assert (diarizer.windows.window, diarizer.windows.hop) == (CONVERSATION_WINDOW, CONVERSATION_HOP)
@@ -173,7 +173,7 @@ def test_spans_of_a_recording_say_together_what_the_whole_says(diarizer: Diarize
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 12), st.integers(0, 2**32 - 1), st.floats(1e-4, 0.5))
-def test_the_resnets_input_is_what_pyannote_computes_of_each_window(
+def test_the_resnet_input_is_what_pyannote_computes_for_each_window(
     diarizer: Diarizer, windows: int, seed: int, loudness: float
 ) -> None:
     analyzer = diarizer.windows
@@ -186,14 +186,14 @@ def test_the_resnets_input_is_what_pyannote_computes_of_each_window(
     torch.testing.assert_close(analyzer._features(samples), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_progress_is_told_window_by_window_to_the_end(diarizer: Diarizer) -> None:
-    told: list[tuple[int, int]] = []
+def test_progress_is_reported_after_each_batch_to_the_end(diarizer: Diarizer) -> None:
+    reports: list[tuple[int, int]] = []
     waveform = np.zeros(50 * 16_000 + 1, np.float32)
 
-    diarizer(waveform, SpeakerCount(), lambda done, total: told.append((done, total)))
+    diarizer(waveform, SpeakerCount(), lambda done, total: reports.append((done, total)))
 
-    assert told[-1] == (42, 42)
-    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert reports[-1] == (42, 42)
+    assert [done for done, _ in reports] == sorted({done for done, _ in reports})
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -205,7 +205,7 @@ def test_turns_are_those_of_pyannotes_binarize(
     talks = np.frombuffer(bits, np.uint8).reshape(count, speakers) % 2 == 1
     frames = SlidingWindow(start=0.0, duration=0.0619375, step=0.016875)
 
-    ours = turns.spoken(talks, frames, min_duration_off)
+    ours = turns.to_turns(talks, frames, min_duration_off)
     stock = Binarize(min_duration_off=min_duration_off)(SlidingWindowFeature(talks.astype(float), frames))
 
     theirs = [(segment.start, segment.end, label) for segment, _, label in stock.itertracks(yield_label=True)]

@@ -1,4 +1,4 @@
-"""ECAPA in batches: a clip answers as it does alone, whatever stands beside it."""
+"""Test that ECAPA embeds a clip in a batch as it does alone."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from config.checkpoints import CHECKPOINTS, EcapaArchitecture
 from config.settings import CheckpointSource, EngineOptions, Size
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from pipelines.ecapa import MIN_SAMPLES, Ecapa, build_encoder
-from pipelines.ecapa_network import reflected
+from pipelines.ecapa_network import reflect_pad
 from voxgraph.errors import AudioTooShort, CheckpointError
 from voxgraph.options import ModelKey
 from voxgraph.results import Waveform
@@ -39,7 +39,7 @@ def network(request: pytest.FixtureRequest, small: Checkpoints) -> Ecapa:
 
 @pytest.fixture(scope="module")
 def stock(network: Ecapa) -> ECAPA_TDNN:
-    """SpeechBrain's own network with the same weights."""
+    """Build SpeechBrain's own network with the same weights."""
     architecture = CHECKPOINTS[ModelKey.SPEAKER_VOXCELEB].architectures[Size.DEMO]
     assert isinstance(architecture, EcapaArchitecture)
     encoder = build_encoder(architecture)
@@ -54,7 +54,7 @@ def burst(samples: int, seed: int, gain: float = 0.1) -> Waveform:
 
 
 def stock_embedding(network: Ecapa, stock: ECAPA_TDNN, waveform: Waveform) -> Tensor:
-    """What SpeechBrain's own modules answer for one clip: its padding, its normalisation."""
+    """Embed one clip with SpeechBrain's own modules, padding and normalization."""
     from speechbrain.processing.features import InputNormalization
 
     normalise = InputNormalization(norm_type="sentence", std_norm=False)
@@ -81,7 +81,7 @@ def test_a_clip_in_a_batch_embeds_as_it_does_alone(
         assert cosine(found, expected) >= 0.99999
 
 
-def test_speechbrains_own_padding_would_not_do(network: Ecapa, stock: ECAPA_TDNN) -> None:
+def test_speechbrains_own_padding_changes_an_embedding(network: Ecapa, stock: ECAPA_TDNN) -> None:
     short, long = burst(16_000, 0), burst(64_000, 1)
     features = [network.fbank(torch.tensor(clip)[None])[0] for clip in (short, long)]
     padded = torch.nn.utils.rnn.pad_sequence([x - x.mean(dim=0) for x in features], batch_first=True)
@@ -110,14 +110,12 @@ def test_a_full_size_network_is_exact_in_batches_too(
     st.lists(st.integers(5, 40), min_size=1, max_size=5),
     st.sampled_from([(5, 1), (3, 2), (3, 3), (3, 4), (1, 1)]),
 )
-def test_the_reflection_is_that_of_each_clip_by_itself(
-    frames: list[int], convolution: tuple[int, int]
-) -> None:
+def test_each_clip_is_reflected_at_its_own_end(frames: list[int], convolution: tuple[int, int]) -> None:
     kernel_size, dilation = convolution
     width = dilation * (kernel_size - 1) // 2
     batch = torch.rand(len(frames), 3, 1, max(frames))
 
-    padded = reflected(batch, torch.tensor(frames), width)
+    padded = reflect_pad(batch, torch.tensor(frames), width)
 
     assert padded.shape[-1] == max(frames) + 2 * width
     for clip, length, found in zip(batch, frames, padded, strict=True):
@@ -152,7 +150,7 @@ def test_tensors_of_another_size_are_refused(size: Size | None, small: Checkpoin
     folder = small(ModelKey.SPEAKER_VOXCELEB).folder
     checkpoint = locate(ModelKey.SPEAKER_VOXCELEB, CheckpointSource(source=str(folder), size=size))
 
-    with pytest.raises(CheckpointError, match="spkrec-ecapa-voxceleb encoder is of another architecture"):
+    with pytest.raises(CheckpointError, match="spkrec-ecapa-voxceleb encoder does not fit the architecture"):
         Ecapa(checkpoint, "cpu")
 
 
@@ -162,7 +160,7 @@ def test_a_head_of_another_model_is_refused(small: Checkpoints, tmp_path: Path) 
     (tmp_path / "label_encoder.txt").touch()
     source = CheckpointSource(source=str(tmp_path), size=Size.DEMO)
 
-    with pytest.raises(CheckpointError, match="classifier is of another architecture"):
+    with pytest.raises(CheckpointError, match="classifier does not fit the architecture"):
         Ecapa(locate(ModelKey.LANGUAGE, source), "cpu")
 
 

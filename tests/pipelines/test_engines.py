@@ -1,4 +1,4 @@
-"""The engines: what `auto` means, what is refused, and that no engine changes an answer."""
+"""The engines: what `auto` selects, what is refused, and that no engine changes a result."""
 
 import subprocess
 import sys
@@ -35,17 +35,17 @@ Clip = Callable[..., Waveform]
 TORCH = EngineOptions(engine="torch", precision="float32")
 OPENVINO = EngineOptions(engine="openvino", precision="float32")
 BFLOAT16 = EngineOptions(engine="openvino", precision="bfloat16")
-UNDECIDED = 1e-2
-"""Half the width of the band round a threshold in which bfloat16 may decide otherwise."""
+BFLOAT16_TOLERANCE = 1e-2
+"""Distance from a decision threshold within which bfloat16 may decide differently."""
 NEEDS_AVX512 = pytest.mark.skipif(
-    torch.backends.cpu.get_cpu_capability() != "AVX512", reason="OpenVINO imitates bfloat16 on AVX512 only"
+    torch.backends.cpu.get_cpu_capability() != "AVX512", reason="OpenVINO emulates bfloat16 on AVX512 only"
 )
 QUICK = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
-def imitated() -> Any:
-    """Let bfloat16 be chosen on a processor that has none: OpenVINO rounds alike, slowly."""
+def emulated() -> Any:
+    """Allow bfloat16 on a processor without it: OpenVINO emulates it slowly, with the same rounding."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(openvino, "cpu_capabilities", lambda: ["FP32", "BF16"])
         yield
@@ -57,12 +57,12 @@ AMX_HIDDEN = {"vendor_id": "GenuineIntel", "flags": "avx512f avx512_bf16 avx512_
 ARM = {"BogoMIPS": "50.00", "Features": "fp asimd bf16"}
 
 
-def a_choice(
+def chosen(
     options: EngineOptions, network: Network = Network.ECAPA, size: Size = Size.FULL, device: str = "cpu"
 ) -> tuple[str, str]:
-    found = choose(options, device, network, size)
-    assert found.reason.endswith(".")
-    return found.engine, found.precision
+    choice = choose(options, device, network, size)
+    assert choice.reason.endswith(".")
+    return choice.engine, choice.precision
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def a_choice(
         (["FP32", "BF16"], {}, Network.ECAPA, Size.FULL, ("openvino", "bfloat16")),
     ],
 )
-def test_auto_takes_what_pays_on_the_processor(
+def test_auto_selects_the_fastest_engine_for_the_processor(
     capabilities: list[str],
     processor: dict[str, str],
     network: Network,
@@ -93,12 +93,12 @@ def test_auto_takes_what_pays_on_the_processor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(openvino, "cpu_capabilities", lambda: capabilities)
-    monkeypatch.setattr(select.processor, "fields", lambda: processor)
+    monkeypatch.setattr(select.processor, "read_cpuinfo", lambda: processor)
 
-    assert a_choice(EngineOptions(), network, size) == expected
+    assert chosen(EngineOptions(), network, size) == expected
 
 
-def test_auto_without_openvino_is_torch_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_without_openvino_selects_torch_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(select, "openvino_is_installed", lambda: False)
 
     found = choose(EngineOptions(), "cpu", Network.ECAPA, Size.FULL)
@@ -117,7 +117,7 @@ def test_auto_without_openvino_is_torch_and_says_so(monkeypatch: pytest.MonkeyPa
         (EngineOptions(precision="bfloat16"), True, "cpu", "AMX-BF16"),
     ],
 )
-def test_what_is_asked_for_by_name_and_cannot_be_had_is_refused(
+def test_an_unavailable_engine_or_precision_is_refused(
     options: EngineOptions, installed: bool, device: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(select, "openvino_is_installed", lambda: installed)
@@ -127,12 +127,12 @@ def test_what_is_asked_for_by_name_and_cannot_be_had_is_refused(
         choose(options, device, Network.ECAPA, Size.FULL)
 
 
-def test_on_cuda_torch_computes_in_float32_unless_asked_for_less() -> None:
-    assert a_choice(EngineOptions(), device="cuda:0") == ("torch", "float32")
-    assert a_choice(EngineOptions(precision="float16"), device="cuda:0") == ("torch", "float16")
+def test_torch_on_cuda_uses_float32_unless_another_precision_is_set() -> None:
+    assert chosen(EngineOptions(), device="cuda:0") == ("torch", "float32")
+    assert chosen(EngineOptions(precision="float16"), device="cuda:0") == ("torch", "float16")
 
 
-def test_a_precision_that_the_runtime_does_not_keep_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_precision_that_the_runtime_does_not_apply_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(openvino.HINTS, "bfloat16", "f32")
     compiled = openvino._properties("bfloat16")
     monkeypatch.setattr(openvino, "_properties", lambda _: compiled)
@@ -142,7 +142,7 @@ def test_a_precision_that_the_runtime_does_not_keep_is_refused(monkeypatch: pyte
         OpenVinoNetwork(nn.Linear(4, 2).requires_grad_(False), (torch.zeros(2, 4),), ((-1, 4),), "bfloat16")
 
 
-def test_openvino_reports_its_use_to_nobody(tmp_path: Path) -> None:
+def test_openvino_sends_no_telemetry(tmp_path: Path) -> None:
     code = (
         "import socket, sys\n"
         "def refuse(*_): raise AssertionError('a connection')\n"
@@ -169,14 +169,14 @@ def test_the_pipelines_do_not_import_openvino_before_it_is_chosen() -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, check=True, timeout=300)
 
 
-def test_fewer_bits_in_torch_answer_in_float32() -> None:
+def test_autocast_returns_float32() -> None:
     network = nn.Linear(16, 4).eval().requires_grad_(False)
     clip = torch.randn(2, 16)
 
     found = Autocast(network, torch.bfloat16)(clip)
 
     assert found.dtype is torch.float32
-    assert 0 < relative_difference(found, network(clip)) < UNDECIDED
+    assert 0 < relative_difference(found, network(clip)) < BFLOAT16_TOLERANCE
 
 
 def probabilities(result: AccentResult | DeepfakeScore) -> list[float]:
@@ -190,7 +190,7 @@ LENGTHS = st.lists(st.integers(400, 4_000) | st.integers(1_600, 480_000), min_si
 
 
 @pytest.mark.parametrize(("model", "pipeline"), CLASSIFIERS)
-def test_wav2vec2_answers_the_same_on_both_engines_in_any_batch(
+def test_wav2vec2_gives_the_same_result_on_both_engines_in_any_batch(
     model: ModelKey, pipeline: Any, small: Checkpoints, clip: Clip
 ) -> None:
     reference, tested = (pipeline(small(model), "cpu", options) for options in (TORCH, OPENVINO))
@@ -203,13 +203,13 @@ def test_wav2vec2_answers_the_same_on_both_engines_in_any_batch(
             (expected,) = reference([waveform])
             assert relative_difference(probabilities(found), probabilities(expected)) <= 1e-4
 
-    # The first shape of all is the shortest: kernels of one frame must not serve longer clips.
+    # The first shape has a single frame: its compiled kernel must not be used for longer clips.
     first = tested([clip(400)])[0]
     assert relative_difference(probabilities(first), probabilities(reference([clip(400)])[0])) <= 1e-4
     check()
 
 
-def test_full_size_wav2vec2_answers_the_same_on_both_engines(full: Checkpoints, clip: Clip) -> None:
+def test_full_size_wav2vec2_gives_the_same_result_on_both_engines(full: Checkpoints, clip: Clip) -> None:
     checkpoint = full(ModelKey.DEEPFAKE)
     clips = [clip(16_000), clip(5_000, 1), clip(16_000, 2)]
     reference, tested = (DeepfakeDetector(checkpoint, "cpu", options) for options in (TORCH, OPENVINO))
@@ -221,7 +221,7 @@ def test_full_size_wav2vec2_answers_the_same_on_both_engines(full: Checkpoints, 
 
 
 @NEEDS_AVX512
-def test_ecapa_in_bfloat16_points_where_float32_does(imitated: None, small: Checkpoints, clip: Clip) -> None:
+def test_ecapa_embeddings_in_bfloat16_match_float32(emulated: None, small: Checkpoints, clip: Clip) -> None:
     checkpoint = small(ModelKey.SPEAKER_VOXCELEB)
     reference, tested = (Ecapa(checkpoint, "cpu", options) for options in (TORCH, BFLOAT16))
     assert tested.choice.precision == "bfloat16"
@@ -234,7 +234,7 @@ def test_ecapa_in_bfloat16_points_where_float32_does(imitated: None, small: Chec
             assert cosine(found, reference.embed([waveform])[0]) >= 0.9999
 
     check()
-    # Five frames are lost in bfloat16 and are not left to it.
+    # Clips of five frames lose too much in bfloat16, so they run in float32.
     for waveform, found in zip(
         [clip(640), clip(700, 1)], tested.embed([clip(640), clip(700, 1)]), strict=True
     ):
@@ -243,8 +243,8 @@ def test_ecapa_in_bfloat16_points_where_float32_does(imitated: None, small: Chec
 
 @NEEDS_AVX512
 @pytest.mark.parametrize(("model", "pipeline"), CLASSIFIERS)
-def test_wav2vec2_in_bfloat16_decides_as_float32_does(
-    model: ModelKey, pipeline: Any, imitated: None, small: Checkpoints, clip: Clip
+def test_wav2vec2_in_bfloat16_makes_the_same_decisions_as_float32(
+    model: ModelKey, pipeline: Any, emulated: None, small: Checkpoints, clip: Clip
 ) -> None:
     reference, tested = (pipeline(small(model), "cpu", options) for options in (TORCH, BFLOAT16))
 
@@ -259,9 +259,9 @@ def test_wav2vec2_in_bfloat16_decides_as_float32_does(
 
 
 def same_decision(found: list[float], expected: list[float]) -> bool:
-    """Whether the best class is the same, or was so close to where another wins that it may change."""
+    """Whether the best class is the same, or the two best were so close that it may change."""
     best, second = sorted(expected)[:-3:-1]
-    return (best - second) / 2 <= UNDECIDED or int(np.argmax(found)) == int(np.argmax(expected))
+    return (best - second) / 2 <= BFLOAT16_TOLERANCE or int(np.argmax(found)) == int(np.argmax(expected))
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +285,7 @@ def test_the_turns_are_the_same_on_both_engines(conversation: Waveform) -> None:
 
 @NEEDS_AVX512
 def test_the_turns_in_bfloat16_differ_by_half_a_percent_at_most(
-    imitated: None, conversation: Waveform
+    emulated: None, conversation: Waveform
 ) -> None:
     found, expected = diarized(conversation, BFLOAT16), diarized(conversation, TORCH)
 
@@ -299,7 +299,7 @@ def talking(turns: tuple[Turn, ...], second: float) -> set[str]:
     return {turn.speaker for turn in turns if turn.start_s <= second < turn.end_s}
 
 
-def test_a_network_of_two_inputs_takes_any_shapes() -> None:
+def test_a_network_with_two_inputs_accepts_any_shapes() -> None:
     class Scaled(nn.Module):
         def forward(self, x: Tensor, factors: Tensor) -> Tensor:
             return x * factors[:, None]

@@ -1,4 +1,4 @@
-"""Which language is spoken."""
+"""Test language identification."""
 
 import math
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def identifier(small: Callable[[ModelKey], LocatedCheckpoint]) -> LanguageIdenti
 
 
 def relabelled(checkpoint: LocatedCheckpoint, folder: Path, labels: list[str]) -> LocatedCheckpoint:
-    """The same networks under other labels."""
+    """Copy the networks of a checkpoint beside other labels."""
     for name in ("embedding_model.ckpt", "classifier.ckpt"):
         (folder / name).symlink_to(checkpoint.file(name))
     write_labels(folder / "label_encoder.txt", labels)
@@ -41,7 +41,7 @@ def test_the_language_is_the_most_probable_of_all(identifier: LanguageIdentifier
     assert f"{found.language}: {found.name}" in VOXLINGUA107
 
 
-def test_a_clip_in_a_batch_answers_as_it_does_alone(identifier: LanguageIdentifier, clip: Clip) -> None:
+def test_a_clip_in_a_batch_gives_the_same_result_as_alone(identifier: LanguageIdentifier, clip: Clip) -> None:
     clips = [clip(samples, seed) for seed, samples in enumerate((800, 30_000, 12_345))]
 
     together = identifier(clips)
@@ -52,7 +52,7 @@ def test_a_clip_in_a_batch_answers_as_it_does_alone(identifier: LanguageIdentifi
         assert relative_difference([*found.probabilities.values()], [*alone.probabilities.values()]) < 1e-4
 
 
-def test_retired_codes_are_answered_as_those_of_today(identifier: LanguageIdentifier, clip: Clip) -> None:
+def test_retired_codes_are_replaced_by_their_successors(identifier: LanguageIdentifier, clip: Clip) -> None:
     (found,) = identifier([clip(16_000)])
 
     assert {"he", "jv", "no", "nn", "tl", "ceb"} <= found.probabilities.keys()
@@ -80,11 +80,11 @@ def test_another_number_of_labels_is_refused(
 ) -> None:
     checkpoint = relabelled(small(ModelKey.LANGUAGE), tmp_path, ["en: English", "de: German"])
 
-    with pytest.raises(CheckpointError, match="has 2 labels; the model has 107"):
+    with pytest.raises(CheckpointError, match="has 2 labels; expected indices 0 to 106"):
         LanguageIdentifier(checkpoint, "cpu")
 
 
-def test_it_says_what_it_is(identifier: LanguageIdentifier) -> None:
+def test_the_info_names_model_source_device_and_labels(identifier: LanguageIdentifier) -> None:
     info = identifier.info
 
     assert (info.key, info.source, info.device) == ("language", "local", "cpu")

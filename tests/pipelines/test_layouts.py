@@ -1,4 +1,4 @@
-"""Every checkpoint of the table loads from its layout, from a folder as from the demo, and answers."""
+"""Test that every checkpoint loads from its layout, from a local folder and from the demo, and runs."""
 
 import contextlib
 import json
@@ -33,7 +33,7 @@ LOADERS: dict[ModelKey, Callable[..., Any]] = {
 }
 
 
-def answer(pipeline: Any, waveform: Waveform) -> Any:
+def run(pipeline: Any, waveform: Waveform) -> Any:
     if isinstance(pipeline, Diarizer):
         return pipeline(waveform, SpeakerCount())
     (found,) = pipeline([waveform])
@@ -41,7 +41,7 @@ def answer(pipeline: Any, waveform: Waveform) -> Any:
 
 
 @pytest.mark.parametrize("model", ModelKey)
-def test_a_local_folder_answers_as_the_demo_it_is_a_copy_of(
+def test_a_local_copy_of_a_demo_checkpoint_gives_the_same_results(
     model: ModelKey, clip: Callable[..., Waveform]
 ) -> None:
     written = locate(model, CheckpointSource(source="demo"))
@@ -50,7 +50,7 @@ def test_a_local_folder_answers_as_the_demo_it_is_a_copy_of(
 
     assert (found.info.key, found.info.source, copy.info.source) == (model, "demo", "local")
     assert found.info.revision.removeprefix("demo-") == copy.info.revision.removeprefix("local-")
-    expected, copied = answer(found, clip(40_000)), answer(copy, clip(40_000))
+    expected, copied = run(found, clip(40_000)), run(copy, clip(40_000))
     if model in (ModelKey.SPEAKER_VOXCELEB, ModelKey.SPEAKER_CNCELEB):
         assert copied.vector.tolist() == expected.vector.tolist()
     else:
@@ -58,7 +58,7 @@ def test_a_local_folder_answers_as_the_demo_it_is_a_copy_of(
 
 
 @pytest.mark.parametrize("model", ModelKey)
-def test_cuda_may_not_round_while_it_runs_and_is_left_as_it_was(
+def test_tf32_is_off_while_a_pipeline_runs_and_restored_afterwards(
     model: ModelKey, small: Callable[[ModelKey], LocatedCheckpoint], clip: Callable[..., Waveform]
 ) -> None:
     pipeline = LOADERS[model](small(model), "cpu", EngineOptions(engine="torch"))
@@ -70,7 +70,7 @@ def test_cuda_may_not_round_while_it_runs_and_is_left_as_it_was(
     )
     products.allow_tf32 = convolutions.allow_tf32 = True
     try:
-        answer(pipeline, clip(40_000))
+        run(pipeline, clip(40_000))
         assert (products.allow_tf32, convolutions.allow_tf32) == (True, True)
     finally:
         hook.remove()
@@ -79,18 +79,16 @@ def test_cuda_may_not_round_while_it_runs_and_is_left_as_it_was(
     assert set(seen) == {(False, False)}
 
 
-class Filled(Exception):
-    """The networks have their weights; what pyannote draws after that are clips to try them with."""
+class Loaded(Exception):
+    """Raised once the networks have their weights; pyannote then draws random clips to try them with."""
 
 
 @pytest.mark.parametrize("model", ModelKey)
-def test_no_weights_are_drawn_that_the_checkpoint_has(
-    model: ModelKey, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(diarizer, "SpeakerDiarization", Mock(side_effect=Filled))
+def test_loading_draws_no_random_weights(model: ModelKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diarizer, "SpeakerDiarization", Mock(side_effect=Loaded))
     before = torch.get_rng_state()
 
-    with contextlib.suppress(Filled):
+    with contextlib.suppress(Loaded):
         LOADERS[model](locate(model, CheckpointSource(source="demo")), "cpu")
 
     assert torch.equal(torch.get_rng_state(), before)
@@ -105,7 +103,7 @@ def test_the_demo_checkpoints_are_small_and_have_cards() -> None:
 
 
 @pytest.mark.parametrize("model", ModelKey)
-def test_a_trained_demo_has_its_figures(model: ModelKey) -> None:
+def test_a_demo_checkpoint_has_its_figures(model: ModelKey) -> None:
     found = json.loads((DEMO_FOLDER / model / "figures.json").read_text())
 
     assert found["model"] == model

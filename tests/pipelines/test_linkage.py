@@ -1,4 +1,4 @@
-"""Clusters of very many voices are scipy's, found without the distances of all pairs."""
+"""Test that centroid linkage without a distance matrix equals scipy's."""
 
 import tracemalloc
 
@@ -15,7 +15,7 @@ THRESHOLDS = np.arange(0.2, 1.4, 0.05)
 
 
 def voices_of(count: int, voices: int, noise: float, seed: int, dimension: int = 32) -> np.ndarray:
-    """Random voices of some people: (count, dimension), float64, of norm 1."""
+    """Draw embeddings of some voices: (count, dimension), float64, of norm 1."""
     generator = np.random.default_rng(seed)
     means = generator.normal(size=(voices, dimension))
     vectors = means[generator.integers(voices, size=count)] + noise * generator.normal(
@@ -26,7 +26,7 @@ def voices_of(count: int, voices: int, noise: float, seed: int, dimension: int =
 
 
 def partition(tree: np.ndarray, threshold: float) -> set[frozenset[int]]:
-    """The clusters under a distance, whatever their numbers."""
+    """Return the clusters under a distance, without their numbers."""
     labels = hierarchy.fcluster(tree, threshold, "distance")
     return {frozenset(np.flatnonzero(labels == label).tolist()) for label in np.unique(labels)}
 
@@ -37,10 +37,10 @@ def partition(tree: np.ndarray, threshold: float) -> set[frozenset[int]]:
     voices=st.integers(1, 30),
     noise=st.sampled_from([0.05, 0.5, 2.0]),
     block=st.sampled_from([7, 100, linkage.BLOCK]),
-    searched=st.sampled_from([1, linkage.SEARCHED]),
+    searched=st.sampled_from([1, linkage.SEARCH_BATCH]),
     seed=st.integers(0, 10**6),
 )
-def test_it_is_scipys(
+def test_the_tree_equals_that_of_scipy(
     monkeypatch: pytest.MonkeyPatch,
     *,
     count: int,
@@ -51,7 +51,7 @@ def test_it_is_scipys(
     seed: int,
 ) -> None:
     monkeypatch.setattr(linkage, "BLOCK", block)
-    monkeypatch.setattr(linkage, "SEARCHED", searched)
+    monkeypatch.setattr(linkage, "SEARCH_BATCH", searched)
     vectors = voices_of(count, voices, noise, seed)
     expected = hierarchy.linkage(vectors, "centroid", "euclidean")
 
@@ -74,7 +74,7 @@ def test_in_float32_the_speakers_are_the_same(noise: float) -> None:
     assert all(partition(found, height) == partition(expected, height) for height in thresholds)
 
 
-def test_what_is_said_twice_is_one_cluster_at_once() -> None:
+def test_equal_vectors_merge_first() -> None:
     vectors = voices_of(60, 5, 1.0, seed=1)
 
     found = centroid_linkage(np.concatenate([vectors, vectors, vectors]))
@@ -83,7 +83,7 @@ def test_what_is_said_twice_is_one_cluster_at_once() -> None:
     assert partition(found, 1e-3) == {frozenset({n, n + 60, n + 120}) for n in range(60)}
 
 
-def test_many_voices_take_no_memory_of_all_pairs() -> None:
+def test_many_vectors_need_no_memory_for_a_distance_matrix() -> None:
     vectors = voices_of(4_000, 6, 0.5, seed=2).astype(np.float32)
 
     tracemalloc.start()
@@ -96,7 +96,7 @@ def test_many_voices_take_no_memory_of_all_pairs() -> None:
     assert peak < pairs / 4
 
 
-def test_the_vectors_given_stay_as_they_are() -> None:
+def test_the_vectors_are_not_changed() -> None:
     vectors = voices_of(50, 3, 0.5, seed=3)
     before = vectors.copy()
 
@@ -105,7 +105,7 @@ def test_the_vectors_given_stay_as_they_are() -> None:
     np.testing.assert_array_equal(vectors, before)
 
 
-def test_where_it_may_it_computes_in_the_vectors_given() -> None:
+def test_overwrite_computes_in_the_vectors() -> None:
     vectors = voices_of(50, 3, 0.5, seed=3)
     tree, before = centroid_linkage(vectors), vectors.copy()
 

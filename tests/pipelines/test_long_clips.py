@@ -1,4 +1,4 @@
-"""Recordings over the longest input of a network, through the real pipelines."""
+"""Test the pipelines on recordings that are longer than one forward pass takes."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def speaker() -> SpeakerEncoder:
 
 
 def test_a_long_voice_is_the_mean_of_its_windows(speaker: SpeakerEncoder) -> None:
-    longest = ecapa.LONGEST_SAMPLES
+    longest = ecapa.MAX_INPUT_SAMPLES
     clip = noise(longest + 40_000)
 
     (found,) = speaker([clip])
@@ -37,7 +37,7 @@ def test_a_long_voice_is_the_mean_of_its_windows(speaker: SpeakerEncoder) -> Non
 
 
 def test_the_longest_voice_is_one_window(speaker: SpeakerEncoder) -> None:
-    clip = noise(ecapa.LONGEST_SAMPLES)
+    clip = noise(ecapa.MAX_INPUT_SAMPLES)
 
     alone, _ = speaker([clip, noise(20_000)])
 
@@ -46,7 +46,7 @@ def test_the_longest_voice_is_one_window(speaker: SpeakerEncoder) -> None:
 
 def test_a_long_accent_is_the_mean_of_its_windows() -> None:
     classifier = XlsrAccentClassifier(locate(ModelKey.ACCENT_XLSR, DEMO), "cpu", EXACT)
-    longest = accent_xlsr.LONGEST_SAMPLES
+    longest = accent_xlsr.MAX_INPUT_SAMPLES
     clip = noise(2 * longest)
 
     (found,) = classifier([clip])

@@ -1,4 +1,4 @@
-"""Converted networks that are kept answer what new ones do, and are never taken for another's."""
+"""Cached networks give the same results as newly converted ones and are never mistaken for others."""
 
 import logging
 import os
@@ -36,29 +36,29 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def conversions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Grows with each conversion."""
-    convert, found = engine._converted, []
+    """A list that grows with each conversion."""
+    convert, found = engine._trace_and_convert, []
 
     def counted(*args: object) -> openvino.Model:
         found.append("converted")
         return convert(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(engine, "_converted", counted)
+    monkeypatch.setattr(engine, "_trace_and_convert", counted)
     return found
 
 
 def network(weight: float = 1.0) -> nn.Module:
-    made = nn.Linear(4, 2)
-    nn.init.constant_(made.weight, weight)
-    nn.init.constant_(made.bias, 0.5)
-    return made.eval().requires_grad_(False)
+    layer = nn.Linear(4, 2)
+    nn.init.constant_(layer.weight, weight)
+    nn.init.constant_(layer.bias, 0.5)
+    return layer.eval().requires_grad_(False)
 
 
 def answer(module: nn.Module, identity: str | None = "a checkpoint") -> Tensor:
     return OpenVinoNetwork(module, (torch.zeros(2, 4),), SHAPES, "float32", identity)(torch.ones(3, 4))
 
 
-def test_the_second_converts_nothing_and_answers_the_same(folder: Path, conversions: list[str]) -> None:
+def test_a_cached_network_is_not_converted_again(folder: Path, conversions: list[str]) -> None:
     first, second = answer(network()), answer(network())
 
     assert conversions == ["converted"]
@@ -68,12 +68,12 @@ def test_the_second_converts_nothing_and_answers_the_same(folder: Path, conversi
     assert folder.stat().st_mode & 0o077 == 0
 
 
-def test_other_weights_other_code_or_another_version_is_another_network(
+def test_other_weights_code_or_versions_miss_the_cache(
     folder: Path, conversions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer(network(), "one")
     assert torch.equal(answer(network(2.0), "other"), network(2.0)(torch.ones(3, 4)))
-    monkeypatch.setattr(model_cache, "_code", lambda: "edited")
+    monkeypatch.setattr(model_cache, "_code_digest", lambda: "edited")
     answer(network(), "one")
     monkeypatch.setattr(model_cache, "version", lambda _: "2099.1")
     answer(network(), "one")
@@ -84,7 +84,7 @@ def test_other_weights_other_code_or_another_version_is_another_network(
 
 @pytest.mark.parametrize("file", [model_cache.MODEL, model_cache.WEIGHTS])
 @pytest.mark.parametrize("damage", ["cut", "gone"])
-def test_what_is_damaged_is_made_again(
+def test_a_damaged_entry_is_converted_again(
     file: str, damage: str, folder: Path, conversions: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     answer(network())
@@ -102,7 +102,7 @@ def test_what_is_damaged_is_made_again(
     assert len(conversions) == 2
 
 
-def test_a_folder_that_cannot_be_written_costs_the_conversion_only(
+def test_an_unwritable_folder_only_disables_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, conversions: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("no folder")
@@ -113,11 +113,11 @@ def test_a_folder_that_cannot_be_written_costs_the_conversion_only(
             assert torch.equal(answer(network()), network()(torch.ones(3, 4)))
 
     assert len(conversions) == 2
-    assert "cannot be kept" in caplog.text
+    assert "Cannot cache converted networks" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["all may write", "the group may write", "a link"])
-def test_a_folder_that_others_may_write_is_not_read(
+def test_a_folder_that_others_can_write_to_is_not_read(
     kind: str, folder: Path, conversions: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     answer(network())
@@ -131,10 +131,10 @@ def test_a_folder_that_others_may_write_is_not_read(
         assert torch.equal(answer(network()), network()(torch.ones(3, 4)))
 
     assert len(conversions) == 2
-    assert "others may write there" in caplog.text
+    assert "other users can write to it" in caplog.text
 
 
-def test_what_a_process_that_is_gone_left_unfinished_is_removed(folder: Path, conversions: list[str]) -> None:
+def test_unfinished_entries_of_killed_processes_are_deleted(folder: Path, conversions: list[str]) -> None:
     for name, age_s in (("writing-old", 2 * ABANDONED_S), ("writing-new", 0.0)):
         (folder / name).mkdir(parents=True)
         (folder / name / "model.bin").write_bytes(b"half")
@@ -147,7 +147,7 @@ def test_what_a_process_that_is_gone_left_unfinished_is_removed(folder: Path, co
     assert (folder / "writing-new" / "model.bin").exists()
 
 
-def test_a_full_disk_costs_the_conversion_only(
+def test_a_full_disk_only_disables_the_cache(
     folder: Path, conversions: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -162,7 +162,7 @@ def test_a_full_disk_costs_the_conversion_only(
     assert not list(folder.iterdir())
 
 
-def test_nothing_is_kept_without_a_folder_or_an_identity(
+def test_nothing_is_cached_without_a_folder_or_an_identity(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, conversions: list[str]
 ) -> None:
     answer(network(), None)
@@ -183,7 +183,7 @@ def test_nothing_is_kept_without_a_folder_or_an_identity(
         (ModelKey.DIARIZATION_COMMUNITY_1, Diarizer, 2),
     ],
 )
-def test_a_pipeline_whose_networks_were_kept_answers_the_same(
+def test_a_pipeline_with_cached_networks_gives_the_same_results(
     model: ModelKey,
     load: Callable[..., Any],
     networks: int,
@@ -194,17 +194,17 @@ def test_a_pipeline_whose_networks_were_kept_answers_the_same(
 ) -> None:
     options = EngineOptions(engine="openvino", precision="float32")
 
-    def answers() -> list[Any]:
+    def results() -> list[Any]:
         pipeline = load(small(model), "cpu", options)
         if isinstance(pipeline, Diarizer):
             return [pipeline.windows(clip(12 * 16_000)).embeddings.tolist()]
-        return [str(answer) for answer in pipeline([clip(40_000), clip(16_000)])]
+        return [str(result) for result in pipeline([clip(40_000), clip(16_000)])]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(ENGINE_CACHE)
-        converted = answers()
-    written, kept = answers(), answers()
+        converted = results()
+    written, cached = results(), results()
 
-    assert converted == written == kept
+    assert converted == written == cached
     assert len(conversions) == 2 * networks
     assert len(list(folder.iterdir())) == networks

@@ -1,4 +1,4 @@
-"""The diarizer answers what pyannote's own pipeline does, on full-size random checkpoints."""
+"""Test that the diarizer equals pyannote's own pipeline on full-size random checkpoints."""
 
 import json
 import os
@@ -47,17 +47,17 @@ numpy.save(f"{out}/embeddings.npy", kept["embeddings"])
 for name in ("speaker_diarization", "exclusive_speaker_diarization"):
     turns = getattr(found, name).itertracks(yield_label=True)
     with open(f"{out}/{name}.json", "w") as file:
-        json.dump([(turn.start, turn.end, who) for turn, _, who in turns], file)
+        json.dump([(turn.start, turn.end, label) for turn, _, label in turns], file)
 """
-"""pyannote as its makers ship it, in a process of its own."""
+"""Program that runs unmodified pyannote in a separate process."""
 
 
-def pyannotes_own(
+def run_pyannote(
     checkpoint: LocatedCheckpoint, community_1: LocatedCheckpoint, waveform: Waveform, folder: Path
 ) -> tuple[np.ndarray, list[Turn], list[Turn]]:
-    """Of `Pipeline.from_pretrained` on a copy: embeddings and turns, those without overlap last.
+    """Run `Pipeline.from_pretrained` on a copy; return embeddings, turns, and turns without overlap.
 
-    What 3.1 takes from other repositories is named as subfolders.
+    The models that 3.1 loads from other repositories are configured as subfolders.
     """
     shutil.copytree(checkpoint.folder, folder / "stock")
     shutil.copytree(community_1.folder / "plda", folder / "stock/plda", dirs_exist_ok=True)
@@ -83,7 +83,7 @@ def test_turns_and_embeddings_are_those_of_pyannote(
     conversation: Waveform,
     tmp_path: Path,
 ) -> None:
-    voices, turns, exclusive = pyannotes_own(
+    embeddings, turns, exclusive = run_pyannote(
         full(model), full(ModelKey.DIARIZATION_COMMUNITY_1), conversation, tmp_path
     )
     assert len(turns) > 1
@@ -91,9 +91,11 @@ def test_turns_and_embeddings_are_those_of_pyannote(
         diarizer = Diarizer(full(model), "cpu", EngineOptions(engine=engine, precision="float32"))
 
         found = diarizer(conversation, SpeakerCount())
-        said = diarizer.windows(conversation)
+        outputs = diarizer.windows(conversation)
 
-        assert relative_difference(said.embeddings, voices[said.windows, said.speakers]) < TOLERANCE
+        assert (
+            relative_difference(outputs.embeddings, embeddings[outputs.windows, outputs.speakers]) < TOLERANCE
+        )
         assert turns == list(found.turns)
         assert len(exclusive) == len(found.exclusive_turns)
 

@@ -1,4 +1,4 @@
-"""The ECAPA pipelines answer what SpeechBrain's EncoderClassifier does, on full-size random checkpoints."""
+"""Test that the ECAPA pipelines equal SpeechBrain's EncoderClassifier on full-size random checkpoints."""
 
 from collections.abc import Callable
 from typing import Any

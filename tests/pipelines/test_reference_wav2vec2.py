@@ -1,4 +1,4 @@
-"""The wav2vec 2.0 pipelines answer what SpeechBrain and transformers do, on full-size random checkpoints."""
+"""Test that the wav2vec 2.0 pipelines equal SpeechBrain and transformers on full-size random checkpoints."""
 
 import json
 import warnings
@@ -24,7 +24,7 @@ Clip = Callable[..., Waveform]
 
 
 def speechbrain_xlsr(checkpoint: LocatedCheckpoint, folder: Path) -> Any:
-    """SpeechBrain's own backbone and pooling, filled as its Pretrainer fills them."""
+    """Build SpeechBrain's own backbone and load it as its Pretrainer does."""
     from dataclasses import asdict
 
     from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
@@ -38,7 +38,7 @@ def speechbrain_xlsr(checkpoint: LocatedCheckpoint, folder: Path) -> Any:
                     "sampling_rate": 16_000}  # fmt: skip
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
     backbone = Wav2Vec2(source=str(folder), save_path=str(folder), output_norm=True, freeze=True)
-    # strict is off in SpeechBrain's Pretrainer too; here nothing may be missing.
+    # SpeechBrain's Pretrainer also loads with strict=False; here no tensor may be missing.
     result = backbone.load_state_dict(load_tensors(checkpoint.file("wav2vec2.ckpt")), strict=False)
     assert not result.missing_keys
     assert not result.unexpected_keys
@@ -50,7 +50,7 @@ def test_the_accent_is_the_one_of_speechbrains_wav2vec2_path(
 ) -> None:
     from speechbrain.nnet.pooling import StatisticsPooling
 
-    # The pooling adds random noise to the mean, which no two runs share.
+    # The pooling adds random noise to the mean, which differs between runs.
     monkeypatch.setattr(
         StatisticsPooling, "_get_gauss_noise", lambda self, shape, device="cpu": torch.zeros(shape)
     )

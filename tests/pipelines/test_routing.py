@@ -1,4 +1,4 @@
-"""The routing rule."""
+"""Test the choice of the speaker encoder."""
 
 import pytest
 
@@ -12,5 +12,5 @@ def test_asian_languages_go_to_the_cnceleb_encoder(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "de", "hi", "id", "unknown", ""])
-def test_all_else_goes_to_the_voxceleb_encoder(language: str) -> None:
+def test_all_other_languages_go_to_the_voxceleb_encoder(language: str) -> None:
     assert encoder_for(language) is ModelKey.SPEAKER_VOXCELEB

@@ -1,4 +1,4 @@
-"""A voice as a vector."""
+"""Test speaker embeddings."""
 
 import pickle
 from collections.abc import Callable
@@ -25,14 +25,14 @@ def encoders(small: Callable[[ModelKey], LocatedCheckpoint]) -> dict[ModelKey, S
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_an_embedding_says_which_space_it_lives_in(
+def test_an_embedding_names_the_model_and_revision_of_its_space(
     model: ModelKey, encoders: dict[ModelKey, SpeakerEncoder], clip: Clip
 ) -> None:
     (found,) = encoders[model]([clip(16_000)])
 
     assert (found.model, found.revision) == (CHECKPOINTS[model].hub_id, encoders[model].info.revision)
     assert (found.vector.shape, found.vector.dtype) == ((192,), np.float32)
-    assert abs(np.linalg.norm(found.vector) - 1.0) > 0.1, "vectors are not normalised"
+    assert abs(np.linalg.norm(found.vector) - 1.0) > 0.1, "vectors are not normalized"
     assert (encoders[model].info.key, encoders[model].info.labels) == (model, ())
 
 
@@ -50,9 +50,7 @@ def test_a_clip_in_a_batch_embeds_as_it_does_alone(
         assert cosine(found, alone) >= 0.99999
 
 
-def test_a_louder_recording_of_a_voice_is_the_same_voice(
-    encoders: dict[ModelKey, SpeakerEncoder], clip: Clip
-) -> None:
+def test_loudness_does_not_change_a_voice(encoders: dict[ModelKey, SpeakerEncoder], clip: Clip) -> None:
     waveform = clip(32_000)
 
     first, second = encoders[ModelKey.SPEAKER_VOXCELEB]([waveform, waveform * np.float32(0.1)])

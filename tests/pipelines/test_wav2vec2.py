@@ -1,4 +1,4 @@
-"""The two wav2vec 2.0 pipelines: a batch changes no answer, whatever the norm; wrong files are refused."""
+"""Test the two wav2vec 2.0 pipelines: batches change no result with either norm; wrong files are refused."""
 
 import json
 import math
@@ -55,7 +55,7 @@ LENGTHS = st.lists(ONE_LENGTH, min_size=2, max_size=6)
 
 
 @pytest.mark.parametrize("name", ["classifier", "detector"])
-def test_a_clip_in_any_batch_answers_as_it_does_alone(
+def test_a_clip_in_a_batch_gives_the_same_result_as_alone(
     name: str, request: pytest.FixtureRequest, clip: Clip
 ) -> None:
     pipeline = request.getfixturevalue(name)
@@ -71,7 +71,7 @@ def test_a_clip_in_any_batch_answers_as_it_does_alone(
     check()
 
 
-def test_the_answers_of_two_clips_differ(pipeline: Any, clip: Clip) -> None:
+def test_two_clips_have_different_results(pipeline: Any, clip: Clip) -> None:
     first, second = pipeline([clip(16_000, seed=1), clip(16_000, seed=2)])
 
     assert numbers(first) != numbers(second)
@@ -85,7 +85,7 @@ def test_loudness_and_offset_change_nothing(pipeline: Any, clip: Clip) -> None:
     assert relative_difference(numbers(changed), numbers(plain)) < 1e-3
 
 
-def test_silence_has_an_answer(pipeline: Any) -> None:
+def test_silence_has_a_result(pipeline: Any) -> None:
     (found,) = pipeline([np.zeros(16_000, np.float32)])
 
     assert math.isclose(sum(numbers(found)), 1.0, rel_tol=1e-5)
@@ -106,7 +106,7 @@ def test_the_accent_is_the_most_probable_label(classifier: XlsrAccentClassifier,
 
 
 def altered(small: Small, folder: Path, **changes: Any) -> LocatedCheckpoint:
-    """The deepfake checkpoint with other fields in its config.json; None takes a field away."""
+    """Copy the deepfake checkpoint with other fields in its config.json; None removes a field."""
     shutil.copytree(small(ModelKey.DEEPFAKE).folder, folder, dirs_exist_ok=True)
     config = json.loads((folder / "config.json").read_text()) | changes
     kept = {name: value for name, value in config.items() if value is not None}
@@ -166,11 +166,11 @@ def test_a_network_that_was_trained_on_other_input_is_refused(
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "5"])
-def test_a_configuration_that_is_no_object_is_refused(text: str, small: Small, tmp_path: Path) -> None:
+def test_a_configuration_that_is_not_an_object_is_refused(text: str, small: Small, tmp_path: Path) -> None:
     checkpoint = altered(small, tmp_path)
     checkpoint.file("config.json").write_text(text)
 
-    with pytest.raises(CheckpointError, match=r"config\.json is no JSON"):
+    with pytest.raises(CheckpointError, match=r"config\.json is not (JSON: |a JSON object\.)"):
         DeepfakeDetector(checkpoint, "cpu")
 
 
@@ -184,7 +184,7 @@ def test_tensors_of_another_architecture_are_refused(small: Small, tmp_path: Pat
         DeepfakeDetector(checkpoint, "cpu")
 
 
-def test_names_of_weight_norm_before_and_after_torch_2_are_one(
+def test_names_of_weight_norm_before_and_after_torch_2_load_alike(
     small: Small, detector: DeepfakeDetector, clip: Clip, tmp_path: Path
 ) -> None:
     checkpoint = altered(small, tmp_path)

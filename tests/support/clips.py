@@ -1,4 +1,4 @@
-"""Recordings of known content in every container that is read."""
+"""Recordings of known content in every supported container."""
 
 import io
 
@@ -8,14 +8,14 @@ import numpy.typing as npt
 import soundfile
 
 LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""FFmpeg's layout by number of channels; the layout of more has no name."""
+"""FFmpeg's channel layout by number of channels; layouts with more channels have no name."""
 SUBTYPES = ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAW", "ULAW"]
 
 
 def tone(
     seconds: float = 3.0, rate: int = 16_000, channels: int = 1, hz: float = 440.0
 ) -> npt.NDArray[np.float32]:
-    """A sine of amplitude 0.3, float32, (samples, channels)."""
+    """Return a sine of amplitude 0.3: float32, (samples, channels)."""
     time = np.arange(int(seconds * rate)) / rate
     return np.repeat(0.3 * np.sin(2 * np.pi * hz * time)[:, None], channels, axis=1).astype(np.float32)
 
@@ -23,14 +23,14 @@ def tone(
 def soundfile_bytes(
     samples: npt.NDArray[np.float32], rate: int, kind: str, subtype: str | None = None
 ) -> bytes:
-    """What libsndfile writes."""
+    """Encode with libsndfile."""
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format=kind, subtype=subtype)
     return buffer.getvalue()
 
 
 def ffmpeg_bytes(samples: npt.NDArray[np.float32], rate: int, container: str, codec: str) -> bytes:
-    """What ffmpeg writes."""
+    """Encode with FFmpeg."""
     channels = samples.shape[1]
     layout = LAYOUTS.get(channels, f"{channels} channels")
     if codec == "libopus" and channels == 4:
@@ -38,7 +38,7 @@ def ffmpeg_bytes(samples: npt.NDArray[np.float32], rate: int, container: str, co
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as file:
         stream = file.add_stream(codec, rate=rate, layout=layout)
-        # Packed: PyAV cannot make planar frames of eight channels and more (`pipelines.audio`).
+        # Packed, because PyAV cannot create planar frames of eight channels or more (`pipelines.audio`).
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout=layout)
         frame.sample_rate = rate
         context = stream.codec_context
@@ -51,8 +51,8 @@ def ffmpeg_bytes(samples: npt.NDArray[np.float32], rate: int, container: str, co
     return buffer.getvalue()
 
 
-def remuxed(data: bytes, container: str) -> bytes:
-    """The same packets in another container."""
+def remux(data: bytes, container: str) -> bytes:
+    """Copy the packets into another container."""
     buffer = io.BytesIO()
     with av.open(io.BytesIO(data)) as source, av.open(buffer, "w", format=container) as target:
         stream = target.add_stream_from_template(source.streams.audio[0])
@@ -64,7 +64,7 @@ def remuxed(data: bytes, container: str) -> bytes:
 
 
 def formats() -> dict[str, bytes]:
-    """Three seconds of a 440 Hz tone of amplitude 0.3 in every format, at rates and channel counts of use."""
+    """Encode 3 s of a 440 Hz tone of amplitude 0.3 in every format, at common rates and channel counts."""
     wav = {
         f"WAV {subtype}": soundfile_bytes(tone(rate=22_050, channels=2), 22_050, "WAV", subtype)
         for subtype in SUBTYPES
@@ -89,5 +89,5 @@ def formats() -> dict[str, bytes]:
         "MOV 5.1": ffmpeg_bytes(tone(rate=48_000, channels=6), 48_000, "mov", "aac"),
         "AAC": ffmpeg_bytes(tone(rate=44_100), 44_100, "adts", "aac"),
         "WebM Opus": ffmpeg_bytes(tone(rate=48_000, channels=2), 48_000, "webm", "libopus"),
-        "WebM Vorbis": remuxed(vorbis, "webm"),
+        "WebM Vorbis": remux(vorbis, "webm"),
     }

@@ -1,4 +1,4 @@
-"""How far two arrays are apart."""
+"""Distances between two arrays."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def relative_difference(found: Any, expected: Any) -> float:
-    """The largest difference, relative to the largest value expected."""
+    """Return the largest absolute difference divided by the largest expected absolute value."""
     found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
     assert found.shape == expected.shape
     return float(np.abs(found - expected).max() / np.abs(expected).max())

@@ -1,4 +1,4 @@
-"""The simulated graph with a model that some recordings raise in, hang or kill; lengths say which."""
+"""The simulated graph with a model that raises, hangs or dies on recordings of certain lengths."""
 
 import os
 import signal
@@ -25,14 +25,14 @@ class Faulty(simulated.FixedTime):
         if HANGS_S in lengths:
             time.sleep(3600)
         if KILLS_S in lengths:
-            # What the kernel does to a process that takes too much memory.
+            # Like the kernel when the process uses too much memory.
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__call__(items)
 
 
 class FaultyReplica(simulated.Simulated):
-    def _load(self, model: ModelKey, settings: GraphSettings) -> Any:
-        super()._load(model, settings)
+    def _load_on_assigned_device(self, model: ModelKey, settings: GraphSettings) -> Any:
+        super()._load_on_assigned_device(model, settings)
         return Faulty()
 
 

@@ -1,4 +1,4 @@
-"""A model hub on this machine that speaks what huggingface_hub asks for: a tree of files, and the files."""
+"""A local model hub with the two endpoints that huggingface_hub uses: the file tree and the files."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,12 +9,12 @@ from threading import Thread
 from urllib.parse import urlsplit
 
 REFUSALS = {"GatedRepo": 403, "RevisionNotFound": 404, "RepoNotFound": 404}
-"""The hub's error codes and their statuses."""
+"""Status by error code of the hub."""
 
 
 @contextmanager
 def serving(files: Mapping[str, bytes], commit: str, refusal: str | None = None) -> Iterator[str]:
-    """The endpoint of a hub whose every repository has these files, or refuses with this code."""
+    """Serve a hub whose repositories all have these files, or all answer with this error code."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

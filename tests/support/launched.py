@@ -1,4 +1,4 @@
-"""Start what `make serve` starts, on a free port, and watch it."""
+"""Starts the service like `make serve`, on a free port, and observes it."""
 
 import contextlib
 import os
@@ -22,12 +22,12 @@ from deployments.launch.environment import free_ports
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 500
 INGRESSES = 3
-"""Ingress replicas of the graph that all tests share."""
+"""Number of ingress replicas of the shared test graph."""
 
 
 @dataclass
 class Launched:
-    """A running ``python -m deployments CONFIG`` and what it has printed."""
+    """A running ``python -m deployments CONFIG`` and its output."""
 
     process: "subprocess.Popen[str]"
     port: int
@@ -62,19 +62,19 @@ class Launched:
         return [process for process in self.processes() if kind_of(process.cmdline()) == deployment]
 
     def ingress_url(self) -> str:
-        """The address of one ingress replica, past HAProxy."""
+        """Return the URL of one ingress replica, bypassing HAProxy."""
         for connection in self.replicas("Ingress")[0].net_connections():
             if connection.status == psutil.CONN_LISTEN:
                 url = f"http://127.0.0.1:{connection.laddr.port}"
                 with contextlib.suppress(httpx2.HTTPError):
                     if httpx2.get(f"{url}/queue-status", timeout=5).status_code == 200:
                         return url
-        raise AssertionError("The replica listens on no port for HTTP.")
+        raise AssertionError("The ingress replica has no HTTP port.")
 
     @contextlib.contextmanager
     def driver(self) -> Iterator[None]:
-        """This process is a driver of its cluster."""
-        # conftest sets how to authenticate, which Ray reads when it is imported.
+        """Connect this process to the cluster as a driver."""
+        # Imported here because Ray reads at import how to authenticate, which conftest sets.
         import ray
         from ray.serve.context import _set_global_client
 
@@ -82,7 +82,7 @@ class Launched:
         try:
             yield
         finally:
-            # Serve's would go on asking the controller of the cluster that is left.
+            # Otherwise Serve's client would keep calling the controller of this cluster.
             _set_global_client(None)
             ray.shutdown()
 

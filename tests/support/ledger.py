@@ -1,4 +1,4 @@
-"""Every request that was sent and how it ended."""
+"""Sends requests and records the outcome and duration of each."""
 
 import asyncio
 import contextlib
@@ -15,62 +15,63 @@ from benchmarks.simulated import expected
 from config.settings import AudioLimits
 from pipelines.audio.decoding import decode
 
-RIGHT, WRONG, HUNG, CUT, UNREACHABLE = "right", "wrong", "hung", "cut", "unreachable"
+RIGHT, WRONG, HUNG, DISCONNECTED, UNREACHABLE = "right", "wrong", "hung", "disconnected", "unreachable"
 HUNG_AFTER_S = 120.0
-"""No deadline in these tests is near it."""
+"""Seconds after which a request counts as hung, far above all deadlines in these tests."""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """How requests ended: by the status and its code, or one of the words above.
+    """The outcomes of requests: status and error code, or one of the words above.
 
-    `CUT`: the connection ended without an answer. `UNREACHABLE`: there was none.
+    `DISCONNECTED`: the connection ended without a response. `UNREACHABLE`: it was refused.
     """
 
-    ends: list[tuple[str, float]] = field(default_factory=list)
-    """And how many seconds they took."""
-    made: int = 0
+    outcomes: list[tuple[str, float]] = field(default_factory=list)
+    """Outcome and seconds of each request."""
+    seed: int = 0
+    """Seed of the last recording; ledgers with distant seeds never send the same recording."""
     sent: int = 0
 
     @property
     def counts(self) -> Counter[str]:
-        return Counter(end for end, _ in self.ends)
+        return Counter(outcome for outcome, _ in self.outcomes)
 
-    def longest_s(self, end: str) -> float:
-        return max((seconds for found, seconds in self.ends if found == end), default=0.0)
+    def longest_s(self, outcome: str) -> float:
+        return max((seconds for found, seconds in self.outcomes if found == outcome), default=0.0)
 
     def recording(self, seconds: float) -> bytes:
-        """A WAV that nobody sent before."""
-        self.made += 1
-        noise = np.random.default_rng(self.made).normal(0, 0.05, (round(seconds * 16_000), 1))
+        """Return a WAV that was not sent before."""
+        self.seed += 1
+        noise = np.random.default_rng(self.seed).normal(0, 0.05, (round(seconds * 16_000), 1))
         return clips.soundfile_bytes(noise.astype(np.float32), 16_000, "WAV", "PCM_16")
 
-    async def ask(self, client: httpx2.AsyncClient, seconds: float = 0.5) -> str:
-        """Send one recording and write down how that ended."""
+    async def send(self, client: httpx2.AsyncClient, seconds: float = 0.5) -> str:
+        """Send one recording and record the outcome."""
         wav = self.recording(seconds)
         self.sent += 1
         started = time.monotonic()
-        end = HUNG
+        outcome = HUNG
         try:
             async with asyncio.timeout(HUNG_AFTER_S):
-                end = ending(await client.post("/detect-language", content=wav), wav)
+                outcome = outcome_of(await client.post("/detect-language", content=wav), wav)
         except TimeoutError:
             pass
         except httpx2.ConnectError:
-            end = UNREACHABLE
+            outcome = UNREACHABLE
         except httpx2.HTTPError:
-            end = CUT
-        self.ends.append((end, time.monotonic() - started))
-        return end
+            outcome = DISCONNECTED
+        self.outcomes.append((outcome, time.monotonic() - started))
+        return outcome
 
     @contextlib.asynccontextmanager
     async def load(self, url: str, callers: int, pause_s: float) -> AsyncIterator[None]:
-        """So many callers, each asking again a little after every answer; at the end all are answered."""
-        going = True
+        """Run `callers` clients that each send requests with pauses; wait for all responses at the end."""
+        running = True
 
         async def call(client: httpx2.AsyncClient) -> None:
-            while going:
-                await self.ask(client)
+            while running:
+                await self.send(client)
                 await asyncio.sleep(pause_s)
 
         async with httpx2.AsyncClient(base_url=url, timeout=None) as client:
@@ -78,11 +79,11 @@ class Ledger:
             try:
                 yield
             finally:
-                going = False
+                running = False
                 await asyncio.gather(*tasks)
 
 
-def ending(response: httpx2.Response, wav: bytes) -> str:
+def outcome_of(response: httpx2.Response, wav: bytes) -> str:
     if response.status_code != 200:
         body = response.json() if response.headers.get("content-type") == "application/json" else {}
         return f"{response.status_code} {body.get('code', response.text[:60])}"

@@ -1,4 +1,4 @@
-"""The state of the graph in this process, for an application without Ray."""
+"""An in-process graph state, for tests of the HTTP application without Ray."""
 
 import asyncio
 import contextlib
@@ -12,13 +12,13 @@ from voxgraph.graph import CacheInfo, CleanupStatus, Count, Counts, QueueStatus
 class LocalState:
     def __init__(self) -> None:
         self.graph = GraphState()
-        self.place_deadline_s = 30.0
+        self.slot_deadline_s = 30.0
         self._unreported = Counts()
 
     @contextlib.asynccontextmanager
     async def admitted(self, request_id: str) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self.place_deadline_s):
+            async with asyncio.timeout(self.slot_deadline_s):
                 lease = await self.graph.enter(request_id)
                 try:
                     yield

@@ -1,7 +1,7 @@
-"""What the manifests under deploy/ may say: the fields that we use of Kubernetes, KubeRay and Compose, typed.
+"""Typed schemas of the Kubernetes, KubeRay and Compose fields that the manifests under deploy/ use.
 
-A key that is not here is an error, since neither Kubernetes' server nor Compose is at hand in the tests.
-KubeRay's are those of ray.io/v1 as of 1.4 (ray-operator/apis/ray/v1 of ray-project/kuberay).
+Unknown keys are an error, since the tests have neither a Kubernetes server nor Compose to validate them.
+KubeRay's fields are those of ray.io/v1 in 1.4 (ray-operator/apis/ray/v1 of ray-project/kuberay).
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ Labels = dict[str, str]
 
 
 class Strict(BaseModel):
-    """Unknown keys are an error; keys are in camel case."""
+    """Base model: unknown keys are an error; keys are in camel case."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
 
@@ -289,33 +289,33 @@ MANIFEST: TypeAdapter[Any] = TypeAdapter(Manifest)
 
 
 def manifests(path: Path) -> list[Any]:
-    """Every document of a file of manifests, typed."""
+    """Validate and return all documents of a manifest file."""
     return [MANIFEST.validate_python(document) for document in yaml.safe_load_all(path.read_text())]
 
 
 def ray_service(path: Path) -> RayServiceSpec:
-    """The one RayService of a file."""
+    """Return the spec of the only RayService of a file."""
     (service,) = (manifest for manifest in manifests(path) if isinstance(manifest, RayService))
     spec: RayServiceSpec = service.spec
     return spec
 
 
 def containers(spec: RayServiceSpec) -> Iterator[Container]:
-    """All containers of a RayService that we name."""
+    """Yield the init containers and containers of all groups of a RayService."""
     cluster = spec.ray_cluster_config
     for group in (cluster.head_group_spec, *cluster.worker_group_specs):
         yield from (*group.template.spec.init_containers, *group.template.spec.containers)
 
 
 def seconds(duration: str) -> int:
-    """Of a duration such as ``1h30m``."""
+    """Convert a duration such as ``1h30m`` to seconds."""
     units = {"h": 3600, "m": 60, "s": 1}
     numbers = "".join(character if character.isdigit() else f"{character} " for character in duration)
     return sum(int(part[:-1]) * units[part[-1]] for part in numbers.split())
 
 
 class Snake(BaseModel):
-    """Compose writes its keys with underscores."""
+    """Base model of Compose, whose keys are in snake case."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -374,7 +374,7 @@ class ComposeService(Snake):
 
 
 class Compose(BaseModel):
-    """A Compose file; what begins with ``x-`` is only there to be merged."""
+    """A Compose file; keys that begin with ``x-`` are only templates to merge."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,4 +1,4 @@
-"""The names under which a cluster exports its metrics, read from the source that makes them."""
+"""Names of the metrics that a cluster exports, read from the source code that defines them."""
 
 import ast
 from collections.abc import Iterator
@@ -12,17 +12,17 @@ SUFFIXES = {
 
 
 def exported(*folders: Path) -> set[str]:
-    """Of every ``Counter("name", ...)`` and the like below some folders, as Prometheus sees it."""
+    """Return Prometheus' names of all ``Counter("name", ...)``, gauges and histograms in some folders."""
     return {
         f"ray_{name}{suffix}"
         for folder in folders
         for path in folder.rglob("*.py")
-        for kind, name in _made(ast.parse(path.read_text()))
+        for kind, name in _defined(ast.parse(path.read_text()))
         for suffix in SUFFIXES[kind]
     }
 
 
-def _made(tree: ast.AST) -> Iterator[tuple[str, str]]:
+def _defined(tree: ast.AST) -> Iterator[tuple[str, str]]:
     for call in ast.walk(tree):
         if isinstance(call, ast.Call):
             kind = getattr(call.func, "attr", getattr(call.func, "id", ""))
@@ -32,7 +32,7 @@ def _made(tree: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def _text(node: ast.expr) -> str:
-    """A literal name; Serve writes its proxies' with the protocol in it."""
+    """Return a literal name, with "http" for the protocol in the names of Serve's proxy metrics."""
     if isinstance(node, ast.JoinedStr):
         return "".join(part.value if isinstance(part, ast.Constant) else "http" for part in node.values)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

@@ -1,6 +1,6 @@
-"""A head that `make serve` would start and two more nodes, whose processes can be killed.
+"""A cluster of a head node like that of `make serve` and two more nodes, whose processes can be killed.
 
-What is killed starts again on any of them: Serve spreads replicas.
+Serve restarts a killed replica on any of the nodes.
 """
 
 import os
@@ -17,12 +17,12 @@ import yaml
 from launched import Launched, running
 
 from benchmarks.processes import kind_of
-from deployments.launch.environment import EVERY_NODE, HAPROXY
+from deployments.launch.environment import HAPROXY_ENVIRONMENT, NODE_ENVIRONMENT
 
 NODE = "a node"
 NICENESS = "10"
-"""A node that starts takes the cores of this machine, which it would not have of its own."""
-SETTLED_CORES, SETTLES_S = 0.4, 60.0
+"""Niceness of the extra nodes, which would otherwise slow down the graph while they start."""
+SETTLED_CORES, SETTLE_TIMEOUT_S = 0.4, 60.0
 
 
 class Cluster:
@@ -41,12 +41,12 @@ class Cluster:
         return subprocess.Popen(
             [*command, f"--address={self.head.ray_address}", "--num-cpus=1", "--block",
              '--resources={"worker": 1}', "--object-store-memory=100000000", "--disable-usage-stats"],
-            env=os.environ | EVERY_NODE | HAPROXY | {"RAY_AUTH_MODE": "token"},
+            env=os.environ | NODE_ENVIRONMENT | HAPROXY_ENVIRONMENT | {"RAY_AUTH_MODE": "token"},
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
     def processes(self, kind: str) -> list[psutil.Process]:
-        """Ray's processes of a kind, the oldest first."""
+        """Return Ray's processes of a kind, oldest first."""
         found = []
         for root in (self.head.process.pid, *(node.pid for node in self._nodes)):
             for process in psutil.Process(root).children(recursive=True):
@@ -58,12 +58,9 @@ class Cluster:
         return sorted(found, key=lambda process: process.create_time())
 
     def kill(self, kind: str) -> bool:
-        """SIGKILL to the oldest process of a kind, or to all of the oldest node: whether there was one.
-
-        A node that is killed gets another in its place.
-        """
+        """Kill the oldest process of a kind, or replace the oldest node, and return whether one was found."""
         if kind == NODE:
-            end_tree(self._nodes.pop(0))
+            kill_tree(self._nodes.pop(0))
             self._nodes.append(self._start())
             return True
         found = self.processes(kind)[:1]
@@ -72,14 +69,14 @@ class Cluster:
         return bool(found)
 
     def settle(self) -> None:
-        """Wait until what starts takes the processor no more: what is measured is the graph."""
-        deadline = time.monotonic() + SETTLES_S
+        """Wait until starting processes no longer load the CPU, so that only the graph is measured."""
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
         while psutil.cpu_percent(interval=1) > 100 * SETTLED_CORES and time.monotonic() < deadline:
             pass
 
     def stop(self) -> None:
         for node in self._nodes:
-            end_tree(node)
+            kill_tree(node)
 
 
 @contextmanager
@@ -93,7 +90,7 @@ def three_nodes(config: dict[str, Any], path: Path) -> Iterator[Cluster]:
             cluster.stop()
 
 
-def end_tree(process: "subprocess.Popen[bytes]") -> None:
+def kill_tree(process: "subprocess.Popen[bytes]") -> None:
     tree = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
     for one in tree:
         try:

@@ -1,4 +1,4 @@
-"""Objects in the call shape of Serve's handles, without Serve."""
+"""Stand-ins for Serve's deployment handles, without Serve."""
 
 import asyncio
 from types import SimpleNamespace
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def handle(replica: Any) -> Any:
-    """As a handle of a deployment with this one replica."""
+    """Return an object that is called like a handle of a deployment with this only replica."""
 
     class Handle:
         def __getattr__(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What Ray's Prometheus endpoints say."""
+"""Reads Ray's Prometheus endpoints."""
 
 import urllib.request
 
@@ -6,7 +6,7 @@ import ray
 
 
 def lines(*prefixes: str) -> list[str]:
-    """Lines that begin so, of every node of the cluster that this process is a driver of."""
+    """Return the lines with one of these prefixes from all nodes of the cluster that Ray is connected to."""
     found = []
     for node in ray.nodes():
         if node["Alive"]:

@@ -1,4 +1,4 @@
-"""Files that are run and not imported, as modules."""
+"""Imports scripts of the repository that are not part of a package."""
 
 import importlib.util
 from types import ModuleType
@@ -6,8 +6,8 @@ from types import ModuleType
 from launched import ROOT
 
 
-def loaded(path: str) -> ModuleType:
-    """A file of the repository, e.g. ``deploy/drain.py``."""
+def load_script(path: str) -> ModuleType:
+    """Import a file of the repository, e.g. ``deploy/drain.py``."""
     name = path.replace("/", "_").removesuffix(".py")
     spec = importlib.util.spec_from_file_location(name, ROOT / path)
     assert spec is not None

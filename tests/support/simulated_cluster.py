@@ -1,4 +1,4 @@
-"""The simulated graph on a real cluster, scaled as production is but in seconds."""
+"""The simulated graph on a real cluster, autoscaled as in production but within seconds."""
 
 from typing import Any
 
@@ -21,11 +21,11 @@ FAST: dict[str, Any] = {
 }
 SMALL = {"num_cpus": 0.05}
 SHARE = 0.15
-"""Of the one GPU that the cluster believes it has."""
+"""Share of the cluster's one simulated GPU that each replica requests."""
 
 
 def graph(version: str = "1") -> dict[str, Any]:
-    """A configuration file; one with another version restarts every replica."""
+    """Return the Serve configuration; a new version restarts every replica."""
     return {
         "http_options": {"host": "127.0.0.1"},
         "logging_config": {"encoding": "JSON"},
@@ -58,13 +58,13 @@ def graph(version: str = "1") -> dict[str, Any]:
 
 
 def redeploy(launched: Launched, version: str) -> None:
-    """Hand Serve the graph with other arguments, as ``serve deploy`` does."""
+    """Deploy the graph with a new version, as ``serve deploy`` does."""
     schema = ServeDeploySchema.model_validate(graph(version))
     schema.http_options.port = launched.port
     deploy(schema)
 
 
 def replicas(deployment: str) -> int | None:
-    """Replicas of a deployment that run; None while Serve builds the graph anew and does not tell."""
+    """Return the number of running replicas, or None while Serve rebuilds the graph."""
     status = serve.status().applications["simulated"].deployments.get(deployment)
     return None if status is None else int(status.replica_states.get("RUNNING", 0))

@@ -1,11 +1,11 @@
-"""Simulated conversations are what their turns say."""
+"""Simulated conversations match their reference turns."""
 
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from training.conversations import activity, by_speaker, converse
+from training.conversations import activity, by_speaker, simulate
 from training.corpus import Clip
 from voxgraph.results import Turn
 
@@ -13,15 +13,15 @@ RATE = 16_000
 
 
 def clips(speakers: int) -> list[Clip]:
-    """Constant signals, so that whoever talks can be read from the samples."""
+    """Return clips of constant signals, so that the samples show when someone talks."""
     return [
         Clip(np.full(4 * RATE, 0.01, np.float32), f"voice{number}", "en", "") for number in range(speakers)
     ]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_somebody_is_heard_during_turns_and_only_then(seed: int) -> None:
-    made = converse(by_speaker(clips(5)), 30.0, np.random.default_rng(seed), augment=False)
+def test_there_is_sound_during_turns_only(seed: int) -> None:
+    made = simulate(by_speaker(clips(5)), 30.0, np.random.default_rng(seed), augmented=False)
 
     instants = np.arange(len(made.waveform)) / RATE
     talking = np.zeros(len(instants), bool)
@@ -34,8 +34,8 @@ def test_somebody_is_heard_during_turns_and_only_then(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_nobody_talks_over_themselves(seed: int) -> None:
-    made = converse(by_speaker(clips(3)), 60.0, np.random.default_rng(seed), augment=False)
+def test_turns_of_one_speaker_do_not_overlap(seed: int) -> None:
+    made = simulate(by_speaker(clips(3)), 60.0, np.random.default_rng(seed), augmented=False)
 
     for speaker in {turn.speaker for turn in made.turns}:
         turns = [turn for turn in made.turns if turn.speaker == speaker]
@@ -43,7 +43,7 @@ def test_nobody_talks_over_themselves(seed: int) -> None:
 
 
 def test_conversations_overlap_and_pause() -> None:
-    made = [converse(by_speaker(clips(4)), 60.0, np.random.default_rng(seed)) for seed in range(10)]
+    made = [simulate(by_speaker(clips(4)), 60.0, np.random.default_rng(seed)) for seed in range(10)]
 
     instants = np.arange(0, 60, 0.01)
     talking = [activity(c.turns, sorted({t.speaker for t in c.turns}), instants).sum(axis=1) for c in made]
@@ -52,15 +52,15 @@ def test_conversations_overlap_and_pause() -> None:
     assert 0.05 < np.mean(counts == 0) < 0.6
 
 
-def test_one_seed_makes_one_conversation() -> None:
-    first, second = (converse(by_speaker(clips(4)), 20.0, np.random.default_rng(3)) for _ in range(2))
+def test_the_same_seed_gives_the_same_conversation() -> None:
+    first, second = (simulate(by_speaker(clips(4)), 20.0, np.random.default_rng(3)) for _ in range(2))
 
     assert first.turns == second.turns
     assert np.array_equal(first.waveform, second.waveform)
 
 
-def test_activity_is_who_talks_at_each_instant() -> None:
-    turns = [Turn(0.0, 1.0, "a"), Turn(0.5, 2.0, "b"), Turn(0.0, 9.0, "unasked")]
+def test_activity_marks_the_speakers_of_each_instant() -> None:
+    turns = [Turn(0.0, 1.0, "a"), Turn(0.5, 2.0, "b"), Turn(0.0, 9.0, "ignored")]
 
     found = activity(turns, ["a", "b"], np.array([0.25, 0.75, 1.5, 2.5]))
 

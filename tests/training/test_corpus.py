@@ -1,4 +1,4 @@
-"""What is synthesized: training and evaluation share no voice, word or rate."""
+"""Corpora: training and evaluation share no voice, word or speaking rate."""
 
 from pathlib import Path
 
@@ -7,18 +7,18 @@ import pytest
 
 from training import corpus, texts
 from training.corpus import Clip, Utterance
-from training.recipes import CORPORA, RECIPES, chosen
-from training.voices import HELD_OUT, HELD_OUT_RATES, TRAINED, TRAINED_RATES
+from training.recipes import CORPORA, RECIPES, select_clips
+from training.voices import HELD_OUT_RATES, HELD_OUT_VARIANTS, TRAINING_RATES, TRAINING_VARIANTS
 
 
 @pytest.fixture(autouse=True)
 def _words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Words that say which set they are of: the lists themselves are not installed here."""
+    """Replace the word lists, which the tests do not install, by one word per language and set."""
     monkeypatch.setattr(texts, "vocabulary", lambda language, held_out: (f"{language}-{held_out}",))
 
 
 @pytest.mark.parametrize("make", [corpus.multilingual, corpus.accented])
-def test_no_voice_word_or_rate_is_in_both(make: object) -> None:
+def test_training_and_evaluation_share_no_voice_word_or_rate(make: object) -> None:
     trained = make(200, 1, held_out=False)  # type: ignore[operator]
     tested = make(200, 2, held_out=True)  # type: ignore[operator]
 
@@ -27,20 +27,20 @@ def test_no_voice_word_or_rate_is_in_both(make: object) -> None:
     assert not {u.voice.name for u in trained} & {u.voice.name for u in tested}
 
 
-def test_variants_and_rates_are_two_sets() -> None:
-    assert not set(TRAINED) & set(HELD_OUT)
-    assert not set(TRAINED_RATES) & set(HELD_OUT_RATES)
-    assert len(set(TRAINED)) == len(TRAINED)
+def test_variants_and_rates_of_training_and_evaluation_are_disjoint() -> None:
+    assert not set(TRAINING_VARIANTS) & set(HELD_OUT_VARIANTS)
+    assert not set(TRAINING_RATES) & set(HELD_OUT_RATES)
+    assert len(set(TRAINING_VARIANTS)) == len(TRAINING_VARIANTS)
 
 
 def test_every_language_and_accent_is_spoken() -> None:
-    assert {u.language for u in corpus.multilingual(120, 1, held_out=False)} == set(texts.SPOKEN)
+    assert {u.language for u in corpus.multilingual(120, 1, held_out=False)} == set(texts.DIALECTS)
     accents = [u.accent for u in corpus.accented(400, 1, held_out=False)]
     assert set(accents) == set(corpus.ACCENTS)
     assert accents.count("us") == 200
 
 
-def test_flite_speaks_only_with_the_accent_it_has() -> None:
+def test_flite_voices_speak_only_their_own_accent() -> None:
     for utterance in corpus.accented(400, 3, held_out=False):
         if utterance.voice.engine == "flite":
             assert corpus.FLITE_ACCENTS[utterance.voice.name] == utterance.accent
@@ -70,8 +70,8 @@ def test_a_recipe_draws_its_clips_with_its_seed() -> None:
     clips = [Clip(np.zeros(1, np.float32), f"voice{n}", "zh" if n % 2 else "en", "") for n in range(50)]
     recipe = RECIPES["speaker_cnceleb"]
 
-    assert chosen(recipe, clips) == chosen(recipe, clips)
-    assert {clip.language for clip in chosen(recipe, clips)} == {"zh"}
+    assert select_clips(recipe, clips) == select_clips(recipe, clips)
+    assert {clip.language for clip in select_clips(recipe, clips)} == {"zh"}
     assert {recipe.corpus for recipe in RECIPES.values()} <= {
         name for name, c in CORPORA.items() if not c.held_out
     }

@@ -1,4 +1,4 @@
-"""What the diarization recipe learns from: whose the voices in windows are, and how they spread."""
+"""The diarization recipe: labels of embeddings, and the PLDA estimated from them."""
 
 from pathlib import Path
 
@@ -7,20 +7,20 @@ from pyannote.audio.core.plda import PLDA
 
 from pipelines.window_outputs import WindowOutputs
 from training.conversations import Conversation
-from training.diarization import estimate_plda, labelled
+from training.diarization import estimate_plda, label_embeddings
 from training.layouts.diarization import save_plda
 from voxgraph.results import Turn
 
 FRAMES = 100
 
 
-def test_a_voice_in_a_window_is_that_of_who_talks_longest_meanwhile() -> None:
+def test_an_embedding_gets_the_label_of_the_speaker_that_overlaps_it_longest() -> None:
     turns = (Turn(0.0, 6.0, "ann"), Turn(5.5, 9.0, "bob"), Turn(9.0, 11.0, "ann"))
     speech = np.zeros((2, FRAMES, 3), bool)
     speech[0, :58, 1], speech[0, 58:90, 0] = True, True
     speech[1, :80, 2], speech[1, 80:95, 0] = True, True
     windows, speakers = np.nonzero(speech.any(axis=1))
-    findings = WindowOutputs(
+    outputs = WindowOutputs(
         speech=np.packbits(speech, axis=1),
         frames=FRAMES,
         windows=windows,
@@ -29,14 +29,14 @@ def test_a_voice_in_a_window_is_that_of_who_talks_longest_meanwhile() -> None:
         embeddings=np.arange(4, dtype=np.float32)[:, None],
     )
 
-    vectors, labels = labelled([(findings, Conversation(np.zeros(1, np.float32), turns))])
+    vectors, labels = label_embeddings([(outputs, Conversation(np.zeros(1, np.float32), turns))])
 
-    # Fifteen frames are too few to know a voice by.
+    # The voice with fifteen frames is too short to be used.
     assert vectors[:, 0].tolist() == [0.0, 1.0, 3.0]
     assert labels.tolist() == [1, 0, 0]
 
 
-def test_the_plda_that_is_estimated_tells_new_voices_apart(tmp_path: Path) -> None:
+def test_the_estimated_plda_separates_new_voices(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
 
     def voices(count: int, each: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,20 +6,20 @@ import torch
 from training.fit import fit
 
 
-def test_a_line_is_fitted_and_progress_is_told() -> None:
+def test_a_line_is_fitted_and_progress_is_reported() -> None:
     torch.manual_seed(0)
-    line, told = torch.nn.Linear(1, 1), []
+    line, seen = torch.nn.Linear(1, 1), []
     x = torch.linspace(-1, 1, 32)[:, None]
 
     last = fit(
-        line.parameters(), lambda: ((line(x) - 3 * x) ** 2).mean(), 400, 0.1, lambda *done: told.append(done)
+        line.parameters(), lambda: ((line(x) - 3 * x) ** 2).mean(), 400, 0.1, lambda *done: seen.append(done)
     )
 
     assert last < 1e-3
-    assert told[-1] == (400, 400)
+    assert seen[-1] == (400, 400)
 
 
-def test_a_gradient_that_is_no_number_stops_training() -> None:
+def test_a_non_finite_gradient_stops_training() -> None:
     weight = torch.nn.Parameter(torch.zeros(1))
 
     with pytest.raises(RuntimeError, match="non-finite"):

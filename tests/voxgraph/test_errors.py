@@ -1,4 +1,4 @@
-"""Errors cross process borders and keep their names."""
+"""Errors are pickled between processes and have stable codes."""
 
 import pickle
 
@@ -18,7 +18,7 @@ def test_an_error_pickles(error: type[errors.VoxError]) -> None:
     assert (type(copy), copy.detail, copy.code, str(copy)) == (error, "because", error.code, "because")
 
 
-def test_every_error_has_a_code_of_its_own_and_stands_in_the_drawing() -> None:
+def test_every_error_has_a_unique_code_and_is_in_the_tree_of_the_module_docstring() -> None:
     assert len({error.code for error in ERRORS}) == len(ERRORS)
     for error in ERRORS:
         assert error.__name__ in (errors.__doc__ or "")

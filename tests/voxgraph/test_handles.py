@@ -1,4 +1,4 @@
-"""The typed facade: it asks what the ingress answers, and does not let go of a call that it gave up."""
+"""The Python clients have the methods of the ingress and cancel calls that time out."""
 
 import asyncio
 import inspect
@@ -17,47 +17,47 @@ CLIP = np.zeros(16_000, np.float32)
 GERMAN = LanguageResult("de", "German", 1.0, {"de": 1.0})
 
 
-CALLERS = {"timeout_s", "on_progress"}
-NO_QUESTIONS = {"check_health", "reconfigure", "diarize_with_progress"}
-"""Serve asks the first two; the third is how `diarize` hears of progress."""
+CLIENT_PARAMETERS = {"timeout_s", "on_progress"}
+INTERNAL_METHODS = {"check_health", "reconfigure", "diarize_with_progress"}
+"""Serve calls the first two; the third implements `diarize` with progress."""
 
 
-def questions(cls: type) -> dict[str, Callable[..., Any]]:
-    """The public methods of a class of ours that callers ask, by name."""
+def public_methods(cls: type) -> dict[str, Callable[..., Any]]:
+    """Return the public methods of a class of ours, by name."""
     return {
         name: method
         for name, method in inspect.getmembers(cls, inspect.isfunction)
         if method.__module__.startswith(("deployments.", "voxgraph."))
-        and not (name.startswith("_") or name in NO_QUESTIONS)
+        and not (name.startswith("_") or name in INTERNAL_METHODS)
     }
 
 
-def asked(method: Callable[..., Any]) -> inspect.Signature:
-    """The signature without the seconds to wait and who is told progress, which the caller's side adds."""
+def ingress_signature(method: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature without the parameters that only the clients have."""
     signature = inspect.signature(method)
-    kept = [parameter for name, parameter in signature.parameters.items() if name not in CALLERS]
+    kept = [parameter for name, parameter in signature.parameters.items() if name not in CLIENT_PARAMETERS]
     return signature.replace(parameters=kept)
 
 
-@pytest.mark.parametrize("facade", [Voxgraph, AsyncVoxgraph])
-def test_the_facade_has_the_questions_of_the_ingress(facade: type) -> None:
-    assert set(questions(facade)) == set(questions(Ingress))
+@pytest.mark.parametrize("client", [Voxgraph, AsyncVoxgraph])
+def test_a_client_has_the_methods_of_the_ingress(client: type) -> None:
+    assert set(public_methods(client)) == set(public_methods(Ingress))
 
 
-@pytest.mark.parametrize("facade", [Voxgraph, AsyncVoxgraph])
-@pytest.mark.parametrize("name", questions(Ingress))
-def test_a_question_has_the_types_of_the_ingress_and_a_time_to_wait(facade: type, name: str) -> None:
-    method = questions(facade)[name]
+@pytest.mark.parametrize("client", [Voxgraph, AsyncVoxgraph])
+@pytest.mark.parametrize("name", public_methods(Ingress))
+def test_a_method_has_the_signature_of_the_ingress_and_a_timeout(client: type, name: str) -> None:
+    method = public_methods(client)[name]
 
-    assert asked(method) == asked(questions(Ingress)[name])
-    wait = inspect.signature(method).parameters["timeout_s"]
-    assert wait.kind is inspect.Parameter.KEYWORD_ONLY
+    assert ingress_signature(method) == ingress_signature(public_methods(Ingress)[name])
+    timeout = inspect.signature(method).parameters["timeout_s"]
+    assert timeout.kind is inspect.Parameter.KEYWORD_ONLY
     is_async = inspect.iscoroutinefunction(method) and not hasattr(method, "__wrapped__")
-    assert is_async == (facade is AsyncVoxgraph)
+    assert is_async == (client is AsyncVoxgraph)
 
 
-class Answer:
-    """What ``handle.method.remote(...)`` returns, answered after some seconds."""
+class Response:
+    """What ``handle.method.remote(...)`` returns; it resolves after some seconds."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -75,26 +75,26 @@ class Answer:
 
 
 class Handle:
-    """The ingress's handle; keeps what it was asked."""
+    """A handle of the ingress that records its calls."""
 
     def __init__(self, seconds: float = 0.0) -> None:
-        self.answer = Answer(seconds)
-        self.asked: list[tuple[Any, ...]] = []
+        self.response = Response(seconds)
+        self.calls: list[tuple[Any, ...]] = []
 
-    def __getattr__(self, question: str) -> Any:
+    def __getattr__(self, name: str) -> Any:
         class Method:
-            def remote(_, *arguments: Any) -> Answer:  # noqa: N805
-                self.asked.append((question, *arguments))
-                return self.answer
+            def remote(_, *arguments: Any) -> Response:  # noqa: N805
+                self.calls.append((name, *arguments))
+                return self.response
 
         return Method()
 
 
-def test_plain_code_gets_the_answer() -> None:
+def test_blocking_code_gets_the_answer() -> None:
     handle = Handle()
 
     assert Voxgraph(handle).detect_language(CLIP) == GERMAN
-    assert handle.asked == [("detect_language", CLIP)]
+    assert handle.calls == [("detect_language", CLIP)]
 
 
 async def test_a_coroutine_gets_the_answer() -> None:
@@ -107,4 +107,4 @@ def test_a_call_that_takes_too_long_is_cancelled() -> None:
     with pytest.raises(DeadlineExceeded):
         Voxgraph(handle).detect_language(CLIP, timeout_s=0.05)
 
-    assert handle.answer.cancelled
+    assert handle.response.cancelled

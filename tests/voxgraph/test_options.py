@@ -1,4 +1,4 @@
-"""Options refuse what is out of range when they are made."""
+"""Options are validated when they are created."""
 
 import math
 import pickle
@@ -27,7 +27,7 @@ def test_chunk_options_out_of_range_are_refused(options: dict[str, float]) -> No
         {"min_speakers": 3, "max_speakers": 2},
     ],
 )
-def test_impossible_numbers_of_speakers_are_refused(count: dict[str, int]) -> None:
+def test_invalid_numbers_of_speakers_are_refused(count: dict[str, int]) -> None:
     with pytest.raises(InvalidOptions):
         SpeakerCount(**count)
 
@@ -46,7 +46,7 @@ def test_an_exact_number_overrides_the_bounds(count: SpeakerCount, bounds: tuple
     assert count.bounds == bounds
 
 
-def test_options_travel_between_processes() -> None:
+def test_options_can_be_pickled() -> None:
     for options in (ChunkOptions(2.0, 0.25), SpeakerCount(min_speakers=2)):
         assert pickle.loads(pickle.dumps(options)) == options
     assert len(TASKS) == 5

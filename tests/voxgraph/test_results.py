@@ -1,4 +1,4 @@
-"""What an answer means is decided by the results, for handles and HTTP alike."""
+"""Decisions that the results make for handles and HTTP alike."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_the_most_probable_languages_come_first() -> None:
     assert list(top) == ["de", "fr", "ja", "en", "ko"]
 
 
-def test_a_speaker_who_only_has_short_turns_is_left_out_with_them() -> None:
+def test_a_speaker_with_only_short_turns_is_removed_with_them() -> None:
     turns = (Turn(0.5, 2.0, "SPEAKER_00"), Turn(1.75, 1.9, "SPEAKER_01"))
 
     found = DiarizationResult(turns, turns, ("SPEAKER_00", "SPEAKER_01")).without_short_turns(0.2)
@@ -74,7 +74,7 @@ def test_a_speaker_who_only_has_short_turns_is_left_out_with_them() -> None:
 
 
 @pytest.mark.parametrize(("threshold", "same"), [(0.99, True), (1.0, False)])
-def test_voices_above_the_threshold_are_one_speaker(threshold: float, same: bool) -> None:
+def test_voices_above_the_threshold_are_the_same_speaker(threshold: float, same: bool) -> None:
     voice = Embedding(np.linspace(-1, 1, 192).astype(np.float32), "some/encoder", "abc")
 
     found = compare(voice, voice, threshold)

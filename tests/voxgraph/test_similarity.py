@@ -1,4 +1,4 @@
-"""How alike two voices are."""
+"""Cosine similarity of embeddings."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ def voice(seed: int = 0, scale: float = 1.0) -> Embedding:
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.sampled_from([1e-30, 1.0, 1e30]))
-def test_the_cosine_is_that_of_the_angle_whatever_the_lengths(a: int, b: int, scale: float) -> None:
+def test_the_cosine_does_not_depend_on_the_lengths(a: int, b: int, scale: float) -> None:
     first, second = voice(a), voice(b, scale)
     x, y = first.vector.astype(np.float64), second.vector.astype(np.float64)
 
@@ -29,7 +29,7 @@ def test_the_cosine_is_that_of_the_angle_whatever_the_lengths(a: int, b: int, sc
     assert -1.0 <= found <= 1.0
 
 
-def test_a_voice_is_like_itself_and_unlike_its_opposite() -> None:
+def test_a_voice_is_similar_to_itself_and_dissimilar_to_its_opposite() -> None:
     opposite = replace(voice(), vector=-voice().vector)
 
     assert cosine(voice(), voice()) == pytest.approx(1.0)
@@ -37,7 +37,7 @@ def test_a_voice_is_like_itself_and_unlike_its_opposite() -> None:
     assert cosine(voice(1), voice(2)) < DEFAULT_THRESHOLD < cosine(voice(1), voice(1))
 
 
-def test_the_threshold_is_the_one_of_speechbrain() -> None:
+def test_the_threshold_is_that_of_speechbrain() -> None:
     import inspect
 
     from speechbrain.inference.speaker import SpeakerRecognition
@@ -48,7 +48,7 @@ def test_the_threshold_is_the_one_of_speechbrain() -> None:
 
 
 @pytest.mark.parametrize("change", [{"model": "other/encoder"}, {"revision": "def"}])
-def test_voices_of_two_spaces_are_not_compared(change: dict[str, str]) -> None:
+def test_voices_of_different_encoders_or_revisions_are_not_compared(change: dict[str, str]) -> None:
     with pytest.raises(SpaceMismatch, match="some/encoder"):
         cosine(voice(1), replace(voice(2), **change))
 

@@ -1,1 +1,1 @@
-"""Writers of checkpoints in the layouts of the hub."""
+"""Writers of checkpoints in the hub's layouts."""

@@ -1,4 +1,4 @@
-"""What several layouts share."""
+"""Helpers that several layouts share."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from pipelines.checkpoints import LABEL_FOOTER, LABEL_SEPARATOR
 
 
 def randomise_batch_norm(module: nn.Module) -> None:
-    """Give batch norms the statistics of a trained network: means near 0, variances near 1."""
+    """Draw batch norm statistics like those of a trained network: means near 0, variances near 1."""
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             assert layer.running_mean is not None

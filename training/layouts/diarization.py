@@ -1,4 +1,4 @@
-"""Write the layouts of the two diarization checkpoints, with weights from torch's generator."""
+"""Writes the layouts of the two diarization checkpoints, with random weights."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -15,16 +15,16 @@ from voxgraph.options import ModelKey
 from voxgraph.results import SAMPLE_RATE_HZ
 
 CLASS_BIAS = [0.5, 1.0, 1.0, 0.5, -1.0, -2.0, -2.0]
-"""Of the powerset {}, 1, 2, 3, 12, 13, 23: mostly one speaker or none."""
+"""Biases of the powerset classes {}, 1, 2, 3, 12, 13, 23, which favour one speaker or none."""
 LOGIT_DEVIATION = 2.0
 LSTM_GAIN = 2.0
-"""Freshly initialised recurrent layers forget their input: louder ones pass it on."""
+"""Gain of the recurrent weights: freshly initialised layers forget their input, larger weights keep it."""
 
 
 def write_diarization(row: Checkpoint, architecture: DiarizationArchitecture, folder: Path) -> None:
     """Write ``config.yaml``, ``segmentation/``, ``embedding/`` and, for community-1, ``plda/``."""
     segmentation = build_segmentation(architecture)
-    _make_turns(segmentation, architecture)
+    _spread_logits(segmentation, architecture)
     save_network(segmentation, folder / "segmentation")
     embedding = build_embedding(architecture)
     randomise_batch_norm(embedding)
@@ -37,8 +37,8 @@ def write_diarization(row: Checkpoint, architecture: DiarizationArchitecture, fo
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
 
-def _make_turns(segmentation: Any, architecture: DiarizationArchitecture) -> None:
-    """Spread the logits of a random network, so that classes change over time as they do in speech."""
+def _spread_logits(segmentation: Any, architecture: DiarizationArchitecture) -> None:
+    """Rescale a random network's logits so that classes change over time as in speech."""
     for name, parameter in segmentation.named_parameters():
         if name.startswith("lstm.weight"):
             parameter.mul_(LSTM_GAIN)
@@ -53,7 +53,7 @@ def _make_turns(segmentation: Any, architecture: DiarizationArchitecture) -> Non
 
 
 def save_network(model: Any, folder: Path) -> None:
-    """Save as Lightning and pyannote do, so that pyannote itself loads it."""
+    """Save ``pytorch_model.bin`` as Lightning and pyannote do, so that pyannote itself can load it."""
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = {
         "state_dict": model.state_dict(),
@@ -65,10 +65,10 @@ def save_network(model: Any, folder: Path) -> None:
 
 
 def save_plda(folder: Path, **arrays: np.ndarray) -> None:
-    """Save what VBx needs.
+    """Save the PLDA that VBx clustering reads.
 
     Args:
-        folder: Made where it does not exist.
+        folder: Output folder, created if missing.
         arrays: ``mean1``, ``mean2`` and ``lda`` reduce an embedding; ``mu``, ``tr`` and ``psi`` score it.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The layouts of the ECAPA checkpoints of SpeechBrain: language, accent, and the two speaker encoders."""
+"""Writes the layouts of SpeechBrain's ECAPA checkpoints: language, accent and two speaker encoders."""
 
 import json
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from training.layouts.labels import COMMON_ACCENT_ECAPA, VOXLINGUA107
 from voxgraph.options import ModelKey
 
 SPEAKERS = {ModelKey.SPEAKER_VOXCELEB: 7205, ModelKey.SPEAKER_CNCELEB: 2793}
-"""Speakers that the published encoders were trained on: classes of a classifier that SpeechBrain loads."""
+"""Training speakers of the published encoders: the classes of the classifier that SpeechBrain loads."""
 DEMO_SPEAKERS = 10
-"""Classes of that classifier in a small checkpoint, whose size it would otherwise be most of."""
+"""Classes of that classifier in a demo checkpoint, where it would otherwise be most of the size."""
 
 
 def write_ecapa(row: Checkpoint, architecture: EcapaArchitecture, folder: Path) -> None:
@@ -25,7 +25,7 @@ def write_ecapa(row: Checkpoint, architecture: EcapaArchitecture, folder: Path) 
     encoder = build_encoder(architecture)
     randomise_batch_norm(encoder)
     torch.save(encoder.state_dict(), folder / "embedding_model.ckpt")
-    classes = _classes(row, architecture)
+    classes = _class_count(row, architecture)
     head = build_head(architecture) or _speaker_head(architecture, classes)
     randomise_batch_norm(head)
     torch.save(head.state_dict(), folder / "classifier.ckpt")
@@ -35,8 +35,8 @@ def write_ecapa(row: Checkpoint, architecture: EcapaArchitecture, folder: Path) 
     (folder / "hyperparams.yaml").write_text(_hyperparams(row, architecture, classes))
 
 
-def _classes(row: Checkpoint, architecture: EcapaArchitecture) -> int:
-    """Of the classifier: labels, or the speakers of an encoder of voices."""
+def _class_count(row: Checkpoint, architecture: EcapaArchitecture) -> int:
+    """Return the number of classes: labels, or training speakers of a speaker encoder."""
     if row.key not in SPEAKERS:
         return architecture.n_labels
     return SPEAKERS[row.key] if architecture == row.architectures[Size.FULL] else DEMO_SPEAKERS
@@ -69,11 +69,11 @@ _ECAPA_EXTRAS: dict[ModelKey, Callable[[EcapaArchitecture, int, Path], None]] = 
     ModelKey.SPEAKER_VOXCELEB: _voxceleb_extras,
     ModelKey.SPEAKER_CNCELEB: lambda _, classes, folder: _speaker_labels(classes, folder),
 }
-"""What a layout has beside the networks."""
+"""Writers of the files that a layout has besides the networks."""
 
 
 def _hyperparams(row: Checkpoint, architecture: EcapaArchitecture, classes: int) -> str:
-    """The file that SpeechBrain executes and this project never reads."""
+    """Return ``hyperparams.yaml``, which SpeechBrain executes and this project never reads."""
     has_statistics = row.key is ModelKey.SPEAKER_VOXCELEB
     label_file = "accent_encoder.txt" if row.key is ModelKey.ACCENT_ECAPA else "label_encoder.txt"
     activation = "    activation: !name:torch.nn.LeakyReLU\n" if architecture.leaky_relu else ""

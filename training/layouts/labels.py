@@ -1,4 +1,4 @@
-"""The label lists of the published classifiers, for writing checkpoints; a model reads its own file."""
+"""Label lists of the published classifiers, for writing checkpoints; models read their own label file."""
 
 VOXLINGUA107 = tuple(
     "".join(
@@ -62,4 +62,4 @@ COMMON_ACCENT_XLSR = [
     "hongkong",
     "southatlandtic",
 ]
-"""Labels of Jzuluaga/accent-id-commonaccent_xlsr-en-english by index: another order."""
+"""Labels of Jzuluaga/accent-id-commonaccent_xlsr-en-english by index, in a different order."""

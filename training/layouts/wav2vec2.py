@@ -1,4 +1,4 @@
-"""Write the layouts of the two wav2vec 2.0 checkpoints, with weights from torch's generator."""
+"""Writes the layouts of the two wav2vec 2.0 checkpoints, with random weights."""
 
 import json
 from dataclasses import asdict
@@ -6,18 +6,25 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
+from torchaudio.models import Wav2Vec2Model
 
 from config.checkpoints import Checkpoint, Wav2Vec2Architecture
 from pipelines import accent_xlsr, deepfake
-from pipelines.wav2vec2 import build_backbone, to_published
+from pipelines.wav2vec2 import (
+    MASK_EMBEDDING,
+    NAME_PREFIXES,
+    WEIGHT_NORM_NAMES,
+    build_backbone,
+    rename_tensor,
+)
 from training.layouts.common import write_labels
 from training.layouts.labels import COMMON_ACCENT_XLSR
 
 
 def write_xlsr(row: Checkpoint, architecture: Wav2Vec2Architecture, folder: Path) -> None:
-    """Write ``wav2vec2.ckpt``, ``model.ckpt``, ``label_encoder.txt`` and the file SpeechBrain executes."""
-    backbone = to_published(build_backbone(architecture), architecture.hidden_size)
+    """Write ``wav2vec2.ckpt``, ``model.ckpt``, ``label_encoder.txt`` and ``hyperparams.yaml``."""
+    backbone = to_transformers(build_backbone(architecture), architecture.hidden_size)
     prefix = accent_xlsr.BACKBONE_PREFIX
     torch.save({prefix + key: tensor for key, tensor in backbone.items()}, folder / "wav2vec2.ckpt")
     head = nn.Linear(architecture.hidden_size, architecture.n_labels, bias=False)
@@ -29,11 +36,11 @@ def write_xlsr(row: Checkpoint, architecture: Wav2Vec2Architecture, folder: Path
 def write_deepfake(row: Checkpoint, architecture: Wav2Vec2Architecture, folder: Path) -> None:
     """Write ``config.json``, ``model.safetensors`` and ``preprocessor_config.json``."""
     network = deepfake.SequenceClassifier(architecture)
-    backbone = to_published(network.wav2vec2, architecture.hidden_size)
+    backbone = to_transformers(network.wav2vec2, architecture.hidden_size)
     prefix = deepfake.BACKBONE_PREFIX
     tensors = {key: tensor for key, tensor in network.state_dict().items() if not key.startswith(prefix)}
     tensors |= {prefix + key: tensor for key, tensor in backbone.items()}
-    # safetensors' own writer makes files that nobody but the owner can read.
+    # safetensors' own writer creates files that only their owner can read.
     (folder / "model.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))
     fields = asdict(architecture)
     del fields["n_labels"]
@@ -59,6 +66,17 @@ def write_deepfake(row: Checkpoint, architecture: Wav2Vec2Architecture, folder: 
         "sampling_rate": 16000,
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2))
+
+
+def to_transformers(backbone: Wav2Vec2Model, hidden_size: int) -> dict[str, Tensor]:
+    """Return a backbone's tensors under transformers' names, with a random (hidden_size,) mask embedding."""
+    prefixes = [(ours, theirs) for theirs, ours in NAME_PREFIXES]
+    inner = [(new, old) for old, new in WEIGHT_NORM_NAMES]
+    named = {
+        rename_tensor(key, prefixes, inner): tensor.contiguous()
+        for key, tensor in backbone.state_dict().items()
+    }
+    return named | {MASK_EMBEDDING: torch.rand(hidden_size)}
 
 
 _XLSR_HYPERPARAMS = """pretrained_path: {row.hub_id}

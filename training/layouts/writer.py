@@ -1,6 +1,6 @@
-"""Write checkpoints with seeded random weights in the exact layouts of the hub.
+"""Writes checkpoints with seeded random weights in the hub's exact layouts.
 
-Full-size ones measure speed without a hub; small ones are filled by the recipes of the demo checkpoints.
+Full-size ones measure speed without a download; small ones get their weights from the demo recipes.
 """
 
 from pathlib import Path
@@ -19,16 +19,16 @@ def write_checkpoint(model: ModelKey, size: Size, folder: Path, seed: int = 0) -
     """Write one checkpoint; the same seed writes the same weights.
 
     Args:
-        model: The row of the table whose layout is written.
+        model: The checkpoint whose layout is written.
         size: The architecture: ``full`` as published, or ``demo``.
-        folder: Made where it does not exist.
-        seed: Of torch's generator, whose state outside is left as it was.
+        folder: Output folder, created if missing.
+        seed: Seed of the weights; torch's global generator is not changed.
     """
     row = CHECKPOINTS[model]
     architecture = row.architectures[size]
     folder.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        # Two encoders of one architecture must not be one encoder.
+        # Two speaker encoders of one architecture must not get the same weights.
         torch.manual_seed(seed * len(ModelKey) + list(ModelKey).index(model))
         if isinstance(architecture, EcapaArchitecture):
             write_ecapa(row, architecture, folder)

@@ -1,1 +1,1 @@
-"""What exists only because one of the five services before this one had it."""
+"""Endpoints and formats kept only for clients of the five services that voxgraph replaces."""

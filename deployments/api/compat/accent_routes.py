@@ -1,10 +1,10 @@
-"""How American the English sounds."""
+"""Endpoints for the confidence that an accent is American."""
 
 from fastapi import APIRouter
 
+from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_recording
 from deployments.api.options import AccentOptions
-from deployments.api.routes import AnalyzerDep
 from deployments.api.schemas.answers import AccentAnswer, UsConfidenceAnswer
 from deployments.api.upload import AudioUpload, WavUpload
 
@@ -13,9 +13,9 @@ router = APIRouter(tags=["accent"])
 
 @router.post("/identify", openapi_extra=takes_recording(AccentOptions, "audio/wav"))
 async def identify(upload: WavUpload, analyzer: AnalyzerDep) -> AccentAnswer | UsConfidenceAnswer:
-    """Percent of confidence that the accent is American (XLSR model); nothing else unless asked.
+    """Return the confidence, in percent, that the accent is American (XLSR model); `detail` adds all accents.
 
-    Takes WAV alone, and a bounded number of requests at a time.
+    Takes only WAV, and a bounded number of requests at a time.
     """
     options = upload.options(AccentOptions)
     async with analyzer.state.admitted(upload.request_id):
@@ -27,5 +27,5 @@ async def identify(upload: WavUpload, analyzer: AnalyzerDep) -> AccentAnswer | U
 
 @router.post("/classify-us-accent", openapi_extra=takes_recording())
 async def classify_us_accent(upload: AudioUpload, analyzer: AnalyzerDep) -> UsConfidenceAnswer:
-    """Percent of confidence that the accent is American (ECAPA model)."""
+    """Return the confidence, in percent, that the accent is American (ECAPA model)."""
     return UsConfidenceAnswer.from_result(await analyzer.identify_accent(await upload.decode(), "ecapa"), 1)

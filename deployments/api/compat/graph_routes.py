@@ -1,4 +1,4 @@
-"""What the whole graph has done and how full it is."""
+"""Endpoints about the whole graph: statistics, queue, cache and uploads folder."""
 
 from fastapi import APIRouter
 
@@ -11,15 +11,15 @@ from deployments.api.compat.graph_schemas import (
     QueueAnswer,
     StatsAnswer,
 )
+from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import RESPONSES
-from deployments.api.routes import AnalyzerDep
 
 router = APIRouter(tags=["graph"], responses={503: RESPONSES[503], 408: RESPONSES[408]})
 
 
 @router.get("/stats")
 async def stats(analyzer: AnalyzerDep) -> StatsAnswer:
-    """Requests, inference times, cache, queue and memory, of all replicas together."""
+    """Return requests, inference times, cache, queue and memory of all replicas together."""
     state = analyzer.state
     return StatsAnswer.from_result(
         await state.counts(),
@@ -32,28 +32,28 @@ async def stats(analyzer: AnalyzerDep) -> StatsAnswer:
 
 @router.get("/queue-status")
 async def queue_status(analyzer: AnalyzerDep) -> QueueAnswer:
-    """Who has a place and how many wait."""
+    """Return the running ``/identify`` requests and the number that wait."""
     return QueueAnswer.from_result(await analyzer.state.queue())
 
 
 @router.get("/cleanup-status")
 async def cleanup_status(analyzer: AnalyzerDep) -> CleanupStatusAnswer:
-    """The janitor of the uploads folder."""
+    """Return the settings of the uploads folder's janitor and what it has deleted."""
     return CleanupStatusAnswer.from_result(await analyzer.state.cleanup_status())
 
 
 @router.post("/clear-cache")
 async def clear_cache(analyzer: AnalyzerDep) -> ClearedAnswer:
-    """Forget every kept answer."""
+    """Clear the result cache."""
     info = await analyzer.state.clear_cache()
     return ClearedAnswer(
-        message=f"{info.currsize} answers forgotten.", cache_info=CacheInfoAnswer.model_validate(info)
+        message=f"{info.currsize} cached results cleared.", cache_info=CacheInfoAnswer.model_validate(info)
     )
 
 
 @router.post("/cleanup-files")
 async def cleanup_files(analyzer: AnalyzerDep) -> CleanupAnswer:
-    """Delete what is too old in the uploads folder, now."""
+    """Delete old files of the uploads folder now."""
     deleted, freed = await analyzer.state.clean()
     status = await analyzer.state.cleanup_status()
     return CleanupAnswer(

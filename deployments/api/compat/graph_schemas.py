@@ -1,20 +1,21 @@
-"""The answers about the graph itself: its figures are those of all ingress replicas together."""
+"""Response bodies about the graph itself; the figures cover all ingress replicas together."""
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from voxgraph.graph import CacheInfo, CleanupStatus, Count, Counts, QueueStatus
 
 NOTE = (
-    "Recordings are read, decoded and answered in memory; nothing of a request is written to a disk. "
-    "The janitor only looks after a folder that other programs write to."
+    "Recordings are read, decoded and processed in memory; no part of a request is written to disk. "
+    "The janitor only cleans a folder that other programs write to."
 )
 
 
 class CleanupStatsAnswer(BaseModel):
-    """What the janitor has deleted since the start."""
+    """What the janitor has deleted since the graph started."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -25,23 +26,23 @@ class CleanupStatsAnswer(BaseModel):
 
 
 class EndpointCount(BaseModel):
-    """Requests of one endpoint; failed ones were answered 4xx or 5xx."""
+    """Requests of one endpoint; those answered 4xx or 5xx count as failed."""
 
     requests: int
     failed: int
     average_time: float
-    """Seconds from the first byte in to the last byte out."""
+    """Mean seconds from the first byte received to the last byte sent."""
 
 
 class StatsAnswer(BaseModel):
-    """What the graph has done since it started."""
+    """Statistics of the graph since it started."""
 
     total_requests: int
-    """Questions about a recording, of all endpoints."""
+    """Requests about a recording, over all endpoints."""
     average_inference_time: float
-    """Mean seconds of an answer that the models gave, the cache's left out."""
+    """Mean seconds of an inference; answers from the cache are not counted."""
     cache_hit_rate: float
-    """0..1."""
+    """Share of cache lookups that hit, 0..1."""
     memory_usage_mb: float
     cache_size: int
     max_cache_size: int
@@ -58,20 +59,16 @@ class StatsAnswer(BaseModel):
     def from_result(
         cls, counts: Counts, cache: CacheInfo, queue: QueueStatus, cleanup: CleanupStatus, memory_mb: float
     ) -> "StatsAnswer":
-        """From what each deployment said."""
-        inferences, asked = _total(counts.inferences.values()), cache.hits + cache.misses
+        """Build the answer from the graph's counters and the memory of its processes."""
+        inferences, lookups = _total(counts.inferences.values()), cache.hits + cache.misses
         return cls(
             total_requests=_total(counts.requests.values()).number,
             average_inference_time=round(_mean_s(inferences), 4),
-            cache_hit_rate=round(cache.hits / asked, 4) if asked else 0.0,
+            cache_hit_rate=round(cache.hits / lookups, 4) if lookups else 0.0,
             memory_usage_mb=round(memory_mb, 1),
             cache_size=cache.currsize,
             max_cache_size=cache.maxsize,
-            queue_size=queue.queued,
-            max_queue_size=queue.max_queued,
-            active_requests=len(queue.running),
-            max_concurrent_requests=queue.max_running,
-            available_slots=max(0, queue.max_running - len(queue.running)),
+            **_queue_fields(queue),
             cleanup_enabled=cleanup.uploads_folder is not None,
             cleanup_stats=CleanupStatsAnswer.model_validate(cleanup.stats),
             endpoints={
@@ -84,7 +81,7 @@ class StatsAnswer(BaseModel):
 
 
 class QueueAnswer(BaseModel):
-    """The places of ``/identify`` in the whole graph: who runs, and how many wait."""
+    """The admission queue of ``/identify`` in the whole graph."""
 
     queue_size: int
     max_queue_size: int
@@ -93,21 +90,16 @@ class QueueAnswer(BaseModel):
     available_slots: int
     queue_full: bool
     semaphore_locked: bool
-    """Whether a new request would wait."""
+    """Whether a new request has to wait."""
     active_request_ids: list[str]
 
     @classmethod
     def from_result(cls, queue: QueueStatus) -> "QueueAnswer":
-        """From what admission said."""
-        running = len(queue.running)
+        """Build the answer from the state of admission."""
         return cls(
-            queue_size=queue.queued,
-            max_queue_size=queue.max_queued,
-            active_requests=running,
-            max_concurrent_requests=queue.max_running,
-            available_slots=max(0, queue.max_running - running),
+            **_queue_fields(queue),
             queue_full=queue.queued >= queue.max_queued,
-            semaphore_locked=running >= queue.max_running,
+            semaphore_locked=len(queue.running) >= queue.max_running,
             active_request_ids=list(queue.running),
         )
 
@@ -124,7 +116,7 @@ class UploadsInfo(BaseModel):
 
 
 class CleanupStatusAnswer(BaseModel):
-    """What the janitor looks after."""
+    """The janitor's folder, its settings and what it has deleted."""
 
     cleanup_enabled: bool
     cleanup_interval: float
@@ -138,7 +130,7 @@ class CleanupStatusAnswer(BaseModel):
 
     @classmethod
     def from_result(cls, status: CleanupStatus) -> "CleanupStatusAnswer":
-        """From what statistics said."""
+        """Build the answer from the janitor's status."""
         return cls(
             cleanup_enabled=status.uploads_folder is not None,
             cleanup_interval=status.cleanup_interval_s,
@@ -150,7 +142,7 @@ class CleanupStatusAnswer(BaseModel):
 
 
 class CleanupAnswer(BaseModel):
-    """What was deleted just now."""
+    """What a cleanup has deleted."""
 
     message: str
     files_deleted: int
@@ -159,7 +151,7 @@ class CleanupAnswer(BaseModel):
 
 
 class CacheInfoAnswer(BaseModel):
-    """Statistics of the result cache, as `functools.lru_cache` counts."""
+    """Statistics of the result cache, with the names of `functools.lru_cache`."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -170,11 +162,22 @@ class CacheInfoAnswer(BaseModel):
 
 
 class ClearedAnswer(BaseModel):
-    """What was forgotten."""
+    """The cache that was cleared."""
 
     message: str
     cache_info: CacheInfoAnswer
-    """Before it was cleared."""
+    """Statistics from before the cache was cleared."""
+
+
+def _queue_fields(queue: QueueStatus) -> dict[str, Any]:
+    """Return the fields that `StatsAnswer` and `QueueAnswer` share."""
+    return {
+        "queue_size": queue.queued,
+        "max_queue_size": queue.max_queued,
+        "active_requests": len(queue.running),
+        "max_concurrent_requests": queue.max_running,
+        "available_slots": max(0, queue.max_running - len(queue.running)),
+    }
 
 
 def _total(counts: Iterable[Count]) -> Count:

@@ -1,6 +1,6 @@
-"""The nearest of many voices. Without torch, so that the ingress can ask.
+"""Find the most similar of many voices. Needs no torch, because it runs in the ingress.
 
-`voxgraph.similarity.cosine` is the slow twin: one pair at a time.
+`voxgraph.similarity.cosine` does the same for one pair, more slowly.
 """
 
 from typing import NamedTuple
@@ -12,64 +12,64 @@ from voxgraph.errors import SpaceMismatch
 
 Floats = npt.NDArray[np.float64]
 
-DIGITS = 12
-"""Decimals of a similarity. Rounding errors end below them, so equal voices are at 1.0 and equals tie."""
+DECIMALS = 12
+"""Decimals of a similarity. They hide rounding errors, so that equal voices score 1.0 and ties are exact."""
 
-_SMALL, _LARGE = 1e-200, 1e200
-"""Squares of lengths between which no product of two vectors comes near the ends of double precision."""
+_MIN_SQUARE, _MAX_SQUARE = 1e-200, 1e200
+"""Range of squared norms in which no product of two vectors over- or underflows in double precision."""
 
 
 class Space(NamedTuple):
-    """Where a vector comes from, as far as its owner says; None is not said."""
+    """The embedding space of a vector: its encoder and checkpoint, None where unknown."""
 
     model: str | None = None
     revision: str | None = None
 
 
 def check_space(a: Space, b: Space, name: str) -> None:
-    """Refuse two vectors that are said to be of different spaces.
+    """Check that two vectors do not name different spaces.
 
     Args:
-        a: Of the one vector.
-        b: Of the other vector.
-        name: What the caller calls the other vector.
+        a: Space of the one vector.
+        b: Space of the other vector.
+        name: The caller's name of the other vector, for the error message.
 
     Raises:
-        SpaceMismatch: Both name a model, or both a revision, and not the same.
+        SpaceMismatch: Both name a model, or both a revision, and the names differ.
     """
     for one, other in zip(a, b, strict=True):
         if one is not None and other is not None and one != other:
             raise SpaceMismatch(
-                f"{name} is of {other!a}, it is compared with one of {one!a}, and these are "
-                "different spaces: embed both recordings with one encoder."
+                f"{name} is of {other!a} but is compared with one of {one!a}, a different space: "
+                "embed both recordings with one encoder."
             )
 
 
 def cosines(query: Floats, vectors: Floats) -> Floats:
-    """The cosine of the angle between one vector and each row of many.
+    """Return the cosine similarity of one vector to each row of a matrix.
 
-    Each row is summed alone, so that a row's answer depends neither on its place nor on its neighbours.
+    Each row is summed alone, so that its result does not depend on its position or its neighbours.
 
     Args:
-        query: Shape (dim,), any length that is not zero.
+        query: Shape (dim,), any norm that is not zero.
         vectors: Shape (n, dim), likewise.
 
     Returns:
-        Shape (n,), -1..1, 1 is the same direction; NaN where the row, or the query, has no direction: it is
-        zero, or has NaN or infinite numbers.
+        Shape (n,), -1..1, 1 is the same direction; NaN if the row or the query is zero or has NaN or infinite
+        numbers.
     """
-    many, lengths = _measured(vectors)
-    one, length = _measured(query[np.newaxis])
-    found: Floats = np.vecdot(many, one[0]) / (lengths * length)
-    return found.round(DIGITS).clip(-1.0, 1.0)
+    vectors, norms = _with_norms(vectors)
+    scaled_query, query_norm = _with_norms(query[np.newaxis])
+    similarities: Floats = np.vecdot(vectors, scaled_query[0]) / (norms * query_norm)
+    return similarities.round(DECIMALS).clip(-1.0, 1.0)
 
 
 def nearest(similarities: Floats, count: int) -> npt.NDArray[np.intp]:
-    """The places of the largest similarities, the largest first; of equals the first come first.
+    """Return the indices of the largest similarities, in descending order; ties keep their order.
 
     Args:
         similarities: Shape (n,), n >= 1, without NaN.
-        count: How many, >= 1; more than n is n.
+        count: Number of indices, >= 1; values above n mean n.
 
     Returns:
         Shape (min(count, n),).
@@ -83,11 +83,11 @@ def nearest(similarities: Floats, count: int) -> npt.NDArray[np.intp]:
     return candidates[order][:count]
 
 
-def _measured(vectors: Floats) -> tuple[Floats, Floats]:
-    """The rows and their lengths. Rows whose squares would over- or underflow are scaled first."""
+def _with_norms(vectors: Floats) -> tuple[Floats, Floats]:
+    """Return the rows and their norms, after scaling the rows whose squares would over- or underflow."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.vecdot(vectors, vectors)
-        extreme = ~((squares > _SMALL) & (squares < _LARGE))
+        extreme = ~((squares > _MIN_SQUARE) & (squares < _MAX_SQUARE))
         if extreme.any():
             vectors = vectors.copy()
             vectors[extreme] /= np.abs(vectors[extreme]).max(axis=1, keepdims=True)

@@ -1,10 +1,11 @@
-"""Numbers out of pickles, of numpy arrays and torch tensors too, without running what else a pickle may ask.
+"""A restricted unpickler for numbers, numpy arrays and torch tensors; no code of a pickle is run.
 
-A pickle is a program of whoever sent it. Here it can build numbers, and nothing of numpy or torch is called,
-found or imported to build them.
+A pickle is a program written by its sender. This virtual machine only lets it build numbers, and it does not
+call, look up or import anything of numpy or torch for them.
 
-Not by pickle.Unpickler: in C it reserves what memory a pickle asks for, and where a frame ends within an
-argument it reads on elsewhere than pickletools (3.11), so that no look at a pickle beforehand would hold.
+It does not use pickle.Unpickler: the C version allocates as much memory as a pickle declares, and if a frame
+ends within an argument, it reads on at another place than pickletools (3.11), so checking the opcodes
+beforehand would not be safe.
 """
 
 import pickletools
@@ -18,58 +19,60 @@ import numpy.typing as npt
 from voxgraph.errors import UnreadableEmbedding
 
 MAX_OPCODES = 20_000
-"""The longest pickle in instructions; 192 scalar tensors in a list take 6345."""
-MAX_MADE_BYTES = 1 << 21
-"""The most bytes that a pickle may copy."""
+"""Most opcodes of a pickle; 192 scalar tensors in a list take 6345."""
+MAX_COPIED_BYTES = 1 << 21
+"""Most bytes that a pickle may copy."""
 
 Array = npt.NDArray[Any]
-_Memory = Callable[[str], bytes]
+_ReadStorage = Callable[[str], bytes]
 
 
-def unpickled_numbers(data: bytes, memory: _Memory | None = None) -> Any:
-    """What a pickle holds: a number, `Numbers`, or a list or tuple of such, which may hold itself.
-
-    Other plain values of the pickle come out as well: the caller looks for what it expects.
+def loads(data: bytes, read_storage: _ReadStorage | None = None) -> Any:
+    """Load a pickle of numbers.
 
     Args:
         data: A pickle of any protocol.
-        memory: The bytes of a tensor by its key, in a file of torch.save.
+        read_storage: Returns the bytes of a tensor by its key, in a file of torch.save.
+
+    Returns:
+        A number, an `ArrayHolder`, or a list or tuple of them, which may contain itself. Other plain values
+        are returned as well, so the caller must check the type.
 
     Raises:
-        UnreadableEmbedding: The pickle asks for more than numbers.
-        Exception: ValueError, IndexError and others: the pickle is damaged.
+        UnreadableEmbedding: The pickle needs more than numbers.
+        Exception: ValueError, IndexError and others if the pickle is damaged.
     """
-    return _Machine(memory).run(data)
+    return _VM(read_storage).run(data)
 
 
-def array_of(raw: Any, code: Any, shape: Any) -> Array:
-    """An array of `shape` from its bytes; `code` is numpy's, or ``bf16``. Views the bytes where it can.
+def make_array(raw: Any, code: Any, shape: Any) -> Array:
+    """Make an array of `shape` from its bytes, as a view if possible; `code` is numpy's or ``bf16``.
 
-    The order of axes is not asked for: where all but one have length one, each order is the same.
+    The axis order is ignored, because it makes no difference if all axes but one have length one.
 
     Raises:
-        UnreadableEmbedding: The type is not one of whole or floating-point numbers.
-        ValueError, TypeError: Bytes and shape do not agree.
+        UnreadableEmbedding: The type is not an integer or floating-point type.
+        ValueError, TypeError: The number of bytes does not match the shape.
     """
     if code == "bf16":
-        # The upper half of a float32.
-        return (array_of(raw, "<u2", shape).astype("<u4") << 16).view("<f4")
-    # numpy takes no empty buffer.
-    numbers = np.frombuffer(raw, _checked_type(code)) if len(raw) else np.empty(0)
+        # A bfloat16 is the upper half of a float32.
+        return (make_array(raw, "<u2", shape).astype("<u4") << 16).view("<f4")
+    # np.frombuffer refuses an empty buffer.
+    numbers = np.frombuffer(raw, _check_type(code)) if len(raw) else np.empty(0)
     return numbers.reshape(shape)
 
 
 _NUMBER_TYPE = re.compile(r"[<>=|]?([iu][1248]|f[248])")
 
 
-def _checked_type(code: Any) -> str:
+def _check_type(code: Any) -> str:
     if not isinstance(code, str) or not _NUMBER_TYPE.fullmatch(code):
-        raise UnreadableEmbedding("The embedding's array holds something else than numbers.")
+        raise UnreadableEmbedding("The embedding's array contains values that are not numbers.")
     return code
 
 
-class Numbers:
-    """All that a pickle gets where it asks for an array or a tensor."""
+class ArrayHolder:
+    """Stands for a numpy array or a torch tensor inside the virtual machine."""
 
     __slots__ = ("array",)
 
@@ -77,172 +80,169 @@ class Numbers:
         self.array = array
 
     def set_state(self, state: Any) -> None:
-        """The state of a numpy array: version, shape, number type, whether columns come first, bytes."""
-        _version, shape, dtype, _columns_first, raw = state
-        self.array = array_of(raw, dtype.code, shape)
+        """Set the state of a numpy array: version, shape, dtype, Fortran order, bytes."""
+        _version, shape, dtype, _fortran_order, raw = state
+        self.array = make_array(raw, dtype.code, shape)
 
 
-class _Type:
-    """All that a pickle gets where it asks for a number type of numpy."""
+class _DType:
+    """Stands for a numpy dtype inside the virtual machine."""
 
     __slots__ = ("code",)
 
     def __init__(self, code: Any) -> None:
-        self.code = _checked_type(code)
+        self.code = _check_type(code)
 
     def set_state(self, state: Any) -> None:
-        """Version, byte order, then what only types other than numbers have."""
-        self.code = _checked_type(state[1] + self.code[-2:])
+        """Set the state of a dtype: version, byte order, and items that numeric types do not use."""
+        self.code = _check_type(state[1] + self.code[-2:])
 
 
-class _Machine:
-    """Runs the instructions of a pickle that numbers need, on a stack of values that none of them can break.
+class _VM:
+    """Executes the pickle opcodes that numbers need, on a stack of harmless values.
 
-    There are no dicts and sets: the hash of tuples in tuples can take for ever, or the whole of C's stack.
+    Dicts and sets are not supported, because hashing nested tuples can take forever or overflow the C stack.
     """
 
-    def __init__(self, memory: _Memory | None) -> None:
-        self.memory = memory
+    def __init__(self, read_storage: _ReadStorage | None) -> None:
+        self.read_storage = read_storage
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
-        self.left_bytes = MAX_MADE_BYTES
+        self.free_bytes = MAX_COPIED_BYTES
 
     def run(self, data: bytes) -> Any:
-        """The value on top when the program stops. genops refuses lengths that go beyond its end."""
+        """Run a pickle and return the top of the stack. genops refuses lengths beyond the end of `data`."""
         for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
             if count >= MAX_OPCODES:
-                raise UnreadableEmbedding(f"The pickle has more than {MAX_OPCODES} instructions.")
-            if opcode.name not in _STEPS:
-                raise UnreadableEmbedding(f"The pickle uses {opcode.name}; numbers do not need it.")
-            _STEPS[opcode.name](self, argument)
+                raise UnreadableEmbedding(f"The pickle has more than {MAX_OPCODES} opcodes.")
+            if opcode.name not in _OPCODES:
+                raise UnreadableEmbedding(f"The pickle uses the opcode {opcode.name}, which is not allowed.")
+            _OPCODES[opcode.name](self, argument)
         return self.stack.pop()
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
 
     def pop(self, count: int) -> tuple[Any, ...]:
-        """The last values, the oldest first."""
+        """Pop values from the stack and return them, the oldest first."""
         values = tuple(self.stack[-count:])
         del self.stack[-count:]
         return values
 
     def pop_marked(self) -> tuple[Any, ...]:
-        """All values behind the last mark."""
+        """Pop all values above the last mark."""
         start = self.marks.pop()
         values = tuple(self.stack[start:])
         del self.stack[start:]
         return values
 
     def extend(self, values: tuple[Any, ...]) -> None:
-        """Lengthen the list on top."""
+        """Extend the list on top of the stack."""
         if not isinstance(self.stack[-1], list):
-            raise UnreadableEmbedding("The pickle appends to what is no list.")
+            raise UnreadableEmbedding("The pickle appends to a value that is not a list.")
         self.stack[-1].extend(values)
 
-    def find(self, module: Any, name: Any) -> None:
-        """Push what stands here for a name; never the thing named."""
+    def push_global(self, module: Any, name: Any) -> None:
+        """Push the stand-in for an allowed global; the global itself is never imported."""
         if not isinstance(module, str) or not isinstance(name, str):
-            raise UnreadableEmbedding("The pickle asks for what has no name.")
+            raise UnreadableEmbedding("The pickle imports a name that is not a string.")
         full_name = f"{module}.{name}".replace("numpy.core.", "numpy._core.")
-        if full_name not in _GLOBALS:
-            raise UnreadableEmbedding(f"The pickle asks for {full_name[:80]!r}; numbers do not need it.")
-        self.push(_GLOBALS[full_name])
+        if full_name not in _ALLOWED_GLOBALS:
+            raise UnreadableEmbedding(f"The pickle imports {full_name[:80]!r}, which is not allowed.")
+        self.push(_ALLOWED_GLOBALS[full_name])
 
     def call(self, builder: Any, arguments: Any) -> None:
-        """Push what a builder makes. No other value on the stack can be called."""
+        """Call a builder and push its result. No other value on the stack is callable."""
         if not callable(builder) or not isinstance(arguments, tuple):
-            raise UnreadableEmbedding("The pickle calls what cannot be called.")
+            raise UnreadableEmbedding("The pickle calls a value that is not callable.")
         self.push(builder(self, *arguments))
 
     def set_state(self, state: Any) -> None:
-        """Fill the array or the number type on top."""
-        if not isinstance(self.stack[-1], Numbers | _Type):
-            raise UnreadableEmbedding("The pickle changes what cannot be changed.")
+        """Set the state of the array or dtype on top of the stack."""
+        if not isinstance(self.stack[-1], ArrayHolder | _DType):
+            raise UnreadableEmbedding("The pickle sets the state of a value that has none.")
         self.stack[-1].set_state(state)
 
-    def load_memory(self, identity: Any) -> None:
-        """Push the memory of a tensor that lies outside of the pickle."""
-        _kind, code, key, _device, count = identity
-        if self.memory is None or not isinstance(key, str):
-            raise UnreadableEmbedding("The pickle asks for objects outside of it.")
-        self.push(Numbers(array_of(self.paid(self.memory(key)), code, (count,))))
+    def load_storage(self, persistent_id: Any) -> None:
+        """Push the storage of a tensor, which is outside the pickle."""
+        _kind, code, key, _device, count = persistent_id
+        if self.read_storage is None or not isinstance(key, str):
+            raise UnreadableEmbedding("The pickle refers to objects outside of it.")
+        self.push(ArrayHolder(make_array(self.charge(self.read_storage(key)), code, (count,))))
 
-    def paid(self, raw: bytes) -> bytes:
-        """Bytes that are a copy, set against the limit: one long text can be encoded again and again."""
-        self.left_bytes -= len(raw)
-        if self.left_bytes < 0:
-            raise UnreadableEmbedding(f"The pickle unpacks to more than {MAX_MADE_BYTES} bytes.")
+    def charge(self, raw: bytes) -> bytes:
+        """Count copied bytes against the limit, because one long string can be encoded again and again."""
+        self.free_bytes -= len(raw)
+        if self.free_bytes < 0:
+            raise UnreadableEmbedding(f"The pickle copies more than {MAX_COPIED_BYTES} bytes.")
         return raw
 
 
-def _nothing(_machine: _Machine, *_: Any) -> None:
-    """Stands for what numbers do without: frames, the hooks of a tensor."""
+def _ignore(_vm: _VM, *_: Any) -> None:
+    """Do nothing, for opcodes and objects that numbers do not need, such as frames and a tensor's hooks."""
 
 
-_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
-    **dict.fromkeys(["PROTO", "FRAME", "STOP"], _nothing),
-    **dict.fromkeys(["INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"], _Machine.push),
-    **dict.fromkeys(["FLOAT", "BINFLOAT", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE"], _Machine.push),
-    **dict.fromkeys(["SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"], _Machine.push),
-    "NONE": lambda machine, _: machine.push(None),
-    "NEWTRUE": lambda machine, _: machine.push(True),
-    "NEWFALSE": lambda machine, _: machine.push(False),
-    "MARK": lambda machine, _: machine.marks.append(len(machine.stack)),
-    "EMPTY_LIST": lambda machine, _: machine.push([]),
-    "LIST": lambda machine, _: machine.push(list(machine.pop_marked())),
-    "APPEND": lambda machine, _: machine.extend(machine.pop(1)),
-    "APPENDS": lambda machine, _: machine.extend(machine.pop_marked()),
-    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
-    "TUPLE": lambda machine, _: machine.push(machine.pop_marked()),
-    "TUPLE1": lambda machine, _: machine.push(machine.pop(1)),
-    "TUPLE2": lambda machine, _: machine.push(machine.pop(2)),
-    "TUPLE3": lambda machine, _: machine.push(machine.pop(3)),
+_OPCODES: dict[str, Callable[[_VM, Any], None]] = {
+    **dict.fromkeys(["PROTO", "FRAME", "STOP"], _ignore),
+    **dict.fromkeys(["INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"], _VM.push),
+    **dict.fromkeys(["FLOAT", "BINFLOAT", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE"], _VM.push),
+    **dict.fromkeys(["SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"], _VM.push),
+    "NONE": lambda vm, _: vm.push(None),
+    "NEWTRUE": lambda vm, _: vm.push(True),
+    "NEWFALSE": lambda vm, _: vm.push(False),
+    "MARK": lambda vm, _: vm.marks.append(len(vm.stack)),
+    "EMPTY_LIST": lambda vm, _: vm.push([]),
+    "LIST": lambda vm, _: vm.push(list(vm.pop_marked())),
+    "APPEND": lambda vm, _: vm.extend(vm.pop(1)),
+    "APPENDS": lambda vm, _: vm.extend(vm.pop_marked()),
+    "EMPTY_TUPLE": lambda vm, _: vm.push(()),
+    "TUPLE": lambda vm, _: vm.push(vm.pop_marked()),
+    "TUPLE1": lambda vm, _: vm.push(vm.pop(1)),
+    "TUPLE2": lambda vm, _: vm.push(vm.pop(2)),
+    "TUPLE3": lambda vm, _: vm.push(vm.pop(3)),
+    **dict.fromkeys(["GET", "BINGET", "LONG_BINGET"], lambda vm, index: vm.push(vm.memo[index])),
     **dict.fromkeys(
-        ["GET", "BINGET", "LONG_BINGET"], lambda machine, index: machine.push(machine.memo[index])
+        ["PUT", "BINPUT", "LONG_BINPUT"], lambda vm, index: vm.memo.update({index: vm.stack[-1]})
     ),
-    **dict.fromkeys(
-        ["PUT", "BINPUT", "LONG_BINPUT"],
-        lambda machine, index: machine.memo.update({index: machine.stack[-1]}),
-    ),
-    "MEMOIZE": lambda machine, _: machine.memo.update({len(machine.memo): machine.stack[-1]}),
-    "GLOBAL": lambda machine, names: machine.find(*names.split(" ")),
-    "STACK_GLOBAL": lambda machine, _: machine.find(*machine.pop(2)),
-    "REDUCE": lambda machine, _: machine.call(*machine.pop(2)),
-    "BUILD": lambda machine, _: machine.set_state(*machine.pop(1)),
-    "BINPERSID": lambda machine, _: machine.load_memory(*machine.pop(1)),
+    "MEMOIZE": lambda vm, _: vm.memo.update({len(vm.memo): vm.stack[-1]}),
+    "GLOBAL": lambda vm, names: vm.push_global(*names.split(" ")),
+    "STACK_GLOBAL": lambda vm, _: vm.push_global(*vm.pop(2)),
+    "REDUCE": lambda vm, _: vm.call(*vm.pop(2)),
+    "BUILD": lambda vm, _: vm.set_state(*vm.pop(1)),
+    "BINPERSID": lambda vm, _: vm.load_storage(*vm.pop(1)),
 }
-"""What each instruction does with its argument (pickletools tells what it means)."""
+"""Action of each allowed opcode, called with its argument; pickletools documents the opcodes."""
 
 
-def _bytes(machine: _Machine, text: str, _encoding: str) -> bytes:
-    """Bytes, which protocols 0 to 2 write as text."""
-    return machine.paid(text.encode("latin1"))
+def _encode(vm: _VM, text: str, _encoding: str) -> bytes:
+    """Encode bytes, which protocols 0 to 2 write as text."""
+    return vm.charge(text.encode("latin1"))
 
 
-def _memory(machine: _Machine, blob: bytes) -> Numbers:
-    """A tensor's memory within a pickle: itself a chain of pickles, matched and never run.
+def _storage(vm: _VM, blob: bytes) -> ArrayHolder:
+    """Read a tensor's storage within a pickle, which is itself a chain of pickles; they are matched, not run.
 
-    They are always written by the same lines (torch/serialization.py, _legacy_save, 2.12.1).
+    torch always writes them in the same form (torch/serialization.py, _legacy_save, 2.12.1).
     """
-    found = _LEGACY_STORAGE.fullmatch(machine.paid(blob))
+    found = _LEGACY_STORAGE.fullmatch(vm.charge(blob))
     if found is None:
-        raise UnreadableEmbedding("The tensor's memory is not as torch writes it.")
+        raise UnreadableEmbedding("The tensor's storage does not have the format that torch writes.")
     count = int.from_bytes(found["count"], "little")
-    return Numbers(array_of(found["raw"], _TORCH_TYPES.get(found["type"].decode()), (count,)))
+    return ArrayHolder(make_array(found["raw"], _TORCH_TYPES.get(found["type"].decode()), (count,)))
 
 
-def _tensor(_machine: _Machine, memory: Numbers, offset: int, size: Any, stride: Any, *_: Any) -> Numbers:
-    """A tensor as a view of its memory; offset, size and stride in numbers."""
-    flat = memory.array
-    if not all(type(number) is int and 0 <= number < MAX_MADE_BYTES for number in (offset, *size, *stride)):
-        raise UnreadableEmbedding("The tensor has a shape that is none.")
-    # numpy looks as well, in arithmetic that can overflow.
+def _tensor(_vm: _VM, storage: ArrayHolder, offset: int, size: Any, stride: Any, *_: Any) -> ArrayHolder:
+    """Make a tensor as a view of its storage; offset, size and stride count numbers, not bytes."""
+    flat = storage.array
+    if not all(type(number) is int and 0 <= number < MAX_COPIED_BYTES for number in (offset, *size, *stride)):
+        raise UnreadableEmbedding("The tensor has an invalid offset, shape or stride.")
+    # numpy checks this as well, but its arithmetic can overflow.
     last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
     if last >= flat.size and 0 not in size:
-        raise UnreadableEmbedding("The tensor reaches beyond its memory.")
+        raise UnreadableEmbedding("The tensor reaches beyond its storage.")
     strides = tuple(step * flat.itemsize for step in stride)
-    return Numbers(np.ndarray(tuple(size), flat.dtype, flat, offset * flat.itemsize, strides))
+    return ArrayHolder(np.ndarray(tuple(size), flat.dtype, flat, offset * flat.itemsize, strides))
 
 
 _TORCH_TYPES = {
@@ -257,30 +257,30 @@ _TORCH_TYPES = {
     "ByteStorage": "<u1",
 }
 _LEGACY_STORAGE = re.compile(
-    # Magic number, version, byte order and sizes of the machine: as torch writes them on all it runs on.
+    # Magic number, version, byte order and type sizes, which torch writes alike on every machine.
     rb"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19\.\x80\x02M\xe9\x03\.\x80\x02\}q\x00\("
     rb"X\x10\0\0\0protocol_versionq\x01M\xe9\x03X\r\0\0\0little_endianq\x02\x88X\n\0\0\0type_sizesq\x03\}q\x04\("
     rb"X\x05\0\0\0shortq\x05K\x02X\x03\0\0\0intq\x06K\x04X\x04\0\0\0longq\x07K\x04uu\."
     # The persistent id: ("storage", type, key, device, count, None).
     rb"\x80\x02\(X\x07\0\0\0storageq\x00ctorch(?:\.cuda)?\n(?P<type>\w{1,20})\nq\x01X.\0\0\0(?P<key>\d{1,20})q\x02"
     rb"X.\0\0\0[a-z0-9:]{1,20}q\x03(?:K.|M..|J....)Ntq\x04Q\."
-    # The list of keys, and behind it the memory of each, with its count of numbers.
+    # The list of keys, followed by the storage of each, with its count of numbers.
     rb"\x80\x02\]q\x00X.\0\0\0(?P=key)q\x01a\.(?P<count>.{8})(?P<raw>.*)",
     re.DOTALL,
 )
-_GLOBALS: dict[str, Any] = {
-    "_codecs.encode": _bytes,
+_ALLOWED_GLOBALS: dict[str, Any] = {
+    "_codecs.encode": _encode,
     "numpy.ndarray": None,
-    "numpy.dtype": lambda _, code, *_rest: _Type(code),
-    "numpy._core.multiarray._reconstruct": lambda *_: Numbers(np.empty(0)),
-    "numpy._core.multiarray.scalar": lambda _, dtype, raw: Numbers(array_of(raw, dtype.code, ())),
-    "numpy._core.numeric._frombuffer": lambda _, raw, dtype, shape, *_rest: Numbers(
-        array_of(raw, dtype.code, shape)
+    "numpy.dtype": lambda _, code, *_rest: _DType(code),
+    "numpy._core.multiarray._reconstruct": lambda *_: ArrayHolder(np.empty(0)),
+    "numpy._core.multiarray.scalar": lambda _, dtype, raw: ArrayHolder(make_array(raw, dtype.code, ())),
+    "numpy._core.numeric._frombuffer": lambda _, raw, dtype, shape, *_rest: ArrayHolder(
+        make_array(raw, dtype.code, shape)
     ),
-    "torch.storage._load_from_bytes": _memory,
+    "torch.storage._load_from_bytes": _storage,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": lambda _, tensor, *_rest: tensor,
-    "collections.OrderedDict": _nothing,
+    "collections.OrderedDict": _ignore,
     **{f"torch.{name}": code for name, code in _TORCH_TYPES.items()},
 }
-"""What stands for the names in pickles of numbers: builders, and plain values."""
+"""Allow-list of globals in pickles of numbers, with a builder or a plain value that stands for each."""

@@ -1,4 +1,4 @@
-"""Voices that are compared without a recording: the answers, and the bodies that ask for them."""
+"""Request and response bodies of the endpoints that compare embeddings without a recording."""
 
 import sys
 from typing import Any
@@ -11,32 +11,32 @@ from voxgraph.similarity import DEFAULT_THRESHOLD, EMBEDDING_DIM
 
 
 class LikenessAnswer(BaseModel):
-    """How alike two voices are."""
+    """The similarity of two voices."""
 
     model_config = example(success=True, similarity=0.71, is_match=True, threshold=DEFAULT_THRESHOLD)
 
     success: bool = True
     similarity: float
-    """Cosine, -1..1."""
+    """Cosine similarity, -1..1."""
     is_match: bool
-    """Whether it is above `threshold`."""
+    """Whether `similarity` is above the threshold."""
     threshold: float
 
 
 class MatchAnswer(BaseModel):
-    """A stored voice."""
+    """A stored voice and its similarity to the user's."""
 
     id: str | int
     similarity: float
-    """Cosine to the user's voice, -1..1."""
+    """Cosine similarity to the user's voice, -1..1."""
     is_match: bool
-    """Whether it is above `threshold`."""
+    """Whether `similarity` is above the threshold."""
     metadata: JsonValue
-    """As it was sent; null where none was."""
+    """Metadata as it was sent, or null."""
 
 
 class MatchesAnswer(BaseModel):
-    """The stored voices that are nearest to the user's, the nearest first; of equals the first stored."""
+    """The stored voices most similar to the user's, best first; ties keep the order of the request."""
 
     model_config = example(
         success=True,
@@ -53,7 +53,7 @@ class MatchesAnswer(BaseModel):
 
 
 _VECTOR: dict[str, Any] = {
-    "description": "A voice, as `/extract-embedding` answers it. Of any length but zero.",
+    "description": "An embedding as returned by `/extract-embedding`; only a vector of zeros is refused.",
     "type": "array",
     "items": {"type": "number", "minimum": -sys.float_info.max, "maximum": sys.float_info.max},
     "minItems": EMBEDDING_DIM,
@@ -61,7 +61,7 @@ _VECTOR: dict[str, Any] = {
     "contains": {"not": {"const": 0}},
 }
 _THRESHOLD = {
-    "description": "Cosine above which two voices are one speaker's.",
+    "description": "Cosine similarity above which two voices are the same speaker.",
     "type": "number",
     "minimum": -1,
     "maximum": 1,
@@ -69,9 +69,9 @@ _THRESHOLD = {
 }
 
 
-def _name(of: str) -> dict[str, Any]:
+def _encoder_field(kind: str) -> dict[str, Any]:
     return {
-        "description": f"The encoder's {of}. Voices that are said to be of different ones are not compared.",
+        "description": f"The encoder's {kind}. Embeddings that name different ones are not compared.",
         "type": ["string", "null"],
     }
 
@@ -85,10 +85,10 @@ COMPARISON = _object(
     embedding1=_VECTOR,
     embedding2=_VECTOR,
     threshold=_THRESHOLD,
-    model1=_name("model"),
-    revision1=_name("revision"),
-    model2=_name("model"),
-    revision2=_name("revision"),
+    model1=_encoder_field("model"),
+    revision1=_encoder_field("revision"),
+    model2=_encoder_field("model"),
+    revision2=_encoder_field("revision"),
 )
 """JSON Schema of `voices.Comparison`."""
 
@@ -96,31 +96,31 @@ SEARCH = _object(
     ("user_embedding", "stored_embeddings"),
     user_embedding=_VECTOR,
     stored_embeddings={
-        "description": "Each id is there once.",
+        "description": "Each id must be unique.",
         "type": "array",
         "minItems": 1,
         "items": _object(
             ("id", "embedding"),
             id={"type": ["string", "integer"]},
             embedding=_VECTOR,
-            metadata={"description": "Any JSON; it is answered as it came."},
-            model=_name("model"),
-            revision=_name("revision"),
+            metadata={"description": "Any JSON; the answer repeats it unchanged."},
+            model=_encoder_field("model"),
+            revision=_encoder_field("revision"),
         ),
     },
     top_n={
-        "description": "Voices in the answer, at most.",
+        "description": "Most voices in the answer.",
         "type": "integer",
         "minimum": 1,
         "default": DEFAULT_TOP_N,
     },
     threshold=_THRESHOLD,
-    model=_name("model"),
-    revision=_name("revision"),
+    model=_encoder_field("model"),
+    revision=_encoder_field("revision"),
 )
 """JSON Schema of `voices.Search`."""
 
 
 def takes_json(schema: dict[str, Any]) -> dict[str, Any]:
-    """The ``openapi_extra`` of an endpoint that takes JSON of a schema."""
+    """Return the ``openapi_extra`` of an endpoint that takes JSON of a schema."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -1,9 +1,9 @@
-"""Voices in the body of a request: parsed, compared, answered. Plain functions, for a thread to run.
+"""Parse and compare the voices in a request body. Plain functions, which run in a thread.
 
-A gallery of 100,000 voices is 300 MB of JSON, nearly all of it numbers. So the lists of numbers are cut out
-of the body, a mark in the place of each; the small rest is parsed and checked as a whole, and the numbers
-a few voices at a time, straight into an array. No number becomes a Python object, the body is copied at no
-time, and no step holds the interpreter for long, so that other requests are answered in between.
+A gallery of 100,000 voices is 300 MB of JSON, nearly all of it numbers. Each list of numbers is therefore
+replaced by a placeholder; the small rest is parsed and checked as a whole, and the numbers are parsed a few
+voices at a time, straight into an array. No number becomes a Python object, the body is never copied, and no
+step holds the interpreter lock for long, so that other requests are served in between.
 """
 
 import json
@@ -22,15 +22,15 @@ from voxgraph.errors import InvalidEmbedding, InvalidOptions
 from voxgraph.similarity import DEFAULT_THRESHOLD, EMBEDDING_DIM
 
 DEFAULT_TOP_N = 5
-BLOCK = 64
-"""Voices that are parsed at a time: about 1 ms, and they stay in the processor's cache."""
+BLOCK_VOICES = 64
+"""Voices that are parsed at a time; takes about 1 ms and stays in the processor's cache."""
 MAX_LIST_BYTES = 64 * 1024
-"""Text of one list of numbers. A longer one is not cut out but read with the rest, which is slower."""
+"""Longest list of numbers that is cut out. A longer one is parsed with the rest, which is slower."""
 MAX_VOICES = 1_000_000
-"""Embeddings in a body, real ones or not. A real one takes 400 bytes, but a million that are empty, with the
-objects that stand for them, would fill the memory."""
-SHOWN_ID = 80
-"""Characters of an id in the detail of an error."""
+"""Most embeddings in a body. Valid ones take at least 400 bytes each, but the size limit has room for so many
+empty ones that the objects for them would fill the memory."""
+MAX_ID_CHARS = 80
+"""Most characters of an id in an error message."""
 
 
 Threshold = Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)]
@@ -47,8 +47,8 @@ class Comparison(msgspec.Struct):
     model2: str | None = None
     revision2: str | None = None
 
-    def lists(self) -> Iterator[msgspec.Raw]:
-        """The embeddings as they were sent."""
+    def embeddings(self) -> Iterator[msgspec.Raw]:
+        """Iterate over the embeddings as they were sent."""
         return iter((self.embedding1, self.embedding2))
 
 
@@ -58,7 +58,7 @@ class StoredVoice(msgspec.Struct, gc=False):
     id: str | int
     embedding: msgspec.Raw
     metadata: msgspec.Raw = msgspec.Raw(b"null")
-    """JSON that nobody looks into: it is answered byte by byte as it came."""
+    """JSON that is not parsed; the answer repeats it byte for byte."""
     model: str | None = None
     revision: str | None = None
 
@@ -73,13 +73,13 @@ class Search(msgspec.Struct):
     model: str | None = None
     revision: str | None = None
 
-    def lists(self) -> Iterator[msgspec.Raw]:
-        """The embeddings as they were sent, the user's first."""
+    def embeddings(self) -> Iterator[msgspec.Raw]:
+        """Iterate over the embeddings as they were sent, the user's first."""
         return chain((self.user_embedding,), (stored.embedding for stored in self.stored_embeddings))
 
-    def name(self, index: int) -> str:
-        """What an error calls a stored voice."""
-        shown = ascii(self.stored_embeddings[index].id)[:SHOWN_ID]
+    def describe(self, index: int) -> str:
+        """Return the name of a stored voice for error messages."""
+        shown = ascii(self.stored_embeddings[index].id)[:MAX_ID_CHARS]
         return f"stored_embeddings[{index}] (id {shown})"
 
 
@@ -102,128 +102,128 @@ class Matches(msgspec.Struct):
 
 
 def compare(body: bytearray) -> tuple[float, float]:
-    """The similarity of the two voices of a `Comparison`, and its threshold.
+    """Return the cosine similarity, -1..1, of the two voices of a `Comparison`, and its threshold.
 
     Raises:
         InvalidOptions: The body is not the JSON of a `Comparison`.
         InvalidEmbedding: An embedding is not a list of 192 finite numbers, or is zero.
-        SpaceMismatch: The embeddings are said to be of two encoders.
+        SpaceMismatch: The embeddings name two encoders.
     """
-    asked, lists = parse(body, Comparison)
-    check_space(
-        Space(asked.model1, asked.revision1), Space(asked.model2, asked.revision2), "The second embedding"
-    )
-    one, other = _vector(lists[0], "embedding1"), _vector(lists[1], "embedding2")
-    return float(cosines(one, other[np.newaxis])[0]), asked.threshold
+    request, lists = parse(body, Comparison)
+    spaces = Space(request.model1, request.revision1), Space(request.model2, request.revision2)
+    check_space(*spaces, "The second embedding")
+    first, second = _parse_vector(lists[0], "embedding1"), _parse_vector(lists[1], "embedding2")
+    return float(cosines(first, second[np.newaxis])[0]), request.threshold
 
 
 def search(body: bytearray) -> bytes:
-    """The JSON of `Matches`: the stored voices of a `Search` that are nearest to the user's.
+    """Return the JSON of `Matches`: the stored voices of a `Search` that are most similar to the user's.
 
     Raises:
-        InvalidOptions: The body is not the JSON of a `Search`, or an id is there twice.
+        InvalidOptions: The body is not the JSON of a `Search`, or an id occurs twice.
         InvalidEmbedding: An embedding is not a list of 192 finite numbers, or is zero.
-        SpaceMismatch: A stored voice is said to be of another encoder than the user's.
+        SpaceMismatch: A stored voice names another encoder than the user's.
     """
-    asked, lists = parse(body, Search)
-    _check_ids(asked)
-    _check_spaces(asked)
-    similarities = _similarities(asked, lists)
-    top = [_match(asked, index, float(similarities[index])) for index in nearest(similarities, asked.top_n)]
-    return msgspec.json.encode(Matches(True, top[0], top, asked.threshold))
+    request, lists = parse(body, Search)
+    _check_ids(request)
+    _check_spaces(request)
+    similarities = _similarities(request, lists)
+    best = nearest(similarities, request.top_n)
+    top = [_match(request, index, float(similarities[index])) for index in best]
+    return msgspec.json.encode(Matches(True, top[0], top, request.threshold))
 
 
-def _check_ids(asked: Search) -> None:
+def _check_ids(request: Search) -> None:
     seen: set[str | bytes] = set()
-    for index, stored in enumerate(asked.stored_embeddings):
-        # A number's own hash is its remainder by 2**61 - 1: a body may be full of numbers that have the same.
+    for index, stored in enumerate(request.stored_embeddings):
+        # An int's hash is its remainder by 2**61 - 1, so a body may be full of ints with the same hash.
         key = stored.id if isinstance(stored.id, str) else b"%x" % stored.id
         if key in seen:
-            raise InvalidOptions(f"{asked.name(index)}: another one before it has the same id.")
+            raise InvalidOptions(f"{request.describe(index)}: an earlier voice has the same id.")
         seen.add(key)
 
 
-def _check_spaces(asked: Search) -> None:
-    space = Space(asked.model, asked.revision)
-    for index, stored in enumerate(asked.stored_embeddings):
+def _check_spaces(request: Search) -> None:
+    space = Space(request.model, request.revision)
+    for index, stored in enumerate(request.stored_embeddings):
         if stored.model is not None or stored.revision is not None:
-            check_space(space, Space(stored.model, stored.revision), asked.name(index))
+            check_space(space, Space(stored.model, stored.revision), request.describe(index))
 
 
-def _similarities(asked: Search, lists: Sequence["NumberList"]) -> Floats:
-    """Of each stored voice to the user's, shape (stored,)."""
-    query = _vector(lists[0], "user_embedding")
+def _similarities(request: Search, lists: Sequence["NumberList"]) -> Floats:
+    """Return the similarity of each stored voice to the user's, shape (stored,)."""
+    query = _parse_vector(lists[0], "user_embedding")
     stored = lists[1:]
     similarities = np.empty(len(stored))
     parser = simdjson.Parser()
-    for start in range(0, len(stored), BLOCK):
-        block = stored[start : start + BLOCK]
-        vectors = _fast(parser, block)
+    for start in range(0, len(stored), BLOCK_VOICES):
+        block = stored[start : start + BLOCK_VOICES]
+        vectors = _parse_block(parser, block)
         found = None if vectors is None else cosines(query, vectors)
         if found is None or np.isnan(found).any():
-            # Rare numbers that the fast parser leaves to others, or an error, which the slow way can name.
-            rows = [_vector(one, asked.name(start + row)) for row, one in enumerate(block)]
+            # The fast parser cannot read rare numbers and cannot tell which voice has an error.
+            rows = [_parse_vector(text, request.describe(start + row)) for row, text in enumerate(block)]
             found = cosines(query, np.stack(rows))
-        similarities[start : start + BLOCK] = found
+        similarities[start : start + BLOCK_VOICES] = found
     return similarities
 
 
-def _match(asked: Search, index: int, similarity: float) -> Match:
-    """One of the nearest. Its metadata's grammar was checked with the whole body, its encoding was not."""
-    stored = asked.stored_embeddings[index]
+def _match(request: Search, index: int, similarity: float) -> Match:
+    """Build one match. The metadata is known to be valid JSON, but its encoding is not checked yet."""
+    stored = request.stored_embeddings[index]
     try:
         str(stored.metadata, "utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidOptions(f"{asked.name(index)}: its metadata is not UTF-8.") from error
-    return Match(stored.id, similarity, similarity > asked.threshold, stored.metadata)
+        raise InvalidOptions(f"{request.describe(index)}: its metadata is not UTF-8.") from error
+    return Match(stored.id, similarity, similarity > request.threshold, stored.metadata)
 
 
 class NumberList(NamedTuple):
-    """The text of what was sent as an embedding."""
+    """The JSON text of an embedding."""
 
     text: memoryview
-    cut: bool
-    """Whether it is known to begin and end as a list and to hold no other list and no string."""
+    flat: bool
+    """Whether the text is known to be a list without nested lists and strings."""
 
 
-class _HasLists(Protocol):
-    def lists(self) -> Iterator[msgspec.Raw]: ...
+class _HasEmbeddings(Protocol):
+    def embeddings(self) -> Iterator[msgspec.Raw]: ...
 
 
-Body = TypeVar("Body", bound=_HasLists)
+Body = TypeVar("Body", bound=_HasEmbeddings)
 
 
 def parse(body: bytearray, model: type[Body]) -> tuple[Body, list[NumberList]]:
-    """All of a body but the numbers, and the texts of its embeddings in the order of ``lists()``.
+    """Parse a body except for its numbers; return it and the texts of its ``embeddings()``, in order.
 
     Raises:
-        InvalidOptions: It is not JSON, or not that of the model.
+        InvalidOptions: The body is not JSON, or does not match the model.
     """
     spans = _find_lists(body)
-    asked, cuts = _parse_rest(body, spans, model)
-    used = sorted(cut for cut in cuts if cut is not None)
+    request, indices = _parse_rest(body, spans, model)
+    used = sorted(index for index in indices if index is not None)
     if len(used) != len(spans):
-        # Metadata has lists of that name as well, which belong to the rest.
-        spans = [spans[cut] for cut in used]
-        asked, cuts = _parse_rest(body, spans, model)
+        # The metadata also has lists named embedding, which must stay in it.
+        spans = [spans[index] for index in used]
+        request, indices = _parse_rest(body, spans, model)
     view = memoryview(body)
-    return asked, [
-        NumberList(memoryview(raw), False) if cut is None else NumberList(view[slice(*spans[cut])], True)
-        for raw, cut in zip(asked.lists(), cuts, strict=True)
+    return request, [
+        NumberList(memoryview(raw), False) if index is None else NumberList(view[slice(*spans[index])], True)
+        for raw, index in zip(request.embeddings(), indices, strict=True)
     ]
 
 
 Span = tuple[int, int]
 
 _KEY = re.compile(rb'(?:(?<=[^\\]")|(?<=[^\\]"user_))embedding[12]?"[ \t\r\n]*:[ \t\r\n]*')
-"""What an embedding comes after. In JSON, the quotation mark before it can only be one that opens a key."""
+"""The key before an embedding. In JSON, the quotation mark before this word can only open a key."""
 
 
 def _find_lists(body: bytearray) -> list[Span]:
-    """Where the embeddings' lists begin and end, if the body is JSON; flat ones without strings only.
+    """Return start and end of each embedding that is a flat list without strings, if the body is JSON.
 
     Raises:
-        InvalidOptions: There are more than `MAX_VOICES` embeddings.
+        InvalidOptions: The body has more than `MAX_VOICES` embeddings.
     """
     spans: list[Span] = []
     keys = position = 0
@@ -245,57 +245,57 @@ def _find_lists(body: bytearray) -> list[Span]:
     return spans
 
 
-_MARK_BYTES = 26
+_PLACEHOLDER_BYTES = 26
 
 
 def _parse_rest(body: bytearray, spans: list[Span], model: type[Body]) -> tuple[Body, list[int | None]]:
-    """The body without some lists, and for each of ``lists()`` the number of its span, if it is one of them.
+    """Parse a body with placeholders for the `spans`; return it and the span's index of each embedding.
 
-    The marks are random, so that nothing that was sent is taken for one.
+    The placeholders are random, so that no text of the body can be mistaken for one.
     """
     secret = secrets.token_hex(8).encode()
     view = memoryview(body)
-    kept: list[bytes | memoryview] = []
+    pieces: list[bytes | memoryview] = []
     position = 0
-    for number, (start, end) in enumerate(spans):
-        kept += [view[position:start], b'"%s%08d"' % (secret, number)]
+    for index, (start, end) in enumerate(spans):
+        pieces += [view[position:start], b'"%s%08d"' % (secret, index)]
         position = end
-    kept.append(view[position:])
+    pieces.append(view[position:])
     try:
-        asked = msgspec.json.decode(b"".join(kept), type=model)
+        request = msgspec.json.decode(b"".join(pieces), type=model)
     except msgspec.ValidationError as error:
-        raise InvalidOptions(f"The body is not as it should be: {error}.") from error
+        raise InvalidOptions(f"The body does not match its schema: {error}.") from error
     except UnicodeDecodeError as error:
         raise InvalidOptions("The body is not UTF-8.") from error
     except RecursionError as error:
         raise InvalidOptions("The body is nested too deeply.") from error
     except msgspec.DecodeError as error:
-        raise InvalidOptions(f"The body is not JSON: {_located(str(error), spans)}.") from error
-    marked = b'"' + secret
-    texts = (bytes(raw) for raw in asked.lists())
-    return asked, [int(text[len(marked) : -1]) if text.startswith(marked) else None for text in texts]
+        raise InvalidOptions(f"The body is not JSON: {_with_body_offset(str(error), spans)}.") from error
+    prefix = b'"' + secret
+    texts = (bytes(raw) for raw in request.embeddings())
+    return request, [int(text[len(prefix) : -1]) if text.startswith(prefix) else None for text in texts]
 
 
-def _located(complaint: str, spans: list[Span]) -> str:
-    """The complaint of the parser with the place in the whole body, not in what was left of it."""
+def _with_body_offset(message: str, spans: list[Span]) -> str:
+    """Return a parser's message with the byte offset in the original body."""
 
-    def whole(match: re.Match[str]) -> str:
-        place = int(match[1])
+    def offset_in_body(match: re.Match[str]) -> str:
+        offset = int(match[1])
         for start, end in spans:
-            if place <= start:
+            if offset <= start:
                 break
-            place += end - start - _MARK_BYTES
-        return f"(byte {place})"
+            offset += end - start - _PLACEHOLDER_BYTES
+        return f"(byte {offset})"
 
-    return re.sub(r"\(byte (\d+)\)", whole, complaint)
+    return re.sub(r"\(byte (\d+)\)", offset_in_body, message)
 
 
-def _fast(parser: simdjson.Parser, block: Sequence[NumberList]) -> Floats | None:
-    """The numbers of a few lists, shape (len(block), 192); None where the slow way must look at them."""
-    if not all(one.cut for one in block):
+def _parse_block(parser: simdjson.Parser, block: Sequence[NumberList]) -> Floats | None:
+    """Parse a few lists fast, shape (len(block), 192); return None if `_parse_vector` must parse them."""
+    if not all(numbers.flat for numbers in block):
         return None
     try:
-        rows: Any = parser.parse(b"[" + b",".join([one.text for one in block]) + b"]")
+        rows: Any = parser.parse(b"[" + b",".join([numbers.text for numbers in block]) + b"]")
         if any(len(row) != EMBEDDING_DIM for row in rows):
             return None
         return np.frombuffer(rows.as_buffer(of_type="d")).reshape(len(block), EMBEDDING_DIM)
@@ -303,20 +303,20 @@ def _fast(parser: simdjson.Parser, block: Sequence[NumberList]) -> Floats | None
         return None
 
 
-def _vector(sent: NumberList, name: str) -> Floats:
-    """One list of numbers, shape (192,), slowly.
+def _parse_vector(number_list: NumberList, name: str) -> Floats:
+    """Parse one list of numbers, shape (192,), slowly but with precise errors.
 
-    Python's parser takes NaN, and reads 1e400 as infinite, so that both can be told from broken JSON.
+    Python's parser accepts NaN and reads 1e400 as infinite, so both can be told apart from broken JSON.
 
     Raises:
-        InvalidEmbedding: It is something else, or has no direction.
+        InvalidEmbedding: The text is not a list of 192 finite numbers, or all are zero.
     """
-    text = bytes(sent.text)
+    text = bytes(number_list.text)
     if not text.startswith(b"["):
         raise InvalidEmbedding(f"{name}: the embedding is not a list of numbers.")
     if any(other in text[1:] for other in b'[{"'):
-        raise InvalidEmbedding(f"{name}: the embedding has something else than numbers in it.")
-    # Counted before they are parsed, because there may be millions.
+        raise InvalidEmbedding(f"{name}: the embedding has values that are not numbers.")
+    # The numbers are counted before they are parsed, because there may be millions.
     length = text.count(b",") + 1 if text[1:-1].strip() else 0
     if length != EMBEDDING_DIM:
         raise InvalidEmbedding(f"{name}: the embedding has {length} numbers, not {EMBEDDING_DIM}.")
@@ -325,7 +325,7 @@ def _vector(sent: NumberList, name: str) -> Floats:
     except ValueError as error:
         raise InvalidEmbedding(f"{name}: the embedding is not JSON.") from error
     if any(type(number) is not float for number in numbers):
-        raise InvalidEmbedding(f"{name}: the embedding has something else than numbers in it.")
+        raise InvalidEmbedding(f"{name}: the embedding has values that are not numbers.")
     vector = np.array(numbers)
     if not np.isfinite(vector).all():
         raise InvalidEmbedding(f"{name}: the embedding has NaN or infinite numbers.")

@@ -1,11 +1,11 @@
-"""Which parts are AI-generated."""
+"""Endpoints that detect AI-generated speech."""
 
 from fastapi import APIRouter
 
 from config.checkpoints import CHECKPOINTS
+from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import RESPONSES, takes_recording
 from deployments.api.options import DeepfakeOptions
-from deployments.api.routes import AnalyzerDep
 from deployments.api.schemas.answers import DeepfakeAnswer
 from deployments.api.schemas.health import ModelAnswer, ModelInfoAnswer, ModelStatusAnswer
 from deployments.api.upload import AudioUpload
@@ -20,14 +20,14 @@ CLASS_NAMES = {"fake": "AI-generated", "real": "real"}
 
 @router.post("/analyze-audio", openapi_extra=takes_recording(DeepfakeOptions))
 async def analyze_audio(upload: AudioUpload, analyzer: AnalyzerDep) -> DeepfakeAnswer:
-    """Which of the overlapping chunks are AI-generated; more than half of them make a deepfake."""
+    """Classify overlapping chunks; a recording with more than half of them AI-generated is a deepfake."""
     chunks = upload.options(DeepfakeOptions).chunks
     return DeepfakeAnswer.from_result(await analyzer.detect_deepfake(await upload.decode(), chunks))
 
 
 @router.get("/model-status")
 async def model_status(analyzer: AnalyzerDep) -> ModelStatusAnswer:
-    """Whether the model is loaded, and why not."""
+    """Return whether the model is loaded, and if not, why."""
     name = CHECKPOINTS[ModelKey.DEEPFAKE].hub_id
     try:
         info = await analyzer.info(ModelKey.DEEPFAKE)
@@ -40,7 +40,7 @@ async def model_status(analyzer: AnalyzerDep) -> ModelStatusAnswer:
 
 @router.get("/model-info", responses={503: RESPONSES[503]})
 async def model_info(analyzer: AnalyzerDep) -> ModelInfoAnswer:
-    """What is loaded, and what its outputs mean."""
+    """Return what is loaded and what the model's outputs mean."""
     info = await analyzer.info(ModelKey.DEEPFAKE)
     return ModelInfoAnswer(
         **ModelAnswer.model_validate(info).model_dump(),

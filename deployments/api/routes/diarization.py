@@ -1,22 +1,22 @@
-"""Who spoke when."""
+"""Endpoint that diarizes: who spoke when."""
 
 from fastapi import APIRouter
 
+from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_recording
 from deployments.api.options import DiarizationOptions
-from deployments.api.routes import AnalyzerDep
 from deployments.api.schemas.answers import DiarizationAnswer
-from deployments.api.upload import AudioUpload, measured
+from deployments.api.upload import AudioUpload, processing_info
 
 router = APIRouter(tags=["diarization"])
 
 
 @router.post("/diarize", openapi_extra=takes_recording(DiarizationOptions))
 async def diarize(upload: AudioUpload, analyzer: AnalyzerDep) -> DiarizationAnswer:
-    """Who speaks when, in seconds from the start."""
+    """Return who speaks when, in seconds from the start."""
     options = upload.options(DiarizationOptions)
     result = await analyzer.diarize(await upload.decode(), options.speakers)
     info = await analyzer.info(analyzer.diarization_model)
     return DiarizationAnswer.from_result(
-        result.without_short_turns(options.min_duration), **measured(info, upload).model_dump()
+        result.without_short_turns(options.min_duration), **processing_info(info, upload).model_dump()
     )

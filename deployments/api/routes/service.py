@@ -1,19 +1,19 @@
-"""What the service says of itself."""
+"""Endpoints about the service itself."""
 
 from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response, status
 from starlette.responses import RedirectResponse
 
-from deployments.api.routes import AnalyzerDep
+from deployments.api.dependencies import AnalyzerDep
 from deployments.api.schemas.health import HealthAnswer
 from deployments.api.schemas.index import IndexAnswer, QueueSystem
 
 VERSION = version("voxgraph")
 OPTIMIZATIONS = [
     "in-memory audio, decoded once",
-    "batches of what waits, per replica",
-    "results kept for identical recordings",
+    "waiting requests batched on each replica",
+    "results of identical recordings cached",
     "identical requests computed once",
     "deepfake chunks fanned out",
 ]
@@ -25,9 +25,9 @@ RESPONSE_FORMAT = {
 router = APIRouter(tags=["service"])
 
 
-@router.get("/health", responses={503: {"model": HealthAnswer, "description": "No model answers."}})
+@router.get("/health", responses={503: {"model": HealthAnswer, "description": "No model is available."}})
 async def health(analyzer: AnalyzerDep, response: Response) -> HealthAnswer:
-    """Which models answer, where they run and what they have loaded; 503 where none answers."""
+    """Return which models are available, where they run and what they have loaded; 503 if none is."""
     answer = HealthAnswer.from_result(await analyzer.health(), VERSION)
     if not answer.models:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
@@ -36,12 +36,12 @@ async def health(analyzer: AnalyzerDep, response: Response) -> HealthAnswer:
 
 @router.get("/", response_model=IndexAnswer, responses={307: {"description": "Browsers go to /docs."}})
 async def index(request: Request, analyzer: AnalyzerDep) -> IndexAnswer | Response:
-    """Name, version and endpoints; browsers are sent to the documentation."""
+    """Return name, version and endpoints; redirect browsers to the documentation."""
     if "text/html" in request.headers.get("accept", ""):
         return RedirectResponse(request.url_for("swagger_ui_html").path)
     queue = await analyzer.state.queue()
     return IndexAnswer(
-        message="voxgraph: questions people ask of a voice recording, answered",
+        message="voxgraph: answers questions about voice recordings",
         version=VERSION,
         docs="/docs",
         response_format=RESPONSE_FORMAT,
@@ -52,7 +52,7 @@ async def index(request: Request, analyzer: AnalyzerDep) -> IndexAnswer | Respon
 
 
 def _endpoints(request: Request) -> dict[str, str]:
-    """What the running application's own OpenAPI says, a line each."""
+    """Return the summary of each endpoint from the OpenAPI document of the running application."""
     paths: dict[str, dict[str, dict[str, str]]] = request.app.openapi()["paths"]
     return {
         f"{method.upper()} {path}": operation.get("summary", "")

@@ -1,17 +1,17 @@
-"""A voice as a vector, and whether two voices are one speaker's."""
+"""Endpoints that embed a voice or compare two voices."""
 
 from dataclasses import replace
 
 from fastapi import APIRouter
 
 from deployments.api.compat.embedding_files import read_embedding
+from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_form, takes_recording
 from deployments.api.options import ComparisonOptions, EmbeddingOptions
-from deployments.api.routes import AnalyzerDep
 from deployments.api.schemas.answers import EmbeddingAnswer, VoiceAnswer
 from deployments.api.schemas.comparison import ComparisonAnswer
-from deployments.api.upload import AudioUpload, EmbeddingUpload, UploadPair, measured
-from pipelines.routing import encoder_named
+from deployments.api.upload import AudioUpload, EmbeddingUpload, UploadPair, processing_info
+from pipelines.routing import encoder_by_hub_id
 from voxgraph.similarity import compare as compare_voices
 
 router = APIRouter(tags=["speaker"])
@@ -19,41 +19,43 @@ router = APIRouter(tags=["speaker"])
 
 @router.post("/extract-embedding", openapi_extra=takes_recording())
 async def extract_embedding(upload: AudioUpload, analyzer: AnalyzerDep) -> VoiceAnswer:
-    """A voice as 192 numbers; the language spoken decides the encoder, and the answer names both."""
+    """Embed a voice as 192 numbers; the spoken language selects the encoder, and the answer names both."""
     return VoiceAnswer.from_result(await analyzer.embed(await upload.decode()))
 
 
 @router.post("/embedding", openapi_extra=takes_recording(EmbeddingOptions))
 async def embedding(upload: AudioUpload, analyzer: AnalyzerDep) -> EmbeddingAnswer:
-    """A voice as 192 numbers, scaled to length 1 unless told otherwise."""
+    """Embed a voice as 192 numbers, scaled to length 1 unless `normalize` is false."""
     options = upload.options(EmbeddingOptions)
     result = await analyzer.embed(await upload.decode())
-    info = await analyzer.info(encoder_named(result.embedding.model))
-    return EmbeddingAnswer.from_result(result, options.normalize, measured(info, upload))
+    info = await analyzer.info(encoder_by_hub_id(result.embedding.model))
+    return EmbeddingAnswer.from_result(result, options.normalize, processing_info(info, upload))
 
 
 @router.post("/compare", openapi_extra=takes_form(("file1", "file2"), ComparisonOptions))
 async def compare(uploads: UploadPair, analyzer: AnalyzerDep) -> ComparisonAnswer:
-    """Whether two recordings are of one speaker; one encoder embeds both."""
+    """Compare the speakers of two recordings; one encoder embeds both."""
     threshold = uploads[0].options(ComparisonOptions).threshold
     first, second = await analyzer.embed_pair(*[await upload.decode() for upload in uploads])
-    info = await analyzer.info(encoder_named(first.embedding.model))
+    info = await analyzer.info(encoder_by_hub_id(first.embedding.model))
     comparison = compare_voices(first.embedding, second.embedding, threshold)
-    return ComparisonAnswer.from_result(comparison, measured(info, *uploads))
+    return ComparisonAnswer.from_result(comparison, processing_info(info, *uploads))
 
 
 @router.post("/compare_embedding", openapi_extra=takes_form(("audio", "embedding"), ComparisonOptions))
-async def compare_embedding(sent: EmbeddingUpload, analyzer: AnalyzerDep) -> ComparisonAnswer:
-    """Whether a recording is of the speaker of an embedding.
+async def compare_embedding(parts: EmbeddingUpload, analyzer: AnalyzerDep) -> ComparisonAnswer:
+    """Compare the speaker of a recording with a stored embedding.
 
-    The embedding is .npy, .npz, .json, safetensors, or a pickle of numbers and nothing else. One that names
-    its model is compared in that model's space; one that does not is taken to be of the recording's.
+    The embedding is .npy, .npz, .json, safetensors, or a pickle of numbers and nothing else. If it names its
+    model, the recording is embedded with that model; if not, the embedding is taken to be from the encoder
+    that the recording's language selects.
     """
-    upload, data = sent
+    upload, data = parts
     threshold = upload.options(ComparisonOptions).threshold
-    known = read_embedding(data)
-    encoder = None if known.model is None else encoder_named(known.model)
-    found = (await analyzer.embed(await upload.decode(), encoder)).embedding
-    stored = replace(found, vector=known.vector, revision=known.revision or found.revision)
-    info = await analyzer.info(encoder_named(found.model))
-    return ComparisonAnswer.from_result(compare_voices(found, stored, threshold), measured(info, upload))
+    file = read_embedding(data)
+    encoder = None if file.model is None else encoder_by_hub_id(file.model)
+    computed = (await analyzer.embed(await upload.decode(), encoder)).embedding
+    stored = replace(computed, vector=file.vector, revision=file.revision or computed.revision)
+    info = await analyzer.info(encoder_by_hub_id(computed.model))
+    comparison = compare_voices(computed, stored, threshold)
+    return ComparisonAnswer.from_result(comparison, processing_info(info, upload))

@@ -1,1 +1,1 @@
-"""The answers over HTTP."""
+"""Response bodies of the HTTP application."""

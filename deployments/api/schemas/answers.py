@@ -1,4 +1,4 @@
-"""The answers over HTTP. Each is made of a result of `voxgraph.results`, which decides what it means."""
+"""Response bodies, each made from a result in `voxgraph.results`, which defines what the values mean."""
 
 from typing import Any, Self
 
@@ -16,26 +16,26 @@ from voxgraph.results import (
 
 
 def example(**fields: Any) -> ConfigDict:
-    """The ``model_config`` of an answer with an example for the documentation."""
+    """Return a ``model_config`` with an example for the documentation."""
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
-class Timed(BaseModel):
-    """How long it took and how long the recording is, in seconds."""
+class TimingInfo(BaseModel):
+    """Processing time and duration of the recording, in seconds."""
 
     processing_time: float
     audio_duration: float
 
 
-class Measured(Timed):
-    """And on what it was computed."""
+class ProcessingInfo(TimingInfo):
+    """Times in seconds, and the device of the model that answered."""
 
     model_device: str
-    """``cpu`` or ``cuda:0``, of the model that answered."""
+    """``cpu`` or ``cuda:0``."""
 
 
 class LanguageAnswer(BaseModel):
-    """Which language is spoken."""
+    """The spoken language."""
 
     model_config = example(
         success=True, language="en", name="English", confidence=0.97, probabilities={"en": 0.97, "cy": 0.01}
@@ -50,7 +50,7 @@ class LanguageAnswer(BaseModel):
 
     @classmethod
     def from_result(cls, result: LanguageResult) -> "LanguageAnswer":
-        """Make the answer with the few most probable languages."""
+        """Build the answer with the `TOP_LANGUAGES` most probable languages."""
         return cls(
             language=result.language,
             name=result.name,
@@ -60,7 +60,7 @@ class LanguageAnswer(BaseModel):
 
 
 class VoiceAnswer(BaseModel):
-    """A voice as a vector, and the language that chose its encoder."""
+    """The embedding of a voice, and the language that selected its encoder."""
 
     model_config = example(
         success=True, embedding=[0.013, -0.042], embedding_size=192, language="en", confidence=0.97,
@@ -77,7 +77,7 @@ class VoiceAnswer(BaseModel):
 
     @classmethod
     def from_result(cls, result: SpeakerResult) -> "VoiceAnswer":
-        """The vector as the encoder gave it."""
+        """Build the answer with the vector as the encoder returned it, not scaled."""
         return cls(
             embedding=result.embedding.vector.tolist(),
             embedding_size=len(result.embedding.vector),
@@ -88,8 +88,8 @@ class VoiceAnswer(BaseModel):
         )
 
 
-class EmbeddingAnswer(Measured):
-    """A voice as a vector."""
+class EmbeddingAnswer(ProcessingInfo):
+    """The embedding of a voice."""
 
     model_config = example(
         embedding=[0.013, -0.042], normalized=True, revision="demo",
@@ -104,8 +104,8 @@ class EmbeddingAnswer(Measured):
     language: str
 
     @classmethod
-    def from_result(cls, result: SpeakerResult, normalize: bool, measured: Measured) -> "EmbeddingAnswer":
-        """Scaled to length 1 on request."""
+    def from_result(cls, result: SpeakerResult, normalize: bool, info: ProcessingInfo) -> "EmbeddingAnswer":
+        """Build the answer; `normalize` scales the vector to length 1."""
         embedding = result.embedding.normalized() if normalize else result.embedding
         return cls(
             embedding=embedding.vector.tolist(),
@@ -113,12 +113,12 @@ class EmbeddingAnswer(Measured):
             model=embedding.model,
             revision=embedding.revision,
             language=result.language.language,
-            **measured.model_dump(),
+            **info.model_dump(),
         )
 
 
 class UsConfidenceAnswer(BaseModel):
-    """How American the English sounds, in percent; 0.0 where another accent is found."""
+    """Confidence that the accent is American, in percent; 0.0 if another accent is more probable."""
 
     model_config = example(us_confidence=85.67)
 
@@ -126,12 +126,12 @@ class UsConfidenceAnswer(BaseModel):
 
     @classmethod
     def from_result(cls, result: AccentResult, digits: int) -> "UsConfidenceAnswer":
-        """Rounded as the service before this one did."""
+        """Build the answer; `digits` is the number of decimals of the percentage."""
         return cls(us_confidence=round(100 * result.us_confidence, digits))
 
 
 class AccentAnswer(UsConfidenceAnswer):
-    """The accent found and the probability of every accent."""
+    """The most probable accent and the probability of every accent."""
 
     model_config = example(
         us_confidence=85.67, accent="us", confidence=0.8567, probabilities={"us": 0.8567, "canada": 0.1}
@@ -143,7 +143,7 @@ class AccentAnswer(UsConfidenceAnswer):
 
     @classmethod
     def from_result(cls, result: AccentResult, digits: int) -> "AccentAnswer":
-        """The whole distribution."""
+        """Build the answer with the probability of every accent."""
         return cls(
             us_confidence=round(100 * result.us_confidence, digits),
             accent=result.accent,
@@ -153,7 +153,7 @@ class AccentAnswer(UsConfidenceAnswer):
 
 
 class TurnAnswer(BaseModel):
-    """One speaker talks from `start` to `end`, in seconds."""
+    """A span in which one speaker talks, in seconds."""
 
     start: float
     end: float
@@ -161,15 +161,15 @@ class TurnAnswer(BaseModel):
 
 
 class TurnsAnswer(BaseModel):
-    """Who spoke when."""
+    """The turns of a recording and its speakers."""
 
     diarization_results: list[TurnAnswer]
     segments_count: int
     speakers: list[str]
 
     @classmethod
-    def from_result(cls, result: DiarizationResult, **measured: Any) -> Self:
-        """Make the answer with times in milliseconds."""
+    def from_result(cls, result: DiarizationResult, **processing: Any) -> Self:
+        """Build the answer with times rounded to milliseconds."""
         return cls(
             diarization_results=[
                 TurnAnswer(start=round(turn.start_s, 3), end=round(turn.end_s, 3), speaker=turn.speaker)
@@ -177,12 +177,12 @@ class TurnsAnswer(BaseModel):
             ],
             segments_count=len(result.turns),
             speakers=list(result.speakers),
-            **measured,
+            **processing,
         )
 
 
-class DiarizationAnswer(TurnsAnswer, Measured):
-    """Who spoke when, and how long it took."""
+class DiarizationAnswer(TurnsAnswer, ProcessingInfo):
+    """The turns of a recording, its speakers and the processing time."""
 
     model_config = example(
         diarization_results=[{"start": 0.031, "end": 2.41, "speaker": "SPEAKER_00"}], segments_count=1,
@@ -191,26 +191,26 @@ class DiarizationAnswer(TurnsAnswer, Measured):
 
 
 class ClassProbabilities(BaseModel):
-    """They sum to 1."""
+    """Probabilities of the two classes; they sum to 1."""
 
     ai_generated: float
     real: float
 
 
 class ChunkAnswer(BaseModel):
-    """One chunk of the recording; times in seconds."""
+    """The verdict on one chunk of a recording; times in seconds."""
 
     chunk_index: int
     start_time: float
     end_time: float
     is_ai_generated: bool
     confidence: float
-    """Probability of the verdict on this chunk."""
+    """Probability of the verdict, 0..1."""
     class_probabilities: ClassProbabilities
 
     @classmethod
     def from_result(cls, chunk: DeepfakeChunk) -> "ChunkAnswer":
-        """Make the answer with times in milliseconds."""
+        """Build the answer with times rounded to milliseconds."""
         score = chunk.score
         return cls(
             chunk_index=chunk.index,
@@ -223,7 +223,7 @@ class ChunkAnswer(BaseModel):
 
 
 class DeepfakeSummary(BaseModel):
-    """The chunks, counted."""
+    """Counts and means over all chunks."""
 
     total_chunks: int
     ai_generated_chunks: int
@@ -235,7 +235,7 @@ class DeepfakeSummary(BaseModel):
 
 
 class DeepfakeAnswer(BaseModel):
-    """Which parts of a recording are generated."""
+    """The verdict on a recording and on each of its chunks."""
 
     model_config = example(
         is_deepfake=False, overall_confidence=0.91, model_loaded=True, total_chunks=1,
@@ -247,7 +247,7 @@ class DeepfakeAnswer(BaseModel):
 
     is_deepfake: bool
     overall_confidence: float
-    """Mean probability, over all chunks, of the verdict on the recording."""
+    """Mean probability, over all chunks, of the verdict on the recording, 0..1."""
     model_loaded: bool = True
     total_chunks: int
     chunks: list[ChunkAnswer]
@@ -255,7 +255,7 @@ class DeepfakeAnswer(BaseModel):
 
     @classmethod
     def from_result(cls, verdict: DeepfakeVerdict) -> "DeepfakeAnswer":
-        """Make the answer with every chunk and their summary."""
+        """Build the answer with every chunk and their summary."""
         total, generated = len(verdict.chunks), verdict.ai_generated_chunks
         return cls(
             is_deepfake=verdict.is_deepfake,
@@ -274,8 +274,8 @@ class DeepfakeAnswer(BaseModel):
         )
 
 
-class AnalysisAnswer(Timed):
-    """All that was asked of one recording; what was not asked for is left out."""
+class AnalysisAnswer(TimingInfo):
+    """The answers of all requested tasks; a task that was not requested is left out."""
 
     model_config = example(
         audio_duration=30.0, processing_time=1.4,
@@ -290,20 +290,20 @@ class AnalysisAnswer(Timed):
     deepfake: DeepfakeAnswer | None = None
 
     @classmethod
-    def from_result(cls, analysis: Analysis, **timed: float) -> "AnalysisAnswer":
-        """Each answer as its own endpoint gives it."""
+    def from_result(cls, analysis: Analysis, **timing: float) -> "AnalysisAnswer":
+        """Build the answer; each task has the same answer as its own endpoint."""
         return cls(
             language=LanguageAnswer.from_result(analysis.language) if analysis.language else None,
             speaker=VoiceAnswer.from_result(analysis.speaker) if analysis.speaker else None,
             accent=AccentAnswer.from_result(analysis.accent, 2) if analysis.accent else None,
             diarization=TurnsAnswer.from_result(analysis.diarization) if analysis.diarization else None,
             deepfake=DeepfakeAnswer.from_result(analysis.deepfake) if analysis.deepfake else None,
-            **timed,
+            **timing,
         )
 
 
 class LineError(BaseModel):
-    """Why one recording of many has no answer; as `deployments.api.errors.ErrorAnswer`."""
+    """The error of one recording of a batch, with fields of `deployments.api.errors.ErrorAnswer`."""
 
     detail: str
     error_type: str
@@ -311,7 +311,7 @@ class LineError(BaseModel):
 
 
 class BatchLine(BaseModel):
-    """One recording of many: its place in the form, its name, and its answer or its error."""
+    """One recording of a batch: its index in the form, its file name, and its answer or its error."""
 
     index: int
     filename: str

@@ -1,11 +1,11 @@
-"""The answer that compares two recordings."""
+"""Response body of the endpoints that compare two recordings."""
 
-from deployments.api.schemas.answers import Measured, example
+from deployments.api.schemas.answers import ProcessingInfo, example
 from voxgraph.similarity import VoiceComparison
 
 
-class ComparisonAnswer(Measured):
-    """Whether two recordings are of one speaker."""
+class ComparisonAnswer(ProcessingInfo):
+    """The similarity of two voices, and whether they are the same speaker."""
 
     model_config = example(
         similarity_score=0.71, same_speaker=True, threshold=0.25, model="speechbrain/spkrec-ecapa-voxceleb",
@@ -13,21 +13,21 @@ class ComparisonAnswer(Measured):
     )  # fmt: skip
 
     similarity_score: float
-    """Cosine, -1..1."""
+    """Cosine similarity, -1..1."""
     same_speaker: bool
-    """Whether it is above `threshold`."""
+    """Whether `similarity_score` is above `threshold`."""
     threshold: float
     model: str
     revision: str
 
     @classmethod
-    def from_result(cls, result: VoiceComparison, measured: Measured) -> "ComparisonAnswer":
-        """Make the answer with how it was measured."""
+    def from_result(cls, result: VoiceComparison, info: ProcessingInfo) -> "ComparisonAnswer":
+        """Build the answer."""
         return cls(
             similarity_score=result.similarity,
             same_speaker=result.same_speaker,
             threshold=result.threshold,
             model=result.model,
             revision=result.revision,
-            **measured.model_dump(),
+            **info.model_dump(),
         )

@@ -1,4 +1,4 @@
-"""The answers about models: what is loaded, where it runs, what failed."""
+"""Response bodies about the models: what is loaded, where it runs, what failed."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -8,13 +8,13 @@ from voxgraph.options import ModelKey
 from voxgraph.results import GraphHealth
 
 DEMO_NOTICE = (
-    "Demo checkpoints: small networks trained on synthetic voices, to show the service at work. "
-    "Decide nothing by their answers."
+    "Demo checkpoints: small networks trained on synthetic voices, to show how the service works. "
+    "Do not base decisions on their answers."
 )
 
 
 class ModelAnswer(BaseModel):
-    """One loaded model: a `voxgraph.results.ModelInfo`."""
+    """One loaded model, copied from a `voxgraph.results.ModelInfo`."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -26,15 +26,15 @@ class ModelAnswer(BaseModel):
     engine: str
     """``torch`` or ``openvino``."""
     precision: str
-    """What its network computes in: ``float32``, ``bfloat16`` or ``float16``."""
+    """Number format that the network computes in: ``float32``, ``bfloat16`` or ``float16``."""
     engine_reason: str
-    """Why that engine, in a sentence."""
+    """Reason for the choice of engine, in a sentence."""
     batch_items: int
-    """Clips of one forward pass at most, as the replica measured when it started."""
+    """Most clips of one forward pass, as the replica measured when it started."""
 
 
 class HealthAnswer(BaseModel):
-    """What answers now."""
+    """Which models are available now."""
 
     model_config = example(
         status="ok", model_loaded=True, device="cpu", memory_usage_mb=2900.0, version="0.1.0", demo=True,
@@ -47,17 +47,17 @@ class HealthAnswer(BaseModel):
     )  # fmt: skip
 
     status: str
-    """``ok``; ``degraded`` where some models answer; ``unavailable`` where none does."""
+    """``ok``; ``degraded`` if some models are available; ``unavailable`` if none is."""
     model_loaded: bool
-    """Whether all are."""
+    """Whether every model is loaded."""
     diarization_model_loaded: bool
     verification_model_loaded: bool
-    """Both encoders of voices."""
+    """Whether both speaker encoders are loaded."""
     models_loaded: bool
-    """The encoders and the language model: what voice matching needs."""
+    """Whether the speaker encoders and the language model, which voice matching needs, are loaded."""
     device: str
     memory_usage_mb: float
-    """Of one replica of each model and of the ingress replica that answers."""
+    """Memory of one replica of each model and of the ingress replica that answers, in 10^6 bytes."""
     version: str
     demo: bool
     notice: str | None = None
@@ -66,7 +66,7 @@ class HealthAnswer(BaseModel):
 
     @classmethod
     def from_result(cls, health: GraphHealth, version: str) -> "HealthAnswer":
-        """From what the models said."""
+        """Build the answer from the health of the graph."""
         loaded = {*health.models}
         voices = {ModelKey.SPEAKER_VOXCELEB, ModelKey.SPEAKER_CNCELEB}
         demo = any(info.source == DEMO for info in health.models.values())
@@ -89,7 +89,7 @@ class HealthAnswer(BaseModel):
 
 
 class ModelStatusAnswer(BaseModel):
-    """Whether the detector of generated speech answers."""
+    """Whether the deepfake detector is available."""
 
     model_config = example(
         model_loaded=True, status="ready", model_name="mo-thecreator/Deepfake-audio-detection",
@@ -102,11 +102,11 @@ class ModelStatusAnswer(BaseModel):
     model_name: str
     device: str | None
     detail: str | None = None
-    """Why it is unavailable."""
+    """Reason why the model is unavailable."""
 
 
 class ModelInfoAnswer(ModelAnswer):
-    """The detector of generated speech: what it is and what its outputs mean."""
+    """The deepfake detector: what is loaded and what its outputs mean."""
 
     model_config = example(
         model_name="mo-thecreator/Deepfake-audio-detection", class_mapping={"0": "AI-generated", "1": "real"},
@@ -116,6 +116,6 @@ class ModelInfoAnswer(ModelAnswer):
 
     model_name: str
     class_mapping: dict[str, str]
-    """Output by index, as the checkpoint's own configuration has it."""
+    """Class of each output index, from the checkpoint's own configuration."""
     sample_rate: int
-    """What recordings are resampled to, in hertz."""
+    """Sample rate that recordings are resampled to, in hertz."""

@@ -1,17 +1,17 @@
-"""What the service says of itself at ``/``."""
+"""Response body of the index page ``/``."""
 
 from pydantic import BaseModel
 
 
 class QueueSystem(BaseModel):
-    """How many requests of ``/identify`` the graph takes."""
+    """Limits of ``/identify`` requests in the whole graph: running and queued."""
 
     max_concurrent_requests: int
     max_queue_size: int
 
 
 class IndexAnswer(BaseModel):
-    """The service in a few lines."""
+    """Overview of the service."""
 
     message: str
     version: str
@@ -20,4 +20,4 @@ class IndexAnswer(BaseModel):
     optimizations: list[str]
     queue_system: QueueSystem
     endpoints: dict[str, str]
-    """What the application itself has, and a line of each."""
+    """Summary of each endpoint by method and path."""

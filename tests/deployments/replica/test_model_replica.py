@@ -1,4 +1,4 @@
-"""What every model replica shares, without a cluster."""
+"""The base classes of model replicas, without a cluster."""
 
 import asyncio
 import threading
@@ -13,20 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.settings import BatchTunables, EngineOptions, GraphSettings
-from deployments.diarization import Conclusion, Diarization, Part
 from deployments.replica import model_replica as replica_module
-from deployments.replica.autoscaling import stats
+from deployments.replica.autoscaling import autoscaling_stats
 from deployments.replica.model_replica import WaveformReplica, assigned_device, noise
-from deployments.transport.clips import PCM16_FROM, to_pcm16
+from deployments.transport.clips import MIN_PCM16_SAMPLES, to_pcm16
 from voxgraph.errors import AudioTooShort, CheckpointError, ModelUnavailable, VoxError
-from voxgraph.options import ModelKey, SpeakerCount
-from voxgraph.results import SAMPLE_RATE_HZ, DiarizationResult, ModelInfo, Waveform
+from voxgraph.options import ModelKey
+from voxgraph.results import SAMPLE_RATE_HZ, ModelInfo, Waveform
 
 INFO = ModelInfo("language", "some/model", "demo", "demo", "cpu", 1)
 
 
 class Mean:
-    """A pipeline that answers a clip's mean and remembers what it was asked."""
+    """A pipeline that returns a clip's mean and records its batches and threads."""
 
     info = INFO
     min_samples = 400
@@ -42,18 +41,18 @@ class Mean:
 
 
 class MeanReplica(WaveformReplica[float]):
-    """A replica that loads a pipeline, or fails to, without a cluster or a checkpoint."""
+    """A replica with a given pipeline, or with an error in place of the loading."""
 
     supports_batching = False
 
     def __init__(self, pipeline: Mean | VoxError) -> None:
-        self.loads = pipeline
+        self._loaded = pipeline
         super().__init__(ModelKey.LANGUAGE, GraphSettings())
 
-    def _load(self, model: ModelKey, settings: GraphSettings) -> Any:
-        if isinstance(self.loads, VoxError):
-            raise self.loads
-        return self.loads
+    def _load_on_assigned_device(self, model: ModelKey, settings: GraphSettings) -> Any:
+        if isinstance(self._loaded, VoxError):
+            raise self._loaded
+        return self._loaded
 
 
 @pytest.fixture
@@ -68,15 +67,15 @@ async def test_a_replica_is_warm_before_it_answers(pipeline: Mean) -> None:
     assert await replica.answer(np.full(500, 0.5, np.float32)) == 0.5
 
 
-async def test_a_recording_as_it_is_sent_is_the_recording(pipeline: Mean) -> None:
+async def test_a_recording_sent_as_int16_is_restored(pipeline: Mean) -> None:
     replica = MeanReplica(pipeline)
-    sent = to_pcm16(np.full(PCM16_FROM, -0.25, np.float32))
+    sent = to_pcm16(np.full(MIN_PCM16_SAMPLES, -0.25, np.float32))
 
     assert sent.dtype == np.int16
     assert await replica.answer(sent) == -0.25
 
 
-async def test_the_model_runs_on_a_thread_of_its_own(pipeline: Mean) -> None:
+async def test_the_model_runs_on_its_own_thread(pipeline: Mean) -> None:
     replica = MeanReplica(pipeline)
     pipeline.threads.clear()
 
@@ -95,7 +94,7 @@ async def test_a_clip_below_the_minimum_never_reaches_the_model(pipeline: Mean) 
     assert pipeline.batches == [1]
 
 
-async def test_a_checkpoint_that_does_not_load_is_answered_with_its_cause() -> None:
+async def test_a_checkpoint_that_cannot_be_loaded_is_answered_with_its_cause() -> None:
     replica = MeanReplica(CheckpointError("model.ckpt is missing"))
 
     with pytest.raises(ModelUnavailable, match=r"model\.ckpt is missing"):
@@ -106,12 +105,12 @@ async def test_a_checkpoint_that_does_not_load_is_answered_with_its_cause() -> N
     await replica.check_health()
 
 
-async def test_what_is_in_hand_is_told_at_each_look_at_the_replicas_health(
+async def test_each_health_check_updates_the_backlog_gauge(
     pipeline: Mean, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replica = MeanReplica(pipeline)
-    told: list[float] = []
-    monkeypatch.setattr(replica._metrics, "in_hand", told.append)
+    backlogs: list[float] = []
+    monkeypatch.setattr(replica._metrics, "set_backlog", backlogs.append)
 
     await replica.check_health()
     answer = asyncio.create_task(replica.answer(noise(2)))
@@ -120,7 +119,7 @@ async def test_what_is_in_hand_is_told_at_each_look_at_the_replicas_health(
     await answer
     await replica.check_health()
 
-    assert told == [0.0, 2.0, 0.0]
+    assert backlogs == [0.0, 2.0, 0.0]
 
 
 async def test_a_warm_up_that_fails_is_a_failed_start() -> None:
@@ -132,10 +131,10 @@ async def test_a_warm_up_that_fails_is_a_failed_start() -> None:
         MeanReplica(Bad())
 
 
-async def test_a_batch_has_as_many_clips_as_paid_at_the_start(
+async def test_batches_have_the_size_measured_at_the_start(
     pipeline: Mean, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replica_module, "best_batch", lambda run, item, is_out_of_memory: 3)
+    monkeypatch.setattr(replica_module, "best_batch_size", lambda run, item, is_out_of_memory: 3)
     monkeypatch.setattr(MeanReplica, "supports_batching", True)
     replica = MeanReplica(pipeline)
 
@@ -160,7 +159,7 @@ async def test_tunables_change_under_a_running_replica(pipeline: Mean) -> None:
     assert await replica.info() == INFO
 
 
-async def test_its_load_is_reported_in_seconds_of_audio(pipeline: Mean) -> None:
+async def test_the_load_is_reported_in_seconds_of_audio(pipeline: Mean) -> None:
     held = threading.Event()
 
     class Held(Mean):
@@ -171,22 +170,22 @@ async def test_its_load_is_reported_in_seconds_of_audio(pipeline: Mean) -> None:
 
     replica = MeanReplica(Held())
     await replica.reconfigure({"target_audio_s": 40.0})
-    assert await replica.record_autoscaling_stats() == stats(0, 0.0, 40.0)
+    assert await replica.record_autoscaling_stats() == autoscaling_stats(0, 0.0, 40.0)
 
     tasks = [asyncio.create_task(replica.answer(noise(seconds))) for seconds in (2.0, 3.0)]
     await asyncio.sleep(0)
-    assert await replica.record_autoscaling_stats() == stats(2, 5.0, 40.0)
+    assert await replica.record_autoscaling_stats() == autoscaling_stats(2, 5.0, 40.0)
 
     held.set()
     await asyncio.gather(*tasks)
-    assert await replica.record_autoscaling_stats() == stats(0, 0.0, 40.0)
+    assert await replica.record_autoscaling_stats() == autoscaling_stats(0, 0.0, 40.0)
 
 
 async def test_a_replica_without_a_checkpoint_reports_no_load() -> None:
     assert await MeanReplica(CheckpointError("missing")).record_autoscaling_stats() == {}
 
 
-def test_its_share_of_a_gpu_is_its_cap_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_memory_is_capped_before_the_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[object] = []
 
     class OnGpu(WaveformReplica[float]):
@@ -222,37 +221,3 @@ def test_the_device_follows_rays_assignment(gpu_ids: list[str], cuda: bool, fall
     else:
         with pytest.raises(ModelUnavailable):
             device()
-
-
-class Listener:
-    """A diarization pipeline that notes what it was given, and finds nobody."""
-
-    info = INFO
-    min_samples = 1
-
-    def __init__(self) -> None:
-        self.items: list[Any] = []
-
-    def __call__(self, items: list[Any]) -> list[Any]:
-        self.items += items
-        return [DiarizationResult((), (), ()) for _ in items]
-
-
-class Listening(Diarization):
-    def __init__(self, pipeline: Listener) -> None:
-        self.loads = pipeline
-        super().__init__(ModelKey.DIARIZATION_31, GraphSettings())
-
-    def _load(self, model: ModelKey, settings: GraphSettings) -> Any:
-        return self.loads
-
-
-async def test_a_conclusion_counts_no_audio_that_its_parts_have_counted() -> None:
-    pipeline = Listener()
-    replica = Listening(pipeline)
-    hour = 3600 * SAMPLE_RATE_HZ
-
-    assert replica.samples_of(Part(np.zeros(400_000, np.float32))) == 400_000
-    assert replica.samples_of(Conclusion((), hour, SpeakerCount())) == 1
-    assert await replica.turns((), hour, SpeakerCount()) == DiarizationResult((), (), ())
-    assert pipeline.items[-1].samples == hour

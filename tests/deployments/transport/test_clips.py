@@ -1,4 +1,4 @@
-"""Which way a recording takes to a model."""
+"""Recordings are sent directly or through the object store, as 16-bit PCM if that is lossless."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -11,22 +11,22 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from ray.serve._private.constants import RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH
 
-from deployments.state.result_cache import key_of
+from deployments.state.result_cache import cache_key
 from deployments.transport import clips
 from deployments.transport.calls import DIRECT_BYTES
-from deployments.transport.clips import PCM16_FROM, Clip, ModelHandle, from_pcm16, to_pcm16
+from deployments.transport.clips import MIN_PCM16_SAMPLES, Clip, ModelHandle, from_pcm16, to_pcm16
 from voxgraph.results import Waveform
 
 
 def pcm(samples: int) -> Waveform:
-    """A recording of 16 bits, the extremes among them, decoded."""
+    """Return a waveform decoded from 16-bit PCM, including both extreme values."""
     values = np.random.default_rng(samples).integers(-(1 << 15), 1 << 15, samples)
     values[:2] = -(1 << 15), (1 << 15) - 1
     return (values / (1 << 15)).astype(np.float32)
 
 
 def between_levels(samples: int) -> Waveform:
-    """A recording that no 16 bits can tell."""
+    """Return a waveform that 16 bits cannot represent."""
     waveform = pcm(samples)
     waveform[-1] = 0.1
     return waveform
@@ -41,25 +41,25 @@ def between_levels(samples: int) -> Waveform:
         (between_levels(DIRECT_BYTES // 4 + 1), False),
     ],
 )
-def test_a_clip_goes_directly_up_to_so_many_bytes_and_a_longer_one_by_reference(
+def test_a_clip_is_sent_directly_up_to_a_size_and_by_reference_above_it(
     monkeypatch: pytest.MonkeyPatch, waveform: Waveform, direct: bool
 ) -> None:
     monkeypatch.setattr(clips.ray, "put", lambda value: ("put", value))
-    asked: list[dict[str, Any]] = []
-    handle: Any = SimpleNamespace(options=lambda **options: asked.append(options) or "direct")
+    requested: list[dict[str, Any]] = []
+    handle: Any = SimpleNamespace(options=lambda **options: requested.append(options) or "direct")
     clip, model = Clip(waveform), ModelHandle(handle)
 
     assert model.handle_for(clip) == "direct" if direct else model.handle_for(clip) is handle
-    sent: Any = clip.sent if direct else clip.sent[1]
+    sent: Any = clip.payload if direct else clip.payload[1]
     np.testing.assert_array_equal(from_pcm16(sent), waveform)
-    assert [options["_by_reference"] for options in asked] == [False]
+    assert [options["_by_reference"] for options in requested] == [False]
 
 
 @given(
-    arrays.arrays(np.int16, st.integers(PCM16_FROM, PCM16_FROM + 9), fill=st.integers(-9, 9)),
+    arrays.arrays(np.int16, st.integers(MIN_PCM16_SAMPLES, MIN_PCM16_SAMPLES + 9), fill=st.integers(-9, 9)),
     st.integers(1, 3),
 )
-def test_sixteen_bits_are_sent_as_they_are_and_come_back_exactly(
+def test_16_bit_audio_is_sent_as_int16_and_restored_exactly(
     levels: npt.NDArray[np.int16], times: int
 ) -> None:
     levels = np.tile(levels, times)
@@ -75,34 +75,34 @@ def test_sixteen_bits_are_sent_as_they_are_and_come_back_exactly(
 
 
 @pytest.mark.parametrize("value", [0.1, 1.0, -1.0001, 70_000.0, 1e-9, float(np.float32(2**-16))])
-@pytest.mark.parametrize("at", [0, PCM16_FROM - 1, PCM16_FROM, -1])
-def test_one_sample_that_sixteen_bits_cannot_tell_is_enough(value: float, at: int) -> None:
-    waveform = pcm(2 * PCM16_FROM + 5)
+@pytest.mark.parametrize("at", [0, MIN_PCM16_SAMPLES - 1, MIN_PCM16_SAMPLES, -1])
+def test_one_sample_that_16_bits_cannot_represent_keeps_float32(value: float, at: int) -> None:
+    waveform = pcm(2 * MIN_PCM16_SAMPLES + 5)
     waveform[at] = value
 
     assert to_pcm16(waveform) is waveform
     assert from_pcm16(waveform) is waveform
 
 
-def test_short_clips_are_not_worth_it() -> None:
-    waveform = pcm(PCM16_FROM - 1)
+def test_short_clips_are_not_converted() -> None:
+    waveform = pcm(MIN_PCM16_SAMPLES - 1)
 
     assert to_pcm16(waveform) is waveform
 
 
-def test_what_tells_a_recording_from_others_is_not_made_for_it_alone() -> None:
-    short, long = Clip(pcm(PCM16_FROM)), Clip(pcm(2 * DIRECT_BYTES))
+def test_the_source_of_the_digest_needs_no_conversion_of_its_own() -> None:
+    short, long = Clip(pcm(MIN_PCM16_SAMPLES)), Clip(pcm(2 * DIRECT_BYTES))
 
-    assert short.digest_source is short.sent
+    assert short.digest_source is short.payload
     assert long.digest_source is long.waveform
 
 
-async def test_the_same_bytes_in_sixteen_and_in_thirty_two_bits_are_two_recordings() -> None:
-    samples = to_pcm16(pcm(PCM16_FROM))
+async def test_the_same_bytes_as_int16_and_as_float32_have_different_keys() -> None:
+    samples = to_pcm16(pcm(MIN_PCM16_SAMPLES))
 
-    assert await key_of(samples, "language") != await key_of(samples.view(np.float32), "language")
-    assert await key_of(samples, "language") == await key_of(samples.copy(), "language")
+    assert await cache_key(samples, "language") != await cache_key(samples.view(np.float32), "language")
+    assert await cache_key(samples, "language") == await cache_key(samples.copy(), "language")
 
 
-def test_what_goes_directly_is_far_from_what_ray_takes() -> None:
+def test_direct_calls_stay_far_below_the_message_limit_of_ray() -> None:
     assert 2 * DIRECT_BYTES <= RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH

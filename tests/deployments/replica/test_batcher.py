@@ -1,4 +1,4 @@
-"""The batcher: what waits is batched, nothing starves, and one bad item hurts nobody."""
+"""The batcher: waiting items are batched, none starves, and a bad item fails alone."""
 
 import asyncio
 import contextvars
@@ -20,7 +20,7 @@ Run = Callable[[list[float]], list[float]]
 
 
 class Engine:
-    """Doubles numbers; keeps the batches; may be held, and fails on the numbers it is told to."""
+    """Doubles numbers and records the batches; can be held, and fails on given numbers."""
 
     def __init__(self, errors: dict[float, Exception] | None = None, memory: float = 1e9) -> None:
         self.batches: list[list[float]] = []
@@ -64,7 +64,7 @@ async def hold(batcher: Batcher[float, float], engine: Engine) -> "asyncio.Task[
 async def behind_a_held_engine(
     batcher: Batcher[float, float], engine: Engine, items: list[float]
 ) -> list["asyncio.Task[float]"]:
-    """Submit items while the engine is busy with a first one of cost 1, then let it go."""
+    """Submit items while the engine is busy with a first one of cost 1, then release the engine."""
     first = await hold(batcher, engine)
     tasks = [asyncio.create_task(batcher.submit(item)) for item in items]
     await waiting(batcher, len(items))
@@ -73,14 +73,14 @@ async def behind_a_held_engine(
     return tasks
 
 
-async def test_a_lone_item_is_run_at_once() -> None:
+async def test_a_single_item_is_run_at_once() -> None:
     engine = Engine()
 
     assert await batcher(engine).submit(3.0) == 6.0
     assert engine.batches == [[3.0]]
 
 
-async def test_what_waits_for_a_busy_engine_is_one_batch() -> None:
+async def test_items_that_wait_for_a_busy_engine_form_one_batch() -> None:
     engine = Engine()
     batch = batcher(engine)
 
@@ -88,10 +88,9 @@ async def test_what_waits_for_a_busy_engine_is_one_batch() -> None:
 
     assert await asyncio.gather(*tasks) == [4.0] * 7
     assert [len(items) for items in engine.batches] == [1, 7]
-    assert batch.stats().largest == 7
 
 
-async def test_a_batch_keeps_to_its_budget_of_padded_seconds_and_items() -> None:
+async def test_a_batch_stays_within_its_budget_of_padded_seconds_and_items() -> None:
     engine = Engine()
 
     tasks = await behind_a_held_engine(batcher(engine, max_batch_s=10, max_batch_items=4), engine, [2.0] * 9)
@@ -109,7 +108,7 @@ async def test_an_item_over_the_budget_runs_alone() -> None:
     assert engine.batches == [[1.0], [50.0], [2.0, 2.0]]
 
 
-async def test_the_oldest_item_is_joined_by_those_nearest_in_length() -> None:
+async def test_the_items_nearest_in_length_join_the_oldest_one() -> None:
     engine = Engine()
 
     tasks = await behind_a_held_engine(batcher(engine, max_batch_s=9), engine, [3.0, 9.0, 1.0, 3.0, 2.9, 9.0])
@@ -118,7 +117,7 @@ async def test_the_oldest_item_is_joined_by_those_nearest_in_length() -> None:
     assert engine.batches == [[1.0], [3.0, 3.0, 2.9], [9.0], [1.0], [9.0]]
 
 
-async def test_only_the_guilty_item_fails() -> None:
+async def test_only_the_bad_items_fail() -> None:
     engine = Engine(errors={3.0: CorruptAudio("this one"), 4.0: ZeroDivisionError()})
 
     tasks = await behind_a_held_engine(batcher(engine), engine, [2.0, 3.0, 4.0, 5.0])
@@ -130,7 +129,7 @@ async def test_only_the_guilty_item_fails() -> None:
     assert results[3] == 10.0
 
 
-async def test_a_batch_too_large_for_the_device_is_halved_and_remembered() -> None:
+async def test_a_batch_too_large_for_the_device_is_halved_and_lowers_the_budget() -> None:
     engine = Engine(memory=8.0)
     batch = batcher(engine, is_out_of_memory=lambda error: isinstance(error, MemoryError))
 
@@ -142,7 +141,7 @@ async def test_a_batch_too_large_for_the_device_is_halved_and_remembered() -> No
     assert [len(items) for items in engine.batches] == [1, 8, 4, 4, 1, 4, 4]
 
 
-async def test_an_item_that_never_fits_the_device_fails_alone() -> None:
+async def test_an_item_that_does_not_fit_the_device_fails_alone() -> None:
     engine = Engine(memory=8.0)
     batch = batcher(engine, is_out_of_memory=lambda error: isinstance(error, MemoryError))
 
@@ -151,7 +150,7 @@ async def test_an_item_that_never_fits_the_device_fails_alone() -> None:
     assert await batch.submit(2.0) == 4.0
 
 
-async def test_a_caller_who_has_gone_is_not_computed() -> None:
+async def test_an_item_whose_caller_has_left_is_not_computed() -> None:
     engine = Engine()
     batch = batcher(engine)
     first = await hold(batch, engine)
@@ -165,7 +164,7 @@ async def test_a_caller_who_has_gone_is_not_computed() -> None:
     assert engine.batches == [[1.0], [3.0]]
 
 
-async def test_a_caller_who_leaves_during_the_batch_does_not_disturb_the_others() -> None:
+async def test_a_caller_that_leaves_during_the_batch_does_not_affect_the_others() -> None:
     engine = Engine()
     batch = batcher(engine)
     tasks = await behind_a_held_engine(batch, engine, [2.0, 3.0])
@@ -177,7 +176,7 @@ async def test_a_caller_who_leaves_during_the_batch_does_not_disturb_the_others(
     assert await batch.submit(5.0) == 10.0
 
 
-async def test_a_model_that_answers_too_few_fails_the_batch_and_lives_on() -> None:
+async def test_a_batch_with_too_few_results_fails_and_the_batcher_goes_on() -> None:
     batch = batcher(lambda items: [] if items == [7.0] else [2 * item for item in items])
 
     with pytest.raises(InferenceError):
@@ -185,7 +184,7 @@ async def test_a_model_that_answers_too_few_fails_the_batch_and_lives_on() -> No
     assert await batch.submit(1.0) == 2.0
 
 
-async def test_its_load_is_what_waits_and_runs_for_somebody() -> None:
+async def test_the_load_counts_items_that_wait_or_run_for_a_caller() -> None:
     engine = Engine()
     batch = batcher(engine)
     tasks = [await hold(batch, engine), *(asyncio.create_task(batch.submit(4.0)) for _ in range(3))]
@@ -201,7 +200,7 @@ async def test_its_load_is_what_waits_and_runs_for_somebody() -> None:
     assert batch.load() == (0, 0.0)
 
 
-async def test_each_batch_that_was_answered_is_reported() -> None:
+async def test_each_answered_batch_is_reported() -> None:
     engine = Engine(errors={3.0: CorruptAudio("this one")})
     reports: list[BatchReport] = []
     batch = batcher(engine, max_batch_items=2, on_batch=reports.append)
@@ -209,39 +208,39 @@ async def test_each_batch_that_was_answered_is_reported() -> None:
     tasks = await behind_a_held_engine(batch, engine, [2.0, 5.0, 3.0])
     await asyncio.gather(*tasks, return_exceptions=True)
 
-    # 2 and 3 fail together and are run apart; 3 is never answered.
+    # 2 and 3 fail together and are retried alone; 3 fails again.
     assert [(report.items, report.cost_s) for report in reports] == [(1, 1.0), (1, 2.0), (1, 5.0)]
     assert all(0 <= report.waited_s < 10 and 0 <= report.ran_s < 10 for report in reports)
 
 
-async def test_what_is_logged_of_a_recording_carries_its_own_request() -> None:
+async def test_log_lines_about_a_recording_carry_its_request() -> None:
     request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="none")
     logged: list[tuple[str, str]] = []
 
-    class Note(logging.Filter):
+    class Recorder(logging.Filter):
         def filter(self, record: logging.LogRecord) -> bool:
             logged.append((record.getMessage(), request.get()))
             return True
 
-    async def ask(item: float) -> float:
+    async def submit(item: float) -> float:
         request.set(f"request {item:g}")
         return await batch.submit(item)
 
-    request.set("who made the batcher")
+    request.set("creator of the batcher")
     engine = Engine(errors={4.0: ZeroDivisionError()}, memory=8.0)
     batch = batcher(engine, is_out_of_memory=lambda error: isinstance(error, MemoryError))
-    note = Note()
-    logging.getLogger("ray.serve").addFilter(note)
+    recorder = Recorder()
+    logging.getLogger("ray.serve").addFilter(recorder)
     try:
-        await asyncio.gather(ask(4.0), ask(3.0), ask(2.0), return_exceptions=True)
+        await asyncio.gather(submit(4.0), submit(3.0), submit(2.0), return_exceptions=True)
     finally:
-        logging.getLogger("ray.serve").removeFilter(note)
+        logging.getLogger("ray.serve").removeFilter(recorder)
 
     assert ("A recording failed in the model", "request 4") in logged
-    assert {who for message, who in logged if "memory" in message} == {"none"}
+    assert {context for message, context in logged if "memory" in message} == {"none"}
 
 
-async def test_closing_fails_what_waits_and_everything_after() -> None:
+async def test_closing_fails_waiting_items_and_all_later_ones() -> None:
     engine = Engine()
     batch = batcher(engine)
     tasks = [await hold(batch, engine), *(asyncio.create_task(batch.submit(1.0)) for _ in range(2))]
@@ -258,15 +257,15 @@ async def test_closing_fails_what_waits_and_everything_after() -> None:
         await batch.submit(1.0)
 
 
-async def test_a_stuck_model_fails_what_it_was_given_and_leaves_what_waits_to_another_replica() -> None:
+async def test_a_stuck_model_fails_its_batch_and_leaves_the_queue_to_the_replacement() -> None:
     engine = Engine()
     batch = batcher(engine)
     batch.reconfigure(BatchTunables(max_run_s=0.05, max_batch_items=1))
 
-    given = await hold(batch, engine)
+    running = await hold(batch, engine)
     behind = asyncio.create_task(batch.submit(2.0))
     with pytest.raises(ModelUnavailable, match=r"did not answer within 0\.05 s"):
-        await given
+        await running
     await asyncio.sleep(0)
 
     with pytest.raises(ModelUnavailable):
@@ -280,7 +279,7 @@ async def test_a_stuck_model_fails_what_it_was_given_and_leaves_what_waits_to_an
         await behind
 
 
-async def test_new_tunables_lose_nothing_that_waits() -> None:
+async def test_new_tunables_keep_waiting_items() -> None:
     engine = Engine()
     batch = batcher(engine)
     tasks = [await hold(batch, engine), *(asyncio.create_task(batch.submit(1.0)) for _ in range(6))]
@@ -293,8 +292,8 @@ async def test_new_tunables_lose_nothing_that_waits() -> None:
     assert [len(items) for items in engine.batches] == [1, 2, 2, 2]
 
 
-async def test_batches_grow_where_requests_come_faster_than_the_model_answers() -> None:
-    """60 requests 5 ms apart, a model of 30 ms + 2 ms an item: a fifth of the times of Ray's known case."""
+async def test_batches_grow_if_requests_arrive_faster_than_the_model_answers() -> None:
+    """60 requests 5 ms apart, a model of 30 ms + 2 ms per item: a known case of Ray, five times faster."""
     sizes: list[int] = []
 
     def run(items: list[float]) -> list[float]:

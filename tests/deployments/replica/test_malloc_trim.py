@@ -1,15 +1,15 @@
-"""What a process frees is the system's again."""
+"""Freed memory is returned to the system."""
 
 import psutil
 
 from deployments.replica.malloc_trim import malloc_trim
 
 
-def test_memory_that_was_freed_below_what_is_used_is_given_back() -> None:
+def test_freed_memory_below_blocks_in_use_is_returned_to_the_system() -> None:
     process = psutil.Process()
     blocks = [bytes(1_000) for _ in range(100_000)]
     used = process.memory_info().rss
-    # One in a hundred stays, the last of all among them.
+    # One block in a hundred stays in use, including the last, so glibc cannot shrink the heap from its end.
     blocks = blocks[99::100]
     freed = process.memory_info().rss
 

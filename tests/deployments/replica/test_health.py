@@ -1,4 +1,4 @@
-"""Health checks are held, so that a call is under way whenever a process dies."""
+"""Health checks are held open, so that a call is in flight whenever a process dies."""
 
 import asyncio
 
@@ -6,15 +6,15 @@ import pytest
 
 from deployments.graph import CLASSES, OPTIONS
 from deployments.ingress import Ingress
-from deployments.replica import health as watched
+from deployments.replica import health
 from deployments.replica.health import HeldHealthCheck
 from deployments.state.graph_state import GraphState
 
 
-async def test_the_first_check_is_answered_at_once_and_all_others_are_held(
+async def test_the_first_check_returns_at_once_and_later_ones_are_held(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(watched, "HEALTH_HOLD_S", 0.2)
+    monkeypatch.setattr(health, "HEALTH_HOLD_S", 0.2)
     replica = HeldHealthCheck()
 
     await asyncio.wait_for(replica.check_health(), 0.1)
@@ -27,14 +27,14 @@ async def test_the_first_check_is_answered_at_once_and_all_others_are_held(
 
 
 def test_a_check_ends_before_the_next_one_is_due() -> None:
-    # Serve takes up to a tenth from the period.
+    # Serve shortens the period by up to 10 %.
     assert (
         0.8 * OPTIONS["health_check_period_s"]
-        <= watched.HEALTH_HOLD_S
+        <= health.HEALTH_HOLD_S
         <= 0.9 * OPTIONS["health_check_period_s"]
     )
 
 
 @pytest.mark.parametrize("deployment", {Ingress, GraphState, *CLASSES.values()})
-def test_every_deployment_is_watched(deployment: type) -> None:
+def test_every_deployment_holds_its_health_checks(deployment: type) -> None:
     assert issubclass(deployment, HeldHealthCheck)

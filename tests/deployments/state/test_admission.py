@@ -1,4 +1,4 @@
-"""The graph's places, without Ray."""
+"""Admission control, without Ray."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,27 +7,26 @@ import pytest
 
 from config.settings import GraphStateTunables
 from deployments.state.admission import Admission
-from deployments.state.leases import Leases
 from voxgraph.errors import Overloaded
 from voxgraph.graph import QueueStatus
 
 
 async def admission(running: int, queued: int, clock: Callable[[], float] | None = None) -> Admission:
-    made = Admission(Leases(10, clock) if clock else None)
+    made = Admission(clock) if clock else Admission()
     made.reconfigure(GraphStateTunables(max_running=running, max_queued=queued))
     return made
 
 
-async def asking(made: Admission, *names: str) -> list[asyncio.Task[str]]:
+async def enter_all(made: Admission, *names: str) -> list[asyncio.Task[str]]:
     tasks = [asyncio.create_task(made.enter(name)) for name in names]
     await asyncio.sleep(0.01)
     return tasks
 
 
-async def test_places_are_given_in_the_order_in_which_they_were_asked_for() -> None:
+async def test_slots_are_granted_in_the_order_of_the_requests() -> None:
     made = await admission(1, 20)
     lease = await made.enter("first")
-    tasks = await asking(made, "second", "third")
+    tasks = await enter_all(made, "second", "third")
     assert made.status().running == ("first",)
     assert made.status().queued == 2
 
@@ -40,7 +39,7 @@ async def test_places_are_given_in_the_order_in_which_they_were_asked_for() -> N
     assert made.status().running == ("third",)
 
 
-async def test_no_more_run_than_may() -> None:
+async def test_no_more_requests_run_than_there_are_slots() -> None:
     made = await admission(3, 50)
     running, most = 0, 0
 
@@ -62,7 +61,7 @@ async def test_no_more_run_than_may() -> None:
 async def test_a_full_queue_refuses_at_once() -> None:
     made = await admission(1, 2)
     await made.enter("a")
-    tasks = await asking(made, "b", "c")
+    tasks = await enter_all(made, "b", "c")
 
     with pytest.raises(Overloaded):
         await asyncio.wait_for(made.enter("d"), 0.5)
@@ -71,24 +70,24 @@ async def test_a_full_queue_refuses_at_once() -> None:
         task.cancel()
 
 
-async def test_who_stops_waiting_is_no_longer_in_the_queue() -> None:
+async def test_a_cancelled_request_leaves_the_queue() -> None:
     made = await admission(1, 1)
     lease = await made.enter("a")
-    (gone,) = await asking(made, "b")
+    (gone,) = await enter_all(made, "b")
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
 
-    (waiting,) = await asking(made, "c")
+    (waiting,) = await enter_all(made, "c")
     made.leave(lease)
 
     await asyncio.wait_for(waiting, 0.5)
 
 
-async def test_the_place_of_a_holder_that_died_comes_free() -> None:
+async def test_the_slot_of_a_crashed_holder_becomes_free() -> None:
     now = [0.0]
     made = await admission(1, 1, lambda: now[0])
     await made.enter("dead")
-    (waiting,) = await asking(made, "next")
+    (waiting,) = await enter_all(made, "next")
     now[0] = 11.0
 
     await asyncio.wait_for(waiting, 5)
@@ -96,10 +95,10 @@ async def test_the_place_of_a_holder_that_died_comes_free() -> None:
     assert made.status().running == ("next",)
 
 
-async def test_more_places_are_given_to_who_waits_without_a_restart() -> None:
+async def test_new_slots_are_granted_to_waiting_requests_without_a_restart() -> None:
     made = await admission(1, 5)
     await made.enter("a")
-    tasks = await asking(made, "b", "c", "d")
+    tasks = await enter_all(made, "b", "c", "d")
 
     made.reconfigure(GraphStateTunables(max_running=3, max_queued=5))
     await asyncio.sleep(0.01)
@@ -108,7 +107,7 @@ async def test_more_places_are_given_to_who_waits_without_a_restart() -> None:
     tasks[2].cancel()
 
 
-async def test_leaving_twice_frees_one_place() -> None:
+async def test_leaving_twice_releases_one_slot() -> None:
     made = await admission(1, 5)
     lease = await made.enter("a")
     made.leave(lease)

@@ -1,4 +1,4 @@
-"""Calls are spread by what their caller has under way, whatever replicas tell of a moment ago."""
+"""The router spreads calls by the outstanding calls of their caller, not by outdated reports of replicas."""
 
 import asyncio
 import random
@@ -12,7 +12,7 @@ from ray.serve._private.common import DeploymentHandleSource, DeploymentID, Repl
 from ray.serve._private.request_router.pow_2_router import PowerOfTwoChoicesRequestRouter
 from ray.serve.request_router import PendingRequest
 
-from deployments.transport import router as balancing
+from deployments.transport import router as router_module
 from deployments.transport.router import LeastOutstandingRouter
 
 MAX_ONGOING = 64
@@ -21,19 +21,19 @@ MODEL = DeploymentID("Language", "voxgraph")
 
 @dataclass
 class Replica:
-    """What a router sees of one."""
+    """The part of a replica that a router uses."""
 
     replica_id: ReplicaID
     queue_length: int = 0
-    asked: int = 0
-    """How often it was asked for its queue length."""
+    probes: int = 0
+    """Number of probes of its queue length."""
     is_dead: bool = False
     max_ongoing_requests: int = MAX_ONGOING
     node_id = availability_zone = None
     multiplexed_model_ids = frozenset[str]()
 
     async def get_queue_len(self, *, deadline_s: float) -> int:
-        self.asked += 1
+        self.probes += 1
         if self.is_dead:
             raise ActorUnavailableError("It does not answer.", None)
         return self.queue_length
@@ -44,7 +44,7 @@ async def router(kind: type[PowerOfTwoChoicesRequestRouter], replicas: int) -> A
         deployment_id=MODEL, handle_source=DeploymentHandleSource.REPLICA, use_replica_queue_len_cache=True
     )
     made.update_replicas([Replica(ReplicaID(str(number), MODEL)) for number in range(replicas)])
-    await asyncio.sleep(0.01)  # Each is asked for its queue length.
+    await asyncio.sleep(0.01)  # The router probes each queue length.
     return made
 
 
@@ -53,105 +53,105 @@ def request(number: int = 0) -> PendingRequest:
 
 
 class Calls:
-    """Replicas that answer in order, and tell with each answer how many calls were there when it came."""
+    """Replicas that answer in order, and report with each answer the queue length at the call's arrival."""
 
     def __init__(self, router: Any) -> None:
         self.router = router
-        self.under_way: Counter[ReplicaID] = Counter()
+        self.in_flight: Counter[ReplicaID] = Counter()
         self._sent = 0
         self._calls: dict[ReplicaID, list[tuple[PendingRequest, int]]] = {
             replica: [] for replica in router.curr_replicas
         }
-        """And the length of the queue when each came."""
+        """Calls of each replica, with the queue length when each arrived."""
 
     async def send(self) -> ReplicaID:
         self._sent += 1
         call = request(self._sent)
         chosen = (await self.router._choose_replica_for_request(call)).replica_id
         self.router.on_send_request(chosen)
-        self.under_way[chosen] += 1
+        self.in_flight[chosen] += 1
         calls = self._calls[chosen]
         calls.append((call, len(calls) + 1))
         return chosen
 
     def answer(self, replica: ReplicaID) -> None:
-        if self.under_way[replica]:
-            self.under_way[replica] -= 1
+        if self.in_flight[replica]:
+            self.in_flight[replica] -= 1
             call, length = self._calls[replica].pop(0)
             self.router.on_request_completed(replica, call.metadata.internal_request_id)
             self.router.on_new_queue_len_info(replica, length)
             self.router.on_request_routed(call, replica, None)
             self.router.decrement_queue_len_cache(replica)
 
-    def apart(self) -> int:
-        """Calls that one replica has more than another."""
-        lengths = [self.under_way[replica] for replica in self.router.curr_replicas]
+    def imbalance(self) -> int:
+        """Return the difference between the most and the fewest calls of a replica."""
+        lengths = [self.in_flight[replica] for replica in self.router.curr_replicas]
         return max(lengths) - min(lengths)
 
 
-async def furthest_apart(kind: type[PowerOfTwoChoicesRequestRouter]) -> int:
-    """Calls that one of two replicas had more than the other at the worst, of 32 callers."""
+async def max_imbalance(kind: type[PowerOfTwoChoicesRequestRouter]) -> int:
+    """Return the largest imbalance between two replicas that answer 32 callers."""
     calls, chance = Calls(await router(kind, replicas=2)), random.Random(0)
     replicas = list(calls.router.curr_replicas)
-    apart = 0
+    imbalance = 0
     for _ in range(32):
         await calls.send()
     for _ in range(1000):
         calls.answer(chance.choice(replicas))
-        while calls.under_way.total() < 32:
+        while calls.in_flight.total() < 32:
             await calls.send()
-        apart = max(apart, calls.apart())
-    return apart
+        imbalance = max(imbalance, calls.imbalance())
+    return imbalance
 
 
-async def test_two_replicas_have_as_much_to_do() -> None:
-    assert await furthest_apart(LeastOutstandingRouter) <= 1
+async def test_two_replicas_have_equally_many_calls() -> None:
+    assert await max_imbalance(LeastOutstandingRouter) <= 1
 
 
-async def test_lengths_that_are_an_answer_old_leave_one_replica_with_little() -> None:
-    """What the router is there for: where Serve's own balances such calls, it is needed no more."""
-    assert await furthest_apart(PowerOfTwoChoicesRequestRouter) > 8
+async def test_serves_router_is_imbalanced_by_queue_lengths_as_old_as_an_answer() -> None:
+    """The reason for our router: it can go when Serve's own balances such calls."""
+    assert await max_imbalance(PowerOfTwoChoicesRequestRouter) > 8
 
 
 async def burst(kind: type[PowerOfTwoChoicesRequestRouter], replicas: int) -> int:
-    """How far apart replicas are after 24 calls of one moment, one of them having had one before."""
+    """Return the imbalance after one call and then 24 simultaneous ones."""
     calls = Calls(await router(kind, replicas))
     await calls.send()
     await asyncio.gather(*(calls.send() for _ in range(24)))
-    return calls.apart()
+    return calls.imbalance()
 
 
 @pytest.mark.parametrize("replicas", [2, 3, 5, 8])
-async def test_calls_of_one_moment_are_spread(replicas: int) -> None:
+async def test_simultaneous_calls_are_spread(replicas: int) -> None:
     assert await burst(LeastOutstandingRouter, replicas) <= 1
 
 
-async def test_serves_own_router_sends_all_calls_of_one_moment_to_one_replica() -> None:
-    """Where it spreads them, `LeastOutstandingRouter._chosen` is needed no more."""
+async def test_serves_router_sends_simultaneous_calls_to_one_replica() -> None:
+    """The reason for `LeastOutstandingRouter._chosen`: it can go when Serve spreads them."""
     assert await burst(PowerOfTwoChoicesRequestRouter, replicas=2) > 8
 
 
-async def test_a_refusal_that_is_told_late_takes_nothing_from_the_call_that_was_taken() -> None:
+async def test_a_late_completion_of_a_rejected_call_does_not_affect_the_accepted_one() -> None:
     balanced = await router(LeastOutstandingRouter, replicas=2)
     call = request()
 
-    refused = (await balanced._choose_replica_for_request(call)).replica_id
-    balanced.on_send_request(refused)
-    balanced.on_new_queue_len_info(refused, MAX_ONGOING)
-    taken = (await balanced._choose_replica_for_request(call, is_retry=True)).replica_id
-    balanced.on_send_request(taken)
-    balanced.on_request_completed(refused, call.metadata.internal_request_id)
+    rejecting = (await balanced._choose_replica_for_request(call)).replica_id
+    balanced.on_send_request(rejecting)
+    balanced.on_new_queue_len_info(rejecting, MAX_ONGOING)
+    accepting = (await balanced._choose_replica_for_request(call, is_retry=True)).replica_id
+    balanced.on_send_request(accepting)
+    balanced.on_request_completed(rejecting, call.metadata.internal_request_id)
 
-    assert taken != refused
-    assert (balanced._work(taken), balanced._work(refused)) == (1, 0)
-    balanced.on_request_completed(taken, call.metadata.internal_request_id)
-    assert balanced._work(taken) == 0
+    assert accepting != rejecting
+    assert (balanced._work(accepting), balanced._work(rejecting)) == (1, 0)
+    balanced.on_request_completed(accepting, call.metadata.internal_request_id)
+    assert balanced._work(accepting) == 0
 
 
-async def test_a_call_whose_caller_left_before_it_was_sent_is_forgotten(
+async def test_a_call_cancelled_before_it_was_sent_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(balancing, "SEND_GRACE_S", 0.02)
+    monkeypatch.setattr(router_module, "SEND_GRACE_S", 0.02)
     balanced = await router(LeastOutstandingRouter, replicas=2)
     task = asyncio.create_task(balanced._choose_replica_for_request(request()))
     while not balanced._chosen:
@@ -165,27 +165,27 @@ async def test_a_call_whose_caller_left_before_it_was_sent_is_forgotten(
     assert not balanced._chosen
 
 
-async def test_a_full_replica_is_left_alone_and_asked_now_and_then() -> None:
+async def test_a_full_replica_gets_no_calls_but_is_probed() -> None:
     balanced = await router(LeastOutstandingRouter, replicas=3)
     full = next(iter(balanced.curr_replicas))
     replica = balanced.curr_replicas[full]
-    replica.asked, replica.queue_length = 0, MAX_ONGOING
-    refuse(balanced, full)
+    replica.probes, replica.queue_length = 0, MAX_ONGOING
+    reject(balanced, full)
     calls = Calls(balanced)
 
     assert full not in [await calls.send() for _ in range(20)]
-    assert 0 < replica.asked < 20
+    assert 0 < replica.probes < 20
 
     replica.queue_length = 0
     while full not in [await calls.send()]:
-        assert replica.asked < 100
+        assert replica.probes < 100
 
 
-async def test_where_every_replica_is_full_a_call_waits_until_one_is_not() -> None:
+async def test_if_every_replica_is_full_a_call_waits_until_one_is_not() -> None:
     balanced = await router(LeastOutstandingRouter, replicas=2)
     for replica_id, replica in balanced.curr_replicas.items():
         replica.queue_length = MAX_ONGOING
-        refuse(balanced, replica_id)
+        reject(balanced, replica_id)
     task = asyncio.create_task(Calls(balanced).send())
     await asyncio.sleep(0.05)
     assert not task.done()
@@ -195,72 +195,72 @@ async def test_where_every_replica_is_full_a_call_waits_until_one_is_not() -> No
     assert await task == replica_id
 
 
-async def test_a_replica_that_is_not_reached_gets_no_call_until_it_has_told_its_length() -> None:
+async def test_an_unreachable_replica_gets_no_call_until_a_probe_succeeds() -> None:
     balanced = await router(LeastOutstandingRouter, replicas=3)
     calls = Calls(balanced)
     dead = await calls.send()
     replica = balanced.curr_replicas[dead]
-    replica.asked, replica.is_dead = 0, True
+    replica.probes, replica.is_dead = 0, True
 
     balanced.on_replica_actor_unavailable(dead)
     calls.answer(dead)
 
     assert dead not in [await calls.send() for _ in range(20)]
-    assert replica.asked > 0
+    assert replica.probes > 0
     replica.is_dead = False
     while dead not in [await calls.send()]:
-        assert replica.asked < 100
+        assert replica.probes < 100
     calls.answer(dead)
     assert balanced.replica_queue_len_cache.get(dead) == 0
     assert not balanced._unreachable
 
 
-def take(balanced: Any, replica: ReplicaID, length: int) -> None:
-    """What Serve's router tells ours of a call that a replica takes."""
+def accept(balanced: Any, replica: ReplicaID, length: int) -> None:
+    """Report a call that a replica accepts, as Serve does."""
     balanced.on_send_request(replica)
     balanced.on_new_queue_len_info(replica, length)
     balanced.on_request_routed(request(), replica, None)
 
 
-def refuse(balanced: Any, replica: ReplicaID) -> None:
-    """And of one that it refuses: the call is cancelled at once, and so ends."""
+def reject(balanced: Any, replica: ReplicaID) -> None:
+    """Report a call that a replica rejects: Serve cancels it at once, and so it completes."""
     balanced.on_send_request(replica)
     balanced.on_new_queue_len_info(replica, MAX_ONGOING)
-    balanced.on_request_completed(replica, "a refused request")
+    balanced.on_request_completed(replica, "a rejected request")
 
 
-async def test_a_replica_that_refuses_is_full_until_a_call_that_it_took_ends() -> None:
+async def test_a_rejecting_replica_is_full_until_an_accepted_call_completes() -> None:
     balanced = await router(LeastOutstandingRouter, replicas=1)
     (replica,) = balanced.curr_replicas
 
-    take(balanced, replica, 3)
+    accept(balanced, replica, 3)
     assert balanced.replica_queue_len_cache.get(replica) == 1
 
     for _ in range(3):
-        refuse(balanced, replica)
+        reject(balanced, replica)
         assert balanced.replica_queue_len_cache.get(replica) == MAX_ONGOING
 
     balanced.on_request_completed(replica, "a request")
     assert balanced.replica_queue_len_cache.get(replica) == 0
     assert not balanced._outstanding
-    assert not balanced._refused
+    assert not balanced._rejected
 
 
-async def test_the_last_call_that_a_replica_has_room_for_frees_it_when_it_ends() -> None:
+async def test_a_replica_filled_by_an_accepted_call_has_room_after_a_completion() -> None:
     balanced = await router(LeastOutstandingRouter, replicas=1)
     (replica,) = balanced.curr_replicas
 
     for length in (MAX_ONGOING - 1, MAX_ONGOING):
-        take(balanced, replica, length)
+        accept(balanced, replica, length)
     assert balanced.replica_queue_len_cache.get(replica) == MAX_ONGOING
 
     balanced.on_request_completed(replica, "a request")
     assert balanced.replica_queue_len_cache.get(replica) == 1
-    assert not balanced._refused
+    assert not balanced._rejected
 
 
 @pytest.mark.parametrize("sent", [0, 2])
-async def test_a_replica_that_is_gone_leaves_nothing_behind(sent: int) -> None:
+async def test_no_state_of_a_removed_replica_is_kept(sent: int) -> None:
     balanced = await router(LeastOutstandingRouter, replicas=1)
     (replica,) = balanced.curr_replicas
     for _ in range(sent):

@@ -1,12 +1,12 @@
-"""The batch that a replica takes is the one that pays on its device."""
+"""The measured batch size is the one at which clips are cheapest on the device."""
 
 import pytest
 
-from deployments.replica.calibration import LARGEST, best_batch
+from deployments.replica.calibration import MAX_BATCH_ITEMS, best_batch_size
 
 
 class Device:
-    """Takes some seconds for a batch and for each item in it, by a clock of its own."""
+    """Simulates a device with its own clock: some seconds per pass and some per item."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ def is_full(error: BaseException) -> bool:
     [
         (Device(0.0, 0.1), 1),
         (Device(0.001, 0.1), 1),
-        (Device(0.01, 1e-5), LARGEST),
+        (Device(0.01, 1e-5), MAX_BATCH_ITEMS),
         (Device(0.01, 1e-5, full_at=8), 8),
         (Device(0.15, 0.01), 64),
         (Device(0.9, 0.15), 1),
@@ -48,27 +48,27 @@ def is_full(error: BaseException) -> bool:
     ],
 )
 def test_a_batch_grows_while_it_makes_clips_cheaper(device: Device, expected: int) -> None:
-    assert best_batch(device.run, "clip", is_full, device.clock) == expected
+    assert best_batch_size(device.run, "clip", is_full, device.clock) == expected
 
 
-def test_a_device_that_gains_nothing_is_tried_with_two_and_no_more() -> None:
+def test_a_device_without_gain_is_tried_with_at_most_two_items() -> None:
     device = Device(0.0, 0.5)
 
-    best_batch(device.run, "clip", is_full, device.clock)
+    best_batch_size(device.run, "clip", is_full, device.clock)
 
     assert max(device.sizes) == 2
 
 
 @pytest.mark.parametrize("most", [1, 4, 33])
-def test_a_device_without_room_for_more_takes_what_it_has_room_for(most: int) -> None:
+def test_the_batch_size_is_limited_by_device_memory(most: int) -> None:
     device = Device(0.01, 1e-5, most=most)
 
-    assert best_batch(device.run, "clip", is_full, device.clock) == 1 << most.bit_length() - 1
+    assert best_batch_size(device.run, "clip", is_full, device.clock) == 1 << most.bit_length() - 1
 
 
 @pytest.mark.parametrize(("most", "error"), [(0, MemoryError), (2, ValueError)])
-def test_a_model_that_fails_otherwise_is_not_started(most: int, error: type[Exception]) -> None:
+def test_any_other_failure_is_raised(most: int, error: type[Exception]) -> None:
     device = Device(0.01, 1e-5, most=most, error=error)
 
     with pytest.raises(error):
-        best_batch(device.run, "clip", is_full, device.clock)
+        best_batch_size(device.run, "clip", is_full, device.clock)

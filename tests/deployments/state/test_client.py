@@ -1,4 +1,4 @@
-"""What an ingress replica does with the shared state, also where it is slow or gone."""
+"""Client of the shared state, including a state that is slow or unavailable."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ from voxgraph.graph import Count, Counts
 
 
 def client_of(state: Any) -> GraphStateClient:
-    return GraphStateClient(handle(state), place_deadline_s=1.0, cache_entries=10)
+    return GraphStateClient(handle(state), slot_deadline_s=1.0, cache_entries=10)
 
 
 async def cached(client: GraphStateClient, key: str, seconds: float = 0.0, deadline_s: float = 10.0) -> str:
@@ -26,15 +26,15 @@ async def cached(client: GraphStateClient, key: str, seconds: float = 0.0, deadl
     return await client.cached(key, "language", compute, Deadline.after(deadline_s))
 
 
-class Gone(GraphState):
+class Unavailable(GraphState):
     """A state that cannot be reached."""
 
     async def report(self, replica: str, counts: Counts, cache: CacheSize) -> int:
         raise ModelUnavailable("It is gone.")
 
 
-async def test_answers_do_not_need_the_state() -> None:
-    client = client_of(Gone())
+async def test_questions_are_answered_without_the_state() -> None:
+    client = client_of(Unavailable())
 
     assert await asyncio.wait_for(cached(client, "a"), 1.0) == "en"
 
@@ -73,7 +73,7 @@ class Recovering(GraphState):
         return await super().report(replica, counts, cache)
 
 
-async def test_counts_that_did_not_arrive_are_sent_with_the_next_report() -> None:
+async def test_counts_of_a_failed_report_are_sent_with_the_next_one() -> None:
     client = client_of(Recovering())
     client.observe("/diarize", 200, 1.0)
     with pytest.raises(ModelUnavailable):
@@ -84,14 +84,14 @@ async def test_counts_that_did_not_arrive_are_sent_with_the_next_report() -> Non
 
 
 class Slow(GraphState):
-    """A state that takes its time for a report."""
+    """A state that takes 0.3 s for a report."""
 
     async def report(self, replica: str, counts: Counts, cache: CacheSize) -> int:
         await asyncio.sleep(0.3)
         return await super().report(replica, counts, cache)
 
 
-async def test_counts_made_while_a_report_is_under_way_are_reported_too(
+async def test_counts_during_a_report_are_reported_by_the_next_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(state_client, "REPORT_INTERVAL_S", 0.1)
@@ -106,7 +106,7 @@ async def test_counts_made_while_a_report_is_under_way_are_reported_too(
     assert (await state.counts()).requests["/diarize"].number == 2
 
 
-async def test_a_cache_that_one_replica_clears_is_cleared_in_the_others_by_their_next_report(
+async def test_clearing_the_cache_of_one_replica_clears_the_others_after_their_next_report(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(state_client, "REPORT_INTERVAL_S", 0.05)
@@ -127,7 +127,7 @@ async def test_a_cache_that_one_replica_clears_is_cleared_in_the_others_by_their
     assert (await other.cache_info()).misses + (await one.cache_info()).misses == 3
 
 
-async def test_a_place_is_given_back_where_the_block_fails() -> None:
+async def test_a_slot_is_released_if_the_block_fails() -> None:
     state = GraphState()
     client = client_of(state)
 
@@ -143,9 +143,9 @@ async def test_a_place_is_given_back_where_the_block_fails() -> None:
     assert (await state.queue()).running == ()
 
 
-async def test_a_place_is_held_until_the_deadline_and_then_given_back() -> None:
+async def test_a_slot_is_released_at_the_deadline() -> None:
     state = GraphState()
-    client = GraphStateClient(handle(state), place_deadline_s=0.05, cache_entries=10)
+    client = GraphStateClient(handle(state), slot_deadline_s=0.05, cache_entries=10)
 
     async def stay() -> None:
         async with client.admitted("one"):

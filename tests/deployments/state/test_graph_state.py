@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.state.graph_state import FORGOTTEN_AFTER_S, CacheSize, GraphState
+from deployments.state.graph_state import REPORT_EXPIRY_S, CacheSize, GraphState
 from deployments.state.janitor import Janitor
 from voxgraph.graph import CacheInfo, Count, Counts
 
@@ -36,7 +36,7 @@ async def test_reports_of_replicas_add_up() -> None:
     assert counts.inferences == {"accent": Count(1, 0, 0.25)}
 
 
-async def test_caches_of_all_replicas_are_one_until_a_replica_is_gone() -> None:
+async def test_the_caches_of_all_replicas_are_summed_until_a_replica_is_gone() -> None:
     now = 0.0
     state = GraphState(clock=lambda: now)
     generation = await state.report("one", Counts(cache_hits=3, cache_misses=2), NO_CACHE)
@@ -45,13 +45,13 @@ async def test_caches_of_all_replicas_are_one_until_a_replica_is_gone() -> None:
 
     assert await state.cache_info() == CacheInfo(hits=3, misses=4, maxsize=100, currsize=7)
 
-    now = FORGOTTEN_AFTER_S / 2
+    now = REPORT_EXPIRY_S / 2
     await state.report("two", Counts(), CacheSize(generation, 6, 100))
-    now = FORGOTTEN_AFTER_S + 1.0
+    now = REPORT_EXPIRY_S + 1.0
     assert (await state.cache_info()).currsize == 6
 
 
-async def test_a_cleared_cache_counts_anew_and_forgets_the_requests_of_nobody() -> None:
+async def test_clearing_the_cache_resets_its_statistics_but_no_request_counts() -> None:
     state = GraphState()
     counts = Counts({"/a": Count(1, 0, 0.5)}, {}, cache_hits=1, cache_misses=1)
     old = await state.report("one", counts, NO_CACHE)
@@ -67,13 +67,13 @@ async def test_a_cleared_cache_counts_anew_and_forgets_the_requests_of_nobody() 
     assert (await state.counts()).requests == counts.requests
 
 
-async def test_a_state_that_begins_anew_has_a_later_generation() -> None:
+async def test_a_restarted_state_has_a_later_generation() -> None:
     first = await GraphState().report("one", Counts(), NO_CACHE)
 
     assert await GraphState().report("one", Counts(), NO_CACHE) > first
 
 
-def test_old_files_go_and_new_ones_stay(tmp_path: Path) -> None:
+def test_old_files_are_deleted_and_new_ones_kept(tmp_path: Path) -> None:
     gone = [old(tmp_path / "a.wav"), old(tmp_path / "deep" / "er" / "b.wav", "123")]
     kept = tmp_path / "new.wav"
     kept.write_text("new")
@@ -102,7 +102,7 @@ def test_links_are_never_followed(tmp_path: Path) -> None:
     assert not (folder / "to_file.wav").is_symlink()
 
 
-def test_a_link_in_the_place_of_the_folder_leads_nowhere(tmp_path: Path) -> None:
+def test_a_link_in_place_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     outside = old(tmp_path / "outside" / "precious.wav")
     (tmp_path / "uploads").symlink_to(outside.parent)
     janitor = Janitor(tmp_path / "uploads")
@@ -119,7 +119,7 @@ def test_without_a_folder_there_is_nothing_to_do(folder: Path | None) -> None:
     assert not Janitor(folder).info().exists
 
 
-async def test_the_janitor_makes_its_rounds_in_the_folder_it_is_given_later(tmp_path: Path) -> None:
+async def test_the_janitor_cleans_a_folder_that_is_configured_later(tmp_path: Path) -> None:
     gone = old(tmp_path / "a.wav")
     state = GraphState()
     await state.reconfigure({"uploads_folder": str(tmp_path), "cleanup_interval_s": 3600.0})

@@ -1,23 +1,23 @@
-"""Results are kept and identical questions in flight are computed once, in one ingress replica."""
+"""Results are cached, and identical questions in flight are computed once, in one ingress replica."""
 
 import asyncio
 
 import numpy as np
 import pytest
 
-from deployments.state.result_cache import INLINE_BYTES, ResultCache, key_of
+from deployments.state.result_cache import INLINE_BYTES, ResultCache, cache_key
 from voxgraph.errors import InferenceError
 
 
 class Computed:
-    """Computes an answer in some time, or fails, and remembers how it went."""
+    """Computes an answer or fails after some seconds, and logs its steps."""
 
     def __init__(self, seconds: float = 0.05, error: Exception | None = None) -> None:
         self._seconds, self._error = seconds, error
         self.log: list[str] = []
 
     async def __call__(self) -> str:
-        self.log.append("begun")
+        self.log.append("started")
         try:
             await asyncio.sleep(self._seconds)
             if self._error is not None:
@@ -29,13 +29,13 @@ class Computed:
         return "en"
 
 
-async def test_a_result_is_computed_once_and_kept() -> None:
+async def test_a_result_is_computed_once_and_cached() -> None:
     cache, computed = ResultCache(10), Computed()
 
     assert await cache.get_or_compute("a", computed) == ("en", False)
     assert await cache.get_or_compute("a", computed) == ("en", True)
 
-    assert computed.log == ["begun", "done"]
+    assert computed.log == ["started", "done"]
     assert len(cache) == 1
 
 
@@ -47,7 +47,7 @@ async def test_identical_questions_in_flight_are_computed_once(max_entries: int)
 
     assert sorted(hit for _, hit in found) == [False, *[True] * 19]
     assert {result for result, _ in found} == {"en"}
-    assert computed.log == ["begun", "done"]
+    assert computed.log == ["started", "done"]
     await asyncio.sleep(0)
     assert len(cache) == min(max_entries, 1)
     assert not cache._pending
@@ -75,7 +75,7 @@ async def test_the_least_recently_used_result_is_dropped_first() -> None:
     assert len(cache) == 2
 
 
-async def test_a_failure_is_raised_and_not_kept_and_the_next_in_line_computes() -> None:
+async def test_a_failure_is_raised_but_not_cached_and_the_next_waiting_request_computes() -> None:
     cache, failing, computed = ResultCache(10), Computed(error=InferenceError("It failed.")), Computed()
     first = asyncio.create_task(cache.get_or_compute("a", failing))
     await asyncio.sleep(0.01)
@@ -85,10 +85,10 @@ async def test_a_failure_is_raised_and_not_kept_and_the_next_in_line_computes() 
     with pytest.raises(InferenceError):
         await first
     assert sorted(hit for _, hit in others) == [False, True, True]
-    assert computed.log == ["begun", "done"]
+    assert computed.log == ["started", "done"]
 
 
-async def test_the_next_in_line_computes_where_the_first_is_cancelled() -> None:
+async def test_the_next_waiting_request_computes_if_the_first_is_cancelled() -> None:
     cache, cancelled, computed = ResultCache(10), Computed(seconds=5.0), Computed()
     first = asyncio.create_task(cache.get_or_compute("a", cancelled))
     await asyncio.sleep(0.01)
@@ -98,10 +98,10 @@ async def test_the_next_in_line_computes_where_the_first_is_cancelled() -> None:
     first.cancel()
 
     assert await asyncio.wait_for(second, 1.0) == ("en", False)
-    assert cancelled.log == ["begun", "cancelled"]
+    assert cancelled.log == ["started", "cancelled"]
 
 
-async def test_a_waiting_question_that_is_cancelled_takes_nothing_from_the_others() -> None:
+async def test_cancelling_a_waiting_request_does_not_affect_the_others() -> None:
     cache, computed = ResultCache(10), Computed()
     first = asyncio.create_task(cache.get_or_compute("a", computed))
     await asyncio.sleep(0.01)
@@ -112,23 +112,23 @@ async def test_a_waiting_question_that_is_cancelled_takes_nothing_from_the_other
 
     assert await first == ("en", False)
     assert await third == ("en", True)
-    assert computed.log == ["begun", "done"]
+    assert computed.log == ["started", "done"]
 
 
-async def test_a_cleared_cache_computes_again_and_keeps_what_is_under_way() -> None:
+async def test_a_cleared_cache_computes_again_and_keeps_results_in_flight() -> None:
     cache, computed = ResultCache(10), Computed()
     await cache.get_or_compute("a", computed)
-    under_way = asyncio.create_task(cache.get_or_compute("b", computed))
+    in_flight = asyncio.create_task(cache.get_or_compute("b", computed))
     await asyncio.sleep(0.01)
 
     cache.clear()
-    await under_way
+    await in_flight
 
     assert (await cache.get_or_compute("a", computed))[1] is False
     assert (await cache.get_or_compute("b", computed))[1] is True
 
 
-async def test_a_smaller_cache_drops_what_is_too_much() -> None:
+async def test_shrinking_the_cache_drops_entries() -> None:
     cache = ResultCache(3)
     for key in "abc":
         await cache.get_or_compute(key, Computed(seconds=0.0))
@@ -140,16 +140,16 @@ async def test_a_smaller_cache_drops_what_is_too_much() -> None:
 
 
 @pytest.mark.parametrize("samples", [1_000, INLINE_BYTES])
-async def test_a_key_tells_recordings_questions_and_types_apart(samples: int) -> None:
+async def test_keys_differ_by_recording_question_and_type(samples: int) -> None:
     one = np.random.default_rng(0).normal(size=samples).astype(np.float32)
     other = one.copy()
     other[-1] += 0.5
     keys = [
-        await key_of(one, "language"),
-        await key_of(other, "language"),
-        await key_of(one, "accent"),
-        await key_of(one.view(np.int32), "language"),
+        await cache_key(one, "language"),
+        await cache_key(other, "language"),
+        await cache_key(one, "accent"),
+        await cache_key(one.view(np.int32), "language"),
     ]
 
     assert len(set(keys)) == len(keys)
-    assert await key_of(one.copy(), "language") == keys[0]
+    assert await cache_key(one.copy(), "language") == keys[0]

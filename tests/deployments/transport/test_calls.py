@@ -1,4 +1,4 @@
-"""Handle calls: a deadline, a cancelled child, one retry on a dead replica, errors of our own."""
+"""Handle calls: deadline, cancellation in the replica, one retry after its death, translated errors."""
 
 import asyncio
 import pickle
@@ -18,7 +18,7 @@ from voxgraph.errors import CorruptAudio, DeadlineExceeded, ModelUnavailable, Ov
 
 
 class Response:
-    """An answer, or an error, after some seconds; remembers whether it was cancelled."""
+    """Returns an answer or raises an error after some seconds; records whether it was cancelled."""
 
     def __init__(self, answer: Any, seconds: float = 0.0) -> None:
         self._answer = answer
@@ -39,11 +39,11 @@ class Response:
 
 
 def starting(*responses: Response) -> Callable[[], Response]:
-    """A start that makes these responses, one after the other."""
+    """Return a `StartCall` that returns these responses one after the other."""
     return iter(responses).__next__
 
 
-async def test_an_answer_comes_back_and_nothing_is_cancelled() -> None:
+async def test_an_answer_is_returned_and_nothing_is_cancelled() -> None:
     response = Response(5)
 
     assert await call(starting(response), Deadline.after(1)) == 5
@@ -58,12 +58,12 @@ async def test_a_call_over_its_deadline_is_cancelled_in_the_replica() -> None:
     assert response.cancelled
 
 
-async def test_a_deadline_that_has_passed_makes_no_call() -> None:
+async def test_after_the_deadline_no_call_is_made() -> None:
     with pytest.raises(DeadlineExceeded):
         await call(starting(), Deadline.after(-1))
 
 
-async def test_a_caller_who_goes_away_cancels_the_replica() -> None:
+async def test_a_cancelled_caller_cancels_the_call_in_the_replica() -> None:
     response = Response(5, seconds=10)
     task = asyncio.create_task(call(starting(response), Deadline.after(60)))
     await asyncio.sleep(0.01)
@@ -75,11 +75,11 @@ async def test_a_caller_who_goes_away_cancels_the_replica() -> None:
     assert response.cancelled
 
 
-BROKEN_OFF = AioRpcError(StatusCode.INTERNAL, Metadata(), Metadata(), "stream reset")
+STREAM_RESET = AioRpcError(StatusCode.INTERNAL, Metadata(), Metadata(), "stream reset")
 
 
-@pytest.mark.parametrize("error", [ActorDiedError(), BROKEN_OFF])
-async def test_a_dead_replica_is_tried_once_more(error: Exception) -> None:
+@pytest.mark.parametrize("error", [ActorDiedError(), STREAM_RESET])
+async def test_a_call_to_a_dead_replica_is_retried_once(error: Exception) -> None:
     assert await call(starting(Response(error), Response(5)), Deadline.after(1)) == 5
 
 
@@ -88,18 +88,18 @@ async def test_two_dead_replicas_are_unavailable() -> None:
         await call(starting(Response(ActorDiedError()), Response(ActorDiedError())), Deadline.after(1))
 
 
-async def test_a_replica_that_is_being_replaced_may_be_asked_again_until_it_is_gone(
+async def test_a_retry_may_reach_the_failing_replica_until_it_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(calls, "ROOM_WITHIN_S", 0.001)
+    monkeypatch.setattr(calls, "RETRY_INTERVAL_S", 0.001)
     refusals = [Response(ModelUnavailable("stopped")) for _ in range(3)]
 
     assert await retry_after_failure(starting(*refusals, Response(5)), Deadline.after(1)) == 5
 
 
 async def test_a_replica_that_is_never_replaced_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "ROOM_WITHIN_S", 0.01)
-    monkeypatch.setattr(calls, "REPLACED_WITHIN_S", 0.05)
+    monkeypatch.setattr(calls, "RETRY_INTERVAL_S", 0.01)
+    monkeypatch.setattr(calls, "REPLACEMENT_TIMEOUT_S", 0.05)
 
     with pytest.raises(ModelUnavailable, match="stopped"):
         await retry_after_failure(lambda: Response(ModelUnavailable("stopped")), Deadline.after(1))
@@ -121,7 +121,7 @@ async def test_a_deployment_that_is_gone_is_unavailable() -> None:
         await call(starting(Response(gone)), Deadline.after(1))
 
 
-async def test_an_error_of_the_replica_loses_rays_wrapping() -> None:
+async def test_an_error_of_the_replica_is_unwrapped() -> None:
     wrapped = RayTaskError("answer", "traceback", CorruptAudio("broken")).as_instanceof_cause()
     assert type(wrapped) is not CorruptAudio
 
@@ -146,14 +146,14 @@ async def test_many_calls_are_answered_in_order_within_their_window() -> None:
 
     starts = [lambda index=index: Counted(index, seconds=0.002 * (index % 3)) for index in range(20)]
 
-    told: list[int] = []
+    progress: list[int] = []
 
-    assert await call_all(starts, Deadline.after(5), window=4, on_progress=told.append) == list(range(20))
+    assert await call_all(starts, Deadline.after(5), window=4, on_progress=progress.append) == list(range(20))
     assert most == 4
-    assert told == list(range(1, 21))
+    assert progress == list(range(1, 21))
 
 
-async def test_the_first_failure_cancels_what_is_under_way_and_starts_no_more() -> None:
+async def test_the_first_failure_cancels_calls_in_flight_and_starts_no_more() -> None:
     slow = [Response(index, seconds=10) for index in range(3)]
     never: list[Response] = []
     starts = [
@@ -169,35 +169,35 @@ async def test_the_first_failure_cancels_what_is_under_way_and_starts_no_more() 
 
 
 def full(times: int, answer: int) -> Callable[[], Response]:
-    """A deployment that refuses so many calls before it answers."""
+    """Return a `StartCall` that is refused `times` times before it is answered."""
     return starting(*(Response(BackPressureError(16, 16)) for _ in range(times)), Response(answer))
 
 
-async def test_of_many_calls_of_which_one_is_answered_the_others_wait_for_room(
+async def test_after_the_first_answer_the_other_calls_wait_for_capacity(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(calls, "ROOM_WITHIN_S", 0.01)
+    monkeypatch.setattr(calls, "RETRY_INTERVAL_S", 0.01)
     starts = [starting(Response(0)), full(3, 1), starting(Response(2))]
 
     assert await call_all(starts, Deadline.after(5), window=1) == [0, 1, 2]
 
 
-async def test_of_many_calls_that_wait_for_room_none_outlasts_the_deadline() -> None:
+async def test_calls_that_wait_for_capacity_end_at_the_deadline() -> None:
     starts = [starting(Response(0)), full(100, 1)]
 
     with pytest.raises(DeadlineExceeded):
         await call_all(starts, Deadline.after(0.5), window=1)
 
 
-async def test_a_part_of_what_is_under_way_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "ROOM_WITHIN_S", 0.01)
+async def test_call_when_capacity_waits_until_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "RETRY_INTERVAL_S", 0.01)
 
     assert await call_when_capacity(full(3, 1), Deadline.after(5)) == 1
     with pytest.raises(DeadlineExceeded):
         await call_when_capacity(full(100, 1), Deadline.after(0.1))
 
 
-async def test_many_calls_of_which_none_finds_room_are_refused() -> None:
+async def test_many_calls_of_which_none_finds_capacity_are_refused() -> None:
     refusing = [Response(BackPressureError(16, 16)) for _ in range(2)]
     never: list[Response] = []
 
@@ -211,7 +211,7 @@ async def test_many_calls_of_which_none_finds_room_are_refused() -> None:
 
 
 @pytest.mark.parametrize("error", [ObjectStoreFullError, OutOfDiskError])
-async def test_no_room_for_what_is_sent_is_a_refusal(error: type[Exception]) -> None:
+async def test_a_full_object_store_is_overloaded(error: type[Exception]) -> None:
     def start() -> Response:
         raise error
 
@@ -219,7 +219,7 @@ async def test_no_room_for_what_is_sent_is_a_refusal(error: type[Exception]) -> 
         await call(start, Deadline.after(1))
 
 
-async def test_side_by_side_raises_the_first_failure_as_it_is_and_leaves_nothing_running() -> None:
+async def test_gather_or_cancel_raises_the_first_failure_and_leaves_nothing_running() -> None:
     ended: list[str] = []
 
     async def slow() -> None:

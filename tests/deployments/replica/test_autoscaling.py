@@ -1,4 +1,4 @@
-"""How many replicas a backlog of audio asks for, and what the controller makes of the policy."""
+"""The autoscaling policy by audio, and how Serve's controller applies it."""
 
 import subprocess
 import sys
@@ -12,7 +12,8 @@ from ray.serve._private.common import DeploymentID, ReplicaID
 from ray.serve.autoscaling_policy import _apply_autoscaling_config
 from ray.serve.config import AutoscalingConfig, AutoscalingContext
 
-from deployments.replica.autoscaling import follow_audio, stats
+from deployments.replica.autoscaling import autoscaling_stats as stats
+from deployments.replica.autoscaling import follow_audio
 
 POLICY = {"policy_function": "deployments.replica.autoscaling:follow_audio"}
 Replica = dict[str, float]
@@ -28,7 +29,7 @@ def context(
     now: float = 0.0,
     state: dict[str, Any] | None = None,
 ) -> AutoscalingContext:
-    """Of replicas that report what they have; None has not reported."""
+    """Return a context with the reports of some replicas; None for one that has not reported."""
     deployment = DeploymentID("Language", "voxgraph")
     ids = [ReplicaID(str(index), deployment) for index in range(len(replicas))]
     metrics: dict[str, dict[ReplicaID, float]] = {}
@@ -56,42 +57,42 @@ def context(
     )
 
 
-def wanted(replicas: Sequence[Replica | None], **options: Any) -> float:
+def desired(replicas: Sequence[Replica | None], **options: Any) -> float:
     return follow_audio(context(replicas, **options))[0]
 
 
-def test_each_replica_is_left_its_target_of_audio() -> None:
-    assert wanted([stats(20, 240.0, 120.0)]) == pytest.approx(2.0)
-    assert wanted([stats(20, 240.0, 120.0), stats(40, 480.0, 120.0)]) == pytest.approx(6.0)
+def test_each_replica_gets_its_target_of_audio() -> None:
+    assert desired([stats(20, 240.0, 120.0)]) == pytest.approx(2.0)
+    assert desired([stats(20, 240.0, 120.0), stats(40, 480.0, 120.0)]) == pytest.approx(6.0)
 
 
-def test_long_recordings_ask_for_more_than_as_many_short_ones() -> None:
-    assert wanted([stats(8, 8 * 60.0, 120.0)]) > 5 * wanted([stats(8, 8 * 3.0, 120.0)])
+def test_long_recordings_need_more_replicas_than_as_many_short_ones() -> None:
+    assert desired([stats(8, 8 * 60.0, 120.0)]) > 5 * desired([stats(8, 8 * 3.0, 120.0)])
 
 
-def test_what_waits_in_a_router_counts_as_long_as_what_replicas_have() -> None:
-    assert wanted([stats(2, 600.0, 600.0)], queued=6.0) == pytest.approx(4.0)
+def test_a_request_in_a_router_counts_as_the_mean_request_in_replicas() -> None:
+    assert desired([stats(2, 600.0, 600.0)], queued=6.0) == pytest.approx(4.0)
 
 
-def test_one_recording_of_hours_asks_for_one_replica() -> None:
-    assert wanted([stats(1, 4 * 3600.0, 600.0)]) == 1.0
+def test_one_recording_of_hours_needs_one_replica() -> None:
+    assert desired([stats(1, 4 * 3600.0, 600.0)]) == 1.0
 
 
-def test_idle_replicas_are_not_wanted() -> None:
-    assert wanted([stats(0, 0.0, 120.0)] * 5) == 0.0
+def test_idle_replicas_are_removed() -> None:
+    assert desired([stats(0, 0.0, 120.0)] * 5) == 0.0
 
 
-def test_replicas_that_report_nothing_are_counted_by_requests() -> None:
-    assert wanted([None, None], total=20.0) == pytest.approx(5.0)
-    assert wanted([{}], total=8.0) == pytest.approx(2.0)
+def test_without_reports_requests_are_counted() -> None:
+    assert desired([None, None], total=20.0) == pytest.approx(5.0)
+    assert desired([{}], total=8.0) == pytest.approx(2.0)
 
 
-def test_a_replica_that_has_just_started_dilutes_nothing() -> None:
-    assert wanted([stats(20, 240.0, 120.0), None]) == wanted([stats(20, 240.0, 120.0)])
+def test_a_replica_without_a_report_does_not_change_the_result() -> None:
+    assert desired([stats(20, 240.0, 120.0), None]) == desired([stats(20, 240.0, 120.0)])
 
 
-def test_replicas_that_still_start_are_left_alone() -> None:
-    assert wanted([], target_replicas=3) == 3
+def test_a_deployment_whose_replicas_still_start_keeps_its_target() -> None:
+    assert desired([], target_replicas=3) == 3
 
 
 @given(
@@ -99,16 +100,16 @@ def test_replicas_that_still_start_are_left_alone() -> None:
     st.floats(0, 1000),
     st.floats(1, 1000),
 )
-def test_more_work_never_asks_for_fewer_replicas(
+def test_more_work_never_needs_fewer_replicas(
     loads: list[tuple[int, float]], queued: float, target_s: float
 ) -> None:
     reports = [stats(requests, audio_s, target_s) for requests, audio_s in loads]
     more = [stats(requests, audio_s * 2, target_s) for requests, audio_s in loads]
 
-    assert 0 < wanted(reports, queued=queued) <= wanted(more, queued=queued)
+    assert 0 < desired(reports, queued=queued) <= desired(more, queued=queued)
 
 
-def test_serve_wakes_a_deployment_that_has_no_replica() -> None:
+def test_serve_scales_up_from_zero() -> None:
     config = AutoscalingConfig(min_replicas=0, max_replicas=8, upscale_delay_s=60, policy=POLICY)
     policy = _apply_autoscaling_config(config.policy.get_policy())
 
@@ -123,10 +124,10 @@ def test_serves_delays_keep_a_short_burst_from_adding_replicas() -> None:
     replicas, state = policy(context([stats(20, 480.0, 120.0)], config=config))
 
     assert replicas == 1
-    assert state  # the moment from which more were wanted
+    assert state  # the time since which more are desired
 
 
-def test_the_controller_needs_nothing_of_ours_to_run_the_policy() -> None:
+def test_the_controller_runs_the_policy_without_our_package() -> None:
     import base64
 
     pickled = base64.b64encode(AutoscalingConfig(policy=POLICY).policy.get_serialized_policy_def()).decode()

@@ -1,4 +1,4 @@
-"""The HAProxy before the ingress, alone: a client that hangs up is seen to have gone."""
+"""HAProxy in front of a fake ingress: it notices clients that hang up, and answers errors like the API."""
 
 import asyncio
 import contextlib
@@ -12,12 +12,12 @@ import pytest
 
 from deployments.api.errors import ErrorAnswer
 from deployments.launch import haproxy
-from deployments.launch.environment import HAPROXY, free_ports
+from deployments.launch.environment import HAPROXY_ENVIRONMENT, free_ports
 
 UPLOAD = b"\0" * 32_044
-"""More than HAProxy's buffer holds, as a second of audio is."""
-SEEN_WITHIN_S = 5.0
-OF_SERVE = """
+"""One second of audio, more than HAProxy's buffer."""
+DETECTION_TIMEOUT_S = 5.0
+SERVE_CONFIG = """
 defaults
     mode http
     timeout connect 5s
@@ -33,12 +33,12 @@ frontend door
 backend ingress
     server replica 127.0.0.1:{ingress}
 """
-"""What matters of Serve's configuration."""
+"""The relevant part of Serve's configuration."""
 
 
 @contextlib.asynccontextmanager
 async def running(config: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(haproxy.PATH, "-db", "-f", config)
+    process = await asyncio.create_subprocess_exec(haproxy.COMMAND, "-db", "-f", config)
     try:
         yield process
     finally:
@@ -56,10 +56,10 @@ async def connected(port: int) -> asyncio.StreamWriter:
             return writer
 
 
-async def test_who_hangs_up_after_an_upload_is_seen_to_have_gone(tmp_path: Path) -> None:
+async def test_a_client_that_hangs_up_after_an_upload_is_noticed(tmp_path: Path) -> None:
     door, ingress = free_ports(2)
     config = tmp_path / "haproxy.cfg"
-    config.write_text(OF_SERVE.format(door=door, ingress=ingress))
+    config.write_text(SERVE_CONFIG.format(door=door, ingress=ingress))
     arrived, gone = asyncio.Event(), asyncio.Event()
 
     async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,13 +74,13 @@ async def test_who_hangs_up_after_an_upload_is_seen_to_have_gone(tmp_path: Path)
     async with await asyncio.start_server(never_answer, "127.0.0.1", ingress), running(config):
         client = await connected(door)
         client.write(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {len(UPLOAD)}\r\n\r\n".encode() + UPLOAD)
-        async with asyncio.timeout(SEEN_WITHIN_S):
+        async with asyncio.timeout(DETECTION_TIMEOUT_S):
             await arrived.wait()
             client.transport.abort()
             await gone.wait()
 
 
-WITH_REFUSALS = """
+SERVE_CONFIG_WITH_ERRORS = """
 defaults
     mode http
     timeout connect 1s
@@ -98,31 +98,33 @@ backend default_backend
 backend ingress
     server replica 127.0.0.1:{ingress}
 """
-"""Serve's again, with what it says where nobody can answer."""
+"""The same, with Serve's answers for the case that no ingress replica can answer."""
 
 
-async def asked(port: int, path: str) -> httpx2.Response:
+async def post(port: int, path: str) -> httpx2.Response:
     (await connected(port)).close()
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
         return await client.post(path, content=b"x")
 
 
-@pytest.mark.parametrize("ends", ["refuses", "breaks off"])
-async def test_an_ingress_that_dies_is_a_refusal_that_says_to_try_again(tmp_path: Path, ends: str) -> None:
+@pytest.mark.parametrize("ends", ["refuses", "disconnects"])
+async def test_a_dying_ingress_is_answered_503_with_retry_after(tmp_path: Path, ends: str) -> None:
     door, ingress = free_ports(2)
     config = tmp_path / "haproxy.cfg"
     config.write_text(
-        WITH_REFUSALS.format(door=door, ingress=ingress, rule="use_backend ingress if { path -m beg /app }")
+        SERVE_CONFIG_WITH_ERRORS.format(
+            door=door, ingress=ingress, rule="use_backend ingress if { path -m beg /app }"
+        )
     )
 
-    async def break_off(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def disconnect(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
     async with contextlib.AsyncExitStack() as stack:
-        if ends == "breaks off":
-            await stack.enter_async_context(await asyncio.start_server(break_off, "127.0.0.1", ingress))
+        if ends == "disconnects":
+            await stack.enter_async_context(await asyncio.start_server(disconnect, "127.0.0.1", ingress))
         await stack.enter_async_context(running(config))
-        refused, missing = await asked(door, "/app/detect-language"), await asked(door, "/elsewhere")
+        refused, missing = await post(door, "/app/detect-language"), await post(door, "/elsewhere")
 
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert refused.json() == haproxy.ERROR_PAGE
@@ -130,9 +132,9 @@ async def test_an_ingress_that_dies_is_a_refusal_that_says_to_try_again(tmp_path
     assert (missing.status_code, missing.text) == (404, "Path '/elsewhere' not found.")
 
 
-async def test_serve_knows_its_haproxy_by_the_path_of_its_configuration(tmp_path: Path) -> None:
+async def test_the_path_of_the_configuration_stays_on_the_command_line(tmp_path: Path) -> None:
     (door, ingress), config = free_ports(2), tmp_path / "haproxy.cfg"
-    config.write_text(OF_SERVE.format(door=door, ingress=ingress))
+    config.write_text(SERVE_CONFIG.format(door=door, ingress=ingress))
 
     async with running(config) as process:
         (await connected(door)).close()
@@ -141,25 +143,27 @@ async def test_serve_knows_its_haproxy_by_the_path_of_its_configuration(tmp_path
     assert str(config).encode() in arguments
 
 
-async def test_before_it_knows_of_an_ingress_it_refuses(tmp_path: Path) -> None:
+async def test_without_an_ingress_it_answers_503(tmp_path: Path) -> None:
     door, ingress = free_ports(2)
     config = tmp_path / "haproxy.cfg"
-    config.write_text(WITH_REFUSALS.format(door=door, ingress=ingress, rule=""))
+    config.write_text(SERVE_CONFIG_WITH_ERRORS.format(door=door, ingress=ingress, rule=""))
 
     async with running(config):
-        refused = await asked(door, "/detect-language")
+        refused = await post(door, "/detect-language")
 
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert refused.json()["code"] == "model_unavailable"
 
 
-def test_the_command_is_haproxy_with_the_arguments_that_serve_gives() -> None:
-    environment = os.environ | HAPROXY
-    said = subprocess.run([haproxy.PATH, "-v"], env=environment, capture_output=True, text=True, check=True)
+def test_the_command_passes_its_arguments_to_haproxy() -> None:
+    environment = os.environ | HAPROXY_ENVIRONMENT
+    completed = subprocess.run(
+        [haproxy.COMMAND, "-v"], env=environment, capture_output=True, text=True, check=True
+    )
 
-    assert "HAProxy version" in said.stdout
+    assert "HAProxy version" in completed.stdout
 
 
-def test_a_machine_with_haproxy_has_the_command() -> None:
-    assert os.access(haproxy.PATH, os.X_OK)
-    assert HAPROXY[haproxy.BINARY_VARIABLE] == haproxy.PATH
+def test_the_command_is_installed_and_serve_is_configured_with_it() -> None:
+    assert os.access(haproxy.COMMAND, os.X_OK)
+    assert HAPROXY_ENVIRONMENT[haproxy.BINARY_VARIABLE] == haproxy.COMMAND

@@ -1,0 +1,44 @@
+"""The diarization deployment, without a cluster."""
+
+from typing import Any
+
+import numpy as np
+
+from config.settings import GraphSettings
+from deployments.diarization import Conclusion, Diarization, Part
+from voxgraph.options import ModelKey, SpeakerCount
+from voxgraph.results import SAMPLE_RATE_HZ, DiarizationResult, ModelInfo
+
+
+class EmptyDiarizer:
+    """A diarization pipeline that records its items and finds no speaker."""
+
+    info = ModelInfo("diarization_31", "some/model", "demo", "demo", "cpu", 1)
+    min_samples = 1
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+
+    def __call__(self, items: list[Any]) -> list[Any]:
+        self.items += items
+        return [DiarizationResult((), (), ()) for _ in items]
+
+
+class EmptyDiarization(Diarization):
+    def __init__(self, pipeline: EmptyDiarizer) -> None:
+        self._loaded = pipeline
+        super().__init__(ModelKey.DIARIZATION_31, GraphSettings())
+
+    def _load_on_assigned_device(self, model: ModelKey, settings: GraphSettings) -> Any:
+        return self._loaded
+
+
+async def test_a_conclusion_counts_no_audio_that_its_parts_have_counted() -> None:
+    pipeline = EmptyDiarizer()
+    replica = EmptyDiarization(pipeline)
+    hour = 3600 * SAMPLE_RATE_HZ
+
+    assert replica.samples_of(Part(np.zeros(400_000, np.float32))) == 400_000
+    assert replica.samples_of(Conclusion((), hour, SpeakerCount())) == 1
+    assert await replica.turns((), hour, SpeakerCount()) == DiarizationResult((), (), ())
+    assert pipeline.items[-1].samples == hour
