@@ -5,7 +5,7 @@ Each row has two architectures: ``full``, as published, and ``demo``, a small ve
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -119,28 +119,13 @@ def _sizes(full: Architecture, demo: Architecture) -> Mapping[Size, Architecture
     return MappingProxyType({Size.FULL: full, Size.DEMO: demo})
 
 
-def _ecapa_sizes(
-    n_mels: int,
-    *,
-    embedding_dim: int = 192,
-    leaky_relu: bool = False,
-    head: Literal["cosine", "xvector"] | None = None,
-    n_labels: int = 0,
-) -> Mapping[Size, Architecture]:
+def _ecapa_sizes(full: EcapaArchitecture) -> Mapping[Size, Architecture]:
     """Return the published architecture and a narrow demo with the same outputs."""
-    common = {"embedding_dim": embedding_dim, "leaky_relu": leaky_relu, "head": head, "n_labels": n_labels}
-    return _sizes(
-        EcapaArchitecture(n_mels, **common),  # type: ignore[arg-type]
-        EcapaArchitecture(
-            n_mels,
-            channels=(64, 64, 64, 64, 192),
-            attention_channels=32,
-            res2net_scale=4,
-            se_channels=32,
-            head_hidden=64,
-            **common,  # type: ignore[arg-type]
-        ),
-    )
+    demo = replace(
+        full, channels=(64, 64, 64, 64, 192), attention_channels=32, res2net_scale=4, se_channels=32,
+        head_hidden=64,
+    )  # fmt: skip
+    return _sizes(full, demo)
 
 
 _DIARIZATION_SIZES = _sizes(
@@ -158,7 +143,7 @@ _ROWS = (
         revision="0253049ae131d6a4be1c4f0d8b0ff483a0f8c8e9",
         files=_files("embedding_model.ckpt", "classifier.ckpt", "label_encoder.txt"),
         licence="apache-2.0",
-        architectures=_ecapa_sizes(60, embedding_dim=256, head="xvector", n_labels=107),
+        architectures=_ecapa_sizes(EcapaArchitecture(60, embedding_dim=256, head="xvector", n_labels=107)),
     ),
     Checkpoint(
         key=ModelKey.SPEAKER_VOXCELEB,
@@ -166,7 +151,7 @@ _ROWS = (
         revision="eac27266f68caa806381260bd44ace38b136c76a",
         files=(CheckpointFile("embedding_model.ckpt", _VOXCELEB_SHA256),),
         licence="apache-2.0",
-        architectures=_ecapa_sizes(80),
+        architectures=_ecapa_sizes(EcapaArchitecture(80)),
     ),
     Checkpoint(
         key=ModelKey.SPEAKER_CNCELEB,
@@ -174,7 +159,7 @@ _ROWS = (
         revision="d0bf33a2055d90994b7591870e59153cf35a128e",
         files=_files("embedding_model.ckpt"),
         licence="apache-2.0",
-        architectures=_ecapa_sizes(80),
+        architectures=_ecapa_sizes(EcapaArchitecture(80)),
     ),
     Checkpoint(
         key=ModelKey.ACCENT_XLSR,
@@ -196,7 +181,7 @@ _ROWS = (
         revision="b9cf7cb1a694be9021486806129c3b59d5c590cb",
         files=_files("embedding_model.ckpt", "classifier.ckpt", "accent_encoder.txt"),
         licence="mit",
-        architectures=_ecapa_sizes(80, leaky_relu=True, head="cosine", n_labels=16),
+        architectures=_ecapa_sizes(EcapaArchitecture(80, leaky_relu=True, head="cosine", n_labels=16)),
     ),
     Checkpoint(
         key=ModelKey.DEEPFAKE,

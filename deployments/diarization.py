@@ -23,11 +23,6 @@ class Conversation:
     waveform: Waveform
     speakers: SpeakerCount
 
-    @property
-    def samples(self) -> int:
-        """Number of samples in the recording."""
-        return len(self.waveform)
-
     def run(self, diarizer: "Diarizer") -> DiarizationResult:
         """Find who speaks when."""
         return diarizer(self.waveform, self.speakers)
@@ -38,11 +33,6 @@ class Part:
     """Some consecutive sliding windows of a recording."""
 
     waveform: Waveform
-
-    @property
-    def samples(self) -> int:
-        """Number of samples in the part."""
-        return len(self.waveform)
 
     def run(self, diarizer: "Diarizer") -> WindowOutputs:
         """Run the networks on each window."""
@@ -120,7 +110,7 @@ class Diarization(ModelReplica[Item, Result]):
 
     def samples_of(self, item: Item) -> int:
         """Return the number of samples in an item; 1 for a conclusion, whose parts were counted before."""
-        return 1 if isinstance(item, Conclusion) else item.samples
+        return 1 if isinstance(item, Conclusion) else len(item.waveform)
 
     def warm_up_item(self) -> Item:
         """Return `warm_up_s` seconds of quiet noise."""

@@ -16,7 +16,6 @@ from typing import Any
 
 from ray import serve
 from ray.serve.config import RequestRouterConfig
-from ray.serve.handle import DeploymentHandle
 
 from config.settings import BatchTunables, GraphSettings, GraphStateTunables, IngressTunables
 from deployments.diarization import Diarization
@@ -45,6 +44,7 @@ NAMES: dict[ModelKey, str] = {
 
 OPTIONS: dict[str, Any] = {
     "num_replicas": 1,
+    "ray_actor_options": {"num_cpus": 1, "num_gpus": 0},
     # A single replica is replaced without a gap: the new one answers before the old one stops.
     "max_surge_percent": 100,
     "health_check_period_s": 1,
@@ -53,7 +53,6 @@ OPTIONS: dict[str, Any] = {
 """Options of every deployment."""
 
 MODEL_OPTIONS: dict[str, Any] = OPTIONS | {
-    "ray_actor_options": {"num_cpus": 1, "num_gpus": 0},
     # The batcher can only batch what waits in the replica, so admit far more than one batch.
     "max_ongoing_requests": 64,
     "max_queued_requests": 128,
@@ -76,7 +75,6 @@ DIARIZATION_OPTIONS: dict[str, Any] = MODEL_OPTIONS | {
 }
 
 INGRESS_OPTIONS: dict[str, Any] = OPTIONS | {
-    "ray_actor_options": {"num_cpus": 1, "num_gpus": 0},
     # `IngressTunables.max_requests` takes effect first: Serve's own refusal has no Retry-After header.
     "max_ongoing_requests": 4096,
     "max_queued_requests": 4096,
@@ -105,15 +103,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def build(settings: GraphSettings) -> serve.Application:
-    """Bind every model, the shared state, and the ingress that composes them.
-
-    Args:
-        settings: The ``args`` of the application in the configuration file.
-    """
-    models: dict[ModelKey, DeploymentHandle] = {key: _model(key, settings) for key in served_models(settings)}
-    state = serve.deployment(GraphState).options(name="GraphState", **DEFAULTS["GraphState"]).bind()
-    ingress = serve.deployment(Ingress).options(name="Ingress", **DEFAULTS["Ingress"])
-    return ingress.bind(settings, models, state)
+    """Bind models, shared state and ingress; `settings` are the ``args`` in the configuration file."""
+    models = {key: _define(CLASSES[key], NAMES[key]).bind(key, settings) for key in served_models(settings)}
+    state = _define(GraphState, "GraphState").bind()
+    return _define(Ingress, "Ingress").bind(settings, models, state)
 
 
 def served_models(settings: GraphSettings) -> list[ModelKey]:
@@ -122,6 +115,5 @@ def served_models(settings: GraphSettings) -> list[ModelKey]:
     return [key for key in ModelKey if key not in diarizations or key == settings.diarization]
 
 
-def _model(key: ModelKey, settings: GraphSettings) -> DeploymentHandle:
-    name = NAMES[key]
-    return serve.deployment(CLASSES[key]).options(name=name, **DEFAULTS[name]).bind(key, settings)
+def _define(deployed: type[Any], name: str) -> serve.Deployment:
+    return serve.deployment(deployed).options(name=name, **DEFAULTS[name])

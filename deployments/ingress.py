@@ -21,7 +21,7 @@ from deployments.replica.health import HeldHealthCheck
 from deployments.replica.malloc_trim import start_malloc_trim_thread
 from deployments.state.client import GraphStateClient
 from deployments.state.result_cache import cache_key
-from deployments.transport.calls import call_all, call_when_capacity, gather_or_cancel
+from deployments.transport.calls import OnProgress, call_all, call_when_capacity, gather_or_cancel
 from deployments.transport.clips import Clip, ModelHandle, to_pcm16, validate_waveform
 from deployments.transport.metrics import IngressMetrics
 from deployments.transport.model_info import BUSY_ERRORS, ModelInfoCache
@@ -105,19 +105,15 @@ class Ingress(HeldHealthCheck):
         clips = [self._accept("speaker", waveform) for waveform in (first, second)]
         languages = await gather_or_cancel(*(self._language(clip, deadline) for clip in clips))
         encoder = encoder_for(max(languages, key=lambda result: result.confidence).language)
-        one, other = await gather_or_cancel(
-            *(
-                self._voice(clip, deadline, language, encoder)
-                for clip, language in zip(clips, languages, strict=True)
-            )
-        )
+        pairs = zip(clips, languages, strict=True)
+        voices = [self._voice(clip, deadline, language, encoder) for clip, language in pairs]
+        one, other = await gather_or_cancel(*voices)
         return one, other
 
     async def identify_accent(self, waveform: Waveform, model: AccentModel = "xlsr") -> AccentResult:
         """Identify the accent of spoken English."""
-        return await self._answer(
-            "accent", (ACCENT_MODELS[model],), waveform, partial(self._accent, model=model)
-        )
+        accent = partial(self._accent, model=model)
+        return await self._answer("accent", (ACCENT_MODELS[model],), waveform, accent)
 
     async def diarize(self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()) -> DiarizationResult:
         """Find who speaks when."""
@@ -166,7 +162,19 @@ class Ingress(HeldHealthCheck):
         if not tasks or (unknown := set(tasks) - set(TASKS)):
             raise InvalidOptions(f"tasks are {', '.join(TASKS)}; got {sorted(unknown) if tasks else 'none'}.")
         models = sorted({model for task in tasks for model in self._models_for(task)})
-        analysis = partial(self._analysis, tasks=tasks, speakers=speakers, options=options)
+
+        async def analysis(clip: Clip, deadline: Deadline) -> Analysis:
+            questions: dict[Task, Callable[[], Coroutine[Any, Any, Any]]] = {
+                "accent": lambda: self._accent(clip, deadline, "xlsr"),
+                "diarization": lambda: self._turns(clip, deadline, speakers),
+                "deepfake": lambda: self._verdict(clip, deadline, options),
+            }
+            requested: list[Task] = [task for task in questions if task in tasks]
+            voice, *answers = await gather_or_cancel(
+                self._language_and_voice(clip, deadline, tasks), *(questions[task]() for task in requested)
+            )
+            return Analysis(**voice, **dict(zip(requested, answers, strict=True)))
+
         return await self._answer("analyze", models, waveform, analysis, sorted(tasks), speakers, options)
 
     async def health(self) -> GraphHealth:
@@ -190,32 +198,8 @@ class Ingress(HeldHealthCheck):
         return health
 
     async def info(self, model: ModelKey) -> ModelInfo:
-        """Return what a model has loaded and where it runs.
-
-        Raises:
-            ModelUnavailable: The model is not in the graph, or its checkpoint could not be loaded.
-            DeadlineExceeded, Overloaded: The model is too busy and has not answered before.
-        """
+        """Return what a model has loaded and where it runs; raises what `ModelInfoCache.get` raises."""
         return await self._infos.get(model)
-
-    async def _analysis(
-        self,
-        clip: Clip,
-        deadline: Deadline,
-        tasks: tuple[Task, ...],
-        speakers: SpeakerCount,
-        options: ChunkOptions,
-    ) -> Analysis:
-        questions: dict[Task, Callable[[], Coroutine[Any, Any, Any]]] = {
-            "accent": lambda: self._accent(clip, deadline, "xlsr"),
-            "diarization": lambda: self._turns(clip, deadline, speakers),
-            "deepfake": lambda: self._verdict(clip, deadline, options),
-        }
-        requested: list[Task] = [task for task in questions if task in tasks]
-        voice, *answers = await gather_or_cancel(
-            self._language_and_voice(clip, deadline, tasks), *(questions[task]() for task in requested)
-        )
-        return Analysis(**voice, **dict(zip(requested, answers, strict=True)))
 
     async def _language(self, clip: Clip, deadline: Deadline) -> LanguageResult:
         result: LanguageResult = await self._call_model(ModelKey.LANGUAGE, clip, deadline)
@@ -244,11 +228,7 @@ class Ingress(HeldHealthCheck):
         return result
 
     async def _turns(
-        self,
-        clip: Clip,
-        deadline: Deadline,
-        speakers: SpeakerCount,
-        on_progress: Callable[[int], None] = lambda _: None,
+        self, clip: Clip, deadline: Deadline, speakers: SpeakerCount, on_progress: OnProgress = lambda _: None
     ) -> DiarizationResult:
         """Diarize a recording: a short one in one call, a long one in parts that all replicas share."""
         parts = conversation_parts(len(clip.waveform))

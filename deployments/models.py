@@ -1,6 +1,7 @@
 """Deployment of the models that take one recording and nothing else, and the pipeline that each loads."""
 
 import pkgutil
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from config.settings import EngineOptions
@@ -29,7 +30,5 @@ class WaveformModel(WaveformReplica[Any]):
         self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
     ) -> Pipeline[Waveform, Any]:
         """Import the pipeline, and thereby torch, and load the checkpoint."""
-        pipeline: Pipeline[Waveform, Any] = pkgutil.resolve_name(PIPELINES[self._model])(
-            checkpoint, device, engine
-        )
-        return pipeline
+        load: Callable[..., Pipeline[Waveform, Any]] = pkgutil.resolve_name(PIPELINES[self._model])
+        return load(checkpoint, device, engine)

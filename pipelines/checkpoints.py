@@ -6,12 +6,12 @@ checkpoints. Pipelines build their network from the architecture in `config.chec
 
 import ast
 import hashlib
-import itertools
 import pickle
 import struct
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -80,33 +80,18 @@ class LocatedCheckpoint:
         return next(size for size, value in self.row.architectures.items() if value == self.architecture)
 
     def info(
-        self,
-        device: str,
-        parameters: int,
-        labels: Iterable[str] = (),
-        choice: EngineChoice = TORCH_FLOAT32,
+        self, device: str, parameters: int, labels: Iterable[str] = (), choice: EngineChoice = TORCH_FLOAT32
     ) -> ModelInfo:
         """Return the description of the loaded model that a replica reports."""
         return ModelInfo(
-            key=self.row.key,
-            hub_id=self.row.hub_id,
-            revision=self.revision,
-            source=self.source,
-            device=device,
-            parameters=parameters,
-            labels=tuple(labels),
-            engine=choice.engine,
-            precision=choice.precision,
-            engine_reason=choice.reason,
-        )
+            key=self.row.key, hub_id=self.row.hub_id, revision=self.revision, source=self.source,
+            device=device, parameters=parameters, labels=tuple(labels),
+            engine=choice.engine, precision=choice.precision, engine_reason=choice.reason,
+        )  # fmt: skip
 
 
 def locate(model: ModelKey, source: CheckpointSource) -> LocatedCheckpoint:
-    """Find a checkpoint, downloading it if necessary, and check that it is complete.
-
-    Args:
-        model: The model whose checkpoint to locate.
-        source: ``hub``, ``demo`` or a folder in the hub's layout.
+    """Find a model's checkpoint, downloading it if necessary, and check that it is complete.
 
     Raises:
         CheckpointError: The download fails, a file is missing, or a digest differs.
@@ -124,10 +109,7 @@ def locate(model: ModelKey, source: CheckpointSource) -> LocatedCheckpoint:
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a state dict on the CPU from safetensors, or from a pickle that may contain only tensors.
-
-    Returns:
-        Tensors by name.
+    """Read tensors by name on the CPU, from safetensors or from a pickle that may contain only tensors.
 
     Raises:
         CheckpointError: The file is damaged or contains anything else.
@@ -141,14 +123,10 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_data(path: Path, classes: Sequence[type] = ()) -> Any:
-    """Read a file of tensors and plain containers on the CPU, without running any code in it.
-
-    Args:
-        path: A safetensors file, or a file written by torch.save.
-        classes: Additional classes that the file may contain.
+    """Read a file of safetensors or torch.save on the CPU, without running any code in it.
 
     Raises:
-        CheckpointError: The file is damaged or contains anything else.
+        CheckpointError: The file is damaged, or contains more than tensors, plain containers and `classes`.
     """
     try:
         if path.suffix == ".safetensors":
@@ -167,11 +145,7 @@ class Unfilled(TorchFunctionMode):
     """
 
     def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+        self, func: Callable[..., Any], types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """Skip functions that fill a tensor with random numbers."""
         kwargs = kwargs or {}
@@ -190,13 +164,8 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> N
     Tensors that already have the network's dtype are assigned without a copy. If their file is memory-mapped,
     all replicas on the machine share its pages, so the file must not be modified while they run.
 
-    Args:
-        module: The network, built from the typed architecture.
-        tensors: The state dict.
-        name: Name for the error message, e.g. ``speechbrain/... embedding_model.ckpt``.
-
     Raises:
-        CheckpointError: Keys are missing or unexpected, or shapes differ.
+        CheckpointError: Keys are missing or unexpected, or shapes differ; the message begins with `name`.
     """
     expected = module.state_dict()
     problems = [f"missing {key}" for key in sorted(expected.keys() - tensors.keys())]
@@ -216,20 +185,17 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> N
 def load_labels(path: Path, expected: int) -> tuple[str, ...]:
     """Read the labels of a SpeechBrain CategoricalEncoder, in the order of their indices.
 
-    Args:
-        path: Lines of ``'label' => index`` up to a footer; only literals are evaluated.
-        expected: Number of the classifier's labels.
+    The file has lines of ``'label' => index`` up to a footer; only literals are evaluated.
 
     Raises:
         CheckpointError: A line has another form, a label is repeated, or the indices are not
             0 .. expected - 1, each once.
     """
     try:
-        lines: Iterable[str] = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path.name} is not a label file: {_one_line(error)}") from error
-    lines = itertools.takewhile(lambda line: line != LABEL_FOOTER, lines)
-    labels = [_label(line, path.name) for line in lines]
+    labels = [_label(line, path.name) for line in takewhile(lambda line: line != LABEL_FOOTER, lines)]
     if sorted(index for index, _ in labels) != list(range(expected)):
         raise CheckpointError(f"{path.name} has {len(labels)} labels; expected indices 0 to {expected - 1}.")
     if len({label for _, label in labels}) != expected:
@@ -251,11 +217,7 @@ def _label(line: str, file: str) -> tuple[int, str]:
 
 
 def _digest_of_layout(row: Checkpoint, folder: Path) -> str:
-    """Return twelve hex digits of a SHA-256 over all files of the layout.
-
-    Raises:
-        CheckpointError: A file of the layout is missing.
-    """
+    """Return twelve hex digits of a SHA-256 over all files of the layout."""
     names = [file.name for file in row.files]
     names += [f"{part}/{file.name}" for part, repository in row.parts.items() for file in repository.files]
     digest = hashlib.sha256()
@@ -282,12 +244,9 @@ def _download(repository: Checkpoint | CheckpointPart) -> Path:
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # isort: skip
 
     name, revision = repository.hub_id, repository.revision
+    files = [file.name for file in repository.files]
     try:
-        folder = Path(
-            snapshot_download(
-                name, revision=revision, allow_patterns=[file.name for file in repository.files]
-            )
-        )
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=files))
     except GatedRepoError as error:
         raise CheckpointError(
             f"{name} is gated: accept its terms on the hub and set HF_TOKEN in the environment of every node."
@@ -316,7 +275,5 @@ def check_digest(path: Path, file: CheckpointFile) -> None:
     """
     if not path.is_file():
         raise CheckpointError(f"{file.name} is missing in {path.parent}.")
-    if file.sha256 is None:
-        return
-    if _digest(path) != file.sha256:
-        raise CheckpointError(f"{path} has SHA-256 {_digest(path)}, not {file.sha256}.")
+    if file.sha256 is not None and (actual := _digest(path)) != file.sha256:
+        raise CheckpointError(f"{path} has SHA-256 {actual}, not {file.sha256}.")

@@ -8,15 +8,11 @@ from voxgraph.results import Waveform
 
 
 def check_level(waveform: Waveform, limits: AudioLimits) -> None:
-    """Refuse samples out of range.
-
-    Args:
-        waveform: Float32, shape (samples,); full scale is 1.
-        limits: `AudioLimits.max_level` is the maximum magnitude.
+    """Refuse a waveform, shape (samples,), with samples out of range; full scale is 1.
 
     Raises:
         NonFiniteAudio: NaN or infinite samples.
-        UnsupportedAudio: A sample beyond `AudioLimits.max_level`.
+        UnsupportedAudio: A sample whose magnitude is beyond `AudioLimits.max_level`.
     """
     # np.maximum returns NaN if any sample is NaN.
     peak = float(np.maximum(waveform.max(initial=0.0), -waveform.min(initial=0.0)))

@@ -4,7 +4,7 @@ the replica dies. A bare handle waits forever, and asyncio's own cancellation do
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,11 +57,7 @@ class Deadline:
         return cls(asyncio.get_running_loop().time() + seconds)
 
     def remaining(self) -> float:
-        """Return the seconds that are left.
-
-        Raises:
-            DeadlineExceeded: The deadline has passed.
-        """
+        """Return the seconds that are left; raise `DeadlineExceeded` if the deadline has passed."""
         seconds = self.at - asyncio.get_running_loop().time()
         if seconds <= 0:
             raise DeadlineExceeded(TIMEOUT_MESSAGE)
@@ -69,11 +65,7 @@ class Deadline:
 
     @asynccontextmanager
     async def timeout(self) -> AsyncIterator[None]:
-        """Cancel the block at the deadline.
-
-        Raises:
-            DeadlineExceeded: The deadline passed before the block ended.
-        """
+        """Cancel the block if the deadline passes before it ends, and raise `DeadlineExceeded`."""
         try:
             async with asyncio.timeout_at(self.at):
                 yield
@@ -94,10 +86,8 @@ async def call(start: StartCall, deadline: Deadline) -> Any:
         ModelUnavailable: The replica died, and so did the replica of the retry.
         VoxError: What the replica raised.
     """
-    try:
+    with suppress(*REPLICA_GONE):
         return await attempt(start, deadline)
-    except REPLICA_GONE:
-        pass
     return await retry_after_failure(start, deadline)
 
 

@@ -48,14 +48,11 @@ APPLICATION = "voxgraph"
 
 
 class AsyncVoxgraph:
-    """Client of the running graph with asynchronous methods.
+    """Client of the running graph with asynchronous methods; `handle` is that of the ingress.
 
     Waveforms are float32, shape (samples,), mono, 16 kHz: what `pipelines.audio.decode` returns. Every method
     takes a timeout in seconds and raises `DeadlineExceeded` after it, `Overloaded` when queues are full,
     `ModelUnavailable` when a model is not available, and `InvalidAudio` for an array that is not a waveform.
-
-    Args:
-        handle: Handle of the ingress.
     """
 
     def __init__(self, handle: DeploymentHandle) -> None:
@@ -109,9 +106,8 @@ class AsyncVoxgraph:
             result: DiarizationResult = await self._call("diarize", timeout_s, waveform, speakers)
             return result
         method = self._handle.options(stream=True).diarize_with_progress
-        async with aclosing(
-            stream(lambda: method.remote(waveform, speakers), Deadline.after(timeout_s))
-        ) as answers:
+        answers = stream(lambda: method.remote(waveform, speakers), Deadline.after(timeout_s))
+        async with aclosing(answers):
             async for answer in answers:
                 if isinstance(answer, DiarizationResult):
                     return answer
@@ -134,11 +130,7 @@ class AsyncVoxgraph:
         *,
         timeout_s: float = DIARIZATION_DEADLINE_S,
     ) -> Analysis:
-        """Answer several questions about one recording concurrently.
-
-        Raises:
-            InvalidOptions: `tasks` is empty or contains a name that is not in `TASKS`.
-        """
+        """Answer several questions concurrently; no task or an unknown one raises `InvalidOptions`."""
         result: Analysis = await self._call("analyze", timeout_s, waveform, tasks, speakers, options)
         return result
 
@@ -170,11 +162,7 @@ def _blocking(
 
 
 class Voxgraph:
-    """Client of the running graph with blocking methods, for code without ``async``.
-
-    Args:
-        handle: Handle of the ingress.
-    """
+    """Blocking client of the running graph, for code without ``async``; `handle` is that of the ingress."""
 
     def __init__(self, handle: DeploymentHandle) -> None:
         self._graph = AsyncVoxgraph(handle)

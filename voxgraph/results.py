@@ -42,8 +42,7 @@ class LanguageResult:
 
     def top(self, count: int = TOP_LANGUAGES) -> dict[str, float]:
         """Return the posteriors of the `count` most probable languages, in descending order."""
-        ranked = sorted(self.probabilities.items(), key=lambda pair: -pair[1])
-        return dict(ranked[:count])
+        return dict(sorted(self.probabilities.items(), key=lambda pair: -pair[1])[:count])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,7 +210,6 @@ class ModelInfo:
     device: str
     """``cpu`` or ``cuda:0``."""
     parameters: int
-    """Number of parameters."""
     labels: tuple[str, ...] = ()
     """Class labels in the order of the checkpoint; empty if the model has no classes."""
     engine: str = "torch"

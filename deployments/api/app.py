@@ -3,16 +3,10 @@
 from fastapi import FastAPI
 
 from config.settings import GraphSettings
-from deployments.api import errors
+from deployments.api import errors, middleware
 from deployments.api.budget import DecodedAudioBudget
 from deployments.api.compat import accent_routes, graph_routes, voice_routes
 from deployments.api.documentation import RESPONSES
-from deployments.api.middleware import (
-    EXPOSED_HEADERS,
-    ConcurrencyLimitMiddleware,
-    CORSErrorMiddleware,
-    RequestContextMiddleware,
-)
 from deployments.api.routes import analyze, deepfake, diarization, language, service, speaker
 from deployments.api.service import GraphAnalyzer
 
@@ -22,11 +16,9 @@ WAV, AIFF, FLAC, MP3, AAC, M4A, OGG or WebM, at any sample rate."""
 
 
 def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
-    """Build the application.
+    """Build the application for an analyzer: the ingress in production, a fake in tests.
 
-    Args:
-        analyzer: Runs the models; the ingress in production, a fake in tests.
-        settings: Limits of uploads, and the origins that browsers may call from.
+    The settings give the limits of uploads and the origins that browsers may call from.
     """
     app = FastAPI(title="voxgraph", version=service.VERSION, description=DESCRIPTION)
     app.state.analyzer = analyzer
@@ -37,14 +29,14 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
     for module in (language, speaker, accent_routes, diarization, deepfake, analyze, voice_routes):
         app.include_router(module.router, responses=RESPONSES)
     errors.install(app)
-    app.add_middleware(ConcurrencyLimitMiddleware)
-    app.add_middleware(RequestContextMiddleware)
+    app.add_middleware(middleware.ConcurrencyLimitMiddleware)
+    app.add_middleware(middleware.RequestContextMiddleware)
     if settings.cors_origins:
         app.add_middleware(
-            CORSErrorMiddleware,
+            middleware.CORSErrorMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=list(EXPOSED_HEADERS),
+            expose_headers=list(middleware.EXPOSED_HEADERS),
         )
     return app

@@ -20,11 +20,7 @@ class DecodedAudioBudget:
         self._lock = threading.Lock()
 
     def acquire(self, samples: int) -> None:
-        """Reserve samples.
-
-        Raises:
-            Overloaded: Fewer samples are free.
-        """
+        """Reserve samples; raise `Overloaded` if fewer are free."""
         with self._lock:
             if samples > self._free:
                 raise Overloaded("Other recordings leave no memory for this one; try again in a moment.")
@@ -48,8 +44,7 @@ class Reservation:
     def decode(self, data: bytes, limits: AudioLimits) -> Waveform:
         """Decode like `pipelines.audio.decoding.decode`, and reserve the waveform until it is released.
 
-        Raises:
-            Overloaded: The recording is longer than the free part of the budget.
+        Raises `Overloaded` as well, if the recording is longer than the free part of the budget.
         """
         acquired = 0
 

@@ -19,9 +19,7 @@ _BINARY = {"type": "string", "format": "binary"}
 def takes_recording(options: type[BaseModel] | None = None, media_type: str = ANY_AUDIO) -> dict[str, Any]:
     """Return the ``openapi_extra`` of an endpoint that takes a file, as the body or in a form, and options.
 
-    Args:
-        options: Its fields become query parameters and form fields.
-        media_type: Content type of a recording that is the whole body.
+    `media_type` is the content type of a recording that is the whole body; for the rest see `takes_form`.
     """
     documented = takes_form(("file",), options)
     documented["requestBody"]["content"][media_type] = {"schema": _BINARY}
@@ -31,12 +29,9 @@ def takes_recording(options: type[BaseModel] | None = None, media_type: str = AN
 def takes_form(
     files: tuple[str, ...], options: type[BaseModel] | None = None, *, many: bool = False
 ) -> dict[str, Any]:
-    """Return the ``openapi_extra`` of an endpoint that takes a form.
+    """Return the ``openapi_extra`` of an endpoint that takes a form with the file fields `files`.
 
-    Args:
-        files: Names of the file fields.
-        options: Its fields become query parameters and form fields.
-        many: Whether each of `files` may be repeated any number of times.
+    Each of them may be repeated if `many`. The fields of `options` become query parameters and form fields.
     """
     properties = {} if options is None else options.model_json_schema(mode="validation")["properties"]
     file = {"type": "array", "minItems": 1, "items": _BINARY} if many else _BINARY

@@ -62,12 +62,9 @@ class ErrorAnswer(BaseModel):
 
 def error_response(request: Request, status: int, detail: str, kind: ErrorType, code: str) -> Response:
     """Return a response with the error body; a 503 has a ``Retry-After`` header."""
+    request_id = getattr(request.state, "request_id", "")
     body = ErrorAnswer(
-        detail=detail,
-        error_type=kind,
-        code=code,
-        timestamp=datetime.now(UTC),
-        request_id=getattr(request.state, "request_id", ""),
+        detail=detail, error_type=kind, code=code, timestamp=datetime.now(UTC), request_id=request_id
     )
     headers = {"retry-after": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return JSONResponse(body.model_dump(mode="json"), status, headers)
@@ -95,9 +92,7 @@ async def vox_error_response(request: Request, error: Exception) -> Response:
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    kind: ErrorType = (
-        "ValidationError" if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else "ProcessingError"
-    )
+    kind: ErrorType = "ValidationError" if error.status_code < 500 else "ProcessingError"
     response = error_response(request, error.status_code, str(error.detail), kind, "http")
     response.headers.update(error.headers or {})
     return response

@@ -54,9 +54,8 @@ class RequestContextMiddleware:
                 timings["total"] = time.perf_counter() - started
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = request_id
-                headers["server-timing"] = ", ".join(
-                    f"{name};dur={seconds * 1000:.1f}" for name, seconds in timings.items()
-                )
+                durations = (f"{name};dur={seconds * 1000:.1f}" for name, seconds in timings.items())
+                headers["server-timing"] = ", ".join(durations)
             await send(message)
 
         try:
@@ -67,13 +66,11 @@ class RequestContextMiddleware:
                 raise
             response = error_response(Request(scope), 500, INTERNAL_ERROR, "ProcessingError", "internal")
             await response(scope, receive, send_with_headers)
-        _observe(scope, status, time.perf_counter() - started)
+        elapsed_s = time.perf_counter() - started
+        _observe(scope, status, elapsed_s)
         # The server has percent-decoded the path, so it may contain line breaks.
         path = quote(scope["path"], errors="replace")
-        log.info(
-            "%s %s %s %d %.1f ms", request_id, scope["method"], path, status,
-            1000 * (time.perf_counter() - started),
-        )  # fmt: skip
+        log.info("%s %s %s %d %.1f ms", request_id, scope["method"], path, status, 1000 * elapsed_s)
 
 
 class ConcurrencyLimitMiddleware:
@@ -115,13 +112,9 @@ class CORSErrorMiddleware(CORSMiddleware):
         if response.status_code < 400:
             return response
         request_id = _request_id(request_headers)
-        refusal = error_response(
-            Request({"type": "http", "state": {"request_id": request_id}}),
-            response.status_code,
-            f"{bytes(response.body).decode()}.",
-            "ValidationError",
-            "http",
-        )
+        request = Request({"type": "http", "state": {"request_id": request_id}})
+        detail = f"{bytes(response.body).decode()}."
+        refusal = error_response(request, response.status_code, detail, "ValidationError", "http")
         refusal.headers[REQUEST_ID_HEADER] = request_id
         for name, value in response.headers.items():
             refusal.headers.setdefault(name, value)

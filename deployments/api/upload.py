@@ -22,14 +22,7 @@ from deployments.api.errors import validation_message
 from deployments.api.schemas.answers import ProcessingInfo
 from pipelines.audio.containers import Container, sniff
 from pipelines.audio.decoding import decode, is_quick
-from voxgraph.errors import (
-    DeadlineExceeded,
-    EmptyAudio,
-    InvalidOptions,
-    UnsupportedAudio,
-    UploadMissing,
-    UploadTooLarge,
-)
+from voxgraph import errors
 from voxgraph.results import SAMPLE_RATE_HZ, ModelInfo, Waveform
 
 FILE_FIELDS = ("file", "audio")
@@ -85,11 +78,9 @@ class Upload:
         return round(time.perf_counter() - self._started, 4)
 
     async def decode(self) -> Waveform:
-        """Decode the recording to a `Waveform`, in a thread unless decoding is faster than starting one.
+        """Decode the recording, in a thread unless decoding is faster than starting one.
 
-        Raises:
-            InvalidAudio: See `pipelines.audio.decoding.decode`.
-            Overloaded: The budget of decoded audio has too little left.
+        Raises what `pipelines.audio.decoding.decode` and `budget.Reservation.decode` raise.
         """
         started = time.perf_counter()
         data, limits = self._data, limits_of(self._request)
@@ -111,29 +102,23 @@ class Upload:
         self._reserved_samples = 0
 
     def require_wav(self, limit: int) -> None:
-        """Check that the content is WAV and has at most `limit` bytes.
-
-        Raises:
-            UploadTooLarge: The recording has more bytes.
-            UnsupportedAudio: The container is another one or unknown.
-        """
+        """Raise `UploadTooLarge` beyond `limit` bytes, and `UnsupportedAudio` if the content is not WAV."""
         if len(self._data) > limit:
             raise _too_large(limit)
         if sniff(self._data) is not Container.WAV:
-            raise UnsupportedAudio("The recording is not a WAV file; this endpoint accepts only WAV.")
+            raise errors.UnsupportedAudio("The recording is not a WAV file; this endpoint accepts only WAV.")
 
     def options(self, model: type[Options]) -> Options:
         """Parse the options from the query and the form; the form wins.
 
-        Raises:
-            InvalidOptions: A value has the wrong type or is out of range.
+        Raises `InvalidOptions` if a value has the wrong type or is out of range.
         """
         given = {**self._request.query_params, **self._fields}
         known = {name: value for name, value in given.items() if name in model.model_fields and value != ""}
         try:
             return model.model_validate(known)
         except ValidationError as error:
-            raise InvalidOptions(validation_message(error.errors())) from error
+            raise errors.InvalidOptions(validation_message(error.errors())) from error
 
 
 def processing_info(info: ModelInfo, *uploads: Upload) -> ProcessingInfo:
@@ -169,10 +154,7 @@ AudioUpload = Annotated[Upload, Depends(read_upload)]
 async def read_wav(request: Request) -> Upload:
     """Read a recording for ``/identify``, which takes only WAV and has a lower size limit.
 
-    Raises:
-        UploadTooLarge: The recording, or the body, is over the limit.
-        UnsupportedAudio: The content is not WAV.
-        UploadMissing, EmptyAudio, DeadlineExceeded: See `read_upload`.
+    Raises what `read_upload` raises, and `UnsupportedAudio` if the content is not WAV.
     """
     limits = limits_of(request)
     limit = min(limits.max_upload_bytes, limits.max_accent_upload_bytes)
@@ -187,10 +169,8 @@ WavUpload = Annotated[Upload, Depends(read_wav)]
 async def read_pair(request: Request) -> tuple[Upload, Upload]:
     """Read a form with two recordings, ``file1`` and ``file2``; raises the errors of `read_upload`."""
     parts, fields = await read_parts(request, limits_of(request).max_upload_bytes)
-    return (
-        Upload(request, find_part(parts, "file1"), fields),
-        Upload(request, find_part(parts, "file2"), fields),
-    )
+    first, second = (Upload(request, find_part(parts, name), fields) for name in ("file1", "file2"))
+    return first, second
 
 
 UploadPair = Annotated[tuple[Upload, Upload], Depends(read_pair)]
@@ -212,7 +192,7 @@ async def read_batch(request: Request) -> list[Upload]:
     """
     parts, fields = await read_parts(request, limits_of(request).max_upload_bytes, MAX_BATCH_FILES)
     if not parts:
-        raise UploadMissing("The form has no file.")
+        raise errors.UploadMissing("The form has no file.")
     return [Upload(request, part, fields) for part in parts]
 
 
@@ -224,25 +204,20 @@ async def read_parts(
 ) -> tuple[list[Part], dict[str, str]]:
     """Read a form into memory and return its files and its other fields.
 
-    Raises:
-        UploadTooLarge: The body has more than `limit` bytes.
-        UploadMissing: The body is not a form, or a malformed one.
-        DeadlineExceeded: The upload stalled; see `read_limited`.
+    Raises what `read_limited` raises, and `UploadMissing` if the body is not a form, or a malformed one.
     """
     check_content_length(request, limit)
     if not _is_form(request):
-        raise UploadMissing("The body is not a multipart form.")
+        raise errors.UploadMissing("The body is not a multipart form.")
+    headers = _form_headers(request.headers["content-type"])
+    chunks = read_limited(request, limit)
     parser = _InMemoryParser(
-        _form_headers(request.headers["content-type"]),
-        read_limited(request, limit),
-        max_files=max_files,
-        max_fields=MAX_FIELDS,
-        max_part_size=MAX_FIELD_BYTES,
+        headers, chunks, max_files=max_files, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
     )
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise UploadMissing(f"The form cannot be read: {error.message}") from error
+        raise errors.UploadMissing(f"The form cannot be read: {error.message}") from error
     parts, fields = [], {}
     try:
         for key, value in form.multi_items():
@@ -258,15 +233,13 @@ async def read_parts(
 def find_part(parts: Sequence[Part], *names: str) -> Part:
     """Return the first file in one of the fields, trying the fields in order.
 
-    Raises:
-        UploadMissing: No field has a file.
-        EmptyAudio: The file has no bytes.
+    Raises `UploadMissing` if no field has a file, and `EmptyAudio` if the file has no bytes.
     """
     found = next((part for name in names for part in parts if part.field == name), None)
     if found is None:
-        raise UploadMissing(f"The form has no file in a field named {' or '.join(names)}.")
+        raise errors.UploadMissing(f"The form has no file in a field named {' or '.join(names)}.")
     if not found.data:
-        raise EmptyAudio(f"The file in {found.field} is empty: 0 bytes.")
+        raise errors.EmptyAudio(f"The file in {found.field} is empty: 0 bytes.")
     return found
 
 
@@ -277,7 +250,7 @@ async def _read_recording(request: Request, limit: int) -> Upload:
     check_content_length(request, limit)
     data = b"".join([chunk async for chunk in read_limited(request, limit)])
     if not data:
-        raise EmptyAudio("The recording is empty: 0 bytes.")
+        raise errors.EmptyAudio("The recording is empty: 0 bytes.")
     return Upload(request, Part("", "", data), {})
 
 
@@ -286,14 +259,10 @@ def _is_form(request: Request) -> bool:
 
 
 def _form_headers(content_type: str) -> Headers:
-    """Return the header without its charset, because names in a form are always UTF-8 (RFC 7578).
-
-    Raises:
-        UploadMissing: The header has no boundary.
-    """
+    """Return the header without its charset, because names in a form are always UTF-8 (RFC 7578)."""
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if boundary is None:
-        raise UploadMissing("The form cannot be read: its content type has no boundary.")
+        raise errors.UploadMissing("The form cannot be read: its content type has no boundary.")
     return Headers({"content-type": f'multipart/form-data; boundary="{boundary.decode("latin-1")}"'})
 
 
@@ -324,8 +293,8 @@ async def read_limited(request: Request, limit: int) -> AsyncGenerator[bytes, No
                 raise _too_large(limit)
             yield chunk
     except TimeoutError as error:
-        raise DeadlineExceeded(f"The upload stalled: no data arrived for {stall_s:g} s.") from error
+        raise errors.DeadlineExceeded(f"The upload stalled: no data arrived for {stall_s:g} s.") from error
 
 
-def _too_large(limit: int) -> UploadTooLarge:
-    return UploadTooLarge(f"The upload has more than {limit} bytes, the limit.")
+def _too_large(limit: int) -> errors.UploadTooLarge:
+    return errors.UploadTooLarge(f"The upload has more than {limit} bytes, the limit.")

@@ -44,10 +44,8 @@ HAPROXY_ENVIRONMENT = {
 def single_machine_environment(folder: Path) -> dict[str, str]:
     """Return the environment of a cluster on this machine alone.
 
-    Each cluster gets its own free ports for HAProxy's metrics, so that a machine may run two clusters.
-
-    Args:
-        folder: Folder of this cluster alone, for converted networks and HAProxy's configuration and sockets.
+    `folder` is of this cluster alone, for converted networks and HAProxy's configuration and sockets. Each
+    cluster gets its own free ports for HAProxy's metrics, so that a machine may run two clusters.
     """
     variables = {**NODE_ENVIRONMENT, ENGINE_CACHE: str(folder / "engines")}
     if sys.platform != "linux" or importlib.util.find_spec(HAPROXY_PACKAGE) is None:

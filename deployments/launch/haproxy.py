@@ -20,8 +20,6 @@ COMMAND = str(Path(sysconfig.get_path("scripts")) / "voxgraph-haproxy")
 """Path of the command in the environment where this project is installed."""
 BINARY_VARIABLE = "RAY_SERVE_HAPROXY_BINARY_PATH"
 """Environment variable with the path of the HAProxy that Serve starts."""
-NO_SPLICE = "-dS"
-"""HAProxy's option that disables splice()."""
 ERROR_PAGE = {
     "detail": "The service is starting, or a part of it is being replaced; try again in a moment.",
     "error_type": "ModelError",
@@ -55,4 +53,4 @@ def main() -> None:
     arguments = sys.argv[1:]
     if "-f" in arguments:
         rewrite_error_pages(Path(arguments[arguments.index("-f") + 1]))
-    os.execv(binary, [binary, NO_SPLICE, *arguments])
+    os.execv(binary, [binary, "-dS", *arguments])  # -dS disables splice().

@@ -37,8 +37,6 @@ EXIT_TIMEOUT_S = 10.0
 """Seconds that processes may take to exit before they are killed."""
 
 GRAPH_IMPORT_PATH = "deployments.graph:build"
-SPILL_FOLDER = "/dev/shm"
-"""Folder where a full object store puts recordings: it is in memory, so that they never reach a disk."""
 PROXY_TIMEOUT_S = 300
 """Seconds that Serve's proxy may take to start; Serve's own 60 s are too few on a loaded machine."""
 
@@ -79,11 +77,7 @@ def launch(config: Path, *, port: int | None = None, timeout_s: float = 600.0) -
 
 
 def read_config(path: Path, port: int | None = None) -> ServeDeploySchema:
-    """Parse a Serve configuration file.
-
-    Raises:
-        LaunchFailed: The file cannot be read, or Serve's schema rejects it.
-    """
+    """Parse a Serve configuration file; raise `LaunchFailed` if it is unreadable or Serve rejects it."""
     try:
         schema = ServeDeploySchema.model_validate(yaml.safe_load(path.read_text()))
     except (OSError, yaml.YAMLError, ValidationError) as error:
@@ -159,11 +153,7 @@ def stop_signals() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def local_cluster(folder: Path) -> Iterator[None]:
-    """Run a Ray cluster on this machine alone, and leave no process behind.
-
-    Args:
-        folder: Folder of this cluster alone; see `environment.single_machine_environment`.
-    """
+    """Run a Ray cluster on this machine alone, with a `folder` of its own, and leave no process behind."""
     environment.apply(environment.single_machine_environment(folder))
     os.environ.pop("RAY_ADDRESS", None)
     # The progress table shows what is ready; further log lines stay in Serve's log files.
@@ -174,7 +164,7 @@ def local_cluster(folder: Path) -> Iterator[None]:
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.WARNING,
-        object_spilling_directory=SPILL_FOLDER,
+        object_spilling_directory="/dev/shm",  # In memory, so that recordings never reach a disk.
         _system_config={"automatic_object_spilling_enabled": False},
     )
     # Ray has replaced our SIGTERM handler by a native one that aborts the process.
@@ -199,10 +189,9 @@ def wait_or_kill(processes: list[psutil.Process]) -> None:
 
 
 def deploy(schema: ServeDeploySchema) -> ServeControllerClient:
-    """Deploy a configuration file as ``serve run`` does: Serve has no public function for that.
+    """Deploy a configuration file as ``serve run`` does, and return the client of Serve's controller.
 
-    Returns:
-        Client of Serve's controller.
+    Serve has no public function for that.
 
     Raises:
         LaunchFailed: Serve's HTTP proxy did not start.

@@ -112,11 +112,7 @@ class Batcher(Generic[Item, Result]):
         self._budget_s = tunables.max_batch_s
 
     def check_alive(self) -> None:
-        """Check that the batcher can still answer.
-
-        Raises:
-            ModelUnavailable: The batcher is closed, its loop has ended, or its model is stuck.
-        """
+        """Raise `ModelUnavailable` if the batcher is closed, its loop has ended, or its model is stuck."""
         if self._loop_task.done():
             raise ModelUnavailable("The replica's batcher has stopped.")
 
@@ -201,7 +197,15 @@ class Batcher(Generic[Item, Result]):
         for request, result in zip(batch, results, strict=True):
             if not request.future.done():
                 request.future.set_result(result)
-        self._report(batch, started, ran_s)
+        self._on_batch(
+            BatchReport(
+                items=len(batch),
+                cost_s=sum(request.cost for request in batch),
+                padded_s=max(request.cost for request in batch) * len(batch),
+                waited_s=started - min(request.enqueued_at for request in batch),
+                ran_s=ran_s,
+            )
+        )
 
     async def _forward(self, batch: list[_Request[Item, Result]]) -> Sequence[Result]:
         """Make one forward pass on the engine thread."""
@@ -217,18 +221,6 @@ class Batcher(Generic[Item, Result]):
         if len(results) != len(items):
             raise InferenceError(f"The model answered {len(results)} of {len(items)} recordings.")
         return results
-
-    def _report(self, batch: list[_Request[Item, Result]], started: float, ran_s: float) -> None:
-        """Report a batch that was answered."""
-        self._on_batch(
-            BatchReport(
-                items=len(batch),
-                cost_s=sum(request.cost for request in batch),
-                padded_s=max(request.cost for request in batch) * len(batch),
-                waited_s=started - min(request.enqueued_at for request in batch),
-                ran_s=ran_s,
-            )
-        )
 
     async def _isolate(self, batch: list[_Request[Item, Result]], error: Exception) -> None:
         """Retry a batch that failed: in halves if memory ran out, else each item alone."""
@@ -246,8 +238,7 @@ class Batcher(Generic[Item, Result]):
         else:
             parts = [[request] for request in batch]
         for part in parts:
-            wanted = [request for request in part if not request.future.done()]
-            if wanted:
+            if wanted := [request for request in part if not request.future.done()]:
                 await self._run_batch(wanted)
 
 

@@ -60,11 +60,9 @@ def assigned_device(
     Raises:
         ModelUnavailable: A GPU was assigned, torch finds none, and the fallback is not allowed.
     """
-    if not gpu_ids:
-        return "cpu"
-    if cuda_is_available():
+    if gpu_ids and cuda_is_available():
         return "cuda:0"
-    if allow_cpu_fallback:
+    if not gpu_ids or allow_cpu_fallback:
         return "cpu"
     raise ModelUnavailable("Ray assigned a GPU to this replica, but torch finds no CUDA device.")
 
@@ -144,20 +142,12 @@ class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
         return await self._running_batcher().submit(item)
 
     async def info(self) -> ModelInfo:
-        """Return what this replica has loaded.
-
-        Raises:
-            ModelUnavailable: The checkpoint could not be loaded.
-        """
+        """Return what this replica has loaded; raises `ModelUnavailable` if the checkpoint did not load."""
         self._check_loaded()
         return self._info
 
     async def status(self) -> ReplicaStatus:
-        """Return what this replica has loaded and the memory of its process.
-
-        Raises:
-            ModelUnavailable: The checkpoint could not be loaded.
-        """
+        """Return what this replica has loaded and the memory of its process; raises what `info` raises."""
         return ReplicaStatus(await self.info(), psutil.Process().memory_info().rss / 1e6)
 
     async def record_autoscaling_stats(self) -> dict[str, float]:

@@ -19,10 +19,8 @@ EXPIRY_CHECK_S = 1.0
 class Admission:
     """A limited number of slots, granted in the order of the requests.
 
-    `enter` returns a lease, which expires unless it is renewed; `leave` releases the slot.
-
-    Args:
-        clock: A monotonic clock in seconds.
+    `enter` returns a lease, which expires unless it is renewed; `leave` releases the slot. `clock` is
+    monotonic, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -81,8 +81,7 @@ class GraphStateClient:
     async def admitted(self, request_id: str) -> AsyncIterator[None]:
         """Hold an admission slot during the block; the wait for the slot and the block share a deadline.
 
-        Args:
-            request_id: Id that ``/queue-status`` shows while the request runs.
+        While the request runs, ``/queue-status`` shows `request_id`.
 
         Raises:
             Overloaded: The queue is full.
@@ -116,11 +115,7 @@ class GraphStateClient:
         return info
 
     async def clear_cache(self) -> CacheInfo:
-        """Clear the result caches: this replica's at once, the others after their next report.
-
-        Returns:
-            The statistics before that.
-        """
+        """Clear this replica's cache now and the others after their next report; return prior statistics."""
         await self._report()
         info: CacheInfo
         info, generation = await self._call(self._state.clear_cache.remote)

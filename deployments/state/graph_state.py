@@ -35,11 +35,7 @@ class CacheSize:
 
 
 class GraphState(HeldHealthCheck):
-    """Admission, counts and the janitor of the whole graph, in memory: a restart resets them.
-
-    Args:
-        clock: A monotonic clock in seconds.
-    """
+    """Admission, counts and janitor of the graph, reset by a restart; `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._tunables = GraphStateTunables()
@@ -83,13 +79,7 @@ class GraphState(HeldHealthCheck):
     async def report(self, replica: str, counts: Counts, cache: CacheSize) -> int:
         """Add what an ingress replica counted since its last report.
 
-        Args:
-            replica: Id of the ingress replica.
-            counts: Its counts since the last report.
-            cache: Size of its result cache.
-
-        Returns:
-            The current generation; a replica clears its cache if the entries are of an older one.
+        Return the current generation; a replica clears its cache if the entries are of an older one.
         """
         self._counts += counts
         if not cache.generation:
@@ -116,8 +106,7 @@ class GraphState(HeldHealthCheck):
     async def clear_cache(self) -> tuple[CacheInfo, int]:
         """Start a new generation: each ingress replica clears its cache after its next report.
 
-        Returns:
-            The statistics until now, and the new generation.
+        Return the statistics until now, and the new generation.
         """
         before = await self.cache_info()
         self._generation = max(self._generation + 1, time.time_ns())
@@ -128,10 +117,8 @@ class GraphState(HeldHealthCheck):
         """Return the janitor's folder and settings, and what it has deleted."""
         uploads = await asyncio.to_thread(self._janitor.info)
         tunables = self._tunables
-        return CleanupStatus(
-            tunables.uploads_folder, tunables.max_file_age_hours, tunables.cleanup_interval_s,
-            uploads, self._janitor.stats,
-        )  # fmt: skip
+        settings = tunables.uploads_folder, tunables.max_file_age_hours, tunables.cleanup_interval_s
+        return CleanupStatus(*settings, uploads, self._janitor.stats)
 
     async def clean(self) -> tuple[int, int]:
         """Delete old files now; return their number and their bytes."""

@@ -11,13 +11,10 @@ from voxgraph.graph import CleanupStats, FolderInfo
 
 
 class Janitor:
-    """Cleans one folder.
+    """Cleans one folder; with None there is nothing to clean.
 
     Directories are opened without following links and files are named relative to them, so a link inside the
     folder, or in place of the folder, is never followed. A link itself is deleted like a file.
-
-    Args:
-        folder: The folder; with None there is nothing to clean.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -33,11 +30,7 @@ class Janitor:
         return FolderInfo(True, len(sizes), sum(sizes))
 
     def clean(self, max_age_s: float) -> tuple[int, int]:
-        """Delete files that were last written more than `max_age_s` seconds ago.
-
-        Returns:
-            Their number and their bytes.
-        """
+        """Delete files last written more than `max_age_s` seconds ago; return their number and bytes."""
         oldest, deleted, freed = time.time() - max_age_s, 0, 0
         with self._opened() as top:
             for directory, name, found in [] if top is None else _files(top):
@@ -55,18 +48,15 @@ class Janitor:
     @contextmanager
     def _opened(self) -> Iterator[int | None]:
         """Open the folder and yield its descriptor; None if it does not exist or is a link."""
-        try:
-            if self.folder is None:
-                yield None
-                return
-            top = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError:
-            yield None
-            return
+        top: int | None = None
+        if self.folder is not None:
+            with suppress(OSError):
+                top = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             yield top
         finally:
-            os.close(top)
+            if top is not None:
+                os.close(top)
 
 
 def _files(top: int) -> Iterator[tuple[int, str, os.stat_result]]:

@@ -21,11 +21,7 @@ INLINE_BYTES = 1 << 20
 
 
 class ResultCache:
-    """LRU cache of results with single-flight, for one event loop.
-
-    Args:
-        max_entries: Number of results that are kept; with 0, single-flight still applies.
-    """
+    """LRU cache of results for one event loop, with single-flight even if `max_entries` is 0."""
 
     def __init__(self, max_entries: int) -> None:
         self._max_entries = max_entries
@@ -45,19 +41,15 @@ class ResultCache:
         self._results.clear()
 
     async def get_or_compute(self, key: str, compute: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
-        """Return the result of a key, and whether it was cached or in flight for another request.
+        """Return the result of a `cache_key`, and whether it was cached or in flight for another request.
 
-        If that other request fails or is cancelled, the next waiting one computes.
-
-        Args:
-            key: Key from `cache_key`.
-            compute: Computes the result. Its errors are raised and not cached.
+        If that other request fails or is cancelled, the next waiting one computes. Errors of `compute` are
+        raised and not cached.
         """
         while True:
             if key in self._results:
                 self._results.move_to_end(key)
-                kept: T = self._results[key]
-                return kept, True
+                return self._results[key], True
             pending = self._pending.get(key)
             if pending is None:
                 return await self._compute(key, compute), False
@@ -87,9 +79,7 @@ class ResultCache:
 async def cache_key(samples: Samples, *context: object) -> str:
     """Return the SHA-256 hex digest of a recording and `context`: question, options, checkpoint revisions."""
     data = np.ascontiguousarray(samples).view(np.uint8).data
-    if len(data) > INLINE_BYTES:
-        digest = await asyncio.to_thread(hashlib.sha256, data)
-    else:
-        digest = hashlib.sha256(data)
+    in_thread = len(data) > INLINE_BYTES
+    digest = await asyncio.to_thread(hashlib.sha256, data) if in_thread else hashlib.sha256(data)
     digest.update(repr((samples.dtype.str, *context)).encode())
     return digest.hexdigest()

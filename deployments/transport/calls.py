@@ -11,6 +11,7 @@ from voxgraph.calls import RETRY_INTERVAL_S, Deadline, StartCall, call
 from voxgraph.errors import Overloaded
 
 T = TypeVar("T")
+OnProgress = Callable[[int], None]
 
 DIRECT_BYTES = 1 << 20
 """Maximum bytes of a direct call: for more, the object store is as fast, and Ray's limit is 4 MiB."""
@@ -36,12 +37,9 @@ async def call_when_capacity(start: StartCall, deadline: Deadline) -> Any:
 
 
 async def call_all(
-    starts: Iterable[StartCall],
-    deadline: Deadline,
-    window: int,
-    on_progress: Callable[[int], None] = lambda _: None,
+    starts: Iterable[StartCall], deadline: Deadline, window: int, on_progress: OnProgress = lambda _: None
 ) -> list[Any]:
-    """Make many calls, at most `window` of them at a time.
+    """Make many calls, at most `window` of them at a time, and return the answers in the order of `starts`.
 
     Until the first answer, a full deployment fails the whole group; afterwards, calls wait for capacity, so
     that the work already done is not lost.
@@ -51,9 +49,6 @@ async def call_all(
         deadline: Deadline of all calls together.
         window: Maximum number of calls in flight.
         on_progress: Called after each answer with the number of answers so far.
-
-    Returns:
-        The answers in the order of `starts`.
 
     Raises:
         VoxError: The first failure; calls in flight are cancelled and no more are made.

@@ -26,8 +26,7 @@ _FULL_SCALE = 1 << 15
 def to_pcm16(waveform: Waveform) -> Samples:
     """Halve the bytes of a long recording if that is lossless, i.e. if it was decoded from 16-bit PCM.
 
-    Returns:
-        Int16, full scale 32768, or the waveform itself.
+    Return int16 samples, full scale 32768, or the waveform itself.
     """
     if len(waveform) < MIN_PCM16_SAMPLES:
         return waveform

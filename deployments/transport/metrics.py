@@ -1,7 +1,5 @@
 """Metrics of an ingress replica, by question; see `deployments.replica.metrics` for how they are exported."""
 
-import functools
-
 from ray.serve.metrics import Counter
 
 
@@ -9,14 +7,13 @@ class IngressMetrics:
     """Requests of an ingress replica, by question."""
 
     def __init__(self) -> None:
-        tags = ("question",)
         self._audio = Counter(
-            "voxgraph_received_audio_seconds", "Seconds of audio in requests.", tag_keys=tags
+            "voxgraph_received_audio_seconds", "Seconds of audio in requests.", tag_keys=("question",)
         )
 
     def record_received(self, question: str, seconds: float) -> None:
         """Count one recording of a request."""
-        self._audio.inc(seconds, tags=_tags(question))
+        self._audio.inc(seconds, tags={"question": question})
 
 
 class CacheMetrics:
@@ -29,9 +26,4 @@ class CacheMetrics:
 
     def record_lookup(self, question: str, hit: bool) -> None:
         """Count one lookup; a request that waits for an identical one in flight is a hit."""
-        (self._hits if hit else self._misses).inc(tags=_tags(question))
-
-
-@functools.cache
-def _tags(question: str) -> dict[str, str]:
-    return {"question": question}
+        (self._hits if hit else self._misses).inc(tags={"question": question})

@@ -17,12 +17,7 @@ BUSY_ERRORS = (DeadlineExceeded, Overloaded)
 
 
 class ModelInfoCache:
-    """Caches the `ModelInfo` of every model of a graph.
-
-    Args:
-        models: Handles of the models.
-        clock: A monotonic clock in seconds.
-    """
+    """Caches the `ModelInfo` of every model of a graph; `clock` is monotonic, in seconds."""
 
     def __init__(
         self, models: Mapping[ModelKey, ModelHandle], clock: Callable[[], float] = time.monotonic

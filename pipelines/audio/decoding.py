@@ -102,10 +102,9 @@ def is_quick(data: bytes) -> bool:
 
 def _concatenate(blocks: Iterable[Block]) -> Waveform:
     """Concatenate the blocks, releasing each once it is copied so that they are never in memory twice."""
-    pending = list(blocks)
+    pending = list(blocks)[::-1]
     waveform = np.empty(sum(map(len, pending)), np.float32)
     position = 0
-    pending.reverse()
     while pending:
         block = pending.pop()
         waveform[position : position + len(block)] = block
@@ -213,12 +212,7 @@ def _resampler(rate: int) -> Callable[[Block, bool], Block]:
 
 
 def _mono(samples: npt.NDArray[np.float32], limits: AudioLimits) -> Block:
-    """Average the channels of samples of shape (samples, channels).
-
-    Raises:
-        NonFiniteAudio: NaN or infinite samples.
-        UnsupportedAudio: Beyond `AudioLimits.max_level`.
-    """
+    """Average the channels of samples of shape (samples, channels) and check the level."""
     # The mean of one channel is that channel; computing it would take a third of the time of decoding a WAV.
     is_mono = samples.shape[1] == 1
     block: Block = samples[:, 0] if is_mono else samples.mean(axis=1, dtype=np.float32)

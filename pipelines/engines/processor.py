@@ -22,9 +22,7 @@ def slows_bfloat16(processor: Mapping[str, str]) -> bool:
     alone gave 84 GFLOP/s per core and float32 158, and whole networks took 1.4 to 1.9 times as long
     (``python -m benchmarks.engines``). On AMD, bfloat16 is twice as fast as float32.
 
-    Args:
-        processor: The result of `read_cpuinfo`.
+    `processor` is the result of `read_cpuinfo`.
     """
-    return (
-        processor.get("vendor_id") == "GenuineIntel" and "amx_bf16" not in processor.get("flags", "").split()
-    )
+    flags = processor.get("flags", "").split()
+    return processor.get("vendor_id") == "GenuineIntel" and "amx_bf16" not in flags

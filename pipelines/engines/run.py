@@ -22,7 +22,6 @@ def on_engine(
 
     Args:
         network: A module in evaluation mode, or a function of tensors, on its device.
-        choice: The result of `pipelines.engines.select.choose`.
         examples: One example per input, to trace the network with.
         shapes: The shape of each input, -1 where a dimension varies.
         identity: Equal for the same network with the same weights; None: a converted network is not cached.
@@ -34,9 +33,7 @@ def on_engine(
         from pipelines.engines.openvino import OpenVinoNetwork
 
         return OpenVinoNetwork(network, examples, shapes, choice.precision, identity)
-    if choice.precision == "float32":
-        return network
-    return Autocast(network, DTYPES[choice.precision])
+    return network if choice.precision == "float32" else Autocast(network, DTYPES[choice.precision])
 
 
 class Autocast:

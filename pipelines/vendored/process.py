@@ -33,9 +33,7 @@ def cap_memory(device: str, share: float) -> None:
     Beyond the cap, torch raises an error that `is_out_of_memory` recognises. Call it before loading a model.
     The CUDA context, which torch does not allocate, is not included.
 
-    Args:
-        device: A torch device; on a CPU nothing is capped.
-        share: GPUs assigned to this process; from 1.0 on nothing is capped.
+    `share` is in GPUs; from 1.0 on, and on a CPU, nothing is capped.
     """
     if device.startswith("cuda") and share < 1:
         torch.cuda.set_per_process_memory_fraction(share, device)
@@ -47,9 +45,7 @@ def lower_cpu_priority(device: str) -> None:
     On Linux this sets the policy ``SCHED_IDLE``: other processes pre-empt it immediately and keep 11/12 of
     the core (``kernel/sched/sched.h``: weight 3, against 36 for Ray's workers, whose niceness is 15). It
     applies to this thread and to threads started afterwards, so call it before loading the model.
-
-    Args:
-        device: A torch device; other than ``cpu`` the priority stays as it is.
+    With another device than ``cpu``, the priority stays as it is.
     """
     if device != "cpu":
         return

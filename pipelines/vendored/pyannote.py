@@ -43,9 +43,8 @@ class _LightningModule(nn.Module):
         frame = inspect.currentframe()
         caller = frame and frame.f_back
         assert caller is not None
-        arguments = caller.f_locals
         hparams = vars(self).setdefault("hparams", _Parameters())
-        hparams.update({name: arguments[name] for name in names})
+        hparams.update({name: caller.f_locals[name] for name in names})
 
 
 def _is_oom_error(exception: BaseException) -> bool:
@@ -121,20 +120,7 @@ with stubbed_modules(_STUBS):
     from pyannote.core import SlidingWindow
 
 __all__ = [
-    "PLDA",
-    "AgglomerativeClustering",
-    "BasicBlock",
-    "Inference",
-    "Problem",
-    "PyanNet",
-    "PyannoteAudioPretrainedSpeakerEmbedding",
-    "ResNet",
-    "Resolution",
-    "SlidingWindow",
-    "SpeakerDiarization",
-    "Specifications",
-    "VBxClustering",
-    "WeSpeakerResNet34",
-    "k_means",
-    "replace_linkage",
-]
+    "PLDA", "AgglomerativeClustering", "BasicBlock", "Inference", "Problem", "PyanNet",
+    "PyannoteAudioPretrainedSpeakerEmbedding", "ResNet", "Resolution", "SlidingWindow", "SpeakerDiarization",
+    "Specifications", "VBxClustering", "WeSpeakerResNet34", "k_means", "replace_linkage",
+]  # fmt: skip

@@ -22,15 +22,6 @@ with stubbed_modules({"scipy.stats": {"lognorm": None}}):
     from speechbrain.nnet.normalization import BatchNorm1d
 
 __all__ = [
-    "ECAPA_TDNN",
-    "AttentiveStatisticsPooling",
-    "BatchNorm1d",
-    "Classifier",
-    "Conv1d",
-    "Fbank",
-    "Res2NetBlock",
-    "SEBlock",
-    "SERes2NetBlock",
-    "TDNNBlock",
-    "XvectorClassifier",
-]
+    "ECAPA_TDNN", "AttentiveStatisticsPooling", "BatchNorm1d", "Classifier", "Conv1d", "Fbank",
+    "Res2NetBlock", "SEBlock", "SERes2NetBlock", "TDNNBlock", "XvectorClassifier",
+]  # fmt: skip

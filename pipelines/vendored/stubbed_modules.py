@@ -8,10 +8,9 @@ from types import ModuleType
 
 @contextmanager
 def stubbed_modules(modules: Mapping[str, Mapping[str, object]]) -> Iterator[None]:
-    """Put stubs of modules into ``sys.modules`` within the block, except for modules already imported.
+    """Put stubs into ``sys.modules`` within the block, except for modules already imported.
 
-    Args:
-        modules: The attributes of each stub, by the full name of its module.
+    `modules` has the attributes of each stub by the full name of its module.
     """
     missing = [name for name in modules if name not in sys.modules]
     for name in missing:

@@ -11,7 +11,7 @@ import voxgraph
 
 HEAVY = {"ray", "torch", "fastapi", "starlette", "numpy", "pydantic", "pipelines", "deployments", "config"}
 LIMIT_S = 0.1
-TRIES = 5
+TRIES = 10
 
 
 def seconds_to_run(code: str) -> float:

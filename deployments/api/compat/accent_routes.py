@@ -20,9 +20,8 @@ async def identify(upload: WavUpload, analyzer: AnalyzerDep) -> AccentAnswer | U
     options = upload.options(AccentOptions)
     async with analyzer.state.admitted(upload.request_id):
         result = await analyzer.identify_accent(await upload.decode(), "xlsr")
-    return (
-        AccentAnswer.from_result(result, 2) if options.detail else UsConfidenceAnswer.from_result(result, 2)
-    )
+    answer = AccentAnswer if options.detail else UsConfidenceAnswer
+    return answer.from_result(result, 2)
 
 
 @router.post("/classify-us-accent", openapi_extra=takes_recording())

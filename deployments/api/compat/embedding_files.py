@@ -54,9 +54,8 @@ def read_embedding(data: bytes) -> EmbeddingFile:
     """
     if len(data) > MAX_BYTES:
         raise UploadTooLarge(f"The embedding file has {len(data)} bytes; the limit is {MAX_BYTES}.")
-    parse = _parser_for(data)
     try:
-        fields = parse(data)
+        fields = _parser_for(data)(data)
         vector = _to_vector(fields["embedding"])
         return EmbeddingFile(vector, _text(fields, "model"), _text(fields, "revision"))
     except InvalidRequest:
@@ -115,10 +114,8 @@ def _check_shape(shape: tuple[int, ...]) -> None:
 
 def _to_float(item: Any) -> float:
     item = _unwrap(item)
-    if isinstance(item, np.ndarray) and item.ndim == 0:
-        return float(item)
-    # Not isinstance, which accepts a bool as an int.
-    if type(item) in (int, float):
+    # The exact type of a number, because isinstance accepts a bool as an int.
+    if type(item) in (int, float) or (isinstance(item, np.ndarray) and item.ndim == 0):
         return float(item)
     raise UnreadableEmbedding("The embedding's list contains values that are not numbers.")
 
@@ -201,11 +198,9 @@ def _from_zip(data: bytes) -> _Fields:
         folder = pickle_name.removesuffix("data.pkl")
         if f"{folder}byteorder" in names and _read_member(archive, f"{folder}byteorder") != b"little":
             raise UnreadableEmbedding("The tensor was saved on a big-endian machine.")
-        return {
-            "embedding": restricted_pickle.loads(
-                _read_member(archive, pickle_name), lambda key: _read_member(archive, f"{folder}data/{key}")
-            )
-        }
+        pickled = _read_member(archive, pickle_name)
+        numbers = restricted_pickle.loads(pickled, lambda key: _read_member(archive, f"{folder}data/{key}"))
+        return {"embedding": numbers}
 
 
 def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -63,7 +63,7 @@ class StatsAnswer(BaseModel):
         inferences, lookups = _total(counts.inferences.values()), cache.hits + cache.misses
         return cls(
             total_requests=_total(counts.requests.values()).number,
-            average_inference_time=round(_mean_s(inferences), 4),
+            average_inference_time=_mean_s(inferences),
             cache_hit_rate=round(cache.hits / lookups, 4) if lookups else 0.0,
             memory_usage_mb=round(memory_mb, 1),
             cache_size=cache.currsize,
@@ -72,9 +72,7 @@ class StatsAnswer(BaseModel):
             cleanup_enabled=cleanup.uploads_folder is not None,
             cleanup_stats=CleanupStatsAnswer.model_validate(cleanup.stats),
             endpoints={
-                path: EndpointCount(
-                    requests=count.number, failed=count.failed, average_time=round(_mean_s(count), 4)
-                )
+                path: EndpointCount(requests=count.number, failed=count.failed, average_time=_mean_s(count))
                 for path, count in sorted(counts.requests.items())
             },
         )
@@ -185,4 +183,4 @@ def _total(counts: Iterable[Count]) -> Count:
 
 
 def _mean_s(count: Count) -> float:
-    return count.seconds / count.number if count.number else 0.0
+    return round(count.seconds / count.number, 4) if count.number else 0.0

@@ -27,12 +27,7 @@ class Space(NamedTuple):
 
 
 def check_space(a: Space, b: Space, name: str) -> None:
-    """Check that two vectors do not name different spaces.
-
-    Args:
-        a: Space of the one vector.
-        b: Space of the other vector.
-        name: The caller's name of the other vector, for the error message.
+    """Check that two vectors do not name different spaces; `name` is the caller's name of the second.
 
     Raises:
         SpaceMismatch: Both name a model, or both a revision, and the names differ.

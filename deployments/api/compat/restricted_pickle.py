@@ -28,11 +28,9 @@ _ReadStorage = Callable[[str], bytes]
 
 
 def loads(data: bytes, read_storage: _ReadStorage | None = None) -> Any:
-    """Load a pickle of numbers.
+    """Load a pickle of numbers, of any protocol.
 
-    Args:
-        data: A pickle of any protocol.
-        read_storage: Returns the bytes of a tensor by its key, in a file of torch.save.
+    `read_storage` returns the bytes of a tensor by its key, in a file of torch.save.
 
     Returns:
         A number, an `ArrayHolder`, or a list or tuple of them, which may contain itself. Other plain values

@@ -20,10 +20,7 @@ Answer = TypeVar("Answer")
 async def read_json(request: Request) -> bytearray:
     """Read a body into memory without a second copy.
 
-    Raises:
-        UploadTooLarge: Its declared or received length is over the limit.
-        UploadMissing: The body has no bytes.
-        DeadlineExceeded: The upload stalled; see `read_limited`.
+    Raises what `check_content_length` and `read_limited` raise, and `UploadMissing` if the body has no bytes.
     """
     limit = limits_of(request).max_gallery_bytes
     check_content_length(request, limit)

@@ -67,13 +67,13 @@ _THRESHOLD = {
     "maximum": 1,
     "default": DEFAULT_THRESHOLD,
 }
-
-
-def _encoder_field(kind: str) -> dict[str, Any]:
-    return {
+_ENCODER_FIELDS = {
+    kind: {
         "description": f"The encoder's {kind}. Embeddings that name different ones are not compared.",
         "type": ["string", "null"],
     }
+    for kind in ("model", "revision")
+}
 
 
 def _object(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
@@ -85,10 +85,7 @@ COMPARISON = _object(
     embedding1=_VECTOR,
     embedding2=_VECTOR,
     threshold=_THRESHOLD,
-    model1=_encoder_field("model"),
-    revision1=_encoder_field("revision"),
-    model2=_encoder_field("model"),
-    revision2=_encoder_field("revision"),
+    **{f"{kind}{number}": field for number in (1, 2) for kind, field in _ENCODER_FIELDS.items()},
 )
 """JSON Schema of `voices.Comparison`."""
 
@@ -104,8 +101,7 @@ SEARCH = _object(
             id={"type": ["string", "integer"]},
             embedding=_VECTOR,
             metadata={"description": "Any JSON; the answer repeats it unchanged."},
-            model=_encoder_field("model"),
-            revision=_encoder_field("revision"),
+            **_ENCODER_FIELDS,
         ),
     },
     top_n={
@@ -115,8 +111,7 @@ SEARCH = _object(
         "default": DEFAULT_TOP_N,
     },
     threshold=_THRESHOLD,
-    model=_encoder_field("model"),
-    revision=_encoder_field("revision"),
+    **_ENCODER_FIELDS,
 )
 """JSON Schema of `voices.Search`."""
 

@@ -32,7 +32,6 @@ empty ones that the objects for them would fill the memory."""
 MAX_ID_CHARS = 80
 """Most characters of an id in an error message."""
 
-
 Threshold = Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)]
 
 
@@ -79,8 +78,7 @@ class Search(msgspec.Struct):
 
     def describe(self, index: int) -> str:
         """Return the name of a stored voice for error messages."""
-        shown = ascii(self.stored_embeddings[index].id)[:MAX_ID_CHARS]
-        return f"stored_embeddings[{index}] (id {shown})"
+        return f"stored_embeddings[{index}] (id {ascii(self.stored_embeddings[index].id)[:MAX_ID_CHARS]})"
 
 
 class Match(msgspec.Struct):
@@ -196,8 +194,7 @@ Body = TypeVar("Body", bound=_HasEmbeddings)
 def parse(body: bytearray, model: type[Body]) -> tuple[Body, list[NumberList]]:
     """Parse a body except for its numbers; return it and the texts of its ``embeddings()``, in order.
 
-    Raises:
-        InvalidOptions: The body is not JSON, or does not match the model.
+    Raises `InvalidOptions` if the body is not JSON, or does not match the model.
     """
     spans = _find_lists(body)
     request, indices = _parse_rest(body, spans, model)
@@ -217,14 +214,12 @@ Span = tuple[int, int]
 
 _KEY = re.compile(rb'(?:(?<=[^\\]")|(?<=[^\\]"user_))embedding[12]?"[ \t\r\n]*:[ \t\r\n]*')
 """The key before an embedding. In JSON, the quotation mark before this word can only open a key."""
+_PLACEHOLDER_BYTES = 26
+"""Length of a placeholder: 16 digits of the secret, 8 of the index, and two quotation marks."""
 
 
 def _find_lists(body: bytearray) -> list[Span]:
-    """Return start and end of each embedding that is a flat list without strings, if the body is JSON.
-
-    Raises:
-        InvalidOptions: The body has more than `MAX_VOICES` embeddings.
-    """
+    """Return start and end of each embedding that is a flat list without strings, if the body is JSON."""
     spans: list[Span] = []
     keys = position = 0
     while (position := body.find(b"embedding", position)) >= 0:
@@ -243,9 +238,6 @@ def _find_lists(body: bytearray) -> list[Span]:
             spans.append((start, end))
         position = end or start + MAX_LIST_BYTES
     return spans
-
-
-_PLACEHOLDER_BYTES = 26
 
 
 def _parse_rest(body: bytearray, spans: list[Span], model: type[Body]) -> tuple[Body, list[int | None]]:
@@ -307,9 +299,6 @@ def _parse_vector(number_list: NumberList, name: str) -> Floats:
     """Parse one list of numbers, shape (192,), slowly but with precise errors.
 
     Python's parser accepts NaN and reads 1e400 as infinite, so both can be told apart from broken JSON.
-
-    Raises:
-        InvalidEmbedding: The text is not a list of 192 finite numbers, or all are zero.
     """
     text = bytes(number_list.text)
     if not text.startswith(b"["):

@@ -91,7 +91,5 @@ async def _analysis(upload: Upload, analyzer: GraphAnalyzer, options: AnalyzeOpt
     finally:
         upload.release()
     return AnalysisAnswer.from_result(
-        analysis,
-        processing_time=upload.processing_time,
-        audio_duration=upload.audio_duration,
+        analysis, processing_time=upload.processing_time, audio_duration=upload.audio_duration
     )

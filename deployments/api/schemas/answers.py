@@ -170,15 +170,12 @@ class TurnsAnswer(BaseModel):
     @classmethod
     def from_result(cls, result: DiarizationResult, **processing: Any) -> Self:
         """Build the answer with times rounded to milliseconds."""
-        return cls(
-            diarization_results=[
-                TurnAnswer(start=round(turn.start_s, 3), end=round(turn.end_s, 3), speaker=turn.speaker)
-                for turn in result.turns
-            ],
-            segments_count=len(result.turns),
-            speakers=list(result.speakers),
-            **processing,
-        )
+        turns = [
+            TurnAnswer(start=round(turn.start_s, 3), end=round(turn.end_s, 3), speaker=turn.speaker)
+            for turn in result.turns
+        ]
+        speakers = list(result.speakers)
+        return cls(diarization_results=turns, segments_count=len(turns), speakers=speakers, **processing)
 
 
 class DiarizationAnswer(TurnsAnswer, ProcessingInfo):

@@ -68,14 +68,13 @@ class HealthAnswer(BaseModel):
     def from_result(cls, health: GraphHealth, version: str) -> "HealthAnswer":
         """Build the answer from the health of the graph."""
         loaded = {*health.models}
+        diarizers = {ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1}
         voices = {ModelKey.SPEAKER_VOXCELEB, ModelKey.SPEAKER_CNCELEB}
         demo = any(info.source == DEMO for info in health.models.values())
         return cls(
             status="ok" if not health.failed else "degraded" if health.models else "unavailable",
             model_loaded=bool(health.models) and not health.failed,
-            diarization_model_loaded=bool(
-                loaded & {ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1}
-            ),
+            diarization_model_loaded=bool(diarizers & loaded),
             verification_model_loaded=voices <= loaded,
             models_loaded={*voices, ModelKey.LANGUAGE} <= loaded,
             memory_usage_mb=round(health.memory_mb, 1),

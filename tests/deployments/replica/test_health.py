@@ -35,6 +35,6 @@ def test_a_check_ends_before_the_next_one_is_due() -> None:
     )
 
 
-@pytest.mark.parametrize("deployment", {Ingress, GraphState, *CLASSES.values()})
+@pytest.mark.parametrize("deployment", dict.fromkeys([Ingress, GraphState, *CLASSES.values()]))
 def test_every_deployment_holds_its_health_checks(deployment: type) -> None:
     assert issubclass(deployment, HeldHealthCheck)
