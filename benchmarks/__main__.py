@@ -114,7 +114,9 @@ class Bench:
 
 def http_sender(workload: Workload, server: Server) -> Send:
     """Return a function that sends requests of a workload to a server."""
-    return lambda kinds: closed_loop(server.url, kinds, workload.concurrency, workload.background)
+    return lambda kinds: closed_loop(
+        server.url, kinds, workload.concurrency, workload.background, workload.repeated
+    )
 
 
 def bare_workers(workload: Workload) -> Workers:

@@ -42,6 +42,8 @@ class Workload:
     """Shorter recording for the naive server, whose figures are scaled by the number of windows."""
     background: RequestKind | None = None
     """Request that is in flight throughout."""
+    repeated: float = 0.0
+    """Share of the requests that repeat the recording of an earlier one, 0 to 1."""
 
     def one_round(self, stock: bool) -> list[RequestKind]:
         """Return the requests of one round; with `stock`, those of the naive server."""
@@ -87,6 +89,7 @@ def all_workloads(
         Workload("embedding-8", VOICES, (EMBED,), 8, 48, job=Job.EMBEDDING),
         Workload("embedding-varied", VOICES, (VARIED,), 8, 48, job=Job.EMBEDDING),
         Workload("embedding-32", VOICES, (EMBED,), 32, 128, job=Job.EMBEDDING),
+        Workload("embedding-repeated", VOICES, (EMBED,), 32, 128, job=Job.EMBEDDING, repeated=0.1),
         Workload("deepfake", (ModelKey.DEEPFAKE,), (DEEPFAKE,), 1, 2, job=Job.DEEPFAKE),
         Workload("accent", (ModelKey.ACCENT_XLSR,), (RequestKind("/identify", 6.0),), 4, 12, job=Job.ACCENT),
         Workload(

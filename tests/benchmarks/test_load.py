@@ -48,6 +48,15 @@ def test_every_request_has_its_own_recording(server: http.server.ThreadingHTTPSe
     assert len(set(Handler.bodies)) == 6
 
 
+def test_a_share_of_the_requests_repeats_recordings(server: http.server.ThreadingHTTPServer) -> None:
+    kinds = [RequestKind("/yes", 0.5)] * 40
+
+    closed_loop(f"http://127.0.0.1:{server.server_port}", kinds, 8, repeated=0.25)
+
+    assert len(Handler.bodies) == 40
+    assert 20 <= len(set(Handler.bodies)) < 40
+
+
 def test_the_closed_loop_keeps_the_given_number_of_requests_in_flight(
     server: http.server.ThreadingHTTPServer,
 ) -> None:
