@@ -72,7 +72,7 @@ def decode(data: bytes, limits: AudioLimits, on_progress: ProgressCallback = lam
     container = sniff(data)
     if container is None:
         raise UnsupportedAudio(
-            "Unknown container; supported are WAV, AIFF, FLAC, MP3, AAC, M4A, OGG and WebM."
+            "This is not a recording in a supported container: WAV, AIFF, FLAC, MP3, AAC, M4A, OGG or WebM."
         )
     check_whole(container, data)
     reader = _read_soundfile if container in _SOUNDFILE else _read_ffmpeg

@@ -197,7 +197,10 @@ def test_each_file_of_a_batch_is_answered_in_its_line(http: httpx2.Client) -> No
         alone = post(http, "/v1/analyze", files={"file": new_wav(number)}, data={"tasks": "language,accent"})
         answer = by_name[f"{number}.wav"]["answer"]
         assert answer["language"]["language"] == alone["language"]["language"]
-        assert answer["accent"] == alone["accent"]
+        # Another ingress replica may compute the answer anew, in no batch: equal but for rounding.
+        assert answer["accent"]["accent"] == alone["accent"]["accent"]
+        for field, rounding in (("us_confidence", 0.01), ("confidence", 1e-5), ("probabilities", 1e-5)):
+            assert answer["accent"][field] == pytest.approx(alone["accent"][field], abs=rounding)
     assert by_name["notes.wav"]["error"]["error_type"] == "ValidationError"
     assert by_name["empty.wav"]["error"]["code"] == "empty_audio"
 

@@ -95,7 +95,7 @@ def test_a_graph_too_big_for_this_machine_is_refused(tmp_path: Path) -> None:
     launched = launch(tiny(tmp_path, {}, name="Echo", ray_actor_options={"num_gpus": 100}))
 
     assert launched.process.wait(timeout=100) == 1
-    assert "required_resources 100 GPU" in launched.output
+    assert "needs 100 GPU" in launched.output
 
 
 def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
