@@ -22,7 +22,8 @@ from voxgraph.options import ModelKey, SpeakerCount
 from voxgraph.results import Turn, Waveform
 
 TOLERANCE = 1e-4
-SECONDS = 12
+SECONDS = 11
+"""Two windows."""
 
 
 @pytest.fixture(scope="module")

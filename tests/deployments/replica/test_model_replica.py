@@ -19,7 +19,7 @@ from deployments.replica.model_replica import WaveformReplica, assigned_device, 
 from deployments.transport.clips import MIN_PCM16_SAMPLES, to_pcm16
 from voxgraph.errors import AudioTooShort, CheckpointError, ModelUnavailable, VoxError
 from voxgraph.options import ModelKey
-from voxgraph.results import SAMPLE_RATE_HZ, ModelInfo, Waveform
+from voxgraph.results import ModelInfo, Waveform
 
 INFO = ModelInfo("language", "some/model", "demo", "demo", "cpu", 1)
 
@@ -160,15 +160,16 @@ async def test_tunables_change_under_a_running_replica(pipeline: Mean) -> None:
 
 
 async def test_the_load_is_reported_in_seconds_of_audio(pipeline: Mean) -> None:
-    held = threading.Event()
+    released = threading.Event()
+    released.set()  # The warm-up of the constructor is not held.
 
     class Held(Mean):
         def __call__(self, items: list[Waveform]) -> list[float]:
-            if len(items[0]) > SAMPLE_RATE_HZ:
-                held.wait(10)
+            released.wait(10)
             return super().__call__(items)
 
     replica = MeanReplica(Held())
+    released.clear()
     await replica.reconfigure({"target_audio_s": 40.0})
     assert await replica.record_autoscaling_stats() == autoscaling_stats(0, 0.0, 40.0)
 
@@ -176,7 +177,7 @@ async def test_the_load_is_reported_in_seconds_of_audio(pipeline: Mean) -> None:
     await asyncio.sleep(0)
     assert await replica.record_autoscaling_stats() == autoscaling_stats(2, 5.0, 40.0)
 
-    held.set()
+    released.set()
     await asyncio.gather(*tasks)
     assert await replica.record_autoscaling_stats() == autoscaling_stats(0, 0.0, 40.0)
 
