@@ -2,7 +2,7 @@
 
 Each side is a checkout with its own environment in ``.venv``. Both graphs run at the same time on the same
 full-size checkpoints and take turns within each round, so that any disturbance of the machine affects both.
-A side may set environment variables: ``off=../before:FEW=0``.
+A side may set environment variables: ``new=.:NAME=value,OTHER=value``.
 """
 
 import argparse

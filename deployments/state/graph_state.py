@@ -42,7 +42,8 @@ class GraphState(HeldHealthCheck):
         self._clock = clock
         self._admission = Admission()
         self._counts = Counts()
-        # The time makes it later than any generation of a previous process.
+        # The time makes it later than any generation of a previous process, unless that ran on a node whose
+        # clock was ahead: then caches are cleared again once this clock has caught up.
         self._generation = time.time_ns()
         self._caches: dict[str, tuple[float, CacheSize]] = {}
         """Time of the last report and size of the cache, by ingress replica."""
