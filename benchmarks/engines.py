@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks.checkpoints import ensure_checkpoint
 from benchmarks.report import cpu_name
-from config.checkpoints import DiarizationArchitecture, EcapaArchitecture
+from config.checkpoint_types import DiarizationArchitecture, EcapaArchitecture
 from config.settings import CheckpointSource, Size
 from pipelines.accent_xlsr import BACKBONE_PREFIX as XLSR_PREFIX
 from pipelines.checkpoints import LocatedCheckpoint, load_state, load_tensors, locate

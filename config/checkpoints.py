@@ -1,114 +1,23 @@
 """The table of checkpoints: the source, the files and the architectures of each.
 
-Architectures are typed here and never read from a download: a checkpoint whose tensors do not fit is refused.
 Each row has two architectures: ``full``, as published, and ``demo``, a small version of the same network.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Literal
 
+from config.checkpoint_types import (
+    Architecture,
+    Checkpoint,
+    CheckpointFile,
+    CheckpointPart,
+    DiarizationArchitecture,
+    EcapaArchitecture,
+    Wav2Vec2Architecture,
+)
 from config.settings import Size
 from voxgraph.options import ModelKey
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointFile:
-    """One file of a checkpoint, relative to its folder."""
-
-    name: str
-    sha256: str | None = None
-    """Hex digest if one is published; a file with another is refused. None: only the commit pins the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class EcapaArchitecture:
-    """ECAPA-TDNN (https://arxiv.org/abs/2005.07143) with SpeechBrain 1.1's parameters."""
-
-    n_mels: int
-    channels: tuple[int, int, int, int, int] = (1024, 1024, 1024, 1024, 3072)
-    kernel_sizes: tuple[int, ...] = (5, 3, 3, 3, 1)
-    dilations: tuple[int, ...] = (1, 2, 3, 4, 1)
-    attention_channels: int = 128
-    res2net_scale: int = 8
-    se_channels: int = 128
-    embedding_dim: int = 192
-    leaky_relu: bool = False
-    """LeakyReLU in the TDNN blocks (accent checkpoint) instead of ReLU."""
-    head: Literal["cosine", "xvector"] | None = None
-    """The classifier on the embedding: cosines of a margin loss, or log posteriors of an x-vector MLP."""
-    head_hidden: int = 512
-    n_labels: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Wav2Vec2Architecture:
-    """wav2vec 2.0 (https://arxiv.org/abs/2006.11477) with transformers' parameters."""
-
-    hidden_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    intermediate_size: int
-    feat_extract_norm: Literal["group", "layer"]
-    conv_bias: bool
-    do_stable_layer_norm: bool
-    conv_dim: tuple[int, ...] = (512,) * 7
-    conv_kernel: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
-    conv_stride: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
-    num_conv_pos_embeddings: int = 128
-    num_conv_pos_embedding_groups: int = 16
-    classifier_proj_size: int = 256
-    n_labels: int = 2
-
-
-@dataclass(frozen=True, slots=True)
-class DiarizationArchitecture:
-    """PyanNet segmentation, WeSpeaker ResNet34 embedding and, for community-1, PLDA."""
-
-    sincnet_stride: int = 10
-    lstm_hidden_size: int = 128
-    lstm_layers: int = 4
-    linear_hidden_size: int = 128
-    linear_layers: int = 2
-    chunk_s: float = 10.0
-    max_speakers_per_chunk: int = 3
-    max_speakers_per_frame: int = 2
-    resnet_m_channels: int = 32
-    embedding_dim: int = 256
-    plda_dim: int = 128
-
-
-Architecture = EcapaArchitecture | Wav2Vec2Architecture | DiarizationArchitecture
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """One row of the table."""
-
-    key: ModelKey
-    hub_id: str
-    revision: str
-    """The pinned commit on the hub, 40 hex digits."""
-    files: tuple[CheckpointFile, ...]
-    """All files that are read; no other file is downloaded."""
-    licence: str
-    architectures: Mapping[Size, Architecture]
-    gated: bool = False
-    """Whether the hub requires a token whose owner has accepted the terms."""
-    parts: Mapping[str, "CheckpointPart"] = field(default_factory=lambda: MappingProxyType({}))
-    """Separate repositories by the folder of the layout that they fill (pyannote 3.1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointPart:
-    """A repository that fills one folder of another checkpoint's layout."""
-
-    hub_id: str
-    revision: str
-    files: tuple[CheckpointFile, ...]
-    licence: str
-    gated: bool = False
 
 
 def _files(*names: str) -> tuple[CheckpointFile, ...]:

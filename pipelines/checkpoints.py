@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
-from config.checkpoints import CHECKPOINTS, Architecture, Checkpoint, CheckpointFile, CheckpointPart
+from config.checkpoint_types import Architecture, Checkpoint, CheckpointFile, CheckpointPart
+from config.checkpoints import CHECKPOINTS
 from config.settings import DEMO, HUB, CheckpointSource, Size
 from pipelines.engines.select import TORCH_FLOAT32, EngineChoice
 from voxgraph.errors import CheckpointError

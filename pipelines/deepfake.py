@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from config.checkpoints import Wav2Vec2Architecture
+from config.checkpoint_types import Wav2Vec2Architecture
 from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_state, load_tensors
 from pipelines.engines.select import Network, choose

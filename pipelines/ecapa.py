@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from config.checkpoints import EcapaArchitecture
+from config.checkpoint_types import EcapaArchitecture
 from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_state, load_tensors
 from pipelines.ecapa_network import MIN_FRAMES, EcapaNetwork

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchaudio.models import Wav2Vec2Model, wav2vec2_model
 
-from config.checkpoints import Wav2Vec2Architecture
+from config.checkpoint_types import Wav2Vec2Architecture
 from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.engines.run import on_engine
 from pipelines.engines.select import EngineChoice

@@ -11,7 +11,8 @@ from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
 from torch import Tensor, nn
 from torch.nn import functional
 
-from config.checkpoints import CHECKPOINTS, EcapaArchitecture
+from config.checkpoint_types import EcapaArchitecture
+from config.checkpoints import CHECKPOINTS
 from config.settings import Size
 from pipelines.ecapa import build_encoder, build_head
 from training.augmentation import augment, random_frames

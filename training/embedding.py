@@ -10,7 +10,8 @@ import torch
 from speechbrain.lobes.models.ECAPA_TDNN import Classifier
 from torch import Tensor, nn
 
-from config.checkpoints import CHECKPOINTS, DiarizationArchitecture
+from config.checkpoint_types import DiarizationArchitecture
+from config.checkpoints import CHECKPOINTS
 from config.settings import Size
 from pipelines.diarization import build_embedding
 from pipelines.vendored.pyannote import WeSpeakerResNet34

@@ -12,7 +12,8 @@ from torch.nn import functional
 from torchaudio.models import Wav2Vec2Model
 from torchaudio.transforms import GriffinLim, InverseMelScale, MelSpectrogram
 
-from config.checkpoints import CHECKPOINTS, Wav2Vec2Architecture
+from config.checkpoint_types import Wav2Vec2Architecture
+from config.checkpoints import CHECKPOINTS
 from config.settings import Size
 from pipelines import accent_xlsr, deepfake
 from pipelines.wav2vec2 import build_backbone

@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import functional
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from config.checkpoints import CHECKPOINTS, Wav2Vec2Architecture
+from config.checkpoint_types import Wav2Vec2Architecture
+from config.checkpoints import CHECKPOINTS
 from config.settings import Size
 from voxgraph.options import ModelKey
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from config.checkpoints import DiarizationArchitecture
+from config.checkpoint_types import DiarizationArchitecture
 from config.settings import EngineOptions
 from pipelines.checkpoints import READ_ERRORS, LocatedCheckpoint, Unfilled, load_state
 from pipelines.diarization.clustering import NoPlda, cluster

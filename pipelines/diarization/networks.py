@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
-from config.checkpoints import DiarizationArchitecture
+from config.checkpoint_types import DiarizationArchitecture
 from pipelines.checkpoints import load_data
 from pipelines.vendored.pyannote import (
     BasicBlock,

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from config.checkpoints import CHECKPOINTS, Checkpoint, CheckpointPart
+from config.checkpoint_types import Checkpoint, CheckpointPart
+from config.checkpoints import CHECKPOINTS
 from config.settings import CheckpointSource, Size
 from voxgraph.options import ModelKey
 

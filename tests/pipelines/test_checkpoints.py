@@ -22,7 +22,8 @@ from safetensors.torch import save
 from torch import nn
 from torch.nn import init
 
-from config.checkpoints import CHECKPOINTS, CheckpointFile, CheckpointPart
+from config.checkpoint_types import CheckpointFile, CheckpointPart
+from config.checkpoints import CHECKPOINTS
 from config.settings import CheckpointSource, Size
 from deployments.launch.environment import free_ports
 from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_labels, load_state, load_tensors, locate

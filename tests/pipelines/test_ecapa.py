@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 from torch import Tensor
 
-from config.checkpoints import CHECKPOINTS, EcapaArchitecture
+from config.checkpoint_types import EcapaArchitecture
+from config.checkpoints import CHECKPOINTS
 from config.settings import CheckpointSource, EngineOptions, Size
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from pipelines.ecapa import MIN_SAMPLES, Ecapa, build_encoder

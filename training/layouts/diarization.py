@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import yaml
 
-from config.checkpoints import Checkpoint, DiarizationArchitecture
+from config.checkpoint_types import Checkpoint, DiarizationArchitecture
 from pipelines.diarization import build_embedding, build_segmentation
 from training.layouts.common import randomise_batch_norm
 from voxgraph.options import ModelKey

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from config.checkpoints import Checkpoint, EcapaArchitecture
+from config.checkpoint_types import Checkpoint, EcapaArchitecture
 from config.settings import Size
 from pipelines.ecapa import build_encoder, build_head
 from training.layouts.common import randomise_batch_norm, write_labels

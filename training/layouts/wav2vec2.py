@@ -9,7 +9,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torchaudio.models import Wav2Vec2Model
 
-from config.checkpoints import Checkpoint, Wav2Vec2Architecture
+from config.checkpoint_types import Checkpoint, Wav2Vec2Architecture
 from pipelines import accent_xlsr, deepfake
 from pipelines.wav2vec2 import (
     MASK_EMBEDDING,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from config.checkpoints import CHECKPOINTS, DiarizationArchitecture, EcapaArchitecture
+from config.checkpoint_types import DiarizationArchitecture, EcapaArchitecture
+from config.checkpoints import CHECKPOINTS
 from config.settings import Size
 from training.layouts.diarization import write_diarization
 from training.layouts.ecapa import write_ecapa
