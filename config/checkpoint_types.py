@@ -78,7 +78,27 @@ class DiarizationArchitecture:
     plda_dim: int = 128
 
 
-Architecture = EcapaArchitecture | Wav2Vec2Architecture | DiarizationArchitecture
+@dataclass(frozen=True, slots=True)
+class WhisperArchitecture:
+    """Whisper (https://arxiv.org/abs/2212.04356) as transformers parametrises it; by default base."""
+
+    n_mels: int = 80
+    hidden_size: int = 512
+    encoder_layers: int = 6
+    decoder_layers: int = 6
+    attention_heads: int = 8
+    intermediate_size: int = 2048
+    positions: int = 1500
+    """Positions of the encoder, 20 ms each."""
+    decoder_positions: int = 448
+    vocabulary: int = 51865
+    start_token: int = 50258
+    """Index of ``<|startoftranscript|>``; the tokens of the languages follow it."""
+    n_labels: int = 99
+    """Languages. Behind their tokens come translate, transcribe, startoflm, startofprev and nospeech."""
+
+
+Architecture = EcapaArchitecture | Wav2Vec2Architecture | DiarizationArchitecture | WhisperArchitecture
 
 
 @dataclass(frozen=True, slots=True)

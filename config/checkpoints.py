@@ -1,6 +1,7 @@
-"""The table of checkpoints: the source, the files and the architectures of each.
+"""The tables of checkpoints: the source, the files and the architectures of each.
 
 Each row has two architectures: ``full``, as published, and ``demo``, a small version of the same network.
+The starter checkpoints are in `config.starter_checkpoints`; `row_for` chooses from all tables.
 """
 
 from collections.abc import Mapping
@@ -15,8 +16,11 @@ from config.checkpoint_types import (
     DiarizationArchitecture,
     EcapaArchitecture,
     Wav2Vec2Architecture,
+    WhisperArchitecture,
 )
-from config.settings import Size
+from config.settings import CheckpointSource, Family, Size
+from config.starter_checkpoints import STARTER_CHECKPOINTS
+from voxgraph.errors import CheckpointError
 from voxgraph.options import ModelKey
 
 
@@ -143,3 +147,40 @@ _ROWS = (
 
 CHECKPOINTS: Mapping[ModelKey, Checkpoint] = MappingProxyType({row.key: row for row in _ROWS})
 """All checkpoints by model."""
+
+_WHISPER = Checkpoint(
+    key=ModelKey.LANGUAGE,
+    hub_id="openai/whisper-base",
+    revision="e37978b90ca9030d5170a5c07aadb050351a65bb",
+    files=_files("config.json", "model.safetensors"),
+    licence="apache-2.0",
+    architectures=_sizes(
+        WhisperArchitecture(),
+        WhisperArchitecture(
+            hidden_size=64, encoder_layers=2, decoder_layers=2, attention_heads=4, intermediate_size=128,
+            positions=600, decoder_positions=16, vocabulary=160, start_token=40,
+        ),
+    ),
+)  # fmt: skip
+
+FAMILIES: Mapping[tuple[ModelKey, Family], Checkpoint] = MappingProxyType(
+    {(ModelKey.LANGUAGE, Family.WHISPER): _WHISPER}
+)
+"""Checkpoints of other networks that a model may load in place of its row in `CHECKPOINTS`."""
+
+
+def row_for(model: ModelKey, source: CheckpointSource) -> Checkpoint:
+    """Return the row that a source selects.
+
+    Raises:
+        CheckpointError: The model has no starter checkpoint, or no network of the family.
+    """
+    if source.architecture is Size.STARTER:
+        if model not in STARTER_CHECKPOINTS:
+            raise CheckpointError(f"{model} has no starter checkpoint.")
+        return STARTER_CHECKPOINTS[model]
+    if source.family is None:
+        return CHECKPOINTS[model]
+    if (model, source.family) not in FAMILIES:
+        raise CheckpointError(f"{model} has no network of the family {source.family}.")
+    return FAMILIES[model, source.family]

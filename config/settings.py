@@ -23,9 +23,17 @@ class Size(StrEnum):
 
     FULL = "full"  # the published checkpoint
     DEMO = "demo"  # the small checkpoint, which needs no hub
+    STARTER = "starter"  # the real checkpoint that comes with the repository
+
+
+class Family(StrEnum):
+    """Kinds of network that a model may load in place of the one of its row."""
+
+    WHISPER = "whisper"  # detects languages
 
 
 DEMO = "demo"
+STARTER = "starter"
 HUB = "hub"
 ENGINE_CACHE = "VOXGRAPH_ENGINE_CACHE"
 """Environment variable of a node: the folder that caches converted networks (never audio). If it is not set,
@@ -36,14 +44,19 @@ class CheckpointSource(_Frozen):
     """The source of one model's checkpoint."""
 
     source: str = HUB
-    """``hub`` (the pinned revision), ``demo``, or a folder in the hub's layout (an absolute path)."""
+    """``hub`` (the pinned revision), ``starter``, ``demo``, or a folder in the layout of the architecture's
+    checkpoint (an absolute path)."""
     size: Size | None = None
-    """Architecture of the tensors. None: ``demo`` for the demo checkpoints, ``full`` for all others."""
+    """Architecture of the tensors. None: ``starter`` or ``demo`` for the source of that name, otherwise
+    ``full``."""
+    family: Family | None = None
+    """Kind of network. None: that of the model's row. A starter checkpoint has a kind of its own."""
 
     @property
     def architecture(self) -> Size:
         """The architecture to build, with None resolved."""
-        return self.size or (Size.DEMO if self.source == DEMO else Size.FULL)
+        by_source = {DEMO: Size.DEMO, STARTER: Size.STARTER}
+        return self.size or by_source.get(self.source, Size.FULL)
 
 
 class EngineOptions(_Frozen):

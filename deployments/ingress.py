@@ -26,7 +26,7 @@ from deployments.transport.clips import Clip, ModelHandle, to_pcm16, validate_wa
 from deployments.transport.metrics import IngressMetrics
 from deployments.transport.model_info import BUSY_ERRORS, ModelInfoCache
 from pipelines.chunking import chunk_spans, conversation_parts
-from pipelines.routing import ENCODERS, encoder_for
+from pipelines.routing import ENCODERS, common_encoder, encoder_for
 from voxgraph.calls import Deadline, call
 from voxgraph.errors import InvalidOptions, VoxError
 from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
@@ -104,7 +104,7 @@ class Ingress(HeldHealthCheck):
         deadline = Deadline.after(self._tunables.deadline_s)
         clips = [self._accept("speaker", waveform) for waveform in (first, second)]
         languages = await gather_or_cancel(*(self._language(clip, deadline) for clip in clips))
-        encoder = encoder_for(max(languages, key=lambda result: result.confidence).language)
+        encoder = common_encoder(languages)
         pairs = zip(clips, languages, strict=True)
         voices = [self._voice(clip, deadline, language, encoder) for clip, language in pairs]
         one, other = await gather_or_cancel(*voices)

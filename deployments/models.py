@@ -4,6 +4,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from config.checkpoint_types import Architecture, WhisperArchitecture
 from config.settings import EngineOptions
 from deployments.replica.model_replica import Pipeline, WaveformReplica
 from voxgraph.options import ModelKey
@@ -22,13 +23,19 @@ PIPELINES: dict[ModelKey, str] = {
 }
 """Module and class of each pipeline; a class takes a located checkpoint, a device and `EngineOptions`."""
 
+FAMILIES: dict[type[Architecture], str] = {
+    WhisperArchitecture: "pipelines.language_whisper:WhisperLanguageIdentifier",
+}
+"""Pipelines of architectures that answer a model's question in place of its pipeline in `PIPELINES`."""
+
 
 class WaveformModel(WaveformReplica[Any]):
-    """Serves a pipeline of `PIPELINES`; `deployments.replica` adds device, batcher, health and metrics."""
+    """Serves a pipeline of these tables; `deployments.replica` adds device, batcher, health and metrics."""
 
     def load_pipeline(
         self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
     ) -> Pipeline[Waveform, Any]:
         """Import the pipeline, and thereby torch, and load the checkpoint."""
-        load: Callable[..., Pipeline[Waveform, Any]] = pkgutil.resolve_name(PIPELINES[self._model])
+        name = FAMILIES.get(type(checkpoint.architecture), PIPELINES[self._model])
+        load: Callable[..., Pipeline[Waveform, Any]] = pkgutil.resolve_name(name)
         return load(checkpoint, device, engine)

@@ -1,7 +1,7 @@
 """Locate a checkpoint and read it as data: tensors and labels, never code.
 
-A checkpoint comes from the hub at a pinned revision, from a folder in the hub's layout, or from the demo
-checkpoints. Pipelines build their network from the architecture in `config.checkpoints` and load the tensors.
+A checkpoint comes from the hub at a pinned revision, from a folder, or from the starter or demo checkpoints.
+Pipelines build their network from the row's architecture and load the tensors.
 """
 
 import ast
@@ -23,8 +23,8 @@ from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
 from config.checkpoint_types import Architecture, Checkpoint, CheckpointFile, CheckpointPart
-from config.checkpoints import CHECKPOINTS
-from config.settings import DEMO, HUB, CheckpointSource, Size
+from config.checkpoints import row_for
+from config.settings import DEMO, HUB, STARTER, CheckpointSource, Size
 from pipelines.engines.select import TORCH_FLOAT32, EngineChoice
 from voxgraph.errors import CheckpointError
 from voxgraph.options import ModelKey
@@ -33,6 +33,8 @@ from voxgraph.results import ModelInfo
 LOCAL = "local"
 DEMO_FOLDER = Path(__file__).parents[1] / "checkpoints" / "demo"
 """The folder of the trained demo checkpoints, with one folder per model."""
+STARTER_FOLDER = Path(__file__).parents[1] / "checkpoints" / "starter"
+"""The folder of the starter checkpoints; models that share one share its folder."""
 LABEL_SEPARATOR = " => "
 LABEL_FOOTER = "================"
 """The text format of SpeechBrain's CategoricalEncoder (speechbrain/dataio/encoder.py, 1.1.2)."""
@@ -52,9 +54,9 @@ class LocatedCheckpoint:
     folder: Path
     architecture: Architecture
     source: str
-    """``hub``, ``demo`` or ``local``."""
+    """``hub``, ``starter``, ``demo`` or ``local``."""
     revision: str
-    """The hub's commit, or ``demo-`` or ``local-`` followed by a digest of the folder's files."""
+    """The hub's commit, or ``starter-``, ``demo-`` or ``local-`` and a digest of the folder's files."""
     parts: Mapping[str, Path] = field(default_factory=dict)
     """Paths of the layout's folders that come from separate repositories, by folder name."""
 
@@ -95,15 +97,19 @@ def locate(model: ModelKey, source: CheckpointSource) -> LocatedCheckpoint:
     """Find a model's checkpoint, downloading it if necessary, and check that it is complete.
 
     Raises:
-        CheckpointError: The download fails, a file is missing, or a digest differs.
+        CheckpointError: The model has no such checkpoint, the download fails, a file is missing, or a digest
+            differs.
     """
-    row = CHECKPOINTS[model]
+    row = row_for(model, source)
     architecture = row.architectures[source.architecture]
     if source.source == HUB:
+        if source.architecture is Size.STARTER:
+            raise CheckpointError(f"{row.hub_id}: its starter layout is not on the hub.")
         parts = {name: _download(part) for name, part in row.parts.items()}
         return LocatedCheckpoint(row, _download(row), architecture, HUB, row.revision, parts)
-    kind = DEMO if source.source == DEMO else LOCAL
-    folder = DEMO_FOLDER / model if kind == DEMO else Path(source.source).expanduser()
+    bundled = {DEMO: DEMO_FOLDER / model, STARTER: STARTER_FOLDER / model}
+    kind = source.source if source.source in bundled else LOCAL
+    folder = bundled.get(source.source) or Path(source.source).expanduser()
     if not folder.is_dir():
         raise CheckpointError(f"{row.hub_id}: there is no folder {folder}.")
     return LocatedCheckpoint(row, folder, architecture, kind, f"{kind}-{_digest_of_layout(row, folder)}")

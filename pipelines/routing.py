@@ -1,8 +1,11 @@
 """Choose the speaker encoder by the spoken language."""
 
+from collections.abc import Sequence
+
 from config.checkpoints import CHECKPOINTS
 from voxgraph.errors import SpaceMismatch
 from voxgraph.options import ModelKey
+from voxgraph.results import LanguageResult
 
 ASIAN_LANGUAGES = frozenset({"zh", "cmn", "yue", "ja", "ko", "th", "vi"})
 """ISO 639 codes of the languages whose voices the CN-Celeb encoder embeds."""
@@ -20,6 +23,19 @@ def encoder_for(language: str) -> ModelKey:
         CN-Celeb for `ASIAN_LANGUAGES`, VoxCeleb for all other codes, unknown ones included.
     """
     return ModelKey.SPEAKER_CNCELEB if language in ASIAN_LANGUAGES else ModelKey.SPEAKER_VOXCELEB
+
+
+def common_encoder(languages: Sequence[LanguageResult]) -> ModelKey:
+    """Return one speaker encoder for recordings that are to be compared.
+
+    Args:
+        languages: The language of each recording; at least one.
+
+    Returns:
+        The encoder of the language with the highest confidence; an unknown one counts only where all are.
+    """
+    surest = max(languages, key=lambda result: (result.is_known, result.confidence))
+    return encoder_for(surest.language)
 
 
 def encoder_by_hub_id(hub_id: str) -> ModelKey:

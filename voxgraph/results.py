@@ -19,6 +19,8 @@ SAMPLE_RATE_HZ = 16_000
 Waveform = npt.NDArray[np.float32]
 """Mono samples at 16 kHz, float32, shape (samples,), full scale +-1. May be read-only."""
 
+UNKNOWN_LANGUAGE = "unknown"
+"""Code and name of the language if a model cannot tell it."""
 TOP_LANGUAGES = 5
 """Number of languages in an answer that does not list all of them."""
 US_ACCENT = "us"
@@ -32,13 +34,20 @@ class LanguageResult:
     """The language that is spoken, with the posterior of every language."""
 
     language: str
-    """ISO 639 code; the retired codes of VoxLingua107 (iw, jw) are replaced by he, jv."""
+    """ISO 639 code; the retired codes of VoxLingua107 (iw, jw) are replaced by he, jv. `UNKNOWN_LANGUAGE` if
+    the model cannot tell; only Whisper answers that."""
     name: str
     """English name of the language."""
     confidence: float
-    """Posterior probability of `language`, 0..1."""
+    """Posterior probability of `language`, 0..1. If it is unknown: the probability that the most probable
+    language is not spoken."""
     probabilities: dict[str, float]
     """Posterior probability of every language by code; they sum to 1."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the model can tell the language."""
+        return self.language != UNKNOWN_LANGUAGE
 
     def top(self, count: int = TOP_LANGUAGES) -> dict[str, float]:
         """Return the posteriors of the `count` most probable languages, in descending order."""
@@ -54,7 +63,8 @@ class Embedding:
     model: str
     """Encoder; vectors of different encoders cannot be compared."""
     revision: str
-    """Checkpoint of the encoder: a commit of the hub, or ``demo-`` or ``local-`` and a digest."""
+    """Checkpoint of the encoder: a commit of the hub, or the source (``starter``, ``demo`` or ``local``) and
+    a digest."""
 
     def normalized(self) -> "Embedding":
         """Return the embedding with a vector of length 1; a vector of zeros stays as it is."""
@@ -206,7 +216,7 @@ class ModelInfo:
     hub_id: str
     revision: str
     source: str
-    """``hub``, ``demo`` or ``local``."""
+    """``hub``, ``starter``, ``demo`` or ``local``."""
     device: str
     """``cpu`` or ``cuda:0``."""
     parameters: int

@@ -15,6 +15,7 @@ class Network(StrEnum):
     ECAPA = "ECAPA"
     WAV2VEC2 = "wav2vec 2.0"
     RESNET = "ResNet34"
+    WHISPER = "Whisper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def _reason_against_openvino(options: EngineOptions, network: Network, size: Siz
         return "OpenVINO is not installed."
     if size is Size.DEMO and network is not Network.RESNET:
         return "The network is small: converting it for OpenVINO costs more than it saves."
-    if network is not Network.WAV2VEC2:
+    if network not in (Network.WAV2VEC2, Network.WHISPER):
         return None
     float32_reason = f"in float32 OpenVINO runs {network} hardly faster than torch, in twice the memory."
     if options.precision == "float32":

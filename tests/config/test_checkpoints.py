@@ -39,8 +39,9 @@ def test_the_demo_has_the_outputs_of_the_published_model(row: Checkpoint) -> Non
         assert getattr(full, name, None) == getattr(demo, name, None)
 
 
-def test_only_the_demo_source_has_the_demo_size_by_default() -> None:
+def test_only_the_bundled_sources_have_their_own_size_by_default() -> None:
     assert CheckpointSource(source="demo").architecture is Size.DEMO
+    assert CheckpointSource(source="starter").architecture is Size.STARTER
     assert CheckpointSource(source="hub").architecture is Size.FULL
     assert CheckpointSource(source="/models/language").architecture is Size.FULL
     assert CheckpointSource(source="/models/language", size=Size.DEMO).architecture is Size.DEMO

@@ -11,8 +11,10 @@ import torch
 
 from benchmarks.checkpoints import main
 from config.checkpoints import CHECKPOINTS
-from config.settings import Size
-from pipelines.checkpoints import LocatedCheckpoint, load_labels, load_tensors
+from config.settings import CheckpointSource, Size
+from config.starter_checkpoints import STARTER_CHECKPOINTS
+from pipelines.checkpoints import LocatedCheckpoint, load_labels, load_tensors, locate
+from pipelines.whisper_checkpoint import load_whisper
 from training.layouts.common import write_labels
 from training.layouts.labels import COMMON_ACCENT_ECAPA, COMMON_ACCENT_XLSR, VOXLINGUA107
 from training.layouts.writer import write_checkpoint
@@ -126,3 +128,24 @@ def test_the_command_writes_a_folder_per_model_and_says_how_large(
     assert [line.split()[0] for line in lines] == ["language", "accent_ecapa", "total"]
     total = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     assert f"{total / 1e6:.1f} MB" in lines[-1]
+
+
+@pytest.mark.parametrize("model", STARTER_CHECKPOINTS)
+def test_a_starter_layout_has_the_files_of_its_row(model: ModelKey, tmp_path: Path) -> None:
+    write_checkpoint(model, Size.STARTER, tmp_path)
+
+    assert {path.name for path in tmp_path.iterdir()} == {
+        file.name for file in STARTER_CHECKPOINTS[model].files
+    }
+    checkpoint = locate(model, CheckpointSource(source=str(tmp_path), size=Size.STARTER))
+    assert checkpoint.size is Size.STARTER
+
+
+def test_the_written_language_starter_loads(tmp_path: Path) -> None:
+    write_checkpoint(ModelKey.LANGUAGE, Size.STARTER, tmp_path)
+    source = CheckpointSource(source=str(tmp_path), size=Size.STARTER)
+
+    network = load_whisper(locate(ModelKey.LANGUAGE, source))
+
+    assert network.decoder.start.any()
+    assert network.decoder.tokens.any()

@@ -288,7 +288,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None
             parts={"segmentation": CheckpointPart("some/segmentation", COMMIT, (weights,), "mit")},
         ),
     }
-    monkeypatch.setattr("pipelines.checkpoints.CHECKPOINTS", rows)
+    monkeypatch.setattr("config.checkpoints.CHECKPOINTS", rows)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)

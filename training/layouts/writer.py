@@ -1,4 +1,4 @@
-"""Writes checkpoints with seeded random weights in the hub's exact layouts.
+"""Writes checkpoints with seeded random weights in the exact layouts of the hub and of the starters.
 
 Full-size ones measure speed without a download; small ones get their weights from the demo recipes.
 """
@@ -7,25 +7,29 @@ from pathlib import Path
 
 import torch
 
-from config.checkpoint_types import DiarizationArchitecture, EcapaArchitecture
-from config.checkpoints import CHECKPOINTS
-from config.settings import Size
+from config.checkpoint_types import DiarizationArchitecture, EcapaArchitecture, WhisperArchitecture
+from config.checkpoints import row_for
+from config.settings import CheckpointSource, Family, Size
 from training.layouts.diarization import write_diarization
 from training.layouts.ecapa import write_ecapa
 from training.layouts.wav2vec2 import write_deepfake, write_xlsr
+from training.layouts.whisper import write_whisper
 from voxgraph.options import ModelKey
 
 
-def write_checkpoint(model: ModelKey, size: Size, folder: Path, seed: int = 0) -> None:
+def write_checkpoint(
+    model: ModelKey, size: Size, folder: Path, seed: int = 0, family: Family | None = None
+) -> None:
     """Write one checkpoint; the same seed writes the same weights.
 
     Args:
         model: The checkpoint whose layout is written.
-        size: The architecture: ``full`` as published, or ``demo``.
+        size: The architecture: ``full`` as published, ``demo`` or ``starter``.
         folder: Output folder, created if missing.
         seed: Seed of the weights; torch's global generator is not changed.
+        family: Kind of network; None: that of the model's row.
     """
-    row = CHECKPOINTS[model]
+    row = row_for(model, CheckpointSource(size=size, family=family))
     architecture = row.architectures[size]
     folder.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -35,5 +39,7 @@ def write_checkpoint(model: ModelKey, size: Size, folder: Path, seed: int = 0) -
             write_ecapa(row, architecture, folder)
         elif isinstance(architecture, DiarizationArchitecture):
             write_diarization(row, architecture, folder)
+        elif isinstance(architecture, WhisperArchitecture):
+            write_whisper(row, architecture, folder)
         else:
             (write_deepfake if model is ModelKey.DEEPFAKE else write_xlsr)(row, architecture, folder)

@@ -1,0 +1,26 @@
+"""The table of the starter checkpoints: real, small and free networks that come with the repository.
+
+Each is of another kind than the published checkpoint of the same model and has a layout of its own. With the
+size ``starter``, a source may also be a folder in that layout.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from config.checkpoint_types import Checkpoint, CheckpointFile, WhisperArchitecture
+from config.settings import Size
+from voxgraph.options import ModelKey
+
+_LANGUAGE = Checkpoint(
+    key=ModelKey.LANGUAGE,
+    hub_id="openai/whisper-base",
+    revision="e37978b90ca9030d5170a5c07aadb050351a65bb",
+    files=tuple(
+        CheckpointFile(name) for name in ("config.json", "encoder.safetensors", "decoder.safetensors")
+    ),
+    licence="mit",
+    architectures=MappingProxyType({Size.STARTER: WhisperArchitecture()}),
+)
+
+STARTER_CHECKPOINTS: Mapping[ModelKey, Checkpoint] = MappingProxyType({ModelKey.LANGUAGE: _LANGUAGE})
+"""The starter checkpoint of each model that has one."""

@@ -1,0 +1,58 @@
+"""Which row of the tables a checkpoint source means."""
+
+import re
+
+import pytest
+
+from config.checkpoint_types import Checkpoint
+from config.checkpoints import CHECKPOINTS, FAMILIES, row_for
+from config.settings import CheckpointSource, Family, Size
+from config.starter_checkpoints import STARTER_CHECKPOINTS
+from voxgraph.errors import CheckpointError
+from voxgraph.options import ModelKey
+
+ROWS = [*FAMILIES.values(), *STARTER_CHECKPOINTS.values()]
+
+
+@pytest.mark.parametrize("source", ["hub", "demo", "/models/language"])
+def test_a_source_without_a_family_means_the_models_own_row(source: str) -> None:
+    for model in ModelKey:
+        assert row_for(model, CheckpointSource(source=source)) is CHECKPOINTS[model]
+
+
+def test_a_family_means_its_row() -> None:
+    source = CheckpointSource(source="hub", family=Family.WHISPER)
+
+    assert row_for(ModelKey.LANGUAGE, source).hub_id == "openai/whisper-base"
+
+
+def test_a_family_that_a_model_has_no_network_of_is_refused() -> None:
+    source = CheckpointSource(family=Family.WHISPER)
+
+    with pytest.raises(CheckpointError, match="deepfake has no network of the family whisper"):
+        row_for(ModelKey.DEEPFAKE, source)
+
+
+def test_the_starter_means_its_row_whatever_the_source() -> None:
+    assert CheckpointSource(source="starter").architecture is Size.STARTER
+    for source in ("starter", "/models/language"):
+        row = row_for(ModelKey.LANGUAGE, CheckpointSource(source=source, size=Size.STARTER))
+        assert row is STARTER_CHECKPOINTS[ModelKey.LANGUAGE]
+
+
+def test_a_model_without_a_starter_checkpoint_says_so() -> None:
+    missing = next(model for model in ModelKey if model not in STARTER_CHECKPOINTS)
+
+    with pytest.raises(CheckpointError, match=f"{missing} has no starter checkpoint"):
+        row_for(missing, CheckpointSource(source="starter"))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.hub_id)
+def test_a_row_is_pinned_to_a_commit(row: Checkpoint) -> None:
+    assert re.fullmatch(r"[0-9a-f]{40}", row.revision)
+
+
+def test_a_row_stands_under_its_own_model() -> None:
+    assert all(row.key is model for (model, _), row in FAMILIES.items())
+    assert all(row.key is model for model, row in STARTER_CHECKPOINTS.items())
+    assert all(Size.STARTER in row.architectures for row in STARTER_CHECKPOINTS.values())

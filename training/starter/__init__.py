@@ -1,0 +1,1 @@
+"""Makes the starter checkpoints: real networks from free sources, in small layouts."""
