@@ -98,7 +98,30 @@ class WhisperArchitecture:
     """Languages. Behind their tokens come translate, transcribe, startoflm, startofprev and nospeech."""
 
 
-Architecture = EcapaArchitecture | Wav2Vec2Architecture | DiarizationArchitecture | WhisperArchitecture
+@dataclass(frozen=True, slots=True)
+class CamPlusPlusArchitecture:
+    """CAM++ (https://arxiv.org/abs/2303.00332) with 3D-Speaker's parameters."""
+
+    n_mels: int = 80
+    head_channels: int = 32
+    """Channels of the convolutions over frequency and time."""
+    init_channels: int = 128
+    growth_rate: int = 32
+    """Channels that each layer of a dense block adds."""
+    bottleneck: int = 4
+    """Channels within such a layer, in multiples of `growth_rate`."""
+    block_layers: tuple[int, ...] = (12, 24, 16)
+    dilations: tuple[int, ...] = (1, 2, 2)
+    embedding_dim: int = 192
+
+
+Architecture = (
+    EcapaArchitecture
+    | Wav2Vec2Architecture
+    | DiarizationArchitecture
+    | WhisperArchitecture
+    | CamPlusPlusArchitecture
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +131,7 @@ class Checkpoint:
     key: ModelKey
     hub_id: str
     revision: str
-    """The pinned commit on the hub, 40 hex digits."""
+    """The pinned commit on the hub, 40 hex digits; empty if the checkpoint is not on the hub."""
     files: tuple[CheckpointFile, ...]
     """All files that are read; no other file is downloaded."""
     licence: str
@@ -117,6 +140,8 @@ class Checkpoint:
     """Whether the hub requires a token whose owner has accepted the terms."""
     parts: Mapping[str, "CheckpointPart"] = field(default_factory=lambda: MappingProxyType({}))
     """Separate repositories by the folder of the layout that they fill (pyannote 3.1)."""
+    starter_folder: str | None = None
+    """Folder among the starter checkpoints. None: that of the key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,9 @@ class EngineOptions(_Frozen):
     not load where it is not available."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of matrix products and convolutions. ``auto``: ``bfloat16`` with OpenVINO on processors where
-    it is faster (Intel with AMX, AMD with AVX512-BF16), otherwise ``float32``. A precision set by name is
-    used, or the model does not load: ``bfloat16`` on a CPU needs OpenVINO, ``float16`` needs CUDA."""
+    it is faster (Intel with AMX, AMD with AVX512-BF16), otherwise ``float32``. For CAM++ always ``float32``,
+    because bfloat16 changes its embeddings too much. A precision set by name is used, or the model does not
+    load: ``bfloat16`` on a CPU needs OpenVINO, ``float16`` needs CUDA."""
 
 
 class AudioLimits(_Frozen):

@@ -5,9 +5,10 @@ size ``starter``, a source may also be a folder in that layout.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
-from config.checkpoint_types import Checkpoint, CheckpointFile, WhisperArchitecture
+from config.checkpoint_types import CamPlusPlusArchitecture, Checkpoint, CheckpointFile, WhisperArchitecture
 from config.settings import Size
 from voxgraph.options import ModelKey
 
@@ -22,5 +23,18 @@ _LANGUAGE = Checkpoint(
     architectures=MappingProxyType({Size.STARTER: WhisperArchitecture()}),
 )
 
-STARTER_CHECKPOINTS: Mapping[ModelKey, Checkpoint] = MappingProxyType({ModelKey.LANGUAGE: _LANGUAGE})
+_SPEAKER = Checkpoint(
+    key=ModelKey.SPEAKER_VOXCELEB,
+    hub_id="iic/speech_campplus_sv_zh_en_16k-common_advanced",
+    revision="",
+    files=(CheckpointFile("model.safetensors"),),
+    licence="apache-2.0",
+    architectures=MappingProxyType({Size.STARTER: CamPlusPlusArchitecture()}),
+    starter_folder="speaker",
+)
+
+# One speaker encoder takes both places, so that all its embeddings can be compared.
+_ROWS = (_LANGUAGE, _SPEAKER, replace(_SPEAKER, key=ModelKey.SPEAKER_CNCELEB))
+
+STARTER_CHECKPOINTS: Mapping[ModelKey, Checkpoint] = MappingProxyType({row.key: row for row in _ROWS})
 """The starter checkpoint of each model that has one."""

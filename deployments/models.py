@@ -4,7 +4,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from config.checkpoint_types import Architecture, WhisperArchitecture
+from config.checkpoint_types import Architecture, CamPlusPlusArchitecture, WhisperArchitecture
 from config.settings import EngineOptions
 from deployments.replica.model_replica import Pipeline, WaveformReplica
 from voxgraph.options import ModelKey
@@ -25,6 +25,7 @@ PIPELINES: dict[ModelKey, str] = {
 
 FAMILIES: dict[type[Architecture], str] = {
     WhisperArchitecture: "pipelines.language_whisper:WhisperLanguageIdentifier",
+    CamPlusPlusArchitecture: "pipelines.speaker_campplus:CamPlusPlusEncoder",
 }
 """Pipelines of architectures that answer a model's question in place of its pipeline in `PIPELINES`."""
 

@@ -107,7 +107,7 @@ def locate(model: ModelKey, source: CheckpointSource) -> LocatedCheckpoint:
             raise CheckpointError(f"{row.hub_id}: its starter layout is not on the hub.")
         parts = {name: _download(part) for name, part in row.parts.items()}
         return LocatedCheckpoint(row, _download(row), architecture, HUB, row.revision, parts)
-    bundled = {DEMO: DEMO_FOLDER / model, STARTER: STARTER_FOLDER / model}
+    bundled = {DEMO: DEMO_FOLDER / model, STARTER: STARTER_FOLDER / (row.starter_folder or model)}
     kind = source.source if source.source in bundled else LOCAL
     folder = bundled.get(source.source) or Path(source.source).expanduser()
     if not folder.is_dir():

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from config.checkpoints import CHECKPOINTS
+from config.starter_checkpoints import STARTER_CHECKPOINTS
 from voxgraph.errors import SpaceMismatch
 from voxgraph.options import ModelKey
 from voxgraph.results import LanguageResult
@@ -47,8 +48,10 @@ def encoder_by_hub_id(hub_id: str) -> ModelKey:
     Raises:
         SpaceMismatch: No encoder of this graph has that name.
     """
-    for key in ENCODERS:
-        if CHECKPOINTS[key].hub_id == hub_id:
-            return key
-    names = " and ".join(CHECKPOINTS[key].hub_id for key in ENCODERS)
-    raise SpaceMismatch(f"The embedding comes from {hub_id}; this graph has the encoders {names}.")
+    # The starter checkpoint takes both places: either key embeds into its space.
+    keys = {STARTER_CHECKPOINTS[key].hub_id: key for key in reversed(ENCODERS)}
+    keys |= {CHECKPOINTS[key].hub_id: key for key in ENCODERS}
+    if hub_id not in keys:
+        names = ", ".join(keys)
+        raise SpaceMismatch(f"The embedding comes from {hub_id}; the known encoders are {names}.")
+    return keys[hub_id]

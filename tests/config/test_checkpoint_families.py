@@ -1,6 +1,7 @@
 """Which row of the tables a checkpoint source means."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -47,9 +48,17 @@ def test_a_model_without_a_starter_checkpoint_says_so() -> None:
         row_for(missing, CheckpointSource(source="starter"))
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.hub_id)
-def test_a_row_is_pinned_to_a_commit(row: Checkpoint) -> None:
-    assert re.fullmatch(r"[0-9a-f]{40}", row.revision)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.key}-{row.hub_id}")
+def test_a_row_is_pinned_to_a_commit_or_is_a_starter_that_is_not_on_the_hub(row: Checkpoint) -> None:
+    assert re.fullmatch(r"[0-9a-f]{40}", row.revision) or (not row.revision and row.starter_folder)
+
+
+def test_the_speaker_encoders_have_one_starter_checkpoint() -> None:
+    voxceleb, cnceleb = (
+        STARTER_CHECKPOINTS[key] for key in (ModelKey.SPEAKER_VOXCELEB, ModelKey.SPEAKER_CNCELEB)
+    )
+
+    assert replace(voxceleb, key=cnceleb.key) == cnceleb
 
 
 def test_a_row_stands_under_its_own_model() -> None:

@@ -60,6 +60,13 @@ def test_the_checkpoint_decides_which_pipeline_identifies_languages(source: str,
     assert type(pipeline).__name__ == expected
 
 
+@pytest.mark.parametrize("model", [ModelKey.SPEAKER_VOXCELEB, ModelKey.SPEAKER_CNCELEB])
+def test_a_starter_speaker_encoder_loads_campplus(model: ModelKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = pipeline_of(model, STARTER_CHECKPOINTS[model], Size.STARTER, monkeypatch)
+
+    assert found == "pipelines.speaker_campplus:CamPlusPlusEncoder"
+
+
 @pytest.mark.parametrize("name", sorted(CLASSES))
 def test_every_pipeline_that_is_named_exists(name: str) -> None:
     assert isinstance(CLASSES[name], type)

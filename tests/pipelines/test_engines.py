@@ -77,6 +77,8 @@ def chosen(
         (["FP32", "BF16"], AMD, Network.WAV2VEC2, Size.FULL, ("openvino", "bfloat16")),
         (["FP32", "BF16"], AMD, Network.WAV2VEC2, Size.DEMO, ("torch", "float32")),
         (["FP32", "BF16"], INTEL, Network.ECAPA, Size.FULL, ("openvino", "bfloat16")),
+        (["FP32"], AMD, Network.CAMPPLUS, Size.STARTER, ("openvino", "float32")),
+        (["FP32", "BF16"], AMD, Network.CAMPPLUS, Size.STARTER, ("openvino", "float32")),
         (["FP32", "BF16"], AMX_HIDDEN, Network.ECAPA, Size.FULL, ("openvino", "float32")),
         (["FP32", "BF16"], AMX_HIDDEN, Network.RESNET, Size.FULL, ("openvino", "float32")),
         (["FP32", "BF16"], AMX_HIDDEN, Network.WAV2VEC2, Size.FULL, ("torch", "float32")),

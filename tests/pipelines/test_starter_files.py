@@ -15,7 +15,8 @@ MAX_BYTES = 50_000_000
 
 @pytest.mark.parametrize("model", STARTER_CHECKPOINTS)
 def test_a_starter_checkpoint_has_its_files_a_card_and_its_licence(model: ModelKey) -> None:
-    folder, row = STARTER_FOLDER / model, STARTER_CHECKPOINTS[model]
+    row = STARTER_CHECKPOINTS[model]
+    folder = STARTER_FOLDER / (row.starter_folder or model)
 
     names = {path.name for path in folder.iterdir()}
 

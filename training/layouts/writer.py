@@ -7,9 +7,15 @@ from pathlib import Path
 
 import torch
 
-from config.checkpoint_types import DiarizationArchitecture, EcapaArchitecture, WhisperArchitecture
+from config.checkpoint_types import (
+    CamPlusPlusArchitecture,
+    DiarizationArchitecture,
+    EcapaArchitecture,
+    WhisperArchitecture,
+)
 from config.checkpoints import row_for
 from config.settings import CheckpointSource, Family, Size
+from training.layouts.campplus import write_campplus
 from training.layouts.diarization import write_diarization
 from training.layouts.ecapa import write_ecapa
 from training.layouts.wav2vec2 import write_deepfake, write_xlsr
@@ -41,5 +47,7 @@ def write_checkpoint(
             write_diarization(row, architecture, folder)
         elif isinstance(architecture, WhisperArchitecture):
             write_whisper(row, architecture, folder)
+        elif isinstance(architecture, CamPlusPlusArchitecture):
+            write_campplus(architecture, folder)
         else:
             (write_deepfake if model is ModelKey.DEEPFAKE else write_xlsr)(row, architecture, folder)

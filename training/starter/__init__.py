@@ -1,1 +1,1 @@
-"""Makes the starter checkpoints: real networks from free sources, in small layouts."""
+"""Makes and measures the starter checkpoints: real networks from free sources, in small layouts."""
