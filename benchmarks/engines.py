@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from benchmarks.checkpoints import ensure_checkpoint
 from benchmarks.report import cpu_name
-from config.checkpoint_types import DiarizationArchitecture, EcapaArchitecture
+from config.checkpoint_types import CamPlusPlusArchitecture, DiarizationArchitecture, EcapaArchitecture
 from config.settings import CheckpointSource, Size
 from pipelines.accent_xlsr import BACKBONE_PREFIX as XLSR_PREFIX
+from pipelines.campplus_network import CamPlusPlusNetwork
 from pipelines.checkpoints import LocatedCheckpoint, load_state, load_tensors, locate
 from pipelines.deepfake import SequenceClassifier, rename_tensors
 from pipelines.diarization.networks import (
@@ -34,6 +35,7 @@ from pipelines.ecapa import HOP_SAMPLES, build_encoder
 from pipelines.ecapa_network import EcapaNetwork
 from pipelines.engines import Precision
 from pipelines.engines.openvino import OpenVinoNetwork, cpu_capabilities
+from pipelines.kaldi_fbank import frames_of
 from pipelines.wav2vec2 import (
     LastHiddenState,
     build_backbone,
@@ -76,6 +78,23 @@ def ecapa(checkpoints: Checkpoints) -> Workload:
             f"ECAPA 3 s x {batch}": (torch.randn(batch, frames, mels), torch.full((batch,), frames))
             for batch in (1, 8)
         },
+    )
+
+
+def campplus(_: Checkpoints) -> Workload:
+    """Return CAM++, the speaker encoder of the starter checkpoints, with clips of 3 s and 10 s."""
+    architecture = CamPlusPlusArchitecture()
+    mels = architecture.n_mels
+    inputs = {}
+    for seconds, batch in ((3, 1), (3, 8), (10, 1)):
+        frames = frames_of(seconds * SAMPLE_RATE_HZ)
+        features = torch.randn(batch, frames, mels)
+        inputs[f"CAM++ {seconds} s x {batch}"] = features, torch.full((batch,), frames)
+    return Workload(
+        CamPlusPlusNetwork(architecture),
+        (torch.zeros(2, 250, mels), torch.tensor([250, 240])),
+        ((-1, -1, mels), (-1,)),
+        inputs,
     )
 
 
@@ -123,6 +142,7 @@ def segmentation(checkpoints: Checkpoints) -> Workload:
 
 WORKLOADS = {
     "ecapa": ecapa,
+    "campplus": campplus,
     "deepfake": deepfake,
     "xlsr": xlsr,
     "resnet": resnet,
