@@ -11,8 +11,9 @@ from typing import cast
 import pytest
 from launched import ROOT
 
-from config.checkpoints import CHECKPOINTS
+from config.checkpoints import CHECKPOINTS, FAMILIES
 from config.settings import GraphSettings
+from config.starter_checkpoints import STARTER_CHECKPOINTS
 from deployments.api.app import create_app
 from deployments.api.errors import STATUS
 from deployments.api.service import GraphAnalyzer
@@ -159,7 +160,7 @@ def _paths() -> list[str]:
 def test_the_page_of_the_models_is_the_table_of_checkpoints() -> None:
     page = read("docs/models.md")
 
-    for row in CHECKPOINTS.values():
+    for row in (*CHECKPOINTS.values(), *FAMILIES.values(), *STARTER_CHECKPOINTS.values()):
         for repository in (row, *row.parts.values()):
             assert repository.hub_id in page
             assert repository.revision in page

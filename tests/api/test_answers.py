@@ -1,5 +1,6 @@
 """The answer of each endpoint, field by field."""
 
+from dataclasses import replace
 from typing import Any
 
 import clips
@@ -7,6 +8,7 @@ import httpx2
 import numpy as np
 import pytest
 
+from deployments.api.schemas.health import DEMO_NOTICE, STARTER_NOTICE
 from voxgraph.options import ChunkOptions, SpeakerCount
 from voxgraph.results import AccentResult, GraphHealth
 
@@ -135,6 +137,20 @@ async def test_the_recording_may_be_the_body_or_in_either_form_field(client: htt
     audio = await client.post("/detect-language", files={"audio": WAV})
 
     assert raw.json() == bare.json() == audio.json() == await post(client, "/detect-language")
+
+
+async def test_health_does_not_call_a_starter_model_a_demo(client: httpx2.AsyncClient, analyzer: Any) -> None:
+    mixed = analyzer.graph_health.models["language"]
+    analyzer.graph_health.models["speaker_voxceleb"] = replace(mixed, source="starter")
+    both = (await client.get("/health")).json()
+    analyzer.graph_health.models["language"] = replace(mixed, source="starter")
+    starter = (await client.get("/health")).json()
+    analyzer.graph_health.models = {"language": replace(mixed, source="hub")}
+    published = (await client.get("/health")).json()
+
+    assert (both["demo"], both["notice"]) == (True, f"{DEMO_NOTICE} {STARTER_NOTICE}")
+    assert (starter["demo"], starter["notice"]) == (False, STARTER_NOTICE)
+    assert (published["demo"], published["notice"]) == (False, None)
 
 
 async def test_health_is_degraded_without_one_model_and_503_without_all(

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from config.settings import DEMO
+from config.settings import DEMO, STARTER
 from deployments.api.schemas.answers import example
 from voxgraph.options import ModelKey
 from voxgraph.results import GraphHealth
@@ -11,6 +11,12 @@ DEMO_NOTICE = (
     "Demo checkpoints: small networks trained on synthetic voices, to show how the service works. "
     "Do not base decisions on their answers."
 )
+STARTER_NOTICE = (
+    "Starter checkpoints: real, small models; their cards in checkpoints/starter say what they were "
+    "measured on."
+)
+NOTICES = {DEMO: DEMO_NOTICE, STARTER: STARTER_NOTICE}
+"""Notices by the source of a loaded model."""
 
 
 class ModelAnswer(BaseModel):
@@ -70,7 +76,8 @@ class HealthAnswer(BaseModel):
         loaded = {*health.models}
         diarizers = {ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1}
         voices = {ModelKey.SPEAKER_VOXCELEB, ModelKey.SPEAKER_CNCELEB}
-        demo = any(info.source == DEMO for info in health.models.values())
+        sources = {info.source for info in health.models.values()}
+        notices = [notice for source, notice in NOTICES.items() if source in sources]
         return cls(
             status="ok" if not health.failed else "degraded" if health.models else "unavailable",
             model_loaded=bool(health.models) and not health.failed,
@@ -80,8 +87,8 @@ class HealthAnswer(BaseModel):
             memory_usage_mb=round(health.memory_mb, 1),
             device=", ".join(sorted({info.device for info in health.models.values()})) or "none",
             version=version,
-            demo=demo,
-            notice=DEMO_NOTICE if demo else None,
+            demo=DEMO in sources,
+            notice=" ".join(notices) or None,
             models={key: ModelAnswer.model_validate(info) for key, info in health.models.items()},
             failed=health.failed,
         )
