@@ -1,11 +1,11 @@
 # `make serve` and `make test` install the environment first; nothing else is needed to start.
 PYTHON ?= python3
-CONFIG ?= config/demo.yaml
+CONFIG ?= config/starter.yaml
 BIN := .venv/bin
 UV := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-cluster lint format bench bench-gpu demo-checkpoints demo-eval lock clean
+.PHONY: help serve check test test-cluster lint format bench bench-gpu training lock clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -57,12 +57,7 @@ bench-gpu: .venv/.installed  ## Measure every pipeline on CUDA against the devic
 	$(UV) pip install --quiet --require-hashes -r requirements/training.txt
 	touch $@
 
-demo-checkpoints: .venv/.installed-training  ## Retrain checkpoints/demo: 3 hours on 2 cores, needs espeak-ng and flite.
-	$(BIN)/python -W ignore -m training
-	$(BIN)/python -W ignore -m training.evaluate
-
-demo-eval: .venv/.installed-training  ## Evaluate checkpoints/demo on held-out voices and write their cards.
-	$(BIN)/python -W ignore -m training.evaluate
+training: .venv/.installed-training  ## Install what the recipes in training/ need.
 
 lock: .venv/bin/uv  ## Resolve the dependencies again into requirements/.
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/build.in -o requirements/build.txt

@@ -19,7 +19,7 @@ from benchmarks.report import Result, ServerStats, Side, page
 from benchmarks.results import WRITE_HELP, publish, write_section
 from benchmarks.servers import (
     BUILD,
-    DEMO_CONFIG,
+    STARTER_CONFIG,
     Server,
     graph_server,
     naive_server,
@@ -30,8 +30,8 @@ from benchmarks.workloads import DIARIZATION, Workload, all_workloads, quick
 from config.settings import Size
 from voxgraph.options import ModelKey
 
-DEMO_START = "demo-start"
-"""Name of the measurement that only starts ``config/demo.yaml``."""
+STARTER_START = "starter-start"
+"""Name of the measurement that only starts ``config/starter.yaml``."""
 TITLE = "Against naive servers"
 CORES = os.cpu_count() or 1
 
@@ -49,7 +49,7 @@ class Bench:
 
     def __init__(self, is_quick: bool, rounds: int) -> None:
         self._folder = BUILD / ("quick" if is_quick else "full")
-        self._size = Size.DEMO if is_quick else Size.FULL
+        self._size = Size.SMALL if is_quick else Size.FULL
         # pyannote can only load its embedding network in full width.
         self._sizes = {key: Size.FULL if key is DIARIZATION else self._size for key in ModelKey}
         self._rounds = rounds
@@ -64,11 +64,11 @@ class Bench:
             self._run_group(models, replicas or CORES, list(group))
             yield
 
-    def start_demo(self) -> None:
-        """Start the demo graph and record its start time, idle CPU and memory."""
-        graph = graph_server(DEMO_CONFIG, BUILD)
+    def start_starter(self) -> None:
+        """Start the graph of `make serve` and record its start time, idle CPU and memory."""
+        graph = graph_server(STARTER_CONFIG, BUILD)
         with running(graph):
-            self._record_start(DEMO_CONFIG.name, Side.GRAPH, graph, graph.idle_cores())
+            self._record_start(STARTER_CONFIG.name, Side.GRAPH, graph, graph.idle_cores())
 
     def _run_group(self, models: tuple[ModelKey, ...], replicas: int, group: list[Workload]) -> None:
         for key in models:
@@ -133,7 +133,7 @@ def main() -> None:
     """Run the workloads selected on the command line and print the page."""
     names = [workload.name for workload in all_workloads()]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=[*names, DEMO_START], default=[*names, DEMO_START])
+    parser.add_argument("--only", nargs="+", choices=[*names, STARTER_START], default=[*names, STARTER_START])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=300.0, help="length of the diarized conversation")
     parser.add_argument(
@@ -157,8 +157,8 @@ def main() -> None:
         if options.write:
             # A full run takes an hour: write after each group, so that an aborted run keeps its results.
             write_section(title, page(bench.results, bench.server_stats, rounds))
-    if DEMO_START in options.only:
-        bench.start_demo()
+    if STARTER_START in options.only:
+        bench.start_starter()
     publish(title, page(bench.results, bench.server_stats, rounds), write=options.write)
 
 

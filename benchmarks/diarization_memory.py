@@ -1,6 +1,6 @@
 """Measure the memory of long diarizations: ``python -m benchmarks.diarization_memory 0.5 2 5 10``.
 
-Each length runs in its own process. The networks of the demo checkpoint compute one window in `--every` (1
+Each length runs in its own process. Small networks with random weights compute one window in `--every` (1
 computes all), which leaves memory use realistic. Embeddings of simulated speakers replace those of the
 network, so that clustering has its usual amount of work.
 """
@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 import psutil
 
+from benchmarks.checkpoints import ensure_checkpoint
 from benchmarks.report import cpu_name, table
 from benchmarks.results import WRITE_HELP, publish
-from config.settings import CheckpointSource
+from benchmarks.servers import BUILD
+from config.settings import CheckpointSource, Size
 from pipelines.checkpoints import locate
 from voxgraph.options import ModelKey, SpeakerCount
 from voxgraph.results import SAMPLE_RATE_HZ
@@ -58,7 +60,8 @@ def measure(key: ModelKey, hours: float, every: int) -> list[str]:
     os.environ["OMP_NUM_THREADS"] = "1"
     from pipelines.diarization import Diarizer
 
-    diarizer = Diarizer(locate(key, CheckpointSource(source="demo")), "cpu")
+    folder = ensure_checkpoint(key, Size.SMALL, BUILD / "small")
+    diarizer = Diarizer(locate(key, CheckpointSource(source=str(folder), size=Size.SMALL)), "cpu")
     generator = np.random.default_rng(0)
     clip = (0.1 * generator.normal(size=60 * SAMPLE_RATE_HZ)).astype(np.float32)
     diarizer(clip, SpeakerCount())

@@ -1,7 +1,7 @@
 """Measure the time to recover when a deployment's only replica is killed: ``python -m benchmarks.recovery``.
 
-Runs the demo graph with one replica of each model. The process gets SIGKILL, as from the kernel when memory
-runs out; a request is then retried until it is answered.
+Runs the graph of `make serve`, one replica of each model. The process gets SIGKILL, as from the kernel when
+memory runs out; a request is then retried until it is answered.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import httpx2
 from benchmarks.load import HEADERS, RequestKind
 from benchmarks.report import cpu_name, table
 from benchmarks.results import WRITE_HELP, publish
-from benchmarks.servers import BUILD, DEMO_CONFIG, Server, graph_server, running
+from benchmarks.servers import BUILD, STARTER_CONFIG, Server, graph_server, running
 
 REQUESTS = {
     "Language": RequestKind("/detect-language", 2.0),
@@ -67,11 +67,11 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=WRITE_HELP)
     options = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
-    graph = graph_server(DEMO_CONFIG, BUILD)
+    graph = graph_server(STARTER_CONFIG, BUILD)
     with running(graph):
         rows = [recovery(graph, name, options.rounds) for name in options.only]
     titles = ["killed", "request", "rounds", "median s", "longest s"]
-    publish("Recovery", f"{cpu_name()}; {DEMO_CONFIG.name}.\n\n{table(titles, rows)}", write=options.write)
+    publish("Recovery", f"{cpu_name()}; {STARTER_CONFIG.name}.\n\n{table(titles, rows)}", write=options.write)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from voxgraph.options import ModelKey
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "benchmarks"
 """Folder of checkpoints, configurations and logs of measurements."""
-DEMO_CONFIG = ROOT / "config" / "demo.yaml"
+STARTER_CONFIG = ROOT / "config" / "starter.yaml"
 START_LIMIT_S = 900.0
 STOP_LIMIT_S = 45.0
 IDLE_WINDOW_S = 5.0
@@ -165,7 +165,7 @@ def graph_server(config: Path, logs: Path) -> Server:
 def write_graph_config(
     path: Path, folder: Path, models: Collection[ModelKey], sizes: dict[ModelKey, Size], replicas: int
 ) -> Path:
-    """Write a Serve configuration; models that are not measured use demo checkpoints.
+    """Write a Serve configuration; models that are not measured use those of `STARTER_CONFIG`.
 
     Args:
         path: File to write.
@@ -197,12 +197,13 @@ def write_graph_config(
     for deployment in deployments:
         if deployment["name"] in tunables:
             deployment["user_config"] = tunables[deployment["name"]]
+    args = yaml.safe_load(STARTER_CONFIG.read_text())["applications"][0]["args"]
     sources = {str(key): {"source": str((folder / key).resolve()), "size": str(sizes[key])} for key in models}
     application = {
         "name": "voxgraph",
         "route_prefix": "/",
         "import_path": "deployments.graph:build",
-        "args": {"default_checkpoint": {"source": "demo"}, "checkpoints": sources},
+        "args": args | {"checkpoints": args.get("checkpoints", {}) | sources},
         "deployments": deployments,
     }
     http = {"host": "127.0.0.1", "port": 8000, "request_timeout_s": 3600}

@@ -1,4 +1,4 @@
-"""Run the demo graph at half its capacity for an hour: ``python -m benchmarks.soak``.
+"""Run the graph of `make serve` at half its capacity for an hour: ``python -m benchmarks.soak``.
 
 Measures the capacity on a mix of requests first. Requests then arrive at a fixed share of it, independently
 of earlier answers. Each interval of a few minutes is a row: neither memory nor latency may grow. After each
@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.load import RequestKind, arrivals, closed_loop, post
 from benchmarks.report import cpu_name, table
 from benchmarks.results import WRITE_HELP, publish
-from benchmarks.servers import BUILD, DEMO_CONFIG, Server, graph_server, running
+from benchmarks.servers import BUILD, STARTER_CONFIG, Server, graph_server, running
 
 MIX = (
     *(RequestKind("/extract-embedding", 3.0, 1.0),) * 4,
@@ -119,11 +119,11 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=WRITE_HELP)
     options = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
-    graph = graph_server(DEMO_CONFIG, BUILD)
+    graph = graph_server(STARTER_CONFIG, BUILD)
     with running(graph):
         per_s, seen = soak(graph, options.share, options.minutes, options.every)
     load = f"{per_s:.2f} requests per second, {options.share:g} of the capacity"
-    summary = f"{cpu_name()}; {DEMO_CONFIG.name}; {load}."
+    summary = f"{cpu_name()}; {STARTER_CONFIG.name}; {load}."
     text = f"{summary}\n\n{table(TITLES, seen.rows)}\n\n{table(*seen.kinds())}"
     publish("Soak", text, write=options.write)
 

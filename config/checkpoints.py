@@ -1,6 +1,6 @@
 """The tables of checkpoints: the source, the files and the architectures of each.
 
-Each row has two architectures: ``full``, as published, and ``demo``, a small version of the same network.
+Each row has two architectures: ``full``, as published, and ``small``, a small version for tests.
 The starter checkpoints are in `config.starter_checkpoints`; `row_for` chooses from all tables.
 """
 
@@ -28,17 +28,17 @@ def _files(*names: str) -> tuple[CheckpointFile, ...]:
     return tuple(CheckpointFile(name) for name in names)
 
 
-def _sizes(full: Architecture, demo: Architecture) -> Mapping[Size, Architecture]:
-    return MappingProxyType({Size.FULL: full, Size.DEMO: demo})
+def _sizes(full: Architecture, small: Architecture) -> Mapping[Size, Architecture]:
+    return MappingProxyType({Size.FULL: full, Size.SMALL: small})
 
 
 def _ecapa_sizes(full: EcapaArchitecture) -> Mapping[Size, Architecture]:
-    """Return the published architecture and a narrow demo with the same outputs."""
-    demo = replace(
+    """Return the published architecture and a narrow one with the same outputs."""
+    small = replace(
         full, channels=(64, 64, 64, 64, 192), attention_channels=32, res2net_scale=4, se_channels=32,
         head_hidden=64,
     )  # fmt: skip
-    return _sizes(full, demo)
+    return _sizes(full, small)
 
 
 _DIARIZATION_SIZES = _sizes(

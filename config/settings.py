@@ -22,7 +22,7 @@ class Size(StrEnum):
     """The architectures of each checkpoint row."""
 
     FULL = "full"  # the published checkpoint
-    DEMO = "demo"  # the small checkpoint, which needs no hub
+    SMALL = "small"  # the published network made small, for tests
     STARTER = "starter"  # the real checkpoint that comes with the repository
 
 
@@ -32,7 +32,6 @@ class Family(StrEnum):
     WHISPER = "whisper"  # detects languages
 
 
-DEMO = "demo"
 STARTER = "starter"
 HUB = "hub"
 ENGINE_CACHE = "VOXGRAPH_ENGINE_CACHE"
@@ -44,19 +43,17 @@ class CheckpointSource(_Frozen):
     """The source of one model's checkpoint."""
 
     source: str = HUB
-    """``hub`` (the pinned revision), ``starter``, ``demo``, or a folder in the layout of the architecture's
-    checkpoint (an absolute path)."""
+    """``hub`` (the pinned revision), ``starter``, or a folder in the layout of the architecture's checkpoint
+    (an absolute path)."""
     size: Size | None = None
-    """Architecture of the tensors. None: ``starter`` or ``demo`` for the source of that name, otherwise
-    ``full``."""
+    """Architecture of the tensors. None: ``starter`` for the source of that name, otherwise ``full``."""
     family: Family | None = None
     """Kind of network. None: that of the model's row. A starter checkpoint has a kind of its own."""
 
     @property
     def architecture(self) -> Size:
         """The architecture to build, with None resolved."""
-        by_source = {DEMO: Size.DEMO, STARTER: Size.STARTER}
-        return self.size or by_source.get(self.source, Size.FULL)
+        return self.size or (Size.STARTER if self.source == STARTER else Size.FULL)
 
 
 class EngineOptions(_Frozen):

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"(?<=^  serveConfigV2: \|\n).*?(?=^  \S)", re.MULTILINE | re.DOTALL)
 FOR_POD = {"proxy_location: HeadOnly": "proxy_location: EveryNode", "host: 127.0.0.1": "host: 0.0.0.0"}
-"""Lines of config/demo.yaml, which serves a single machine, and their values for clients outside the pod."""
+"""Lines of config/starter.yaml, which serves one machine, and their values for clients outside the pod."""
 INGRESS_OPTIONS = """
   - name: Ingress
     num_replicas: auto
@@ -48,7 +48,7 @@ def main() -> None:
     """Update both manifests."""
     for manifest, config, adapt in (
         ("kuberay.yaml", "serve_config.yaml", for_two_workers),
-        ("kuberay-demo.yaml", "config/demo.yaml", for_pod),
+        ("kuberay-starter.yaml", "config/starter.yaml", for_pod),
     ):
         path = ROOT / "deploy" / manifest
         path.write_text(with_config(path.read_text(), adapt((ROOT / config).read_text())))

@@ -10,7 +10,7 @@ from deployments.launch.launcher import LaunchFailed, launch
 def main() -> int:
     """Parse the command line and serve; return 0 after Ctrl-C, 1 if the graph did not become healthy."""
     parser = argparse.ArgumentParser(prog="python -m deployments", description=__doc__)
-    parser.add_argument("config", type=Path, help="a Serve configuration file, e.g. config/demo.yaml")
+    parser.add_argument("config", type=Path, help="a Serve configuration file, e.g. config/starter.yaml")
     parser.add_argument("--port", type=int, help="listen here instead of the port in the file")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds to become healthy")
     options = parser.parse_args()

@@ -37,6 +37,13 @@ class WaveformModel(WaveformReplica[Any]):
         self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
     ) -> Pipeline[Waveform, Any]:
         """Import the pipeline, and thereby torch, and load the checkpoint."""
-        name = FAMILIES.get(type(checkpoint.architecture), PIPELINES[self._model])
-        load: Callable[..., Pipeline[Waveform, Any]] = pkgutil.resolve_name(name)
-        return load(checkpoint, device, engine)
+        return load_pipeline(self._model, checkpoint, device, engine)
+
+
+def load_pipeline(
+    model: ModelKey, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
+) -> Pipeline[Waveform, Any]:
+    """Load the pipeline that these tables give a model with the checkpoint's architecture."""
+    name = FAMILIES.get(type(checkpoint.architecture), PIPELINES[model])
+    load: Callable[..., Pipeline[Waveform, Any]] = pkgutil.resolve_name(name)
+    return load(checkpoint, device, engine)

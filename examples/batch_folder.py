@@ -7,7 +7,6 @@ be decoded becomes a row with an ``error``.
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,13 @@ import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 import ray
 
-from config.settings import DEMO, AudioLimits, CheckpointSource
-from deployments.replica.model_replica import assigned_device
+from config.settings import STARTER, AudioLimits, CheckpointSource, EngineOptions
+from deployments.models import load_pipeline
+from deployments.replica.model_replica import Pipeline, assigned_device
 from pipelines.audio import decode
-from pipelines.checkpoints import LocatedCheckpoint, locate
+from pipelines.checkpoints import locate
 from pipelines.device import cuda_is_available
-from pipelines.language import LanguageIdentifier
 from pipelines.routing import ENCODERS, encoder_for
-from pipelines.speaker import SpeakerEncoder
 from voxgraph.errors import VoxError
 from voxgraph.options import ModelKey
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
@@ -56,14 +54,14 @@ class LanguageAndVoice:
     """Identify language and speaker of batches of clips; the pipelines are loaded once per worker.
 
     Args:
-        source: ``hub``, ``demo`` or an absolute path of a folder with a subfolder per model key.
+        source: ``hub``, ``starter`` or an absolute path of a folder with a subfolder per model key.
     """
 
     def __init__(self, source: str) -> None:
         gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
         device = assigned_device(gpus, cuda_is_available, allow_cpu_fallback=False)
-        self._language = LanguageIdentifier(checkpoint(ModelKey.LANGUAGE, source), device)
-        self._encoders = {key: SpeakerEncoder(checkpoint(key, source), device) for key in ENCODERS}
+        self._language = pipeline(ModelKey.LANGUAGE, source, device)
+        self._encoders = {key: pipeline(key, source, device) for key in ENCODERS}
 
     def __call__(self, batch: dict[str, npt.NDArray[Any]]) -> pa.Table:
         """Return a row of `ROWS` for each clip."""
@@ -77,7 +75,7 @@ class LanguageAndVoice:
         ]
         return pa.Table.from_pylist(rows, ROWS)
 
-    def _answers(self, clips: Sequence[Waveform]) -> list[dict[str, Any]]:
+    def _answers(self, clips: list[Waveform]) -> list[dict[str, Any]]:
         """Return language and embedding of each clip; each encoder embeds its clips as one batch."""
         if not clips:
             return []
@@ -99,17 +97,19 @@ class LanguageAndVoice:
         ]
 
 
-def checkpoint(key: ModelKey, source: str) -> LocatedCheckpoint:
-    """Locate the checkpoint of a model in the source."""
+def pipeline(key: ModelKey, source: str, device: str) -> Pipeline[Waveform, Any]:
+    """Load a model from the source."""
     location = str(Path(source) / key) if Path(source).is_absolute() else source
-    return locate(key, CheckpointSource(source=location))
+    return load_pipeline(key, locate(key, CheckpointSource(source=location)), device, EngineOptions())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Language and speaker embedding of recordings, as Parquet.")
     parser.add_argument("folder", help="folder or URI of recordings that every node can read")
     parser.add_argument("answers", help="folder or URI of the Parquet files")
-    parser.add_argument("--checkpoints", default=DEMO, help="demo, hub, or a path with a folder per model")
+    parser.add_argument(
+        "--checkpoints", default=STARTER, help="starter, hub, or a path with a folder per model"
+    )
     parser.add_argument("--workers", type=int, default=1, help="number of model processes")
     parser.add_argument("--cpus", type=float, default=1.0, help="cores per model process or decoding task")
     parser.add_argument("--gpus", type=float, default=0.0, help="share of a GPU per model process")

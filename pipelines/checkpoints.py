@@ -1,6 +1,6 @@
 """Locate a checkpoint and read it as data: tensors and labels, never code.
 
-A checkpoint comes from the hub at a pinned revision, from a folder, or from the starter or demo checkpoints.
+A checkpoint comes from the hub at a pinned revision, from a folder, or from the starter checkpoints.
 Pipelines build their network from the row's architecture and load the tensors.
 """
 
@@ -24,15 +24,13 @@ from torch.overrides import TorchFunctionMode
 
 from config.checkpoint_types import Architecture, Checkpoint, CheckpointFile, CheckpointPart
 from config.checkpoints import row_for
-from config.settings import DEMO, HUB, STARTER, CheckpointSource, Size
+from config.settings import HUB, STARTER, CheckpointSource, Size
 from pipelines.engines.select import TORCH_FLOAT32, EngineChoice
 from voxgraph.errors import CheckpointError
 from voxgraph.options import ModelKey
 from voxgraph.results import ModelInfo
 
 LOCAL = "local"
-DEMO_FOLDER = Path(__file__).parents[1] / "checkpoints" / "demo"
-"""The folder of the trained demo checkpoints, with one folder per model."""
 STARTER_FOLDER = Path(__file__).parents[1] / "checkpoints" / "starter"
 """The folder of the starter checkpoints; models that share one share its folder."""
 LABEL_SEPARATOR = " => "
@@ -54,9 +52,9 @@ class LocatedCheckpoint:
     folder: Path
     architecture: Architecture
     source: str
-    """``hub``, ``starter``, ``demo`` or ``local``."""
+    """``hub``, ``starter`` or ``local``."""
     revision: str
-    """The hub's commit, or ``starter-``, ``demo-`` or ``local-`` and a digest of the folder's files."""
+    """The hub's commit, or ``starter-`` or ``local-`` and a digest of the folder's files."""
     parts: Mapping[str, Path] = field(default_factory=dict)
     """Paths of the layout's folders that come from separate repositories, by folder name."""
 
@@ -107,9 +105,9 @@ def locate(model: ModelKey, source: CheckpointSource) -> LocatedCheckpoint:
             raise CheckpointError(f"{row.hub_id}: its starter layout is not on the hub.")
         parts = {name: _download(part) for name, part in row.parts.items()}
         return LocatedCheckpoint(row, _download(row), architecture, HUB, row.revision, parts)
-    bundled = {DEMO: DEMO_FOLDER / model, STARTER: STARTER_FOLDER / (row.starter_folder or model)}
-    kind = source.source if source.source in bundled else LOCAL
-    folder = bundled.get(source.source) or Path(source.source).expanduser()
+    kind = STARTER if source.source == STARTER else LOCAL
+    starter = STARTER_FOLDER / (row.starter_folder or model)
+    folder = starter if kind == STARTER else Path(source.source).expanduser()
     if not folder.is_dir():
         raise CheckpointError(f"{row.hub_id}: there is no folder {folder}.")
     return LocatedCheckpoint(row, folder, architecture, kind, f"{kind}-{_digest_of_layout(row, folder)}")
@@ -243,7 +241,7 @@ def _digest(path: Path) -> str:
 
 def _download(repository: Checkpoint | CheckpointPart) -> Path:
     """Return the snapshot of a repository at its revision, downloading it if it is not in the hub's cache."""
-    # Imported here because replicas with a local or demo checkpoint start a second sooner without it.
+    # Imported here because replicas with another checkpoint start a second sooner without it.
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
 
@@ -260,7 +258,7 @@ def _download(repository: Checkpoint | CheckpointPart) -> Path:
         ) from error
     except LocalEntryNotFoundError as error:
         raise CheckpointError(
-            f"{name} is not in the cache and the hub cannot be reached; set a local folder or use the demo."
+            f"{name} is not in the cache and the hub cannot be reached; set a folder or use the starter."
         ) from error
     except (HTTPError, OSError) as error:
         raise CheckpointError(f"{name} at {revision} cannot be downloaded: {_one_line(error)}") from error

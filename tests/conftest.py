@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx2
 import pytest
 import yaml
-from launched import INGRESSES, ROOT, Launched, running, sample_path
+from launched import INGRESSES, Launched, running, sample_path
+from small_checkpoints import small_graph
 
 # Clusters of `make serve` require a token, so a driver that connects must send one.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -39,8 +40,8 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, uploads: Path) -> Iterator[Launched]:
-    """Start the graph of `make serve` with three ingress replicas and a folder for the janitor."""
-    config = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    """Start the graph of the small checkpoints with three ingress replicas and a folder for the janitor."""
+    config = small_graph()
     deployments = {row["name"]: row for row in config["applications"][0]["deployments"]}
     deployments["Ingress"] |= {
         "num_replicas": INGRESSES,

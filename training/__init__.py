@@ -1,1 +1,1 @@
-"""Recipes that train the demo checkpoints on free synthesizers; not part of the service."""
+"""Recipes of the starter checkpoints and writers of checkpoint layouts; not part of the service."""

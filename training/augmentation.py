@@ -1,12 +1,10 @@
 """Random augmentation of clips: reverberation, noise, band limit, codec and gain."""
 
 import io
-from collections.abc import Sequence
 
 import numpy as np
 import soundfile
 from scipy.signal import butter, fftconvolve, sosfilt
-from torch import Tensor
 
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
@@ -85,11 +83,3 @@ def apply_codec(samples: Waveform, generator: np.random.Generator) -> Waveform:
     fitted: Waveform = np.zeros(len(samples), np.float32)
     fitted[: min(len(decoded), len(samples))] = decoded[: len(samples)]
     return fitted
-
-
-def random_frames(versions: Sequence[Tensor], frames: int, generator: np.random.Generator) -> Tensor:
-    """Crop a random version of a clip, repeated if it is too short: float32, (frames, channels)."""
-    features = versions[int(generator.integers(len(versions)))]
-    start = int(generator.integers(max(1, len(features) - frames)))
-    part = features[start : start + frames].float()
-    return part.repeat(-(-frames // len(part)), 1)[:frames]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.augmentation import augment
-from training.corpus import Clip
 from voxgraph.results import SAMPLE_RATE_HZ, Turn, Waveform
 
 CONVERSATION_S = 60.0
@@ -19,6 +18,15 @@ PAUSE_S = (0.05, 1.5)
 LONG_PAUSE_CHANCE, LONG_PAUSE_S = 0.1, (2.0, 5.0)
 UTTERANCE_S = (0.8, 5.5)
 LOUDNESS_DB = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A recording of one speaker in one language; the waveform is float32, (samples,), 16 kHz."""
+
+    waveform: Waveform
+    speaker: str
+    language: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Embedding:
     model: str
     """Encoder; vectors of different encoders cannot be compared."""
     revision: str
-    """Checkpoint of the encoder: a commit of the hub, or the source (``starter``, ``demo`` or ``local``) and
+    """Checkpoint of the encoder: a commit of the hub, or the source (``starter`` or ``local``) and
     a digest."""
 
     def normalized(self) -> "Embedding":
@@ -216,7 +216,7 @@ class ModelInfo:
     hub_id: str
     revision: str
     source: str
-    """``hub``, ``starter``, ``demo`` or ``local``."""
+    """``hub``, ``starter`` or ``local``."""
     device: str
     """``cpu`` or ``cuda:0``."""
     parameters: int

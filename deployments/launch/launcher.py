@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from deployments.api.schemas.health import HealthAnswer
 from deployments.launch import environment
 
 POLL_S = 1.0
@@ -105,7 +106,7 @@ def check_resources(schema: ServeDeploySchema) -> None:
         if required > present.get(resource, 0.0) + 1e-6:
             raise LaunchFailed(
                 f"the graph needs {required:g} {resource}, this machine has {present.get(resource, 0.0):g}; "
-                "config/demo.yaml fits two cores and no GPU"
+                "config/starter.yaml fits two cores and no GPU"
             )
 
 
@@ -220,7 +221,7 @@ def wait_until_healthy(
     """Show each deployment as it becomes ready, until all are and HTTP answers, or a stop signal arrives.
 
     ``serve.status()`` has the same information but pickles a class for every deployment each time: 6 of the
-    92 CPU seconds that the demo graph takes to start.
+    92 CPU seconds that a graph of small networks takes to start.
 
     Raises:
         LaunchFailed: A deployment failed, or `deadline` (on the clock of ``time.monotonic``) has passed.
@@ -287,6 +288,17 @@ def responds(url: str) -> bool:
         return False
 
 
+def checkpoints_that_answer(url: str) -> str:
+    """Return a sentence about the checkpoints that ``/health`` names; empty if another graph is served."""
+    with urllib.request.urlopen(url + "/health", timeout=5) as response:
+        answer = response.read()
+    try:
+        health = HealthAnswer.model_validate_json(answer)
+    except ValidationError:
+        return ""
+    return " ".join([f"Checkpoints that answer: {health.checkpoints}.", health.notice or ""]).rstrip()
+
+
 def sample_recording() -> str:
     """Return the path of a 30 s conversation of two people that is part of the pyannote.audio package."""
     package = importlib.util.find_spec("pyannote.audio")
@@ -303,6 +315,8 @@ def short_path(path: Path) -> str:
 def print_usage(schema: ServeDeploySchema, console: Console, seconds: float) -> None:
     """Print the address, and two commands that analyze a real conversation: over HTTP and from Python."""
     console.print(f"\nvoxgraph is healthy after {seconds:.1f} s: {address(schema)} (docs at /docs)\n")
+    if sentence := checkpoints_that_answer(address(schema)):
+        console.print(sentence + "\n")
     console.print("Analyze a real conversation:\n")
     print(f"  curl -F file=@{sample_recording()} {address(schema)}/v1/analyze\n")
     console.print("Analyze it from Python, without HTTP:\n")

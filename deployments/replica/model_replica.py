@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import ray
 
-from config.settings import DEMO, BatchTunables, EngineOptions, GraphSettings
+from config.settings import BatchTunables, EngineOptions, GraphSettings
 from deployments.replica.autoscaling import autoscaling_stats
 from deployments.replica.batcher import Batcher
 from deployments.replica.calibration import best_batch_size
@@ -104,11 +104,9 @@ class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
             self._pipeline([self.warm_up_item()])
         self._info = loaded = replace(self._pipeline.info, batch_items=batch_items)
         log.info(
-            f"Model {model} runs on {loaded.engine} in {loaded.precision}, batches of up to {batch_items}. "
-            f"{loaded.engine_reason}"
+            f"Model {model} is {loaded.hub_id} ({loaded.source}, revision {loaded.revision}) and runs on "
+            f"{loaded.engine} in {loaded.precision}, batches of up to {batch_items}. {loaded.engine_reason}"
         )
-        if loaded.source == DEMO:
-            log.warning(f"Model {model} is a small demo checkpoint; do not rely on its answers.")
 
     def load_pipeline(
         self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions

@@ -42,7 +42,7 @@ def choose(options: EngineOptions, device: str, network: Network, size: Size) ->
         options: Engine and precision, each ``auto`` or a name.
         device: ``cpu`` or ``cuda:0``.
         network: The kind of network that will run.
-        size: Most demo networks are so small that converting them costs more than it saves.
+        size: Most small networks are so small that converting them costs more than it saves.
 
     Raises:
         CheckpointError: The engine or the precision is not available on this machine.
@@ -74,7 +74,7 @@ def _reason_against_openvino(options: EngineOptions, network: Network, size: Siz
     """Return why ``auto`` selects torch, or None for OpenVINO; query the processor only if necessary."""
     if not openvino_is_installed():
         return "OpenVINO is not installed."
-    if size is Size.DEMO and network is not Network.RESNET:
+    if size is Size.SMALL and network is not Network.RESNET:
         return "The network is small: converting it for OpenVINO costs more than it saves."
     if network not in (Network.WAV2VEC2, Network.WHISPER):
         return None

@@ -53,7 +53,7 @@ class FakeAnalyzer:
         self.accent = AccentResult("us", 0.85671, 0.85671, {"us": 0.85671, "canada": 0.14329})
         self.scores = (0.9, 0.2, 0.7)
         self.graph_health = GraphHealth(
-            models={"language": ModelInfo("language", "a/b", "demo", "demo", "cpu", 7)}
+            models={"language": ModelInfo("language", "a/b", "abc", "hub", "cpu", 7)}
         )
 
     def _record(self, waveform: Waveform) -> None:
@@ -68,7 +68,7 @@ class FakeAnalyzer:
     async def embed(self, waveform: Waveform, encoder: ModelKey | None = None) -> SpeakerResult:
         self._record(waveform)
         self.encoder = encoder
-        return SpeakerResult(Embedding(VECTOR, "LanceaKing/spkrec-ecapa-cnceleb", "demo"), LANGUAGE)
+        return SpeakerResult(Embedding(VECTOR, "LanceaKing/spkrec-ecapa-cnceleb", "abc"), LANGUAGE)
 
     async def embed_pair(self, first: Waveform, second: Waveform) -> tuple[SpeakerResult, SpeakerResult]:
         self.pair = (first, second)
@@ -78,7 +78,7 @@ class FakeAnalyzer:
         if model in self.unavailable:
             raise ModelUnavailable(f"Model {model} is not loaded: no checkpoint.")
         labels = ("fake", "real") if model is ModelKey.DEEPFAKE else ()
-        return ModelInfo(model, CHECKPOINTS[model].hub_id, "demo", "demo", "cpu", 7, labels)
+        return ModelInfo(model, CHECKPOINTS[model].hub_id, "abc", "hub", "cpu", 7, labels)
 
     async def identify_accent(self, waveform: Waveform, model: AccentModel) -> AccentResult:
         self._record(waveform)

@@ -8,9 +8,9 @@ import httpx2
 import numpy as np
 import pytest
 
-from deployments.api.schemas.health import DEMO_NOTICE, STARTER_NOTICE
+from deployments.api.schemas.health import STARTER_NOTICE
 from voxgraph.options import ChunkOptions, SpeakerCount
-from voxgraph.results import AccentResult, GraphHealth
+from voxgraph.results import AccentResult, GraphHealth, ModelInfo
 
 WAV = clips.soundfile_bytes(clips.tone(3.5, 8_000, 2), 8_000, "WAV", "PCM_16")
 ENDPOINTS = [
@@ -48,7 +48,7 @@ async def test_an_embedding_names_its_encoder_and_language(client: httpx2.AsyncC
     embedding = answer.pop("embedding")
     assert answer == {
         "success": True, "embedding_size": 192, "language": "ja", "confidence": 0.75,
-        "model": "LanceaKing/spkrec-ecapa-cnceleb", "revision": "demo",
+        "model": "LanceaKing/spkrec-ecapa-cnceleb", "revision": "abc",
     }  # fmt: skip
     assert embedding == pytest.approx(np.linspace(-1, 1, 192).tolist())
 
@@ -139,25 +139,28 @@ async def test_the_recording_may_be_the_body_or_in_either_form_field(client: htt
     assert raw.json() == bare.json() == audio.json() == await post(client, "/detect-language")
 
 
-async def test_health_does_not_call_a_starter_model_a_demo(client: httpx2.AsyncClient, analyzer: Any) -> None:
-    mixed = analyzer.graph_health.models["language"]
-    analyzer.graph_health.models["speaker_voxceleb"] = replace(mixed, source="starter")
-    both = (await client.get("/health")).json()
-    analyzer.graph_health.models["language"] = replace(mixed, source="starter")
-    starter = (await client.get("/health")).json()
-    analyzer.graph_health.models = {"language": replace(mixed, source="hub")}
-    published = (await client.get("/health")).json()
+async def test_health_names_the_sets_of_checkpoints_that_answer(
+    client: httpx2.AsyncClient, analyzer: Any
+) -> None:
+    published = analyzer.graph_health.models["language"]
+    starter = replace(published, source="starter")
 
-    assert (both["demo"], both["notice"]) == (True, f"{DEMO_NOTICE} {STARTER_NOTICE}")
-    assert (starter["demo"], starter["notice"]) == (False, STARTER_NOTICE)
-    assert (published["demo"], published["notice"]) == (False, None)
+    async def named(**models: ModelInfo) -> tuple[str, str | None]:
+        analyzer.graph_health = GraphHealth(models=models)
+        health = (await client.get("/health")).json()
+        return health["checkpoints"], health["notice"]
+
+    assert await named(language=published) == ("hub", None)
+    assert await named(language=starter) == ("starter", STARTER_NOTICE)
+    assert await named(language=starter, deepfake=published) == ("hub, starter", STARTER_NOTICE)
+    assert await named() == ("none", None)
 
 
 async def test_health_is_degraded_without_one_model_and_503_without_all(
     client: httpx2.AsyncClient, analyzer: Any
 ) -> None:
     healthy = await client.get("/health")
-    assert (healthy.status_code, healthy.json()["status"], healthy.json()["demo"]) == (200, "ok", True)
+    assert (healthy.status_code, healthy.json()["status"]) == (200, "ok")
 
     analyzer.graph_health.failed["deepfake"] = "its file is missing"
     degraded = await client.get("/health")

@@ -13,7 +13,9 @@ from config.settings import GraphSettings, Size
 from voxgraph.options import ModelKey
 
 
-def test_the_configuration_scales_the_measured_models_and_keeps_the_others_small(tmp_path: Path) -> None:
+def test_the_configuration_scales_the_measured_models_and_serves_the_starter_of_the_others(
+    tmp_path: Path,
+) -> None:
     sizes = dict.fromkeys(ModelKey, Size.FULL)
     path = write_graph_config(tmp_path / "graph.yaml", tmp_path, [ModelKey.LANGUAGE], sizes, 2)
 
@@ -22,7 +24,7 @@ def test_the_configuration_scales_the_measured_models_and_keeps_the_others_small
     replicas = {one.name: one.num_replicas for one in schema.applications[0].deployments}
     assert settings.checkpoint(ModelKey.LANGUAGE).source == str(tmp_path / "language")
     assert settings.checkpoint(ModelKey.LANGUAGE).architecture is Size.FULL
-    assert settings.checkpoint(ModelKey.DEEPFAKE).architecture is Size.DEMO
+    assert settings.checkpoint(ModelKey.SPEAKER_VOXCELEB).architecture is Size.STARTER
     assert (replicas["Language"], replicas["Deepfake"]) == (2, 1)
 
 

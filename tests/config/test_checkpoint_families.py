@@ -15,7 +15,7 @@ from voxgraph.options import ModelKey
 ROWS = [*FAMILIES.values(), *STARTER_CHECKPOINTS.values()]
 
 
-@pytest.mark.parametrize("source", ["hub", "demo", "/models/language"])
+@pytest.mark.parametrize("source", ["hub", "/models/language"])
 def test_a_source_without_a_family_means_the_models_own_row(source: str) -> None:
     for model in ModelKey:
         assert row_for(model, CheckpointSource(source=source)) is CHECKPOINTS[model]

@@ -31,17 +31,16 @@ def test_a_digest_is_a_sha256(row: Checkpoint | CheckpointPart) -> None:
 
 
 @pytest.mark.parametrize("row", CHECKPOINTS.values(), ids=lambda row: row.key)
-def test_the_demo_has_the_outputs_of_the_published_model(row: Checkpoint) -> None:
-    full, demo = row.architectures[Size.FULL], row.architectures[Size.DEMO]
+def test_the_small_network_has_the_outputs_of_the_published_model(row: Checkpoint) -> None:
+    full, small = row.architectures[Size.FULL], row.architectures[Size.SMALL]
 
-    assert type(full) is type(demo)
+    assert type(full) is type(small)
     for name in ("embedding_dim", "n_labels", "n_mels"):
-        assert getattr(full, name, None) == getattr(demo, name, None)
+        assert getattr(full, name, None) == getattr(small, name, None)
 
 
-def test_only_the_bundled_sources_have_their_own_size_by_default() -> None:
-    assert CheckpointSource(source="demo").architecture is Size.DEMO
+def test_only_the_starter_has_a_size_of_its_own_by_default() -> None:
     assert CheckpointSource(source="starter").architecture is Size.STARTER
     assert CheckpointSource(source="hub").architecture is Size.FULL
     assert CheckpointSource(source="/models/language").architecture is Size.FULL
-    assert CheckpointSource(source="/models/language", size=Size.DEMO).architecture is Size.DEMO
+    assert CheckpointSource(source="/models/language", size=Size.SMALL).architecture is Size.SMALL

@@ -22,7 +22,7 @@ TUNABLES: dict[str, type[BaseModel]] = {
     "Ingress": IngressTunables,
     "GraphState": GraphStateTunables,
 }
-FILES = ["serve_config.yaml", "config/demo.yaml", "config/cpu.yaml"]
+FILES = ["serve_config.yaml", "config/starter.yaml", "config/cpu.yaml"]
 
 
 def application(file: str) -> ServeApplicationSchema:
@@ -91,7 +91,7 @@ def test_one_gpu_fits_all_production_models_and_one_more_replica_of_the_largest(
     assert sum(shares) + max(shares) <= 1.0
 
 
-@pytest.mark.parametrize("file", ["config/demo.yaml", "config/cpu.yaml"])
+@pytest.mark.parametrize("file", ["config/starter.yaml", "config/cpu.yaml"])
 def test_the_files_for_cpus_request_no_gpu(file: str) -> None:
     assert not any(actor_options(d).get("num_gpus") for d in application(file).deployments)
 
@@ -116,7 +116,7 @@ def test_the_look_back_period_covers_the_metrics_interval_and_the_upscale_delay(
             assert config.downscale_delay_s >= config.upscale_delay_s
 
 
-@pytest.mark.parametrize("file", ["serve_config.yaml", "config/demo.yaml"])
+@pytest.mark.parametrize("file", ["serve_config.yaml", "config/starter.yaml"])
 def test_a_single_replica_is_replaced_without_downtime(file: str) -> None:
     from ray.serve._private.build_app import build_app
 
@@ -140,8 +140,8 @@ def test_production_takes_every_checkpoint_from_the_hub() -> None:
     assert settings("serve_config.yaml").checkpoints == {}
 
 
-def test_the_demo_fits_on_two_cores_without_a_gpu() -> None:
-    named = application("config/demo.yaml").deployments
+def test_the_starter_fits_on_two_cores_without_a_gpu() -> None:
+    named = application("config/starter.yaml").deployments
 
     assert {deployment.name for deployment in named} == {*NAMES.values(), "GraphState", "Ingress"}
     assert sum(actor_options(d)["num_cpus"] for d in named) <= 2

@@ -6,19 +6,19 @@ from pathlib import Path
 import httpx2
 import pytest
 import yaml
-from launched import ROOT, Launched, running
+from launched import Launched, running
 from recordings import post, wav
+from small_checkpoints import small_graph
 
 VOICE = "accent_us_m3.flac"
 
 
 @pytest.fixture(scope="module")
 def partial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
-    """Run the demo graph with an empty folder as the deepfake detector's checkpoint."""
+    """Run the graph with an empty folder as the deepfake detector's checkpoint."""
     folder = tmp_path_factory.mktemp("partial")
-    config = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
-    empty = {"source": str(folder), "size": "demo"}
-    config["applications"][0]["args"]["checkpoints"] = {"deepfake": empty}
+    config = small_graph()
+    config["applications"][0]["args"]["checkpoints"]["deepfake"]["source"] = str(folder)
     path: Path = folder / "partial.yaml"
     path.write_text(yaml.safe_dump(config))
     with running(path) as launched:

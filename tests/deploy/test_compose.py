@@ -20,7 +20,7 @@ each = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 
 def test_there_is_a_service_per_kind_of_machine_and_each_needs_its_profile() -> None:
     assert {name: service.profiles for name, service in SERVICES.items()} == {
-        "demo": ["demo"],
+        "starter": ["starter"],
         "cpu": ["cpu"],
         "gpu": ["gpu"],
     }
@@ -62,13 +62,13 @@ def test_a_service_listens_beyond_its_container(name: str) -> None:
     assert yaml.safe_load((ROOT / config).read_text())["http_options"]["host"] == "0.0.0.0"
 
 
-def test_the_demo_listens_beyond_its_container() -> None:
-    *shell, line = SERVICES["demo"].command
+def test_the_starter_listens_beyond_its_container() -> None:
+    *shell, line = SERVICES["starter"].command
     printed = subprocess.run(
         [*shell, line.replace("python -m deployments", "cat")],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
 
     config = yaml.safe_load(printed.stdout)
-    demo = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
-    assert config == demo | {"http_options": demo["http_options"] | {"host": "0.0.0.0"}}
+    local = yaml.safe_load((ROOT / "config" / "starter.yaml").read_text())
+    assert config == local | {"http_options": local["http_options"] | {"host": "0.0.0.0"}}

@@ -1,5 +1,6 @@
 """The init container's script locates every checkpoint of a configuration, or names a missing one."""
 
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -7,10 +8,11 @@ import pytest
 import yaml
 from launched import ROOT
 from scripts import load_script
+from small_checkpoints import small_graph
 
 from voxgraph.options import ModelKey
 
-DEMO = ROOT / "config" / "demo.yaml"
+STARTER = ROOT / "config" / "starter.yaml"
 
 
 @pytest.fixture
@@ -21,18 +23,18 @@ def script() -> ModuleType:
 def test_it_prints_the_revision_of_every_served_model(
     script: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert script.main(str(DEMO)) == 0
+    assert script.main(str(STARTER)) == 0
 
     lines = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
     assert set(lines) == set(ModelKey) - {ModelKey.DIARIZATION_31}
-    assert all(revision.startswith("demo-") for revision in lines.values())
+    assert all(re.fullmatch("(starter|local)-[0-9a-f]{12}", revision) for revision in lines.values())
 
 
 def test_an_unavailable_checkpoint_is_named(
     script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = yaml.safe_load(DEMO.read_text())
-    config["applications"][0]["args"]["checkpoints"] = {"deepfake": {"source": str(tmp_path / "nowhere")}}
+    config = small_graph()
+    config["applications"][0]["args"]["checkpoints"]["deepfake"]["source"] = str(tmp_path / "nowhere")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
 
     assert script.main(str(tmp_path / "config.yaml")) == 1

@@ -51,13 +51,13 @@ def test_the_services_of_the_page_are_those_of_the_manifests() -> None:
         re.findall(r"rayservice/([\w-]+)", PAGE)
     )
 
-    assert named == {"voxgraph", "voxgraph-demo"}
+    assert named == {"voxgraph", "voxgraph-starter"}
     assert named <= names
 
 
 @pytest.mark.parametrize(
     ("profile", "config"),
-    [("demo", "config/demo.yaml"), ("cpu", "config/cpu.yaml"), ("gpu", "serve_config.yaml")],
+    [("starter", "config/starter.yaml"), ("cpu", "config/cpu.yaml"), ("gpu", "serve_config.yaml")],
 )
 def test_the_cores_of_a_profile_are_those_of_its_graph(profile: str, config: str) -> None:
     cores = required_resources(read_config(ROOT / config))["CPU"]

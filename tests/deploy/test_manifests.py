@@ -15,7 +15,7 @@ from deployments.graph import DEFAULTS
 from deployments.launch.launcher import required_resources
 
 DEPLOY = ROOT / "deploy"
-PRODUCTION, DEMO = DEPLOY / "kuberay.yaml", DEPLOY / "kuberay-demo.yaml"
+PRODUCTION, STARTER = DEPLOY / "kuberay.yaml", DEPLOY / "kuberay-starter.yaml"
 LONGEST_S = max(options["graceful_shutdown_timeout_s"] for options in DEFAULTS.values())
 
 
@@ -47,16 +47,16 @@ def test_the_service_runs_the_production_graph(service: RayServiceSpec) -> None:
     GraphSettings.model_validate(graph(PRODUCTION).args)
 
 
-def test_the_demo_runs_the_demo_graph_for_clients_outside_the_pod() -> None:
-    local = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
-    in_pod = yaml.safe_load(ray_service(DEMO).serve_config_v2)
+def test_the_starter_runs_the_graph_of_make_serve_for_clients_outside_the_pod() -> None:
+    local = yaml.safe_load((ROOT / "config" / "starter.yaml").read_text())
+    in_pod = yaml.safe_load(ray_service(STARTER).serve_config_v2)
 
     assert in_pod["applications"] == local["applications"], "run: python deploy/sync.py"
     assert in_pod["http_options"] == local["http_options"] | {"host": "0.0.0.0"}
     assert in_pod["proxy_location"] == "EveryNode"
 
 
-@pytest.mark.parametrize("path", [PRODUCTION, DEMO], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [PRODUCTION, STARTER], ids=lambda path: path.name)
 def test_one_worker_fits_one_replica_of_every_deployment(path: Path) -> None:
     (group,) = ray_service(path).ray_cluster_config.worker_group_specs
     (worker,) = group.template.spec.containers
@@ -118,7 +118,7 @@ def test_a_draining_worker_has_time_for_its_longest_request(service: RayServiceS
     assert service.ray_cluster_deletion_delay_seconds >= drain_s
 
 
-@pytest.mark.parametrize("path", [PRODUCTION, DEMO], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [PRODUCTION, STARTER], ids=lambda path: path.name)
 def test_requests_go_to_workers_whose_proxy_accepts_them(path: Path) -> None:
     (group,) = ray_service(path).ray_cluster_config.worker_group_specs
     (worker,) = group.template.spec.containers
@@ -171,7 +171,9 @@ def test_no_manifest_holds_a_secret() -> None:
             assert document.get("kind") != "Secret", path
 
 
-@pytest.mark.parametrize(("path", "tag"), [(PRODUCTION, ""), (DEMO, "-cpu")], ids=["production", "demo"])
+@pytest.mark.parametrize(
+    ("path", "tag"), [(PRODUCTION, ""), (STARTER, "-cpu")], ids=["production", "starter"]
+)
 def test_the_image_and_ray_have_this_version(path: Path, tag: str) -> None:
     spec = ray_service(path)
 

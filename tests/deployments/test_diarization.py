@@ -13,7 +13,7 @@ from voxgraph.results import SAMPLE_RATE_HZ, DiarizationResult, ModelInfo
 class EmptyDiarizer:
     """A diarization pipeline that records its items and finds no speaker."""
 
-    info = ModelInfo("diarization_31", "some/model", "demo", "demo", "cpu", 1)
+    info = ModelInfo("diarization_31", "some/model", "abc", "hub", "cpu", 1)
     min_samples = 1
 
     def __init__(self) -> None:

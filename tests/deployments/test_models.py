@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from small_checkpoints import small_source
 
 from config import checkpoints
 from config.checkpoint_types import Checkpoint
@@ -41,7 +42,7 @@ def pipeline_of(model: ModelKey, row: Checkpoint, size: Size, monkeypatch: pytes
     return named[0]
 
 
-@pytest.mark.parametrize("size", [Size.FULL, Size.DEMO])
+@pytest.mark.parametrize("size", [Size.FULL, Size.SMALL])
 @pytest.mark.parametrize("model", list(PIPELINES))
 def test_a_published_checkpoint_loads_the_pipeline_of_its_model(
     model: ModelKey, size: Size, monkeypatch: pytest.MonkeyPatch
@@ -50,10 +51,16 @@ def test_a_published_checkpoint_loads_the_pipeline_of_its_model(
 
 
 @pytest.mark.parametrize(
-    ("source", "expected"), [("demo", "LanguageIdentifier"), ("starter", "WhisperLanguageIdentifier")]
+    ("source", "expected"),
+    [
+        (small_source(ModelKey.LANGUAGE), "LanguageIdentifier"),
+        (CheckpointSource(source="starter"), "WhisperLanguageIdentifier"),
+    ],
 )
-def test_the_checkpoint_decides_which_pipeline_identifies_languages(source: str, expected: str) -> None:
-    checkpoint = locate(ModelKey.LANGUAGE, CheckpointSource(source=source))
+def test_the_checkpoint_decides_which_pipeline_identifies_languages(
+    source: CheckpointSource, expected: str
+) -> None:
+    checkpoint = locate(ModelKey.LANGUAGE, source)
 
     pipeline = replica_of(ModelKey.LANGUAGE).load_pipeline(checkpoint, "cpu", EngineOptions(engine="torch"))
 

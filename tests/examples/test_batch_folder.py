@@ -5,16 +5,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet
 import pytest
 from launched import ROOT, Launched
 
-from config.settings import DEMO, AudioLimits, CheckpointSource
+from config.settings import STARTER, AudioLimits, CheckpointSource, EngineOptions
+from deployments.models import load_pipeline
 from pipelines.audio.decoding import decode
 from pipelines.checkpoints import locate
-from pipelines.speaker import SpeakerEncoder
+from pipelines.routing import encoder_for
 from voxgraph.options import ModelKey
 
 DATA = ROOT / "tests" / "data"
@@ -40,17 +42,22 @@ def rows(service: Launched, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return {Path(row["path"]).name: row for row in pyarrow.parquet.read_table(answers).to_pylist()}
 
 
+def starter(model: ModelKey) -> Any:
+    """Load a starter checkpoint as the example does by default."""
+    return load_pipeline(model, locate(model, CheckpointSource(source=STARTER)), "cpu", EngineOptions())
+
+
 def test_every_file_has_a_row(rows: dict[str, dict[str, object]]) -> None:
     assert set(rows) == {*CLIPS, "notes.txt"}
 
 
 def test_the_results_are_those_of_the_pipelines(rows: dict[str, dict[str, object]]) -> None:
     for name in ("de_f3.flac", "ja_m3.flac"):
-        key = ModelKey.SPEAKER_CNCELEB if name.startswith("ja") else ModelKey.SPEAKER_VOXCELEB
-        encoder = SpeakerEncoder(locate(key, CheckpointSource(source=DEMO)), "cpu")
-        (voice,) = encoder([decode((DATA / name).read_bytes(), AudioLimits())])
+        clip = decode((DATA / name).read_bytes(), AudioLimits())
+        (language,) = starter(ModelKey.LANGUAGE)([clip])
+        (voice,) = starter(encoder_for(language.language))([clip])
 
-        assert rows[name]["language"] == name[:2]
+        assert rows[name]["language"] == language.language
         assert (rows[name]["model"], rows[name]["revision"]) == (voice.model, voice.revision)
         np.testing.assert_allclose(rows[name]["embedding"], voice.vector, rtol=1e-4, atol=1e-4)
 

@@ -1,4 +1,4 @@
-"""The demo graph gives correct results over HTTP on clips of held-out voices."""
+"""The graph gives correct results over HTTP on clips of voices that its small networks never heard."""
 
 from itertools import combinations
 from typing import Any

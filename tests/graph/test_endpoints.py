@@ -1,4 +1,4 @@
-"""Every endpoint of the demo graph over HTTP, through Serve's proxy, with a real conversation."""
+"""Every endpoint of the graph over HTTP, through Serve's proxy, with a real conversation."""
 
 import math
 from typing import Any
@@ -20,14 +20,14 @@ def ask(http: httpx2.Client, path: str, audio: bytes, **options: Any) -> dict[st
     return post(http, path, files={"file": ("conversation.wav", audio, "audio/wav")}, **options)
 
 
-def test_health_names_every_model_and_says_that_they_are_demos(http: httpx2.Client) -> None:
+def test_health_names_every_model_and_where_its_checkpoint_comes_from(http: httpx2.Client) -> None:
     answer = http.get("/health").json()
 
     assert answer["status"] == "ok"
     assert len(answer["models"]) == 7
     assert answer["failed"] == {}
-    assert {model["source"] for model in answer["models"].values()} == {"demo"}
-    assert answer["demo"] is True
+    assert {model["source"] for model in answer["models"].values()} == {"local"}
+    assert (answer["checkpoints"], answer["notice"]) == ("local", None)
 
 
 def test_detect_language(http: httpx2.Client, conversation: bytes) -> None:

@@ -32,7 +32,7 @@ def test_results_have_the_annotated_types(voxgraph: Voxgraph, clip: Waveform) ->
     assert everything.speaker is not None
     assert everything.speaker.embedding.vector.shape == (192,)
     assert voxgraph.identify_accent(clip, "ecapa").accent
-    assert voxgraph.info(ModelKey.LANGUAGE).source == "demo"
+    assert voxgraph.info(ModelKey.LANGUAGE).source == "local"
     assert len(voxgraph.embed_pair(clip, clip)) == 2
 
 

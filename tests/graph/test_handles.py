@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from launched import ROOT, Launched, sample_path
 from ray import serve
+from small_checkpoints import small_checkpoint
 
-from config.settings import AudioLimits, CheckpointSource
+from config.settings import AudioLimits
 from pipelines.audio.decoding import decode
-from pipelines.checkpoints import locate
 from pipelines.diarization import Diarizer
 from voxgraph.errors import (
     AudioTooShort,
@@ -98,7 +98,7 @@ def test_an_unknown_task_is_refused(voxgraph: Any, waveform: Waveform) -> None:
 
 def test_a_long_conversation_is_diarized_in_parts_as_in_one_piece(voxgraph: Any, waveform: Waveform) -> None:
     long = np.concatenate([waveform, waveform[5 * 16_000 :], waveform[: 11 * 16_000]])
-    whole = Diarizer(locate(ModelKey.DIARIZATION_COMMUNITY_1, CheckpointSource(source="demo")), "cpu")
+    whole = Diarizer(small_checkpoint(ModelKey.DIARIZATION_COMMUNITY_1), "cpu")
     expected = whole(long, SpeakerCount())
 
     progress: list[DiarizationProgress] = []

@@ -50,6 +50,6 @@ def test_a_job_with_its_own_config_module_gets_results_and_errors(service: Launc
 
     assert ran.returncode == 0, ran.stderr
     assert "(192,)" in ran.stdout
-    assert "demo" in ran.stdout
+    assert "local" in ran.stdout
     assert "{} LanceaKing/spkrec-ecapa-cnceleb" in ran.stdout
     assert ran.stdout.rstrip().endswith("invalid_options")

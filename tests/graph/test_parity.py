@@ -8,11 +8,11 @@ import httpx2
 import numpy as np
 import pytest
 from launched import ROOT, Launched
+from small_checkpoints import small_checkpoint
 
-from config.settings import AudioLimits, CheckpointSource, EngineOptions
+from config.settings import AudioLimits, EngineOptions
 from deployments.models import PIPELINES
 from pipelines.audio import decode
-from pipelines.checkpoints import locate
 from pipelines.chunking import chunk_spans
 from pipelines.diarization import Diarizer
 from pipelines.routing import encoder_for
@@ -36,11 +36,7 @@ OTHER = (ROOT / "tests" / "data" / "other.wav").read_bytes()
 
 def load_pipeline(model: ModelKey) -> Any:
     """Load the pipeline of a model as a replica does."""
-    return pkgutil.resolve_name(PIPELINES[model])(demo(model), "cpu", EngineOptions())
-
-
-def demo(model: ModelKey) -> Any:
-    return locate(model, CheckpointSource(source="demo"))
+    return pkgutil.resolve_name(PIPELINES[model])(small_checkpoint(model), "cpu", EngineOptions())
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +49,7 @@ def in_process(waveform: Waveform) -> Analysis:
     (language,) = load_pipeline(ModelKey.LANGUAGE)([waveform])
     (embedding,) = load_pipeline(encoder_for(language.language))([waveform])
     (accent,) = load_pipeline(ModelKey.ACCENT_XLSR)([waveform])
-    diarizer = Diarizer(demo(ModelKey.DIARIZATION_COMMUNITY_1), "cpu", EngineOptions())
+    diarizer = Diarizer(small_checkpoint(ModelKey.DIARIZATION_COMMUNITY_1), "cpu", EngineOptions())
     spans = chunk_spans(len(waveform), OPTIONS)
     detector = load_pipeline(ModelKey.DEEPFAKE)
     chunks = [

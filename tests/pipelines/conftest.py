@@ -21,8 +21,8 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[[ModelKey], LocatedCheckpoint]:
-    """Return a writer of demo-size checkpoints with random weights, written once per session."""
-    return _written(tmp_path_factory.mktemp("small"), Size.DEMO)
+    """Return a writer of small checkpoints with random weights, written once per session."""
+    return _written(tmp_path_factory.mktemp("small"), Size.SMALL)
 
 
 @pytest.fixture(scope="module")

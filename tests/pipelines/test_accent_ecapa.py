@@ -63,7 +63,7 @@ def test_the_order_of_the_labels_is_the_checkpoints_own(
     for name in ("embedding_model.ckpt", "classifier.ckpt"):
         (tmp_path / name).symlink_to(small(ModelKey.ACCENT_ECAPA).file(name))
     write_labels(tmp_path / "accent_encoder.txt", COMMON_ACCENT_XLSR)
-    source = CheckpointSource(source=str(tmp_path), size=Size.DEMO)
+    source = CheckpointSource(source=str(tmp_path), size=Size.SMALL)
     other = EcapaAccentClassifier(locate(ModelKey.ACCENT_ECAPA, source), "cpu")
 
     (found,), (expected,) = other([clip(16_000)]), classifier([clip(16_000)])

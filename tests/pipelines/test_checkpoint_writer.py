@@ -56,7 +56,7 @@ def test_one_seed_writes_one_checkpoint_and_leaves_the_generator_alone(tmp_path:
     torch.manual_seed(7)
 
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        write_checkpoint(ModelKey.SPEAKER_CNCELEB, Size.DEMO, tmp_path / name, seed)
+        write_checkpoint(ModelKey.SPEAKER_CNCELEB, Size.SMALL, tmp_path / name, seed)
 
     assert torch.equal(torch.rand(3), expected)
     assert equal(encoder(tmp_path / "a"), encoder(tmp_path / "b"))
@@ -118,7 +118,7 @@ def test_labels_are_written_as_speechbrain_writes_them(tmp_path: Path) -> None:
 def test_the_command_writes_a_folder_per_model_and_says_how_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments: list[Any] = ["", "--size", "demo", "--to", tmp_path, "--model", "language", "accent_ecapa"]
+    arguments: list[Any] = ["", "--size", "small", "--to", tmp_path, "--model", "language", "accent_ecapa"]
     monkeypatch.setattr(sys, "argv", [str(argument) for argument in arguments])
 
     main()

@@ -219,7 +219,7 @@ def test_a_malformed_label_file_is_refused(
 
 def test_a_folder_in_the_hubs_layout_is_found(small: Small, tmp_path: Path) -> None:
     written = small(ModelKey.SPEAKER_VOXCELEB)
-    source = CheckpointSource(source=str(written.folder), size=Size.DEMO)
+    source = CheckpointSource(source=str(written.folder), size=Size.SMALL)
 
     found = locate(ModelKey.SPEAKER_VOXCELEB, source)
 
@@ -233,7 +233,7 @@ def test_a_folder_may_hold_other_weights_than_the_published_ones(
 ) -> None:
     row = CHECKPOINTS[ModelKey.SPEAKER_VOXCELEB]
     assert row.files[0].sha256 is not None
-    source = CheckpointSource(source=str(small(ModelKey.SPEAKER_VOXCELEB).folder), size=Size.DEMO)
+    source = CheckpointSource(source=str(small(ModelKey.SPEAKER_VOXCELEB).folder), size=Size.SMALL)
 
     encoder = SpeakerEncoder(locate(ModelKey.SPEAKER_VOXCELEB, source), "cpu")
 
@@ -244,8 +244,8 @@ def test_a_folder_may_hold_other_weights_than_the_published_ones(
 def test_folders_with_different_weights_have_different_revisions(tmp_path: Path) -> None:
     revisions = []
     for name, seed in (("a", 1), ("same", 1), ("other", 2)):
-        write_checkpoint(ModelKey.SPEAKER_VOXCELEB, Size.DEMO, tmp_path / name, seed)
-        source = CheckpointSource(source=str(tmp_path / name), size=Size.DEMO)
+        write_checkpoint(ModelKey.SPEAKER_VOXCELEB, Size.SMALL, tmp_path / name, seed)
+        source = CheckpointSource(source=str(tmp_path / name), size=Size.SMALL)
         revisions.append(locate(ModelKey.SPEAKER_VOXCELEB, source).revision)
 
     assert revisions[0] == revisions[1] != revisions[2]
@@ -368,5 +368,5 @@ def test_an_unreachable_hub_names_the_alternatives(
     (port,) = free_ports(1)
     hub(f"http://127.0.0.1:{port}")
 
-    with pytest.raises(CheckpointError, match="cannot be reached; set a local folder or use the demo"):
+    with pytest.raises(CheckpointError, match="cannot be reached; set a folder or use the starter"):
         from_hub()

@@ -43,7 +43,7 @@ def copy_of(small: Small, folder: Path, model: ModelKey = KEYS[1]) -> Path:
 
 
 def load(folder: Path, model: ModelKey = KEYS[1]) -> Diarizer:
-    return Diarizer(locate(model, CheckpointSource(source=str(folder), size=Size.DEMO)), "cpu")
+    return Diarizer(locate(model, CheckpointSource(source=str(folder), size=Size.SMALL)), "cpu")
 
 
 def test_turns_are_inside_the_recording_and_name_their_speakers(

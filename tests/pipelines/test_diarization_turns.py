@@ -16,9 +16,8 @@ from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
 from pyannote.audio.utils.signal import Binarize
 from pyannote.core import SlidingWindow, SlidingWindowFeature
 from scipy.cluster import hierarchy
+from small_checkpoints import small_checkpoint
 
-from config.settings import CheckpointSource
-from pipelines.checkpoints import locate
 from pipelines.chunking import CONVERSATION_HOP, CONVERSATION_WINDOW, conversation_parts
 from pipelines.diarization import Diarizer, clustering, linkage, turns
 from pipelines.diarization.windows import concatenate
@@ -37,7 +36,7 @@ COUNTS = st.one_of(
 
 @pytest.fixture(scope="module", params=[ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1])
 def diarizer(request: pytest.FixtureRequest) -> Diarizer:
-    return Diarizer(locate(request.param, CheckpointSource(source="demo")), "cpu")
+    return Diarizer(small_checkpoint(request.param), "cpu")
 
 
 def conversation(

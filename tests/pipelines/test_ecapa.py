@@ -41,7 +41,7 @@ def network(request: pytest.FixtureRequest, small: Checkpoints) -> Ecapa:
 @pytest.fixture(scope="module")
 def stock(network: Ecapa) -> ECAPA_TDNN:
     """Build SpeechBrain's own network with the same weights."""
-    architecture = CHECKPOINTS[ModelKey.SPEAKER_VOXCELEB].architectures[Size.DEMO]
+    architecture = CHECKPOINTS[ModelKey.SPEAKER_VOXCELEB].architectures[Size.SMALL]
     assert isinstance(architecture, EcapaArchitecture)
     encoder = build_encoder(architecture)
     encoder.load_state_dict(network.encoder.state_dict())
@@ -159,7 +159,7 @@ def test_a_head_of_another_model_is_refused(small: Checkpoints, tmp_path: Path) 
     (tmp_path / "embedding_model.ckpt").symlink_to(small(ModelKey.LANGUAGE).file("embedding_model.ckpt"))
     (tmp_path / "classifier.ckpt").symlink_to(small(ModelKey.ACCENT_ECAPA).file("classifier.ckpt"))
     (tmp_path / "label_encoder.txt").touch()
-    source = CheckpointSource(source=str(tmp_path), size=Size.DEMO)
+    source = CheckpointSource(source=str(tmp_path), size=Size.SMALL)
 
     with pytest.raises(CheckpointError, match="classifier does not fit the architecture"):
         Ecapa(locate(ModelKey.LANGUAGE, source), "cpu")

@@ -37,4 +37,4 @@ def test_auto_takes_openvino_where_bfloat16_pays(
 
 
 def test_auto_leaves_a_small_whisper_to_torch() -> None:
-    assert choose(EngineOptions(), "cpu", Network.WHISPER, Size.DEMO).engine == "torch"
+    assert choose(EngineOptions(), "cpu", Network.WHISPER, Size.SMALL).engine == "torch"

@@ -13,12 +13,13 @@ from closeness import cosine, relative_difference
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from launched import ROOT, sample_path
+from small_checkpoints import small_checkpoint
 from torch import Tensor, nn
 
-from config.settings import AudioLimits, CheckpointSource, EngineOptions, Size
+from config.settings import AudioLimits, EngineOptions, Size
 from pipelines.accent_xlsr import XlsrAccentClassifier
 from pipelines.audio.decoding import decode
-from pipelines.checkpoints import LocatedCheckpoint, locate
+from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.deepfake import DeepfakeDetector
 from pipelines.diarization import Diarizer
 from pipelines.ecapa import Ecapa
@@ -70,12 +71,12 @@ def chosen(
     [
         (["FP32"], AMD, Network.ECAPA, Size.FULL, ("openvino", "float32")),
         (["FP32"], AMD, Network.RESNET, Size.FULL, ("openvino", "float32")),
-        (["FP32"], AMD, Network.RESNET, Size.DEMO, ("openvino", "float32")),
+        (["FP32"], AMD, Network.RESNET, Size.SMALL, ("openvino", "float32")),
         (["FP32"], AMD, Network.WAV2VEC2, Size.FULL, ("torch", "float32")),
-        (["FP32"], AMD, Network.ECAPA, Size.DEMO, ("torch", "float32")),
+        (["FP32"], AMD, Network.ECAPA, Size.SMALL, ("torch", "float32")),
         (["FP32", "BF16"], AMD, Network.ECAPA, Size.FULL, ("openvino", "bfloat16")),
         (["FP32", "BF16"], AMD, Network.WAV2VEC2, Size.FULL, ("openvino", "bfloat16")),
-        (["FP32", "BF16"], AMD, Network.WAV2VEC2, Size.DEMO, ("torch", "float32")),
+        (["FP32", "BF16"], AMD, Network.WAV2VEC2, Size.SMALL, ("torch", "float32")),
         (["FP32", "BF16"], INTEL, Network.ECAPA, Size.FULL, ("openvino", "bfloat16")),
         (["FP32"], AMD, Network.CAMPPLUS, Size.STARTER, ("openvino", "float32")),
         (["FP32", "BF16"], AMD, Network.CAMPPLUS, Size.STARTER, ("openvino", "float32")),
@@ -272,8 +273,7 @@ def conversation() -> Waveform:
 
 
 def diarized(conversation: Waveform, options: EngineOptions) -> tuple[Turn, ...]:
-    source = CheckpointSource(source="demo")
-    diarizer = Diarizer(locate(ModelKey.DIARIZATION_COMMUNITY_1, source), "cpu", options)
+    diarizer = Diarizer(small_checkpoint(ModelKey.DIARIZATION_COMMUNITY_1), "cpu", options)
     assert diarizer.info.precision == options.precision
     return diarizer(conversation, SpeakerCount()).turns
 

@@ -29,7 +29,7 @@ def relabelled(checkpoint: LocatedCheckpoint, folder: Path, labels: list[str]) -
     for name in ("embedding_model.ckpt", "classifier.ckpt"):
         (folder / name).symlink_to(checkpoint.file(name))
     write_labels(folder / "label_encoder.txt", labels)
-    return locate(ModelKey.LANGUAGE, CheckpointSource(source=str(folder), size=Size.DEMO))
+    return locate(ModelKey.LANGUAGE, CheckpointSource(source=str(folder), size=Size.SMALL))
 
 
 def test_the_language_is_the_most_probable_of_all(identifier: LanguageIdentifier, clip: Clip) -> None:

@@ -12,6 +12,7 @@ import recordings
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_checkpoints import small_checkpoint
 
 from config.checkpoint_types import WhisperArchitecture
 from config.checkpoints import FAMILIES
@@ -38,7 +39,7 @@ SECOND = 16_000
 
 
 def small_architecture() -> WhisperArchitecture:
-    architecture = FAMILIES[ModelKey.LANGUAGE, Family.WHISPER].architectures[Size.DEMO]
+    architecture = FAMILIES[ModelKey.LANGUAGE, Family.WHISPER].architectures[Size.SMALL]
     assert isinstance(architecture, WhisperArchitecture)
     return architecture
 
@@ -47,12 +48,12 @@ def small_architecture() -> WhisperArchitecture:
 def published(tmp_path_factory: pytest.TempPathFactory) -> LocatedCheckpoint:
     """Random weights in the hub's layout."""
     folder = tmp_path_factory.mktemp("published")
-    write_checkpoint(ModelKey.LANGUAGE, Size.DEMO, folder, family=Family.WHISPER)
+    write_checkpoint(ModelKey.LANGUAGE, Size.SMALL, folder, family=Family.WHISPER)
     return located(folder)
 
 
 def located(folder: Path) -> LocatedCheckpoint:
-    source = CheckpointSource(source=str(folder), size=Size.DEMO, family=Family.WHISPER)
+    source = CheckpointSource(source=str(folder), size=Size.SMALL, family=Family.WHISPER)
     return locate(ModelKey.LANGUAGE, source)
 
 
@@ -280,7 +281,7 @@ def test_tensors_of_another_size_are_refused(published: LocatedCheckpoint, tmp_p
 
 
 def test_a_checkpoint_of_another_family_is_refused() -> None:
-    checkpoint = locate(ModelKey.LANGUAGE, CheckpointSource(source="demo"))
+    checkpoint = small_checkpoint(ModelKey.LANGUAGE)
 
     with pytest.raises(CheckpointError, match="lang-id-voxlingua107-ecapa is not a Whisper checkpoint"):
         whisper_architecture(checkpoint)

@@ -1,19 +1,20 @@
-"""Test that every checkpoint loads from its layout, from a local folder and from the demo, and runs."""
+"""Test that every checkpoint loads from its layout in a folder, and runs."""
 
 import contextlib
-import json
+import re
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 import torch
+from small_checkpoints import FOLDER, small_checkpoint
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from config.settings import CheckpointSource, EngineOptions, Size
+from config.settings import EngineOptions, Size
 from pipelines.accent import EcapaAccentClassifier
 from pipelines.accent_xlsr import XlsrAccentClassifier
-from pipelines.checkpoints import DEMO_FOLDER, LocatedCheckpoint, locate
+from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.deepfake import DeepfakeDetector
 from pipelines.diarization import Diarizer, diarizer
 from pipelines.language import LanguageIdentifier
@@ -41,20 +42,19 @@ def run(pipeline: Any, waveform: Waveform) -> Any:
 
 
 @pytest.mark.parametrize("model", ModelKey)
-def test_a_local_copy_of_a_demo_checkpoint_gives_the_same_results(
-    model: ModelKey, clip: Callable[..., Waveform]
-) -> None:
-    written = locate(model, CheckpointSource(source="demo"))
-    source = CheckpointSource(source=str(written.folder), size=Size.DEMO)
-    found, copy = (LOADERS[model](checkpoint, "cpu") for checkpoint in (written, locate(model, source)))
+def test_a_checkpoint_in_a_folder_loads_and_runs(model: ModelKey, clip: Callable[..., Waveform]) -> None:
+    checkpoint = small_checkpoint(model)
+    pipeline = LOADERS[model](checkpoint, "cpu")
 
-    assert (found.info.key, found.info.source, copy.info.source) == (model, "demo", "local")
-    assert found.info.revision.removeprefix("demo-") == copy.info.revision.removeprefix("local-")
-    expected, copied = run(found, clip(40_000)), run(copy, clip(40_000))
+    assert (pipeline.info.key, pipeline.info.source, checkpoint.size) == (model, "local", Size.SMALL)
+    assert pipeline.info.revision == checkpoint.revision
+    assert re.fullmatch("local-[0-9a-f]{12}", checkpoint.revision)
+    again = LOADERS[model](small_checkpoint(model), "cpu")
+    first, second = run(pipeline, clip(40_000)), run(again, clip(40_000))
     if model in (ModelKey.SPEAKER_VOXCELEB, ModelKey.SPEAKER_CNCELEB):
-        assert copied.vector.tolist() == expected.vector.tolist()
+        assert second.vector.tolist() == first.vector.tolist()
     else:
-        assert copied == expected
+        assert second == first
 
 
 @pytest.mark.parametrize("model", ModelKey)
@@ -89,26 +89,13 @@ def test_loading_draws_no_random_weights(model: ModelKey, monkeypatch: pytest.Mo
     before = torch.get_rng_state()
 
     with contextlib.suppress(Loaded):
-        LOADERS[model](locate(model, CheckpointSource(source="demo")), "cpu")
+        LOADERS[model](small_checkpoint(model), "cpu")
 
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_the_demo_checkpoints_are_small_and_have_cards() -> None:
-    sizes = [path.stat().st_size for path in DEMO_FOLDER.rglob("*") if path.is_file()]
+def test_the_checkpoints_of_the_tests_are_small() -> None:
+    sizes = [path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()]
 
-    assert sum(sizes) < 40e6
-    for model in ModelKey:
-        assert "must not be used" in (DEMO_FOLDER / model / "README.md").read_text()
-
-
-@pytest.mark.parametrize("model", ModelKey)
-def test_a_demo_checkpoint_has_its_figures(model: ModelKey) -> None:
-    found = json.loads((DEMO_FOLDER / model / "figures.json").read_text())
-
-    assert found["model"] == model
-    shares = [
-        value for name, value in found["figures"].items() if "voices" not in name and "found" not in name
-    ]
-    assert shares
-    assert all(0 <= value <= 1 for value in shares)
+    assert {path.name for path in FOLDER.iterdir() if path.is_dir()} == set(ModelKey)
+    assert sum(sizes) < 12e6

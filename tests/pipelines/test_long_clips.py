@@ -3,17 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from small_checkpoints import small_checkpoint
 
-from config.settings import CheckpointSource, EngineOptions
+from config.settings import EngineOptions
 from pipelines import accent_xlsr, ecapa
 from pipelines.accent_xlsr import XlsrAccentClassifier
-from pipelines.checkpoints import locate
 from pipelines.speaker import SpeakerEncoder
 from voxgraph.options import ModelKey
 from voxgraph.results import Waveform
 
 EXACT = EngineOptions(engine="torch", precision="float32")
-DEMO = CheckpointSource(source="demo")
 
 
 def noise(samples: int) -> Waveform:
@@ -22,7 +21,7 @@ def noise(samples: int) -> Waveform:
 
 @pytest.fixture(scope="module")
 def speaker() -> SpeakerEncoder:
-    return SpeakerEncoder(locate(ModelKey.SPEAKER_VOXCELEB, DEMO), "cpu", EXACT)
+    return SpeakerEncoder(small_checkpoint(ModelKey.SPEAKER_VOXCELEB), "cpu", EXACT)
 
 
 def test_a_long_voice_is_the_mean_of_its_windows(speaker: SpeakerEncoder) -> None:
@@ -45,7 +44,7 @@ def test_the_longest_voice_is_one_window(speaker: SpeakerEncoder) -> None:
 
 
 def test_a_long_accent_is_the_mean_of_its_windows() -> None:
-    classifier = XlsrAccentClassifier(locate(ModelKey.ACCENT_XLSR, DEMO), "cpu", EXACT)
+    classifier = XlsrAccentClassifier(small_checkpoint(ModelKey.ACCENT_XLSR), "cpu", EXACT)
     longest = accent_xlsr.MAX_INPUT_SAMPLES
     clip = noise(2 * longest)
 

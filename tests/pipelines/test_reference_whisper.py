@@ -24,7 +24,7 @@ from voxgraph.results import Waveform
 Clip = Callable[..., Waveform]
 TOLERANCE = 1e-5
 FRAMES = 1000
-ARCHITECTURE = FAMILIES[ModelKey.LANGUAGE, Family.WHISPER].architectures[Size.DEMO]
+ARCHITECTURE = FAMILIES[ModelKey.LANGUAGE, Family.WHISPER].architectures[Size.SMALL]
 
 
 def transformers_model(positions: int) -> Any:
@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def network(folder: Path) -> WhisperNetwork:
-    source = CheckpointSource(source=str(folder), size=Size.DEMO, family=Family.WHISPER)
+    source = CheckpointSource(source=str(folder), size=Size.SMALL, family=Family.WHISPER)
     return load_whisper(locate(ModelKey.LANGUAGE, source))
 
 
@@ -142,7 +142,7 @@ def test_transformers_loads_what_the_writer_of_the_layout_writes(tmp_path: Path)
     from transformers import WhisperForConditionalGeneration
 
     assert isinstance(ARCHITECTURE, WhisperArchitecture)
-    write_checkpoint(ModelKey.LANGUAGE, Size.DEMO, tmp_path, family=Family.WHISPER)
+    write_checkpoint(ModelKey.LANGUAGE, Size.SMALL, tmp_path, family=Family.WHISPER)
     model, info = WhisperForConditionalGeneration.from_pretrained(tmp_path, output_loading_info=True)
     assert not info["missing_keys"]
     assert not info["unexpected_keys"]
@@ -150,7 +150,7 @@ def test_transformers_loads_what_the_writer_of_the_layout_writes(tmp_path: Path)
     start = torch.full((1, 1), ARCHITECTURE.start_token)
     logits = model.eval()(input_features=features, decoder_input_ids=start).logits[:, 0]
 
-    source = CheckpointSource(source=str(tmp_path), size=Size.DEMO, family=Family.WHISPER)
+    source = CheckpointSource(source=str(tmp_path), size=Size.SMALL, family=Family.WHISPER)
     found = load_whisper(locate(ModelKey.LANGUAGE, source))(features)
 
     assert relative_difference(found, logits[:, token_rows(ARCHITECTURE)]) < TOLERANCE

@@ -111,7 +111,7 @@ def altered(small: Small, folder: Path, **changes: Any) -> LocatedCheckpoint:
     config = json.loads((folder / "config.json").read_text()) | changes
     kept = {name: value for name, value in config.items() if value is not None}
     (folder / "config.json").write_text(json.dumps(kept))
-    source = CheckpointSource(source=str(folder), size=Size.DEMO)
+    source = CheckpointSource(source=str(folder), size=Size.SMALL)
     return locate(ModelKey.DEEPFAKE, source)
 
 

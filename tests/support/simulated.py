@@ -24,7 +24,7 @@ FAILING_S = 7.0
 class SleepingModel:
     """A model that returns each recording's length in samples."""
 
-    info = ModelInfo("language", "simulated", "demo", "demo", "cpu", 1)
+    info = ModelInfo("language", "simulated", "abc", "hub", "cpu", 1)
     min_samples = 1
 
     def __call__(self, items: list[Waveform]) -> list[int]:

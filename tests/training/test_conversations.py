@@ -5,8 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from training.conversations import activity, by_speaker, simulate
-from training.corpus import Clip
+from training.conversations import Clip, activity, by_speaker, simulate
 from voxgraph.results import Turn
 
 RATE = 16_000
@@ -14,9 +13,7 @@ RATE = 16_000
 
 def clips(speakers: int) -> list[Clip]:
     """Return clips of constant signals, so that the samples show when someone talks."""
-    return [
-        Clip(np.full(4 * RATE, 0.01, np.float32), f"voice{number}", "en", "") for number in range(speakers)
-    ]
+    return [Clip(np.full(4 * RATE, 0.01, np.float32), f"voice{number}", "en") for number in range(speakers)]
 
 
 @pytest.mark.parametrize("seed", range(20))

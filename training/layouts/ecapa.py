@@ -16,8 +16,8 @@ from voxgraph.options import ModelKey
 
 SPEAKERS = {ModelKey.SPEAKER_VOXCELEB: 7205, ModelKey.SPEAKER_CNCELEB: 2793}
 """Training speakers of the published encoders: the classes of the classifier that SpeechBrain loads."""
-DEMO_SPEAKERS = 10
-"""Classes of that classifier in a demo checkpoint, where it would otherwise be most of the size."""
+SMALL_SPEAKERS = 10
+"""Classes of that classifier in a small checkpoint, where it would otherwise be most of the size."""
 
 
 def write_ecapa(row: Checkpoint, architecture: EcapaArchitecture, folder: Path) -> None:
@@ -39,7 +39,7 @@ def _class_count(row: Checkpoint, architecture: EcapaArchitecture) -> int:
     """Return the number of classes: labels, or training speakers of a speaker encoder."""
     if row.key not in SPEAKERS:
         return architecture.n_labels
-    return SPEAKERS[row.key] if architecture == row.architectures[Size.FULL] else DEMO_SPEAKERS
+    return SPEAKERS[row.key] if architecture == row.architectures[Size.FULL] else SMALL_SPEAKERS
 
 
 def _speaker_head(architecture: EcapaArchitecture, classes: int) -> nn.Module:

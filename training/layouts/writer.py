@@ -1,6 +1,6 @@
 """Writes checkpoints with seeded random weights in the exact layouts of the hub and of the starters.
 
-Full-size ones measure speed without a download; small ones get their weights from the demo recipes.
+Full-size ones measure speed without a download, and small ones are for tests.
 """
 
 from pathlib import Path
@@ -30,7 +30,7 @@ def write_checkpoint(
 
     Args:
         model: The checkpoint whose layout is written.
-        size: The architecture: ``full`` as published, ``demo`` or ``starter``.
+        size: The architecture: ``full`` as published, ``small`` or ``starter``.
         folder: Output folder, created if missing.
         seed: Seed of the weights; torch's global generator is not changed.
         family: Kind of network; None: that of the model's row.

@@ -64,7 +64,7 @@ class VoiceAnswer(BaseModel):
 
     model_config = example(
         success=True, embedding=[0.013, -0.042], embedding_size=192, language="en", confidence=0.97,
-        model="speechbrain/spkrec-ecapa-voxceleb", revision="demo",
+        model="speechbrain/spkrec-ecapa-voxceleb", revision="eac27266f68caa806381260bd44ace38b136c76a",
     )  # fmt: skip
 
     success: bool = True
@@ -92,7 +92,7 @@ class EmbeddingAnswer(ProcessingInfo):
     """The embedding of a voice."""
 
     model_config = example(
-        embedding=[0.013, -0.042], normalized=True, revision="demo",
+        embedding=[0.013, -0.042], normalized=True, revision="eac27266f68caa806381260bd44ace38b136c76a",
         model="speechbrain/spkrec-ecapa-voxceleb", language="en", processing_time=0.05, audio_duration=3.2,
         model_device="cpu",
     )  # fmt: skip

@@ -9,7 +9,8 @@ class ComparisonAnswer(ProcessingInfo):
 
     model_config = example(
         similarity_score=0.71, same_speaker=True, threshold=0.25, model="speechbrain/spkrec-ecapa-voxceleb",
-        revision="demo", processing_time=0.08, audio_duration=6.4, model_device="cpu",
+        revision="eac27266f68caa806381260bd44ace38b136c76a", processing_time=0.08, audio_duration=6.4,
+        model_device="cpu",
     )  # fmt: skip
 
     similarity_score: float

@@ -2,21 +2,16 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from config.settings import DEMO, STARTER
+from config.settings import STARTER
 from deployments.api.schemas.answers import example
 from voxgraph.options import ModelKey
 from voxgraph.results import GraphHealth
 
-DEMO_NOTICE = (
-    "Demo checkpoints: small networks trained on synthetic voices, to show how the service works. "
-    "Do not base decisions on their answers."
-)
 STARTER_NOTICE = (
     "Starter checkpoints: real, small models; their cards in checkpoints/starter say what they were "
     "measured on."
 )
-NOTICES = {DEMO: DEMO_NOTICE, STARTER: STARTER_NOTICE}
-"""Notices by the source of a loaded model."""
+"""Notice of every graph that has loaded a starter checkpoint."""
 
 
 class ModelAnswer(BaseModel):
@@ -43,12 +38,13 @@ class HealthAnswer(BaseModel):
     """Which models are available now."""
 
     model_config = example(
-        status="ok", model_loaded=True, device="cpu", memory_usage_mb=2900.0, version="0.1.0", demo=True,
-        notice=DEMO_NOTICE, diarization_model_loaded=True, verification_model_loaded=True, models_loaded=True,
-        models={"language": {"hub_id": "speechbrain/lang-id-voxlingua107-ecapa", "revision": "demo",
-                             "source": "demo", "device": "cpu", "parameters": 250715, "engine": "torch",
-                             "precision": "float32",
-                             "engine_reason": "The network is small: torch answers as fast.",
+        status="ok", model_loaded=True, device="cpu", memory_usage_mb=2900.0, version="0.1.0",
+        checkpoints="starter", notice=STARTER_NOTICE, diarization_model_loaded=True,
+        verification_model_loaded=True, models_loaded=True,
+        models={"language": {"hub_id": "openai/whisper-base", "revision": "starter-95ddad3b28dc",
+                             "source": "starter", "device": "cpu", "parameters": 42712576,
+                             "engine": "openvino", "precision": "bfloat16",
+                             "engine_reason": "The processor computes bfloat16 faster than float32.",
                              "batch_items": 1}}, failed={},
     )  # fmt: skip
 
@@ -65,8 +61,11 @@ class HealthAnswer(BaseModel):
     memory_usage_mb: float
     """Memory of one replica of each model and of the ingress replica that answers, in 10^6 bytes."""
     version: str
-    demo: bool
+    checkpoints: str
+    """Sources of the loaded models, ``hub``, ``starter`` or ``local``, separated by commas; ``none`` if no
+    model is loaded."""
     notice: str | None = None
+    """What to know about the checkpoints before relying on their answers."""
     models: dict[str, ModelAnswer]
     failed: dict[str, str]
 
@@ -77,7 +76,6 @@ class HealthAnswer(BaseModel):
         diarizers = {ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1}
         voices = {ModelKey.SPEAKER_VOXCELEB, ModelKey.SPEAKER_CNCELEB}
         sources = {info.source for info in health.models.values()}
-        notices = [notice for source, notice in NOTICES.items() if source in sources]
         return cls(
             status="ok" if not health.failed else "degraded" if health.models else "unavailable",
             model_loaded=bool(health.models) and not health.failed,
@@ -87,8 +85,8 @@ class HealthAnswer(BaseModel):
             memory_usage_mb=round(health.memory_mb, 1),
             device=", ".join(sorted({info.device for info in health.models.values()})) or "none",
             version=version,
-            demo=DEMO in sources,
-            notice=" ".join(notices) or None,
+            checkpoints=", ".join(sorted(sources)) or "none",
+            notice=STARTER_NOTICE if STARTER in sources else None,
             models={key: ModelAnswer.model_validate(info) for key, info in health.models.items()},
             failed=health.failed,
         )
@@ -116,8 +114,8 @@ class ModelInfoAnswer(ModelAnswer):
 
     model_config = example(
         model_name="mo-thecreator/Deepfake-audio-detection", class_mapping={"0": "AI-generated", "1": "real"},
-        sample_rate=16000, hub_id="mo-thecreator/Deepfake-audio-detection", revision="demo", source="demo",
-        device="cpu", parameters=124000,
+        sample_rate=16000, hub_id="mo-thecreator/Deepfake-audio-detection", source="hub",
+        revision="a2ad1e2bc38ffb8239a2d720a337c7cfbd29a291", device="cpu", parameters=94568322,
     )  # fmt: skip
 
     model_name: str

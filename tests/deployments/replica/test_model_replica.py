@@ -21,7 +21,7 @@ from voxgraph.errors import AudioTooShort, CheckpointError, ModelUnavailable, Vo
 from voxgraph.options import ModelKey
 from voxgraph.results import ModelInfo, Waveform
 
-INFO = ModelInfo("language", "some/model", "demo", "demo", "cpu", 1)
+INFO = ModelInfo("language", "some/model", "abc", "hub", "cpu", 1)
 
 
 class Mean:

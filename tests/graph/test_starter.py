@@ -1,0 +1,86 @@
+"""The graph of `make serve` with the checkpoints of the repository: it starts, and every endpoint answers."""
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+import yaml
+from launched import ROOT, Launched, running
+from recordings import DATA, post
+
+from config.checkpoints import row_for
+from config.settings import GraphSettings
+from deployments.api.schemas.health import STARTER_NOTICE
+from deployments.graph import served_models
+from voxgraph.options import ModelKey
+
+CONFIG = ROOT / "config" / "starter.yaml"
+LINES = re.findall(r"\| `(curl [^`]+)` \|", (ROOT / "docs" / "api.md").read_text())
+SETTINGS = GraphSettings.model_validate(yaml.safe_load(CONFIG.read_text())["applications"][0]["args"])
+
+
+@pytest.fixture(scope="module")
+def starter() -> Iterator[Launched]:
+    with running(CONFIG) as launched:
+        yield launched
+
+
+@pytest.fixture(scope="module")
+def http(starter: Launched) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=starter.url, timeout=120) as client:
+        yield client
+
+
+def hub_id(model: ModelKey) -> str:
+    return row_for(model, SETTINGS.checkpoint(model)).hub_id
+
+
+def test_it_says_which_checkpoints_answer(starter: Launched, http: httpx2.Client) -> None:
+    health = http.get("/health").json()
+
+    assert (health["status"], health["failed"]) == ("ok", {})
+    assert {key: model["hub_id"] for key, model in health["models"].items()} == {
+        key: hub_id(key) for key in served_models(SETTINGS)
+    }
+    assert "starter" in health["checkpoints"]
+    assert health["notice"] == STARTER_NOTICE
+    assert f"Checkpoints that answer: {health['checkpoints']}." in starter.output
+    assert STARTER_NOTICE in " ".join(starter.output.split())
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_every_endpoint_answers(starter: Launched, line: str) -> None:
+    command = shlex.split(line.replace("http://127.0.0.1:8000", starter.url))
+
+    done = subprocess.run(
+        [*command, "--silent", "--show-error", "--fail-with-body"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    for answer in done.stdout.splitlines():
+        assert json.loads(answer)
+
+
+def test_voices_of_all_languages_are_in_one_space(http: httpx2.Client) -> None:
+    answers = [
+        post(http, "/embedding", files={"file": (DATA / name).read_bytes()})
+        for name in ("zh_f3.flac", "de_f3.flac", "voice.wav")
+    ]
+
+    assert {(a["model"], a["revision"]) for a in answers} == {
+        (hub_id(ModelKey.SPEAKER_VOXCELEB), answers[0]["revision"])
+    }
+    assert answers[0]["revision"].startswith("starter-")
+
+
+def test_a_sentence_gets_its_language_or_none(http: httpx2.Client, conversation: bytes) -> None:
+    """The clips of tests/data are synthetic; the conversation is real and in English."""
+    found = post(http, "/detect-language", files={"file": conversation})
+
+    assert found["language"] == "en"
+    assert found["confidence"] > 0.5
