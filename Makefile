@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-cluster lint format bench bench-gpu training lock clean
+.PHONY: help serve check test test-cluster lint format bench bench-gpu eval training lock clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -53,6 +53,16 @@ bench: .venv/.installed-dev  ## Compare the graph with naive servers. BENCH="--o
 bench-gpu: .venv/.installed  ## Measure every pipeline on CUDA against the device's ceilings.
 	@$(BIN)/python -W ignore -m benchmarks.gpu
 
+.venv/.installed-eval: .venv/.installed requirements/eval.txt
+	$(UV) pip install --quiet --require-hashes -r requirements/eval.txt
+	touch $@
+
+EVAL = $(if $(URL),--url $(URL),--config $(CONFIG)) $(if $(OUT),--out "$(OUT)") $(if $(ONLY),--only $(ONLY)) \
+	$(if $(LIMIT),--limit $(LIMIT)) $(if $(CUT),--cut $(CUT)) $(if $(CONCURRENCY),--concurrency $(CONCURRENCY))
+
+eval: .venv/.installed-eval  ## Measure the graph's answers on labelled recordings: DATA=folder, see docs/evaluation.md.
+	@$(BIN)/python -W ignore -m evaluation "$(or $(DATA),$(error DATA=folder is missing))" $(EVAL)
+
 .venv/.installed-training: .venv/.installed requirements/training.txt
 	$(UV) pip install --quiet --require-hashes -r requirements/training.txt
 	touch $@
@@ -64,6 +74,7 @@ lock: .venv/bin/uv  ## Resolve the dependencies again into requirements/.
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/base.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra dev -c requirements/base.txt -o requirements/dev.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra training -c requirements/base.txt -o requirements/training.txt
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra eval -c requirements/base.txt -o requirements/eval.txt
 
 clean:  ## Remove the environment and all caches.
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from launched import ROOT
 
-FOLDERS = ("voxgraph", "config", "pipelines", "deployments", "benchmarks", "training", "deploy", "examples")
+FOLDERS = (
+    "voxgraph", "config", "pipelines", "deployments", "evaluation",
+    "benchmarks", "training", "deploy", "examples",
+)  # fmt: skip
 DANGLING = ("Of ", "As ", "By ", "And ")
 
 

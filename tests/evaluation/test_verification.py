@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
-from training.starter.verification import Pairs, Rates, Trials, equal_error_rate, interval, min_dcf
+from evaluation.metrics.resampling import Interval
+from evaluation.metrics.verification import (
+    Pairs,
+    Rates,
+    Trials,
+    equal_error_rate,
+    intervals,
+    min_dcf,
+    weighted_auc,
+)
 
 PAIRS = st.lists(st.tuples(st.booleans(), st.integers(-5, 5)), min_size=2, max_size=40).filter(
     lambda pairs: len({same for same, _ in pairs}) == 2
@@ -52,6 +62,27 @@ def test_the_equal_error_rate_lies_between_the_errors_round_it(pairs: list[tuple
     found = equal_error_rate(rates)
 
     assert np.maximum(rates.missed, rates.false).min() >= found >= np.minimum(rates.missed, rates.false).max()
+
+
+@given(PAIRS, st.data())
+def test_the_area_under_the_curve_is_that_of_scikit_learn(
+    pairs: list[tuple[bool, int]], data: st.DataObject
+) -> None:
+    weights = np.array(
+        data.draw(st.lists(st.integers(1, 3), min_size=len(pairs), max_size=len(pairs))), float
+    )
+    same, scores = trials(pairs)
+
+    auc = weighted_auc(same, scores)
+
+    assert auc(None) == pytest.approx(roc_auc_score(same, scores))
+    assert auc(weights) == pytest.approx(roc_auc_score(same, scores, sample_weight=weights))
+
+
+def test_scores_of_one_kind_have_no_area_under_the_curve() -> None:
+    auc = weighted_auc(np.array([True, False]), np.array([1.0, 0.0]))
+
+    assert auc(np.array([1.0, 0.0])) is None
 
 
 def test_known_scores_have_known_error_rates() -> None:
@@ -111,11 +142,21 @@ def voices(n_voices: int, spread: float, seed: int = 0) -> Pairs:
     return Pairs.of(centres[labels] + spread * generator.normal(size=(len(labels), 16)), labels)
 
 
+def both_intervals(pairs: Pairs, **options: float) -> list[Interval]:
+    trials = Trials(pairs.same, pairs.scores)
+
+    def statistics(weights: np.ndarray) -> tuple[float, float]:
+        rates = trials.rates(weights)
+        return equal_error_rate(rates), min_dcf(rates)
+
+    return intervals(pairs, statistics, **options)
+
+
 def test_an_interval_holds_the_statistic_and_narrows_with_more_voices() -> None:
     few, many = voices(10, 1.5), voices(120, 1.5)
 
-    low, high = interval(few, equal_error_rate)
-    narrow_low, narrow_high = interval(many, equal_error_rate, resamples=100)
+    (low, high), _ = both_intervals(few)
+    (narrow_low, narrow_high), _ = both_intervals(many, resamples=100)
 
     assert 0 <= low < equal_error_rate(Trials(few.same, few.scores).rates()) < high <= 1
     assert narrow_high - narrow_low < (high - low) / 2
@@ -124,8 +165,19 @@ def test_an_interval_holds_the_statistic_and_narrows_with_more_voices() -> None:
 def test_an_interval_is_the_same_again_and_is_wider_at_a_higher_level() -> None:
     pairs = voices(12, 1.5)
 
-    (low, high), (wide_low, wide_high) = interval(pairs, min_dcf), interval(pairs, min_dcf, level=0.99)
+    (_, (low, high)), (_, (wide_low, wide_high)) = both_intervals(pairs), both_intervals(pairs, level=0.99)
 
-    assert (low, high) == interval(pairs, min_dcf)
+    assert (low, high) == both_intervals(pairs)[1]
     assert wide_low <= low <= high <= wide_high
     assert (wide_low, wide_high) != (low, high)
+
+
+def test_chosen_pairs_keep_their_speakers_and_scores() -> None:
+    pairs = voices(3, 1.0)
+
+    same = pairs.only(pairs.same)
+
+    assert same.same.all()
+    assert same.scores.tolist() == pairs.scores[pairs.same].tolist()
+    assert pairs.has_both_kinds
+    assert not same.has_both_kinds

@@ -1,13 +1,13 @@
 """Metrics of speaker verification: error rates, detection cost, and their confidence intervals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from evaluation.metrics.resampling import LEVEL, RESAMPLES, SEED, Floats, Interval, draws, quantiles
 
 
 class Rates(NamedTuple):
@@ -69,6 +69,25 @@ def equal_error_rate(rates: Rates) -> float:
     return float(rates.missed[below] + share * (rates.missed[above] - rates.missed[below]))
 
 
+def area_under_curve(rates: Rates) -> float:
+    """Return the AUC: the probability that a pair of the first kind scores higher; half of ties count."""
+    return float(np.trapezoid(1 - rates.missed[::-1], rates.false[::-1]))
+
+
+def weighted_auc(positive: NDArray[np.bool_], scores: Floats) -> Callable[[Floats | None], float | None]:
+    """Return a function from the weights of recordings, or None, to the AUC of their scores.
+
+    Its result is None if not both kinds of recordings have weight.
+    """
+    trials = Trials(positive, scores)
+
+    def auc(weights: Floats | None = None) -> float | None:
+        drawn = positive if weights is None else positive[weights > 0]
+        return area_under_curve(trials.rates(weights)) if drawn.any() and not drawn.all() else None
+
+    return auc
+
+
 def min_dcf(rates: Rates, target: float = 0.01, missed_cost: float = 1.0, false_cost: float = 1.0) -> float:
     """Return the smallest detection cost of any threshold; 1 is the cost of ignoring the scores.
 
@@ -87,7 +106,7 @@ def min_dcf(rates: Rates, target: float = 0.01, missed_cost: float = 1.0, false_
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """All pairs of a set of recordings."""
+    """Pairs of recordings that can be compared."""
 
     first: NDArray[np.intp]
     """Index of the speaker of the first recording, (pairs,)."""
@@ -96,11 +115,15 @@ class Pairs:
 
     @classmethod
     def of(cls, vectors: NDArray[np.floating], voices: NDArray[np.intp]) -> "Pairs":
-        """Score all pairs of embeddings, (recordings, dimension), by their cosine."""
+        """Score all pairs of embeddings of one encoder, (recordings, dimension), by their cosine."""
         unit = np.asarray(vectors, np.float64)
-        unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+        unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
         first, second = np.triu_indices(len(unit), 1)
         return cls(voices[first], voices[second], (unit @ unit.T)[first, second])
+
+    def only(self, chosen: NDArray[np.bool_]) -> "Pairs":
+        """Return the chosen pairs, (pairs,)."""
+        return Pairs(self.first[chosen], self.second[chosen], self.scores[chosen])
 
     @property
     def same(self) -> NDArray[np.bool_]:
@@ -108,36 +131,40 @@ class Pairs:
         same: NDArray[np.bool_] = self.first == self.second
         return same
 
+    @property
+    def has_both_kinds(self) -> bool:
+        """Whether there are pairs of one speaker and pairs of two; without both there are no error rates."""
+        same = self.same
+        return bool(same.any() and not same.all())
 
-def interval(
+
+def intervals(
     pairs: Pairs,
-    statistic: Callable[[Rates], float],
-    resamples: int = 300,
-    level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Return a bootstrap confidence interval of a statistic.
+    statistics: Callable[[Floats], Sequence[float]],
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = SEED,
+) -> list[Interval]:
+    """Return a bootstrap confidence interval of each of several statistics.
 
     Speakers are resampled with replacement, because pairs that share a speaker are not independent. A speaker
     that is drawn twice counts as two speakers with the same recordings, which are not paired with each other.
+    Resamples without pairs of both kinds are left out.
 
     Args:
-        pairs: Pairs with at least two speakers.
-        statistic: `equal_error_rate`, `min_dcf` or another function of the rates.
+        pairs: Pairs of both kinds.
+        statistics: Computes the values from the weight of each pair, (pairs,).
         resamples: Number of bootstrap samples.
-        level: Confidence level of the interval.
+        level: Confidence level of the intervals.
         seed: Seed of the resampling.
 
     Returns:
-        The lower and the upper end.
+        An interval for each value of `statistics`; none if hardly a resample has pairs of both kinds.
     """
-    generator = np.random.default_rng(seed)
-    trials, voices, same = Trials(pairs.same, pairs.scores), int(pairs.second.max()) + 1, pairs.same
-    found: list[float] = []
-    while len(found) < resamples:
-        drawn = generator.multinomial(voices, np.full(voices, 1 / voices)).astype(np.float64)
+    voices, same = int(max(pairs.first.max(), pairs.second.max())) + 1, pairs.same
+    found: list[Sequence[float]] = []
+    for drawn in draws(voices, resamples, seed):
         weights = drawn[pairs.first] * np.where(same, 1.0, drawn[pairs.second])
         if weights[same].any() and weights[~same].any():
-            found.append(statistic(trials.rates(weights)))
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+            found.append(statistics(weights))
+    return quantiles(found, level) if len(found) > resamples / 2 else []

@@ -1,0 +1,1 @@
+"""Metrics that scikit-learn and pyannote.metrics do not have, and confidence intervals."""

@@ -1,0 +1,1 @@
+"""One module for each question: its answers become a `evaluation.section.Section`."""

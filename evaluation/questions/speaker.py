@@ -1,0 +1,156 @@
+"""Speaker: how well embeddings tell apart one voice from two, over all pairs of clips."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.asking import Answered
+from evaluation.groups import Indices, groups
+from evaluation.metrics.likelihood import MinCllr, cllr, fit_calibration
+from evaluation.metrics.resampling import Floats, Interval
+from evaluation.metrics.verification import Pairs, Rates, Trials, equal_error_rate, intervals, min_dcf
+from evaluation.plots import draw_det
+from evaluation.section import Cell, Plot, Section, Table
+
+FALSE_MATCHES = 0.01
+GROUPS = ("source", "source and age", "language", "sex", "age")
+MAX_CURVES = 8
+COUNTS = (
+    "voices", "clips", "pairs of one voice", "pairs of two", "one voice, not comparable",
+    "two voices, not comparable",
+)  # fmt: skip
+ERRORS = (
+    "EER", "EER 95 %", "EER, one sex", "minDCF", "minDCF 95 %", "Cllr", "Cllr 95 %", "minCllr",
+    "minCllr 95 %", "1 % false at",
+)  # fmt: skip
+
+
+def evaluate(answers: Sequence[Answered]) -> Section:
+    """Evaluate the embeddings of clips whose speakers are known; there must be at least one."""
+    found = _Embeddings(answers)
+    every = np.arange(len(answers))
+    chosen = [("all", every), *groups(answers, GROUPS)]
+    section = Section("speaker", "Speaker")
+    counts, errors = Table("Pairs within groups", ("group", *COUNTS)), Table("Errors", ("group", *ERRORS))
+    for name, indices in chosen:
+        pairs = found.pairs(indices)
+        counts.rows.append((name, *found.counts(indices, pairs)))
+        errors.rows.append((name, *found.errors(pairs)))
+    section.figures = dict(zip(COUNTS + ERRORS, counts.rows[0][1:] + errors.rows[0][1:], strict=True))
+    section.tables = [counts, errors]
+    section.notes = [
+        "Pairs of one encoder are scored by their cosine; pairs of two encoders cannot be compared and are "
+        "in no other figure. minDCF: prior 0.01, both costs 1. Cllr, in bits: cost of the log-likelihood "
+        "ratios of a calibration that was fitted on half of the voices and applied to the other half; "
+        "minCllr: that of the best possible calibration of this group. The intervals resample speakers. "
+        "1 % false at: the cosine that 1 % of the pairs of two voices exceed.",
+    ]
+    pairs = found.pairs(every)
+    if pairs.has_both_kinds:
+        calibration = fit_calibration(pairs.scores, pairs.same)
+        section.figures |= {"calibration scale": calibration.scale, "calibration offset": calibration.offset}
+    curves = {name: found.rates(indices) for name, indices in chosen if name.startswith(("all", "source: "))}
+    drawn = {name: rates for name, rates in list(curves.items())[:MAX_CURVES] if rates is not None}
+    if drawn:
+        section.plots = [Plot("speaker_det", lambda figure: draw_det(figure, drawn))]
+    return section
+
+
+def columns(answered: Answered) -> dict[str, object]:
+    """Return what the table of all answers says about one clip; not the embedding, which is biometric."""
+    answer = answered.answer.speaker
+    if answer is None:
+        return {}
+    return {"speaker_model": answer.model, "speaker_revision": answer.revision}
+
+
+class _Embeddings:
+    """The embeddings of all clips with their speakers."""
+
+    def __init__(self, answers: Sequence[Answered]) -> None:
+        found = [answered.answer.speaker for answered in answers]
+        embeddings = [answer for answer in found if answer is not None]
+        self.vectors = np.array([answer.embedding for answer in embeddings], np.float32)
+        spaces = [f"{answer.model} {answer.revision}" for answer in embeddings]
+        self.spaces: NDArray[np.intp] = np.unique(spaces, return_inverse=True)[1]
+        speakers = [" ".join(answered.clip.voice) for answered in answers]
+        self.voices: NDArray[np.intp] = np.unique(speakers, return_inverse=True)[1]
+        sexes = [answered.clip.sex for answered in answers]
+        _, firsts = np.unique(self.voices, return_index=True)
+        self.sex_of_voice = np.array(sexes)[firsts]
+
+    def pairs(self, chosen: Indices) -> Pairs:
+        """Return all comparable pairs of the chosen clips."""
+        parts = [
+            Pairs.of(self.vectors[members], self.voices[members])
+            for space in np.unique(self.spaces[chosen])
+            if len(members := chosen[self.spaces[chosen] == space])
+        ]
+        return Pairs(
+            np.concatenate([part.first for part in parts]),
+            np.concatenate([part.second for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+        )
+
+    def rates(self, chosen: Indices) -> Rates | None:
+        """Return the error rates of the chosen clips; None if there are none."""
+        pairs = self.pairs(chosen)
+        return Trials(pairs.same, pairs.scores).rates() if pairs.has_both_kinds else None
+
+    def counts(self, chosen: Indices, pairs: Pairs) -> tuple[Cell, ...]:
+        """Return `COUNTS` of the chosen clips and their comparable pairs."""
+        of_voice = np.bincount(self.voices[chosen])
+        same = int((of_voice * (of_voice - 1) // 2).sum())
+        others = len(chosen) * (len(chosen) - 1) // 2 - same
+        one, two = int(pairs.same.sum()), int((~pairs.same).sum())
+        return int((of_voice > 0).sum()), len(chosen), one, two, same - one, others - two
+
+    def errors(self, pairs: Pairs) -> tuple[Cell, ...]:
+        """Return `ERRORS` of the pairs."""
+        if not pairs.has_both_kinds:
+            return (None,) * len(ERRORS)
+        trials, best = Trials(pairs.same, pairs.scores), MinCllr(pairs.scores, pairs.same)
+
+        def statistics(weights: Floats | None = None) -> tuple[float, float, float]:
+            rates = trials.rates(weights)
+            return equal_error_rate(rates), min_dcf(rates), best.cost(weights)
+
+        eer, cost, min_cllr = statistics()
+        ends: Sequence[Interval | None] = intervals(pairs, statistics) or [None] * 3
+        cost_of_ratios, its_ends = cross_validated_cllr(pairs)
+        return (
+            eer, ends[0], self._within_one_sex(pairs), cost, ends[1], cost_of_ratios, its_ends,
+            min_cllr, ends[2], trials.threshold(FALSE_MATCHES),
+        )  # fmt: skip
+
+    def _within_one_sex(self, pairs: Pairs) -> float | None:
+        """Return the EER of the pairs whose speakers are known to have one sex."""
+        first, second = self.sex_of_voice[pairs.first], self.sex_of_voice[pairs.second]
+        alike = pairs.only((first == second) & (first != ""))
+        if not alike.has_both_kinds:
+            return None
+        return equal_error_rate(Trials(alike.same, alike.scores).rates())
+
+
+def cross_validated_cllr(pairs: Pairs) -> tuple[float | None, Interval | None]:
+    """Return Cllr and its interval: each half of the voices is calibrated by the other half.
+
+    Pairs of a voice of each half are left out. The value is None if a half has not both kinds of pairs.
+    """
+    present = np.unique(np.concatenate([pairs.first, pairs.second]))
+    side = np.zeros(int(present.max()) + 1, np.int8)
+    side[present[1::2]] = 1
+    halves = [pairs.only((side[pairs.first] == half) & (side[pairs.second] == half)) for half in (0, 1)]
+    if not all(half.has_both_kinds for half in halves):
+        return None, None
+    fitted = [fit_calibration(half.scores, half.same) for half in halves]
+    ratios = np.concatenate([fitted[1].llrs(halves[0].scores), fitted[0].llrs(halves[1].scores)])
+    joined = Pairs(
+        np.concatenate([half.first for half in halves]),
+        np.concatenate([half.second for half in halves]),
+        ratios,
+    )
+    same = joined.same
+    ends = intervals(joined, lambda weights: (cllr(ratios, same, weights),))
+    return cllr(ratios, same), ends[0] if ends else None
