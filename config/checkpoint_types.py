@@ -19,6 +19,9 @@ class CheckpointFile:
     name: str
     sha256: str | None = None
     """Hex digest if one is published; a file with another is refused. None: only the commit pins the file."""
+    in_revision: bool = True
+    """Whether another content makes another revision. False for what only interprets the model's outputs, so
+    that stored outputs stay comparable when the interpretation is fitted anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ _SPEAKER = Checkpoint(
     key=ModelKey.SPEAKER_VOXCELEB,
     hub_id="iic/speech_campplus_sv_zh_en_16k-common_advanced",
     revision="",
-    files=(CheckpointFile("model.safetensors"),),
+    files=(CheckpointFile("model.safetensors"), CheckpointFile("calibration.json", in_revision=False)),
     licence="apache-2.0",
     architectures=MappingProxyType({Size.STARTER: CamPlusPlusArchitecture()}),
     starter_folder="speaker",

@@ -222,14 +222,15 @@ def _label(line: str, file: str) -> tuple[int, str]:
 
 
 def _digest_of_layout(row: Checkpoint, folder: Path) -> str:
-    """Return twelve hex digits of a SHA-256 over all files of the layout."""
-    names = [file.name for file in row.files]
-    names += [f"{part}/{file.name}" for part, repository in row.parts.items() for file in repository.files]
+    """Return twelve hex digits of a SHA-256 over all files of the layout that are part of the revision."""
+    files = {file.name: file for file in row.files}
+    files |= {f"{part}/{file.name}": file for part, other in row.parts.items() for file in other.files}
     digest = hashlib.sha256()
-    for name in names:
+    for name, file in files.items():
         if not (folder / name).is_file():
             raise CheckpointError(f"{row.hub_id}: {name} is missing in {folder}.")
-        digest.update(_digest(folder / name).encode())
+        if file.in_revision:
+            digest.update(_digest(folder / name).encode())
     return digest.hexdigest()[:12]
 
 

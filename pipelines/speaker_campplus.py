@@ -1,8 +1,10 @@
 """Speaker embeddings with CAM++, in place of either ECAPA encoder of `pipelines.speaker`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from config.settings import EngineOptions
+from pipelines.calibrations import speaker_calibration
 from pipelines.campplus import MIN_SAMPLES, CamPlusPlus
 from pipelines.checkpoints import LocatedCheckpoint
 from voxgraph.results import Embedding, Waveform
@@ -17,7 +19,8 @@ class CamPlusPlusEncoder:
         options: Engine and precision of the network.
 
     Raises:
-        CheckpointError: The tensors do not fit the architecture, or the engine is not available.
+        CheckpointError: The tensors do not fit the architecture, the calibration cannot be read, or the
+            engine is not available.
     """
 
     min_samples = MIN_SAMPLES
@@ -26,7 +29,8 @@ class CamPlusPlusEncoder:
         self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
     ) -> None:
         self._network = CamPlusPlus(checkpoint, device, options)
-        self.info = checkpoint.info(device, self._network.parameter_count, choice=self._network.choice)
+        info = checkpoint.info(device, self._network.parameter_count, choice=self._network.choice)
+        self.info = replace(info, same_speaker=speaker_calibration(checkpoint))
 
     def __call__(self, waveforms: Sequence[Waveform]) -> list[Embedding]:
         """Embed each clip: (192,) float32, not normalised, the same alone and in any batch.

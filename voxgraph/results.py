@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from voxgraph.calibration import SpeakerCalibration
 from voxgraph.options import ChunkOptions
 
 SAMPLE_RATE_HZ = 16_000
@@ -230,6 +231,8 @@ class ModelInfo:
     """One sentence that explains the choice of engine and precision."""
     batch_items: int = 1
     """Maximum number of clips in a forward pass, measured when the replica started."""
+    same_speaker: SpeakerCalibration | None = None
+    """Calibration of a speaker encoder; None for other models and for encoders that have none."""
 
 
 @dataclass(frozen=True, slots=True)

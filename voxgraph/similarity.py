@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from voxgraph.calibration import SpeakerCalibration, posterior
 from voxgraph.errors import InvalidEmbedding, SpaceMismatch
 from voxgraph.results import Embedding
 
@@ -55,9 +56,40 @@ class VoiceComparison:
     model: str
     """Encoder of both embeddings."""
     revision: str
+    calibration: SpeakerCalibration | None = None
+    """Calibration of the encoder; None if it has none."""
+
+    @property
+    def llr(self) -> float | None:
+        """Natural logarithm of the likelihood ratio of one speaker against two; None if not calibrated."""
+        return None if self.calibration is None else self.calibration.llr(self.similarity)
+
+    @property
+    def probability(self) -> float | None:
+        """Probability of one speaker with a prior of `SAME_SPEAKER_PRIOR`; None if not calibrated."""
+        return None if self.llr is None else posterior(self.llr)
 
 
-def compare(first: Embedding, second: Embedding, threshold: float = DEFAULT_THRESHOLD) -> VoiceComparison:
-    """Compare two embeddings of one encoder; raises what `cosine` raises."""
+def compare(
+    first: Embedding,
+    second: Embedding,
+    threshold: float | None = DEFAULT_THRESHOLD,
+    calibration: SpeakerCalibration | None = None,
+) -> VoiceComparison:
+    """Compare two embeddings of one encoder.
+
+    Args:
+        first: Embedding of one recording.
+        second: Embedding of the other.
+        threshold: Cosine above which the answer is one speaker. None: that of the calibration, or
+            `DEFAULT_THRESHOLD` without one.
+        calibration: `ModelInfo.same_speaker` of the encoder.
+
+    Raises:
+        SpaceMismatch, InvalidEmbedding: As `cosine` does.
+    """
+    if threshold is None:
+        threshold = DEFAULT_THRESHOLD if calibration is None else calibration.threshold
     similarity = cosine(first, second)
-    return VoiceComparison(similarity, similarity > threshold, threshold, first.model, first.revision)
+    is_same = similarity > threshold
+    return VoiceComparison(similarity, is_same, threshold, first.model, first.revision, calibration)

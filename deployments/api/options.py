@@ -34,6 +34,18 @@ class ComparisonOptions(BaseModel):
     )
 
 
+class VerificationOptions(BaseModel):
+    """Options of ``/v1/speaker/compare``."""
+
+    threshold: float | None = Field(
+        None,
+        ge=-1.0,
+        le=1.0,
+        description="Cosine similarity above which two voices match; by default that of the encoder's "
+        f"calibration, or {DEFAULT_THRESHOLD} without one.",
+    )
+
+
 class AccentOptions(BaseModel):
     """Options of ``/identify``."""
 

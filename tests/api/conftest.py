@@ -1,6 +1,7 @@
 """The HTTP application over ASGI, with a fake analyzer that needs no models."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import httpx2
 import numpy as np
@@ -10,6 +11,7 @@ from local_state import LocalState
 from config.checkpoints import CHECKPOINTS
 from config.settings import AudioLimits, GraphSettings
 from deployments.api.app import create_app
+from voxgraph.calibration import SpeakerCalibration
 from voxgraph.errors import ModelUnavailable
 from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
 from voxgraph.results import (
@@ -52,6 +54,7 @@ class FakeAnalyzer:
         self.tasks: tuple[Task, ...] | None = None
         self.accent = AccentResult("us", 0.85671, 0.85671, {"us": 0.85671, "canada": 0.14329})
         self.scores = (0.9, 0.2, 0.7)
+        self.calibration: SpeakerCalibration | None = None
         self.graph_health = GraphHealth(
             models={"language": ModelInfo("language", "a/b", "abc", "hub", "cpu", 7)}
         )
@@ -78,7 +81,8 @@ class FakeAnalyzer:
         if model in self.unavailable:
             raise ModelUnavailable(f"Model {model} is not loaded: no checkpoint.")
         labels = ("fake", "real") if model is ModelKey.DEEPFAKE else ()
-        return ModelInfo(model, CHECKPOINTS[model].hub_id, "abc", "hub", "cpu", 7, labels)
+        info = ModelInfo(model, CHECKPOINTS[model].hub_id, "abc", "hub", "cpu", 7, labels)
+        return replace(info, same_speaker=self.calibration)
 
     async def identify_accent(self, waveform: Waveform, model: AccentModel) -> AccentResult:
         self._record(waveform)

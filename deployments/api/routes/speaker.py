@@ -7,9 +7,10 @@ from fastapi import APIRouter
 from deployments.api.compat.embedding_files import read_embedding
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_form, takes_recording
-from deployments.api.options import ComparisonOptions, EmbeddingOptions
+from deployments.api.options import ComparisonOptions, EmbeddingOptions, VerificationOptions
 from deployments.api.schemas.answers import EmbeddingAnswer, VoiceAnswer
 from deployments.api.schemas.comparison import ComparisonAnswer
+from deployments.api.service import GraphAnalyzer
 from deployments.api.upload import AudioUpload, EmbeddingUpload, UploadPair, processing_info
 from pipelines.routing import encoder_by_hub_id
 from voxgraph.similarity import compare as compare_voices
@@ -35,11 +36,13 @@ async def embedding(upload: AudioUpload, analyzer: AnalyzerDep) -> EmbeddingAnsw
 @router.post("/compare", openapi_extra=takes_form(("file1", "file2"), ComparisonOptions))
 async def compare(uploads: UploadPair, analyzer: AnalyzerDep) -> ComparisonAnswer:
     """Compare the speakers of two recordings; one encoder embeds both."""
-    threshold = uploads[0].options(ComparisonOptions).threshold
-    first, second = await analyzer.embed_pair(*[await upload.decode() for upload in uploads])
-    info = await analyzer.info(encoder_by_hub_id(first.embedding.model))
-    comparison = compare_voices(first.embedding, second.embedding, threshold)
-    return ComparisonAnswer.from_result(comparison, processing_info(info, *uploads))
+    return await _comparison(uploads, analyzer, uploads[0].options(ComparisonOptions).threshold)
+
+
+@router.post("/v1/speaker/compare", openapi_extra=takes_form(("file1", "file2"), VerificationOptions))
+async def verify(uploads: UploadPair, analyzer: AnalyzerDep) -> ComparisonAnswer:
+    """Compare the speakers of two recordings, by default with the calibrated threshold of the encoder."""
+    return await _comparison(uploads, analyzer, uploads[0].options(VerificationOptions).threshold)
 
 
 @router.post("/compare_embedding", openapi_extra=takes_form(("audio", "embedding"), ComparisonOptions))
@@ -57,5 +60,14 @@ async def compare_embedding(parts: EmbeddingUpload, analyzer: AnalyzerDep) -> Co
     computed = (await analyzer.embed(await upload.decode(), encoder)).embedding
     stored = replace(computed, vector=file.vector, revision=file.revision or computed.revision)
     info = await analyzer.info(encoder_by_hub_id(computed.model))
-    comparison = compare_voices(computed, stored, threshold)
+    comparison = compare_voices(computed, stored, threshold, info.same_speaker)
     return ComparisonAnswer.from_result(comparison, processing_info(info, upload))
+
+
+async def _comparison(
+    uploads: UploadPair, analyzer: GraphAnalyzer, threshold: float | None
+) -> ComparisonAnswer:
+    first, second = await analyzer.embed_pair(*[await upload.decode() for upload in uploads])
+    info = await analyzer.info(encoder_by_hub_id(first.embedding.model))
+    comparison = compare_voices(first.embedding, second.embedding, threshold, info.same_speaker)
+    return ComparisonAnswer.from_result(comparison, processing_info(info, *uploads))

@@ -1,6 +1,7 @@
 """Response body of the endpoints that compare two recordings."""
 
 from deployments.api.schemas.answers import ProcessingInfo, example
+from voxgraph.calibration import SAME_SPEAKER_PRIOR
 from voxgraph.similarity import VoiceComparison
 
 
@@ -8,9 +9,10 @@ class ComparisonAnswer(ProcessingInfo):
     """The similarity of two voices, and whether they are the same speaker."""
 
     model_config = example(
-        similarity_score=0.71, same_speaker=True, threshold=0.25, model="speechbrain/spkrec-ecapa-voxceleb",
-        revision="eac27266f68caa806381260bd44ace38b136c76a", processing_time=0.08, audio_duration=6.4,
-        model_device="cpu",
+        similarity_score=0.71, same_speaker=True, threshold=0.25, calibrated=True, llr=5.91,
+        probability=0.9973, prior=SAME_SPEAKER_PRIOR, calibrated_threshold=0.41,
+        model="iic/speech_campplus_sv_zh_en_16k-common_advanced", revision="starter-0123456789ab",
+        processing_time=0.08, audio_duration=6.4, model_device="cpu",
     )  # fmt: skip
 
     similarity_score: float
@@ -18,6 +20,17 @@ class ComparisonAnswer(ProcessingInfo):
     same_speaker: bool
     """Whether `similarity_score` is above `threshold`."""
     threshold: float
+    calibrated: bool
+    """Whether the encoder's similarities were calibrated on labelled speech; if not, `llr`, `probability` and
+    `calibrated_threshold` are null."""
+    llr: float | None
+    """Natural logarithm of the likelihood ratio of one speaker against two."""
+    probability: float | None
+    """Probability of one speaker, 0..1, with the prior `prior`."""
+    prior: float
+    """Probability of one speaker that is assumed before the recordings are heard."""
+    calibrated_threshold: float | None
+    """Similarity at which `llr` is 0."""
     model: str
     revision: str
 
@@ -28,6 +41,11 @@ class ComparisonAnswer(ProcessingInfo):
             similarity_score=result.similarity,
             same_speaker=result.same_speaker,
             threshold=result.threshold,
+            calibrated=result.calibration is not None,
+            llr=result.llr,
+            probability=result.probability,
+            prior=SAME_SPEAKER_PRIOR,
+            calibrated_threshold=None if result.calibration is None else result.calibration.threshold,
             model=result.model,
             revision=result.revision,
             **info.model_dump(),
