@@ -1,35 +1,39 @@
 """Sort clips into groups: by source, sex, language, age and length."""
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.asking import Answered
-from evaluation.manifest import Clip
+from evaluation.manifest import FAKE, Clip
 
 Indices = NDArray[np.intp]
 
-AGE_BANDS = ((13, "under 13"), (18, "13 to 17"), (60, "18 to 59"), (131, "60 and over"))
-"""Age in years below which somebody belongs to a band, and its name."""
-LENGTHS = ((1.0, "under 1 s"), (3.0, "1 to 3 s"), (10.0, "3 to 10 s"), (30.0, "10 to 30 s"))
-"""Length in seconds below which a clip belongs to a band, and its name."""
-LONGEST = "30 s and more"
+AGE_BANDS = {"under 13": 13.0, "13 to 17": 18.0, "18 to 59": 60.0, "60 and over": math.inf}
+"""Bands of ages, each with the age in years below which somebody belongs to it."""
+LENGTHS = {
+    "under 1 s": 1.0,
+    "1 to 3 s": 3.0,
+    "3 to 10 s": 10.0,
+    "10 to 30 s": 30.0,
+    "30 s and more": math.inf,
+}
+"""Bands of lengths, each with the seconds below which a clip belongs to it."""
+SHORT_S = 3.0
+"""Length in seconds below which real clips are in a group of their own."""
 SEXES = {"f": "female", "m": "male"}
+ORDER = [*AGE_BANDS, *LENGTHS]
+"""Groups that have an order other than the alphabet's."""
 MAX_GROUPS = 40
 """Maximum number of groups of one kind; the largest are kept."""
 
 
 def age_band(clip: Clip) -> str:
     """Return the name of the band of ages; empty if the age is not known."""
-    age = clip.age
-    return "" if age is None else next(name for end, name in AGE_BANDS if age < end)
-
-
-def length_band(seconds: float) -> str:
-    """Return the name of the band of lengths."""
-    return next((name for end, name in LENGTHS if seconds < end), LONGEST)
+    return "" if clip.age is None else _band(AGE_BANDS, clip.age)
 
 
 def source_and_age(clip: Clip) -> str:
@@ -38,13 +42,25 @@ def source_and_age(clip: Clip) -> str:
     return f"{clip.source}, {band}" if clip.source and band else ""
 
 
+def real_and_length(answered: Answered) -> str:
+    """Return whether a clip is generated, and of real ones whether they are short."""
+    if answered.clip.label == FAKE:
+        return "generated"
+    return f"real, {SHORT_S:g} s and more" if answered.seconds >= SHORT_S else f"real, under {SHORT_S:g} s"
+
+
+def _band(bands: Mapping[str, float], value: float) -> str:
+    return next(name for name, end in bands.items() if value < end)
+
+
 KINDS: dict[str, Callable[[Answered], str]] = {
     "source": lambda answered: answered.clip.source,
     "source and age": lambda answered: source_and_age(answered.clip),
     "language": lambda answered: answered.clip.lang,
     "sex": lambda answered: SEXES.get(answered.clip.sex, ""),
     "age": lambda answered: age_band(answered.clip),
-    "length": lambda answered: length_band(answered.seconds),
+    "length": lambda answered: _band(LENGTHS, answered.seconds),
+    "kind": real_and_length,
 }
 """Kinds of groups, and the name of the group of a clip; an empty name belongs to none."""
 
@@ -58,5 +74,5 @@ def groups(answers: Sequence[Answered], kinds: Sequence[str]) -> Iterator[tuple[
                 members[name].append(index)
         if len(members) > 1:
             largest = sorted(members, key=lambda name: -len(members[name]))[:MAX_GROUPS]
-            for name in sorted(largest):
+            for name in sorted(largest, key=lambda name: (ORDER.index(name) if name in ORDER else 0, name)):
                 yield f"{kind}: {name}", np.array(members[name])

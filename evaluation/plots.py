@@ -32,22 +32,29 @@ def draw_reliability(figure: Figure, bins: Bins, predicted: str, observed: str) 
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], linestyle="--", color="grey", label="true probabilities")
     axes.plot(bins.predicted, bins.observed, color="tab:blue")
-    axes.scatter(bins.predicted, bins.observed, s=20 + 400 * bins.share, color="tab:blue", alpha=0.6)
+    axes.scatter(
+        bins.predicted, bins.observed, s=20 + 400 * bins.share, color="tab:blue", alpha=0.6, clip_on=False
+    )
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=predicted, ylabel=observed)
     axes.legend()
 
 
 def draw_det(figure: Figure, curves: dict[str, Rates]) -> None:
-    """Draw the detection error tradeoff of several groups, on scales of normal deviates."""
+    """Draw the detection error tradeoff of groups that have `inner_points`, on scales of normal deviates."""
     axes = figure.subplots()
     for name, rates in curves.items():
-        inside = (rates.missed > 0) & (rates.false > 0) & (rates.missed < 1) & (rates.false < 1)
-        points = np.flatnonzero(inside)
+        points = inner_points(rates)
         points = points[np.linspace(0, len(points) - 1, min(len(points), MAX_POINTS)).astype(int)]
         display = DetCurveDisplay(fpr=rates.false[points], fnr=rates.missed[points])
         display.plot(ax=axes, name=name)
     axes.set(xlabel="false match rate", ylabel="missed match rate")
     axes.legend(loc="upper right", fontsize="small")
+
+
+def inner_points(rates: Rates) -> NDArray[np.intp]:
+    """Return the thresholds at which there are errors of both kinds; normal deviates have no 0 and no 1."""
+    inside = (rates.missed > 0) & (rates.false > 0) & (rates.missed < 1) & (rates.false < 1)
+    return np.flatnonzero(inside)
 
 
 def draw_histograms(figure: Figure, values: dict[str, NDArray[np.float64]], label: str) -> None:

@@ -27,6 +27,9 @@ QUESTIONS: Mapping[Task, Callable[[Sequence[Answered]], Section]] = {
     "deepfake": deepfake.evaluate,
 }
 
+LINES = 20
+"""Number of lines that show the progress where there is no terminal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -108,6 +111,11 @@ async def evaluate(client: httpx2.AsyncClient, plan: Plan, console: Console) -> 
         def on_answer(answered: Answered) -> None:
             answers.append(answered)
             progress.advance(shown)
+            # A log file gets lines in place of a bar.
+            if not console.is_terminal and len(answers) * LINES // len(asked) > (
+                len(answers) - 1
+            ) * LINES // len(asked):
+                console.print(f"{len(answers)} of {len(asked)} recordings")
 
         clips = uploads(plan.folder, plan.clips, plan.options.cut_s)
         await ask_all(graph, clips, plan.options.concurrency, on_answer)

@@ -54,7 +54,8 @@ class MinCllr:
         posterior = isotonic_regression(same / (same + other), sample_weight=same + other)
         missed = np.log2(posterior, where=same > 0, out=np.zeros_like(same))
         false = np.log2(1 - posterior, where=other > 0, out=np.zeros_like(same))
-        return float(-(same @ missed + other @ false) / 2)
+        # Rounding may leave less than nothing.
+        return max(0.0, float(-(same @ missed + other @ false) / 2))
 
 
 class Calibration(NamedTuple):

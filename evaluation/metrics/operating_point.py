@@ -7,11 +7,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-SHARE = 0.02
-"""Share of the recordings of one source that may pass."""
 
-
-def threshold_above(scores: Mapping[str, Floats], share: float = SHARE) -> float:
+def threshold_above(scores: Mapping[str, Floats], share: float) -> float:
     """Return the lowest score that at most a share of the recordings of every source exceeds.
 
     Args:
@@ -21,12 +18,12 @@ def threshold_above(scores: Mapping[str, Floats], share: float = SHARE) -> float
     return max(_of_one(values, share) for values in scores.values())
 
 
-def threshold_below(scores: Mapping[str, Floats], share: float = SHARE) -> float:
+def threshold_below(scores: Mapping[str, Floats], share: float) -> float:
     """Return the highest score that at most a share of the recordings of every source is below."""
     return -threshold_above({name: -values for name, values in scores.items()}, share)
 
 
-def left_out(scores: Mapping[str, Floats], share: float = SHARE) -> dict[str, float]:
+def left_out(scores: Mapping[str, Floats], share: float) -> dict[str, float]:
     """Return for each source the share that exceeds the threshold which the other sources give.
 
     It says what a source that nobody has seen would do; it is empty if there is only one source.

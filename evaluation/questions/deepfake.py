@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from evaluation.asking import Answered
 from evaluation.groups import Indices, groups
 from evaluation.manifest import FAKE
-from evaluation.metrics.operating_point import SHARE, left_out, threshold_above, threshold_below
+from evaluation.metrics.operating_point import left_out, threshold_above, threshold_below
 from evaluation.metrics.resampling import Floats, interval
 from evaluation.metrics.verification import weighted_auc
 from evaluation.plots import draw_histograms
@@ -18,6 +18,10 @@ from evaluation.section import Cell, Plot, Section, Table
 GENERATED, INCONCLUSIVE, NO_SIGN = VERDICTS = ("ai_generated", "inconclusive", "no_sign_found")
 GROUPS = ("source", "language", "sex", "age", "length")
 NOT_GIVEN = "(not given)"
+PASSING = 0.02
+"""Share of the real recordings of a source that may be called generated at the operating point."""
+MISSED = 0.05
+"""Share of the recordings of a generator of which no sign may be found at the operating point."""
 
 
 def evaluate(answers: Sequence[Answered]) -> Section:
@@ -35,8 +39,9 @@ def evaluate(answers: Sequence[Answered]) -> Section:
     }
     section.tables = [*found.tables(answers, real, fake)]
     section.notes = [
-        "The score of a recording is the mean probability of its chunks. AUC: probability that a generated "
-        "recording has a higher score than a real one; 0.5 is chance. No verdict says that one is real."
+        "The score of a recording is the probability that more than half of its chunks reach, since most "
+        "chunks decide. AUC: probability that a generated recording has a higher score than a real one; 0.5 "
+        "is chance. No verdict says that a recording is real."
     ]
     if len(real):
         _add_operating_points(section, found, real, fake)
@@ -48,14 +53,25 @@ def columns(answered: Answered) -> dict[str, object]:
     """Return what the table of all answers says about one clip."""
     if answered.answer.deepfake is None:
         return {}
-    return {"verdict": verdict(answered), "ai_generated_probability": score(answered)}
+    return {"verdict": verdict(answered), "ai_generated_score": score(answered)}
+
+
+def probabilities(answered: Answered) -> list[float]:
+    """Return the probability of each chunk, 0..1, in ascending order."""
+    assert answered.answer.deepfake is not None
+    return sorted(chunk.class_probabilities.ai_generated for chunk in answered.answer.deepfake.chunks)
 
 
 def score(answered: Answered) -> float:
-    """Return the mean probability of the chunks, 0..1."""
-    assert answered.answer.deepfake is not None
-    chunks = answered.answer.deepfake.chunks
-    return float(np.mean([chunk.class_probabilities.ai_generated for chunk in chunks]))
+    """Return the probability that more than half of the chunks reach: a verdict is that of most chunks."""
+    found = probabilities(answered)
+    return found[(len(found) - 1) // 2]
+
+
+def low_score(answered: Answered) -> float:
+    """Return the probability that more than half of the chunks do not exceed."""
+    found = probabilities(answered)
+    return found[len(found) // 2]
 
 
 def verdict(answered: Answered) -> str:
@@ -70,6 +86,7 @@ class _Answers:
     def __init__(self, answers: Sequence[Answered]) -> None:
         self.fake = np.array([answered.clip.label == FAKE for answered in answers])
         self.scores = np.array([score(answered) for answered in answers], np.float64)
+        self.low_scores = np.array([low_score(answered) for answered in answers], np.float64)
         self.verdicts = np.array([verdict(answered) for answered in answers])
         self.auc = weighted_auc(self.fake, self.scores)
         self.voices = [answered.clip.voice for answered in answers]
@@ -108,10 +125,9 @@ def _by(names: NDArray[np.str_], scores: Floats, chosen: Indices) -> dict[str, F
 
 
 def _add_operating_points(section: Section, found: _Answers, real: Indices, fake: Indices) -> None:
-    """Add thresholds that few real recordings exceed and few generated ones are below."""
+    """Add a probability that few real recordings exceed, and one that few generated ones are below."""
     by_source = _by(found.sources, found.scores, real)
-    above = threshold_above(by_source)
-    unseen = left_out(by_source)
+    above, unseen = threshold_above(by_source, PASSING), left_out(by_source, PASSING)
     section.figures["operating point: ai_generated above"] = above
     rows: list[tuple[Cell, ...]] = [
         (name, len(scores), float((scores > above).mean()), unseen.get(name))
@@ -120,22 +136,37 @@ def _add_operating_points(section: Section, found: _Answers, real: Indices, fake
     columns = ("source", "clips", "share above", "share above the point of the other sources")
     section.tables.append(Table(f"Real recordings above the operating point of {above:.3f}", columns, rows))
     if len(fake):
-        by_generator = _by(found.generators, found.scores, fake)
-        below = min(threshold_below(by_generator), above)
-        section.figures["operating point: no_sign_found below"] = below
-        recall: list[tuple[Cell, ...]] = [
-            (name, len(scores), float((scores > above).mean()), float((scores < below).mean()))
-            for name, scores in by_generator.items()
-        ]
-        title = f"Generated recordings at the operating points {below:.3f} and {above:.3f}"
-        section.tables.append(Table(title, ("generator", "clips", "found", "missed"), recall))
+        _add_recall(section, found, fake, above)
     section.notes.append(
-        f"The operating point of ai_generated is the lowest score that at most {100 * SHARE:g} % of the real "
-        "recordings of every source exceed. The last column fits it on the other sources alone: that is what "
-        "to expect of recordings of a source that is not in the folder."
+        f"The operating point of ai_generated is the lowest score that at most {100 * PASSING:g} % of the "
+        "real recordings of every source exceed. The last column fits it on the other sources alone: that is "
+        "what to expect of recordings of a source that is not in the folder."
     )
-    if passing := [name for name, share in unseen.items() if share > SHARE]:
+    if passing := [name for name, share in unseen.items() if share > PASSING]:
         section.notes.append(
-            f"A source that was left out exceeds {100 * SHARE:g} %: {', '.join(passing)}. Do not accuse "
-            "anybody on the strength of this detector alone."
+            f"More than {100 * PASSING:g} % of a source that was left out pass: {', '.join(passing)}. "
+            "Do not accuse anybody on the strength of this detector alone."
         )
+
+
+def _add_recall(section: Section, found: _Answers, fake: Indices, above: float) -> None:
+    """Add the operating point of no_sign_found, the recall of each generator, and the settings."""
+    by_generator = _by(found.generators, found.scores, fake)
+    low_by_generator = _by(found.generators, found.low_scores, fake)
+    below = min(threshold_below(low_by_generator, MISSED), above)
+    section.figures["operating point: no_sign_found below"] = below
+    rows: list[tuple[Cell, ...]] = [
+        (name, len(scores), float((scores > above).mean()), float((low_by_generator[name] < below).mean()))
+        for name, scores in by_generator.items()
+    ]
+    title = f"Generated recordings at the operating points of {below:.3f} and {above:.3f}"
+    section.tables.append(Table(title, ("generator", "clips", "ai_generated", "no_sign_found"), rows))
+    section.notes.append(
+        f"The operating point of no_sign_found is the highest score that at most {100 * MISSED:g} % of the "
+        "recordings of every generator are below."
+    )
+    # Rounded to the safe side.
+    points = {"ai_generated": np.ceil(1e4 * above) / 1e4, "no_sign_found": np.floor(1e4 * below) / 1e4}
+    section.settings = (
+        "deepfake_points: {" + ", ".join(f"{name}: {at:.4f}" for name, at in points.items()) + "}"
+    )

@@ -18,7 +18,7 @@ from voxgraph.results import UNKNOWN_LANGUAGE
 
 SURE = 0.9
 """Confidence above which a wrong answer is counted as sure of it."""
-GROUPS = ("source", "language", "sex", "age", "length")
+GROUPS = ("kind", "source", "language", "sex", "age", "length")
 COLUMNS = (
     "group", "clips", "right", "95 %", "best", "unknown", "right of named", "ECE", "wrong, sure",
 )  # fmt: skip

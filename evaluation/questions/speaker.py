@@ -10,7 +10,7 @@ from evaluation.groups import Indices, groups
 from evaluation.metrics.likelihood import MinCllr, cllr, fit_calibration
 from evaluation.metrics.resampling import Floats, Interval
 from evaluation.metrics.verification import Pairs, Rates, Trials, equal_error_rate, intervals, min_dcf
-from evaluation.plots import draw_det
+from evaluation.plots import draw_det, inner_points
 from evaluation.section import Cell, Plot, Section, Table
 
 FALSE_MATCHES = 0.01
@@ -36,7 +36,8 @@ def evaluate(answers: Sequence[Answered]) -> Section:
     for name, indices in chosen:
         pairs = found.pairs(indices)
         counts.rows.append((name, *found.counts(indices, pairs)))
-        errors.rows.append((name, *found.errors(pairs)))
+        if name == "all" or pairs.has_both_kinds:
+            errors.rows.append((name, *found.errors(pairs)))
     section.figures = dict(zip(COUNTS + ERRORS, counts.rows[0][1:] + errors.rows[0][1:], strict=True))
     section.tables = [counts, errors]
     section.notes = [
@@ -51,7 +52,8 @@ def evaluate(answers: Sequence[Answered]) -> Section:
         calibration = fit_calibration(pairs.scores, pairs.same)
         section.figures |= {"calibration scale": calibration.scale, "calibration offset": calibration.offset}
     curves = {name: found.rates(indices) for name, indices in chosen if name.startswith(("all", "source: "))}
-    drawn = {name: rates for name, rates in list(curves.items())[:MAX_CURVES] if rates is not None}
+    imperfect = {name: rates for name, rates in curves.items() if rates and len(inner_points(rates))}
+    drawn = dict(list(imperfect.items())[:MAX_CURVES])
     if drawn:
         section.plots = [Plot("speaker_det", lambda figure: draw_det(figure, drawn))]
     return section

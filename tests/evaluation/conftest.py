@@ -58,6 +58,7 @@ class Hearing:
         self.max_requests = 128
         self.diarization_model = ModelKey.DIARIZATION_COMMUNITY_1
         self.spaces = ("a/b",)
+        self.noise = 0.3
         self.errors: dict[Task, VoxError] = {}
         self.overloads = 0
         self.in_progress = self.most_in_progress = 0
@@ -72,7 +73,9 @@ class Hearing:
         code = LANGUAGES[voice % 3]
         language = LanguageResult(code, code, 0.9, {code: 0.9, "nl": 0.1})
         generator = np.random.default_rng(voice)
-        vector = generator.normal(size=192) + 0.3 * np.random.default_rng(len(waveform)).normal(size=192)
+        vector = generator.normal(size=192) + self.noise * np.random.default_rng(len(waveform)).normal(
+            size=192
+        )
         space = self.spaces[voice % len(self.spaces)]
         us = 0.9 if voice % 2 == 0 else 0.2
         score = DeepfakeScore(0.8, 0.2) if loud else DeepfakeScore(0.1, 0.9)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -33,6 +33,7 @@ def test_ratios_that_say_nothing_cost_one_bit_and_sure_right_ones_none() -> None
     assert cllr(np.log([1 / 3, 1 / 3, 3]), same) == pytest.approx(2.0)
 
 
+@settings(deadline=None)
 @given(SCORES)
 def test_the_cost_of_ratios_is_the_log_loss_at_even_odds(pairs: list[tuple[bool, int]]) -> None:
     llrs, same = arrays(pairs)
@@ -43,6 +44,7 @@ def test_the_cost_of_ratios_is_the_log_loss_at_even_odds(pairs: list[tuple[bool,
     assert cllr(llrs, same) == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(SCORES)
 def test_no_affine_calibration_costs_less_than_the_best(pairs: list[tuple[bool, int]]) -> None:
     scores, same = arrays(pairs)
@@ -55,6 +57,7 @@ def test_no_affine_calibration_costs_less_than_the_best(pairs: list[tuple[bool, 
             assert least <= cllr(scale * scores + offset, same) + 1e-9
 
 
+@settings(deadline=None)
 @given(SCORES, st.data())
 def test_a_weight_counts_a_pair_as_often(pairs: list[tuple[bool, int]], data: st.DataObject) -> None:
     times = data.draw(st.lists(st.integers(1, 3), min_size=len(pairs), max_size=len(pairs)))
@@ -125,7 +128,7 @@ def test_a_source_that_was_left_out_is_measured_by_the_point_of_the_others() -> 
     scores = {"quiet": np.full(50, 0.1), "loud": np.r_[np.full(25, 0.05), np.full(25, 0.9)]}
 
     assert left_out(scores, 0.02) == {"quiet": 0.0, "loud": 0.5}
-    assert left_out({"only": np.ones(3)}) == {}
+    assert left_out({"only": np.ones(3)}, 0.02) == {}
 
 
 def test_an_interval_draws_voices_so_that_repeated_clips_of_a_voice_do_not_narrow_it() -> None:

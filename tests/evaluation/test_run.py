@@ -41,7 +41,10 @@ async def test_every_question_with_labels_is_answered_and_evaluated(client, fold
     assert report.failures.rows == []
 
 
-async def test_the_files_of_a_report_hold_every_answer_and_plots_that_open(client, folder, tmp_path) -> None:
+async def test_the_files_of_a_report_hold_every_answer_and_plots_that_open(
+    client, folder, analyzer, tmp_path
+) -> None:
+    analyzer.noise = 3.0
     folder.add_conversation("talk", 4.0)
 
     (await report_on(client, folder)).write(tmp_path / "out")

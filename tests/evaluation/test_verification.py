@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
@@ -33,6 +33,7 @@ def rates_by_counting(same: np.ndarray, scores: np.ndarray) -> Rates:
     return Rates(np.array(missed), np.array(false))
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_the_errors_at_each_threshold_are_those_that_one_counts(pairs: list[tuple[bool, int]]) -> None:
     same, scores = trials(pairs)
@@ -43,6 +44,7 @@ def test_the_errors_at_each_threshold_are_those_that_one_counts(pairs: list[tupl
     assert found.false == pytest.approx(expected.false)
 
 
+@settings(deadline=None)
 @given(PAIRS, st.data())
 def test_a_weight_counts_a_pair_as_often(pairs: list[tuple[bool, int]], data: st.DataObject) -> None:
     times = data.draw(st.lists(st.integers(1, 3), min_size=len(pairs), max_size=len(pairs)))
@@ -55,6 +57,7 @@ def test_a_weight_counts_a_pair_as_often(pairs: list[tuple[bool, int]], data: st
     assert found.false == pytest.approx(expected.false)
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_the_equal_error_rate_lies_between_the_errors_round_it(pairs: list[tuple[bool, int]]) -> None:
     rates = Trials(*trials(pairs)).rates()
@@ -64,6 +67,7 @@ def test_the_equal_error_rate_lies_between_the_errors_round_it(pairs: list[tuple
     assert np.maximum(rates.missed, rates.false).min() >= found >= np.minimum(rates.missed, rates.false).max()
 
 
+@settings(deadline=None)
 @given(PAIRS, st.data())
 def test_the_area_under_the_curve_is_that_of_scikit_learn(
     pairs: list[tuple[bool, int]], data: st.DataObject
@@ -114,6 +118,7 @@ def test_scores_that_know_nothing_cost_what_deciding_without_them_costs() -> Non
     assert min_dcf(rates) == 1.0
 
 
+@settings(deadline=None)
 @given(PAIRS, st.sampled_from([0.0, 0.01, 0.3, 1.0]))
 def test_a_threshold_is_the_lowest_that_accepts_few_enough(
     pairs: list[tuple[bool, int]], allowed: float
