@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 import httpx2
 from rich.console import Console
@@ -76,8 +75,8 @@ def _check_writable(folder: Path) -> None:
 
 def _tasks(value: str) -> tuple[Task, ...]:
     names = [name.strip() for name in value.split(",") if name.strip()]
-    if not names or (unknown := set(names) - set(get_args(Task))):
-        raise argparse.ArgumentTypeError(f"questions are {', '.join(TASKS)}; got {sorted(unknown)}")
+    if not names or set(names) - set(TASKS):
+        raise argparse.ArgumentTypeError(f"questions are {', '.join(TASKS)}; got {value!r}")
     return tuple(name for name in TASKS if name in names)
 
 
