@@ -9,6 +9,7 @@ from pyannote.core import Annotation
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from deployments.api.schemas.health import HealthAnswer
 from evaluation.asking import CONCURRENCY, Answered, Graph, ask_all
 from evaluation.conversations import Conversation, find_conversations
 from evaluation.errors import DataError
@@ -22,7 +23,6 @@ from voxgraph.options import TASKS, Task
 
 QUESTIONS: Mapping[Task, Callable[[Sequence[Answered]], Section]] = {
     "language": language.evaluate,
-    "speaker": speaker.evaluate,
     "accent": accent.evaluate,
     "deepfake": deepfake.evaluate,
 }
@@ -122,15 +122,17 @@ async def evaluate(client: httpx2.AsyncClient, plan: Plan, console: Console) -> 
         await ask_all(graph, uploads(plan.folder, asked[len(plan.clips) :]), 1, on_answer)
     # Answers arrive in the order in which they are ready; figures and files must not depend on it.
     answers.sort(key=lambda answered: (answered.clip.file, answered.clip.start_s))
-    sections = [section for task in plan.options.only if (section := _section(task, answers, plan))]
+    sections = [section for task in plan.options.only if (section := _section(task, answers, plan, health))]
     return Report(str(plan.folder), plan.options.given(), health, answers, sections)
 
 
-def _section(task: Task, answers: Sequence[Answered], plan: Plan) -> Section | None:
+def _section(task: Task, answers: Sequence[Answered], plan: Plan, health: HealthAnswer) -> Section | None:
     """Evaluate one question; None if no clip has an answer to it."""
     answered = [each for each in answers if getattr(each.answer, task) is not None]
     if not answered:
         return None
     if task == "diarization":
         return diarization.evaluate(answered, plan.references)
+    if task == "speaker":
+        return speaker.evaluate(answered, speaker.calibrations_of(health))
     return QUESTIONS[task](answered)

@@ -5,13 +5,13 @@ Speech and Language 20, 2006): in bits, 0 for ratios that are always right and s
 nothing, more than 1 for ratios that mislead.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
+
+from voxgraph.calibration import SpeakerCalibration
 
 Floats = NDArray[np.float64]
 Same = NDArray[np.bool_]
@@ -25,8 +25,20 @@ def cllr(llrs: Floats, same: Same, weights: Floats | None = None) -> float:
         same: Whether each pair has one speaker, (pairs,). Both kinds must occur.
         weights: Weight of each pair, (pairs,). None: 1.
     """
-    signed = np.where(same, -llrs, llrs)
-    return _halves(np.logaddexp(0, signed) / np.log(2), same, weights)
+    return mean_cost(costs(llrs, same), same, weights)
+
+
+def costs(llrs: Floats, same: Same) -> Floats:
+    """Return the cost of each pair in bits, (pairs,): that of believing its ratio."""
+    found: Floats = np.logaddexp(0, np.where(same, -llrs, llrs)) / np.log(2)
+    return found
+
+
+def mean_cost(pair_costs: Floats, same: Same, weights: Floats | None = None) -> float:
+    """Return the mean of the mean cost of pairs of one speaker and that of pairs of two."""
+    counts = np.ones(len(pair_costs)) if weights is None else weights
+    kinds = (same, ~same)
+    return float(np.mean([np.average(pair_costs[kind], weights=counts[kind]) for kind in kinds]))
 
 
 class MinCllr:
@@ -58,18 +70,12 @@ class MinCllr:
         return max(0.0, float(-(same @ missed + other @ false) / 2))
 
 
-class Calibration(NamedTuple):
-    """The log-likelihood ratio ``scale * score + offset``."""
-
-    scale: float
-    offset: float
-
-    def llrs(self, scores: Floats) -> Floats:
-        """Return the natural log-likelihood ratio of each score."""
-        return self.scale * scores + self.offset
+def llrs_of(scores: Floats, calibration: SpeakerCalibration) -> Floats:
+    """Return the natural log-likelihood ratio of each score, (pairs,)."""
+    return calibration.slope * scores + calibration.intercept
 
 
-def fit_calibration(scores: Floats, same: Same) -> Calibration:
+def fit_calibration(scores: Floats, same: Same) -> SpeakerCalibration:
     """Fit a calibration by logistic regression, in which both kinds of pairs weigh the same.
 
     Args:
@@ -80,16 +86,10 @@ def fit_calibration(scores: Floats, same: Same) -> Calibration:
     weights = np.where(same, 0.5 / share, 0.5 / (1 - share))
     # The weak default penalty keeps the scale finite if a threshold separates the pairs.
     model = LogisticRegression().fit(scores[:, None], same, sample_weight=weights)
-    return Calibration(float(model.coef_[0, 0]), float(model.intercept_[0]))
+    return SpeakerCalibration(float(model.coef_[0, 0]), float(model.intercept_[0]))
 
 
 def probabilities(llrs: Floats, prior: float = 0.5) -> Floats:
     """Return the probability of one speaker, given the probability before the comparison."""
     found: Floats = expit(llrs + logit(prior))
     return found
-
-
-def _halves(costs: Floats, same: Same, weights: Floats | None) -> float:
-    counts = np.ones(len(costs)) if weights is None else weights
-    return float((np.average(costs[same], weights=counts[same])
-                  + np.average(costs[~same], weights=counts[~same])) / 2)  # fmt: skip

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.metrics.likelihood import llrs_of
 from evaluation.metrics.resampling import LEVEL, RESAMPLES, SEED, Floats, Interval, draws, quantiles
+from voxgraph.calibration import SpeakerCalibration
 
 
 class Rates(NamedTuple):
@@ -112,18 +114,45 @@ class Pairs:
     """Index of the speaker of the first recording, (pairs,)."""
     second: NDArray[np.intp]
     scores: Floats
+    llrs: Floats | None = None
+    """Log-likelihood ratios of one speaker against two, (pairs,); None if a score is not calibrated."""
 
     @classmethod
-    def of(cls, vectors: NDArray[np.floating], voices: NDArray[np.intp]) -> "Pairs":
-        """Score all pairs of embeddings of one encoder, (recordings, dimension), by their cosine."""
+    def of(
+        cls,
+        vectors: NDArray[np.floating],
+        voices: NDArray[np.intp],
+        calibration: SpeakerCalibration | None = None,
+    ) -> "Pairs":
+        """Score all pairs of embeddings of one encoder by their cosine.
+
+        Args:
+            vectors: Embeddings, (recordings, dimension).
+            voices: Index of the speaker of each recording, (recordings,).
+            calibration: Calibration of the encoder; None if it has none.
+        """
         unit = np.asarray(vectors, np.float64)
         unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
         first, second = np.triu_indices(len(unit), 1)
-        return cls(voices[first], voices[second], (unit @ unit.T)[first, second])
+        scores = (unit @ unit.T)[first, second]
+        llrs = None if calibration is None else llrs_of(scores, calibration)
+        return cls(voices[first], voices[second], scores, llrs)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Pairs"]) -> "Pairs":
+        """Return all pairs of several encoders, at least one."""
+        llrs = [part.llrs for part in parts if part.llrs is not None]
+        return cls(
+            np.concatenate([part.first for part in parts]),
+            np.concatenate([part.second for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate(llrs) if len(llrs) == len(parts) else None,
+        )
 
     def only(self, chosen: NDArray[np.bool_]) -> "Pairs":
         """Return the chosen pairs, (pairs,)."""
-        return Pairs(self.first[chosen], self.second[chosen], self.scores[chosen])
+        llrs = None if self.llrs is None else self.llrs[chosen]
+        return Pairs(self.first[chosen], self.second[chosen], self.scores[chosen], llrs)
 
     @property
     def same(self) -> NDArray[np.bool_]:

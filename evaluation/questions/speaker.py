@@ -5,13 +5,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from deployments.api.schemas.health import HealthAnswer
 from evaluation.asking import Answered
 from evaluation.groups import Indices, groups
-from evaluation.metrics.likelihood import MinCllr, cllr, fit_calibration
+from evaluation.metrics.likelihood import MinCllr, cllr, costs, fit_calibration, llrs_of, mean_cost
 from evaluation.metrics.resampling import Floats, Interval
 from evaluation.metrics.verification import Pairs, Rates, Trials, equal_error_rate, intervals, min_dcf
 from evaluation.plots import draw_det, inner_points
 from evaluation.section import Cell, Plot, Section, Table
+from voxgraph.calibration import SpeakerCalibration
+
+Calibrations = dict[tuple[str, str], SpeakerCalibration]
+"""Calibrations by hub id and revision of the encoder."""
 
 FALSE_MATCHES = 0.01
 GROUPS = ("source", "source and age", "language", "sex", "age")
@@ -21,14 +26,28 @@ COUNTS = (
     "two voices, not comparable",
 )  # fmt: skip
 ERRORS = (
-    "EER", "EER 95 %", "EER, one sex", "minDCF", "minDCF 95 %", "Cllr", "Cllr 95 %", "minCllr",
-    "minCllr 95 %", "1 % false at",
+    "EER", "EER 95 %", "EER, one sex", "minDCF", "minDCF 95 %", "Cllr", "Cllr 95 %",
+    "Cllr, refitted", "minCllr", "minCllr 95 %", "1 % false at",
 )  # fmt: skip
 
 
-def evaluate(answers: Sequence[Answered]) -> Section:
-    """Evaluate the embeddings of clips whose speakers are known; there must be at least one."""
-    found = _Embeddings(answers)
+def calibrations_of(health: HealthAnswer) -> Calibrations:
+    """Return the calibrations of the graph's encoders."""
+    return {
+        (model.hub_id, model.revision): SpeakerCalibration(found.slope, found.intercept)
+        for model in health.models.values()
+        if (found := model.same_speaker)
+    }
+
+
+def evaluate(answers: Sequence[Answered], calibrations: Calibrations) -> Section:
+    """Evaluate the embeddings of clips whose speakers are known.
+
+    Args:
+        answers: At least one.
+        calibrations: The calibrations that turn cosines into the graph's log-likelihood ratios.
+    """
+    found = _Embeddings(answers, calibrations)
     every = np.arange(len(answers))
     chosen = [("all", every), *groups(answers, GROUPS)]
     section = Section("speaker", "Speaker")
@@ -39,18 +58,14 @@ def evaluate(answers: Sequence[Answered]) -> Section:
         if name == "all" or pairs.has_both_kinds:
             errors.rows.append((name, *found.errors(pairs)))
     section.figures = dict(zip(COUNTS + ERRORS, counts.rows[0][1:] + errors.rows[0][1:], strict=True))
-    section.tables = [counts, errors]
+    section.tables = [counts, errors, found.refitted()]
     section.notes = [
         "Pairs of one encoder are scored by their cosine; pairs of two encoders cannot be compared and are "
         "in no other figure. minDCF: prior 0.01, both costs 1. Cllr, in bits: cost of the log-likelihood "
-        "ratios of a calibration that was fitted on half of the voices and applied to the other half; "
-        "minCllr: that of the best possible calibration of this group. The intervals resample speakers. "
-        "1 % false at: the cosine that 1 % of the pairs of two voices exceed.",
+        "ratios that the graph answers; refitted: of a calibration that was fitted on half of the voices of "
+        "the group and applied to the other half; minCllr: of the best possible one. The intervals resample "
+        "speakers. 1 % false at: the cosine that 1 % of the pairs of two voices exceed.",
     ]
-    pairs = found.pairs(every)
-    if pairs.has_both_kinds:
-        calibration = fit_calibration(pairs.scores, pairs.same)
-        section.figures |= {"calibration scale": calibration.scale, "calibration offset": calibration.offset}
     curves = {name: found.rates(indices) for name, indices in chosen if name.startswith(("all", "source: "))}
     imperfect = {name: rates for name, rates in curves.items() if rates and len(inner_points(rates))}
     drawn = dict(list(imperfect.items())[:MAX_CURVES])
@@ -70,12 +85,14 @@ def columns(answered: Answered) -> dict[str, object]:
 class _Embeddings:
     """The embeddings of all clips with their speakers."""
 
-    def __init__(self, answers: Sequence[Answered]) -> None:
+    def __init__(self, answers: Sequence[Answered], calibrations: Calibrations) -> None:
         found = [answered.answer.speaker for answered in answers]
         embeddings = [answer for answer in found if answer is not None]
+        self.calibrations = calibrations
         self.vectors = np.array([answer.embedding for answer in embeddings], np.float32)
-        spaces = [f"{answer.model} {answer.revision}" for answer in embeddings]
-        self.spaces: NDArray[np.intp] = np.unique(spaces, return_inverse=True)[1]
+        spaces = [(answer.model, answer.revision) for answer in embeddings]
+        self.names = list(dict.fromkeys(spaces))
+        self.spaces = np.array([self.names.index(space) for space in spaces])
         speakers = [" ".join(answered.clip.voice) for answered in answers]
         self.voices: NDArray[np.intp] = np.unique(speakers, return_inverse=True)[1]
         sexes = [answered.clip.sex for answered in answers]
@@ -84,16 +101,22 @@ class _Embeddings:
 
     def pairs(self, chosen: Indices) -> Pairs:
         """Return all comparable pairs of the chosen clips."""
-        parts = [
-            Pairs.of(self.vectors[members], self.voices[members])
-            for space in np.unique(self.spaces[chosen])
-            if len(members := chosen[self.spaces[chosen] == space])
-        ]
-        return Pairs(
-            np.concatenate([part.first for part in parts]),
-            np.concatenate([part.second for part in parts]),
-            np.concatenate([part.scores for part in parts]),
-        )
+        parts = []
+        for space in np.unique(self.spaces[chosen]):
+            members = chosen[self.spaces[chosen] == space]
+            calibration = self.calibrations.get(self.names[space])
+            parts.append(Pairs.of(self.vectors[members], self.voices[members], calibration))
+        return Pairs.joined(parts)
+
+    def refitted(self) -> Table:
+        """Return a calibration of each encoder that is fitted on all of its pairs."""
+        table = Table("Refitted calibration", ("encoder", "revision", "slope", "intercept", "threshold"))
+        for space, name in enumerate(self.names):
+            pairs = self.pairs(np.flatnonzero(self.spaces == space))
+            if pairs.has_both_kinds:
+                fitted = fit_calibration(pairs.scores, pairs.same)
+                table.rows.append((*name, fitted.slope, fitted.intercept, fitted.threshold))
+        return table
 
     def rates(self, chosen: Indices) -> Rates | None:
         """Return the error rates of the chosen clips; None if there are none."""
@@ -113,17 +136,19 @@ class _Embeddings:
         if not pairs.has_both_kinds:
             return (None,) * len(ERRORS)
         trials, best = Trials(pairs.same, pairs.scores), MinCllr(pairs.scores, pairs.same)
+        same = pairs.same
+        believed = None if pairs.llrs is None else costs(pairs.llrs, same)
 
-        def statistics(weights: Floats | None = None) -> tuple[float, float, float]:
+        def statistics(weights: Floats | None = None) -> list[float]:
             rates = trials.rates(weights)
-            return equal_error_rate(rates), min_dcf(rates), best.cost(weights)
+            found = [equal_error_rate(rates), min_dcf(rates), best.cost(weights)]
+            return found if believed is None else [*found, mean_cost(believed, same, weights)]
 
-        eer, cost, min_cllr = statistics()
-        ends: Sequence[Interval | None] = intervals(pairs, statistics) or [None] * 3
-        cost_of_ratios, its_ends = cross_validated_cllr(pairs)
+        values: list[float | None] = [*statistics(), None][:4]
+        ends: list[Interval | None] = [*intervals(pairs, statistics), *[None] * 4][:4]
         return (
-            eer, ends[0], self._within_one_sex(pairs), cost, ends[1], cost_of_ratios, its_ends,
-            min_cllr, ends[2], trials.threshold(FALSE_MATCHES),
+            values[0], ends[0], self._within_one_sex(pairs), values[1], ends[1], values[3], ends[3],
+            refitted_cllr(pairs), values[2], ends[2], trials.threshold(FALSE_MATCHES),
         )  # fmt: skip
 
     def _within_one_sex(self, pairs: Pairs) -> float | None:
@@ -135,8 +160,8 @@ class _Embeddings:
         return equal_error_rate(Trials(alike.same, alike.scores).rates())
 
 
-def cross_validated_cllr(pairs: Pairs) -> tuple[float | None, Interval | None]:
-    """Return Cllr and its interval: each half of the voices is calibrated by the other half.
+def refitted_cllr(pairs: Pairs) -> float | None:
+    """Return the Cllr of a calibration of these scores, each half of the voices calibrated by the other half.
 
     Pairs of a voice of each half are left out. The value is None if a half has not both kinds of pairs.
     """
@@ -145,14 +170,7 @@ def cross_validated_cllr(pairs: Pairs) -> tuple[float | None, Interval | None]:
     side[present[1::2]] = 1
     halves = [pairs.only((side[pairs.first] == half) & (side[pairs.second] == half)) for half in (0, 1)]
     if not all(half.has_both_kinds for half in halves):
-        return None, None
-    fitted = [fit_calibration(half.scores, half.same) for half in halves]
-    ratios = np.concatenate([fitted[1].llrs(halves[0].scores), fitted[0].llrs(halves[1].scores)])
-    joined = Pairs(
-        np.concatenate([half.first for half in halves]),
-        np.concatenate([half.second for half in halves]),
-        ratios,
-    )
-    same = joined.same
-    ends = intervals(joined, lambda weights: (cllr(ratios, same, weights),))
-    return cllr(ratios, same), ends[0] if ends else None
+        return None
+    first, second = (fit_calibration(half.scores, half.same) for half in halves)
+    llrs = np.concatenate([llrs_of(halves[0].scores, second), llrs_of(halves[1].scores, first)])
+    return cllr(llrs, Pairs.joined(halves).same)

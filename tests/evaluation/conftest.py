@@ -13,6 +13,7 @@ from local_state import LocalState
 
 from config.settings import GraphSettings
 from deployments.api.app import create_app
+from voxgraph.calibration import SpeakerCalibration
 from voxgraph.errors import ModelUnavailable, VoxError
 from voxgraph.options import ChunkOptions, ModelKey, Task
 from voxgraph.results import (
@@ -59,6 +60,7 @@ class Hearing:
         self.diarization_model = ModelKey.DIARIZATION_COMMUNITY_1
         self.spaces = ("a/b",)
         self.noise = 0.3
+        self.calibration: SpeakerCalibration | None = None
         self.errors: dict[Task, VoxError] = {}
         self.overloads = 0
         self.in_progress = self.most_in_progress = 0
@@ -73,9 +75,9 @@ class Hearing:
         code = LANGUAGES[voice % 3]
         language = LanguageResult(code, code, 0.9, {code: 0.9, "nl": 0.1})
         generator = np.random.default_rng(voice)
-        vector = generator.normal(size=192) + self.noise * np.random.default_rng(len(waveform)).normal(
-            size=192
-        )
+        vector = generator.normal(size=192) + self.noise * np.random.default_rng(
+            [voice, len(waveform)]
+        ).normal(size=192)
         space = self.spaces[voice % len(self.spaces)]
         us = 0.9 if voice % 2 == 0 else 0.2
         score = DeepfakeScore(0.8, 0.2) if loud else DeepfakeScore(0.1, 0.9)
@@ -100,7 +102,8 @@ class Hearing:
         raise ModelUnavailable(f"Model {model} is not loaded.")
 
     async def health(self) -> GraphHealth:
-        return GraphHealth(models={"language": ModelInfo("language", "a/b", "1", "hub", "cpu", 7)})
+        encoder = ModelInfo("speaker_voxceleb", "a/b", "1", "hub", "cpu", 7, same_speaker=self.calibration)
+        return GraphHealth(models={"speaker_voxceleb": encoder})
 
 
 @dataclass

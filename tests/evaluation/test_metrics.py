@@ -84,11 +84,11 @@ def test_a_fitted_calibration_finds_the_ratio_of_two_normal_distributions() -> N
 
     found = fit_calibration(scores, same)
 
-    assert found.scale == pytest.approx(2.0, rel=0.03)
-    assert found.offset == pytest.approx(0.0, abs=0.05)
+    assert found.slope == pytest.approx(2.0, rel=0.03)
+    assert found.intercept == pytest.approx(0.0, abs=0.05)
     weights = np.where(same, 0.9, 0.1)
     unweighted = LogisticRegression(C=1e6).fit(scores[:, None], same, sample_weight=weights)
-    assert found.scale == pytest.approx(float(unweighted.coef_[0, 0]), rel=1e-3)
+    assert found.slope == pytest.approx(float(unweighted.coef_[0, 0]), rel=1e-3)
 
 
 def test_the_calibration_error_of_known_bins_is_their_mean_distance() -> None:

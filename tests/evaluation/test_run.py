@@ -12,6 +12,7 @@ from rich.console import Console
 from evaluation.errors import DataError, GraphError
 from evaluation.report import Report
 from evaluation.run import Options, evaluate, make_plan
+from voxgraph.calibration import SpeakerCalibration
 from voxgraph.errors import AudioTooShort, Overloaded
 from voxgraph.options import TASKS
 
@@ -82,6 +83,33 @@ async def test_voices_of_two_encoders_are_counted_as_not_comparable(client, fold
     assert found["one voice, not comparable"] == 0
     assert found["two voices, not comparable"] == 18 * 18
     assert found["pairs of two"] == 36 * 35 // 2 - 12 * 3 - 18 * 18
+
+
+async def test_the_ratios_of_a_calibrated_encoder_are_measured(client, folder, analyzer) -> None:
+    analyzer.noise = 3.0
+    plain = figures(await report_on(client, folder, only=("speaker",)), "speaker")
+    analyzer.calibration = SpeakerCalibration(20.0, -1.0)
+    calibrated = figures(await report_on(client, folder, only=("speaker",)), "speaker")
+    analyzer.calibration = SpeakerCalibration(0.001, 0.0)
+    silent = figures(await report_on(client, folder, only=("speaker",)), "speaker")
+
+    assert plain["Cllr"] is None
+    assert calibrated["minCllr"] <= calibrated["Cllr"] < silent["Cllr"]
+    assert silent["Cllr"] == pytest.approx(1.0, abs=1e-3)
+    assert calibrated["Cllr 95 %"].low < calibrated["Cllr"] < calibrated["Cllr 95 %"].high
+
+
+async def test_ratios_are_not_measured_if_one_of_two_encoders_is_not_calibrated(
+    client, folder, analyzer
+) -> None:
+    analyzer.spaces = ("a/b", "c/d")
+    analyzer.calibration = SpeakerCalibration(20.0, -1.0)
+
+    report = await report_on(client, folder, only=("speaker",))
+
+    assert figures(report, "speaker")["Cllr"] is None
+    refitted = report.sections[0].tables[-1]
+    assert [row[0] for row in refitted.rows] == ["a/b", "c/d"]
 
 
 async def test_a_question_that_fails_costs_no_answer_to_the_others(client, folder, analyzer) -> None:

@@ -14,6 +14,15 @@ STARTER_NOTICE = (
 """Notice of every graph that has loaded a starter checkpoint."""
 
 
+class SpeakerCalibrationAnswer(BaseModel):
+    """The log-likelihood ratio of one speaker against two is ``slope * similarity + intercept``, in nats."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    slope: float
+    intercept: float
+
+
 class ModelAnswer(BaseModel):
     """One loaded model, copied from a `voxgraph.results.ModelInfo`."""
 
@@ -32,6 +41,8 @@ class ModelAnswer(BaseModel):
     """Reason for the choice of engine, in a sentence."""
     batch_items: int
     """Most clips of one forward pass, as the replica measured when it started."""
+    same_speaker: SpeakerCalibrationAnswer | None = None
+    """Calibration of a speaker encoder; null for other models and for encoders that have none."""
 
 
 class HealthAnswer(BaseModel):
