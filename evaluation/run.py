@@ -122,6 +122,7 @@ async def evaluate(client: httpx2.AsyncClient, plan: Plan, console: Console) -> 
         await ask_all(graph, uploads(plan.folder, asked[len(plan.clips) :]), 1, on_answer)
     # Answers arrive in the order in which they are ready; figures and files must not depend on it.
     answers.sort(key=lambda answered: (answered.clip.file, answered.clip.start_s))
+    console.print("Computing figures and their intervals ...")
     sections = [section for task in plan.options.only if (section := _section(task, answers, plan, health))]
     return Report(str(plan.folder), plan.options.given(), health, answers, sections)
 

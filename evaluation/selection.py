@@ -9,8 +9,8 @@ from voxgraph.options import TASKS, Task
 
 CLIPS_A_SPEAKER = 8
 """Clips of each speaker that are compared, the first ones of the manifest."""
-MAX_SPEAKER_CLIPS = 3000
-"""Maximum number of clips whose voices are compared: 4.5 million pairs."""
+MAX_SPEAKER_CLIPS = 2000
+"""Maximum number of clips whose voices are compared: 2 million pairs, a minute or two for all intervals."""
 
 
 def wants_language(clip: Clip) -> bool:

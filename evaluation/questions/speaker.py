@@ -135,6 +135,8 @@ class _Embeddings:
         """Return `ERRORS` of the pairs."""
         if not pairs.has_both_kinds:
             return (None,) * len(ERRORS)
+        # In the order of their scores they are read from memory one after the other: half the time.
+        pairs = pairs.only(np.argsort(pairs.scores, kind="stable"))
         trials, best = Trials(pairs.same, pairs.scores), MinCllr(pairs.scores, pairs.same)
         same = pairs.same
         believed = None if pairs.llrs is None else costs(pairs.llrs, same)
