@@ -11,6 +11,8 @@ Floats = NDArray[np.float64]
 RESAMPLES = 200
 LEVEL = 0.95
 SEED = 0
+MIN_VOICES = 5
+"""Number of voices below which there is no interval: a few, drawn again and again, say nothing of others."""
 
 
 class Interval(NamedTuple):
@@ -49,11 +51,11 @@ def interval(
         seed: Seed of the resampling.
 
     Returns:
-        The interval; None if there are fewer than two voices, or if the statistic has no value in more than
-        half of the resamples.
+        The interval; None if there are fewer than `MIN_VOICES` voices, or if the statistic has no value in
+        more than half of the resamples.
     """
     index = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
-    if len(index) < 2:
+    if len(index) < MIN_VOICES:
         return None
     of_recording = np.array([index[cluster] for cluster in clusters])
     values = [statistic(drawn[of_recording]) for drawn in draws(len(index), resamples, seed)]

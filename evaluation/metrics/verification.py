@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.metrics.likelihood import llrs_of
-from evaluation.metrics.resampling import LEVEL, RESAMPLES, SEED, Floats, Interval, draws, quantiles
+from evaluation.metrics.resampling import (
+    LEVEL,
+    MIN_VOICES,
+    RESAMPLES,
+    SEED,
+    Floats,
+    Interval,
+    draws,
+    quantiles,
+)
 from voxgraph.calibration import SpeakerCalibration
 
 
@@ -149,8 +158,8 @@ class Pairs:
             np.concatenate(llrs) if len(llrs) == len(parts) else None,
         )
 
-    def only(self, chosen: NDArray[np.bool_]) -> "Pairs":
-        """Return the chosen pairs, (pairs,)."""
+    def only(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Pairs":
+        """Return the pairs that a mask, (pairs,), or indices choose."""
         llrs = None if self.llrs is None else self.llrs[chosen]
         return Pairs(self.first[chosen], self.second[chosen], self.scores[chosen], llrs)
 
@@ -188,12 +197,17 @@ def intervals(
         seed: Seed of the resampling.
 
     Returns:
-        An interval for each value of `statistics`; none if hardly a resample has pairs of both kinds.
+        An interval for each value of `statistics`; none if there are fewer than `MIN_VOICES` voices, or if
+        more than half of the resamples have not both kinds of pairs.
     """
-    voices, same = int(max(pairs.first.max(), pairs.second.max())) + 1, pairs.same
+    present = np.union1d(pairs.first, pairs.second)
+    if len(present) < MIN_VOICES:
+        return []
+    first, second = np.searchsorted(present, pairs.first), np.searchsorted(present, pairs.second)
+    same = pairs.same
     found: list[Sequence[float]] = []
-    for drawn in draws(voices, resamples, seed):
-        weights = drawn[pairs.first] * np.where(same, 1.0, drawn[pairs.second])
+    for drawn in draws(len(present), resamples, seed):
+        weights = drawn[first] * np.where(same, 1.0, drawn[second])
         if weights[same].any() and weights[~same].any():
             found.append(statistics(weights))
     return quantiles(found, level) if len(found) > resamples / 2 else []

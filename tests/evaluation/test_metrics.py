@@ -146,6 +146,7 @@ def test_an_interval_draws_voices_so_that_repeated_clips_of_a_voice_do_not_narro
     assert alone.low < values.mean() < alone.high
 
 
-def test_one_voice_has_no_interval_and_neither_has_a_statistic_without_values() -> None:
-    assert interval(lambda weights: 1.0, ["a", "a"]) is None
-    assert interval(lambda weights: None, ["a", "b"]) is None
+def test_a_few_voices_have_no_interval_and_neither_has_a_statistic_without_values() -> None:
+    assert interval(lambda weights: 1.0, list("abcdabcd")) is None
+    assert interval(lambda weights: None, list("abcde")) is None
+    assert interval(lambda weights: 1.0, list("abcde")) == (1.0, 1.0)

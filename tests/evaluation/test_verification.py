@@ -177,6 +177,19 @@ def test_an_interval_is_the_same_again_and_is_wider_at_a_higher_level() -> None:
     assert (wide_low, wide_high) != (low, high)
 
 
+def test_an_interval_does_not_depend_on_voices_that_are_in_no_pair() -> None:
+    pairs = voices(10, 1.5)
+
+    renumbered = Pairs(3 * pairs.first + 50, 3 * pairs.second + 50, pairs.scores)
+
+    assert both_intervals(renumbered) == both_intervals(pairs)
+
+
+def test_a_few_voices_have_no_interval() -> None:
+    assert both_intervals(voices(4, 1.0)) == []
+    assert len(both_intervals(voices(5, 1.0))) == 2
+
+
 def test_chosen_pairs_keep_their_speakers_and_scores() -> None:
     pairs = voices(3, 1.0)
 
