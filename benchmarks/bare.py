@@ -182,9 +182,9 @@ def _whole(waveform: Waveform) -> list[Waveform]:
 
 
 def _embed(models: Models, clips: Sequence[Waveform]) -> None:
-    from pipelines.routing import ENCODERS, encoder_for
+    from pipelines.routing import ENCODERS, encoder_of
 
-    encoders = [encoder_for(result.language) for result in models(ModelKey.LANGUAGE)(clips)]
+    encoders = [encoder_of(result) for result in models(ModelKey.LANGUAGE)(clips)]
     for key in ENCODERS:
         routed = [waveform for waveform, encoder in zip(clips, encoders, strict=True) if encoder == key]
         if routed:

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from voxgraph.options import DEADLINE_S, DIARIZATION_DEADLINE_S, ModelKey
 
+CNCELEB_MIN_PROBABILITY = 0.8
+"""Default of `IngressTunables.cnceleb_min_probability`."""
+
 
 class _Frozen(BaseModel):
     """A frozen settings model that refuses unknown keys."""
@@ -131,6 +134,10 @@ class IngressTunables(_Frozen):
     cache_entries: Annotated[int, Field(ge=0)] = 100
     """Maximum results in the LRU cache of one ingress replica. 0: no result is cached, but identical requests
     in flight are still computed once (single-flight)."""
+    cnceleb_min_probability: Annotated[float, Field(ge=0, le=1)] = CNCELEB_MIN_PROBABILITY
+    """Summed probability of Chinese, Cantonese, Japanese, Korean, Thai and Vietnamese from which the CN-Celeb
+    encoder embeds a voice. A lower value sends more clips of other languages there, where they cannot be
+    compared with the other clips of the same voice."""
 
 
 class GraphStateTunables(_Frozen):

@@ -7,6 +7,7 @@ through their handles.
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -25,8 +26,9 @@ from deployments.transport.calls import OnProgress, call_all, call_when_capacity
 from deployments.transport.clips import Clip, ModelHandle, to_pcm16, validate_waveform
 from deployments.transport.metrics import IngressMetrics
 from deployments.transport.model_info import BUSY_ERRORS, ModelInfoCache
+from deployments.voices import Languages, Voices, allow_list, check_encoder
 from pipelines.chunking import chunk_spans, conversation_parts
-from pipelines.routing import ENCODERS, common_encoder, encoder_for
+from pipelines.routing import ENCODERS, common_encoder
 from voxgraph.calls import Deadline, call
 from voxgraph.errors import InvalidOptions, VoxError
 from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
@@ -70,6 +72,7 @@ class Ingress(HeldHealthCheck):
         self._infos = ModelInfoCache(self._models)
         self.state = GraphStateClient(state, self._tunables.accent_deadline_s, self._tunables.cache_entries)
         self.diarization_model = settings.diarization
+        self._voices = Voices(self._call_model, self._infos, lambda: self._tunables)
         self._metrics = IngressMetrics()
         start_malloc_trim_thread()
 
@@ -87,27 +90,50 @@ class Ingress(HeldHealthCheck):
         """Maximum number of recordings in progress in this replica."""
         return self._tunables.max_requests
 
-    async def detect_language(self, waveform: Waveform) -> LanguageResult:
-        """Detect which language is spoken."""
-        return await self._answer("language", self._models_for("language"), waveform, self._language)
+    async def detect_language(self, waveform: Waveform, languages: Languages = ()) -> LanguageResult:
+        """Detect which language is spoken, among all or among the given ones."""
+        allowed = allow_list(languages)
+        language = partial(self._voices.language, languages=allowed)
+        return await self._answer("language", self._models_for("language"), waveform, language, allowed)
 
-    async def embed(self, waveform: Waveform, encoder: ModelKey | None = None) -> SpeakerResult:
-        """Embed the voice; the language decides the encoder unless one is named."""
+    async def embed(
+        self, waveform: Waveform, encoder: ModelKey | None = None, languages: Languages = ()
+    ) -> SpeakerResult:
+        """Embed the voice; the language, among the given ones, decides the encoder unless one is named."""
+        check_encoder(encoder)
+        routing = self._routing(encoder, languages)
+        voice = partial(self._voices.voice, encoder=encoder, languages=allow_list(languages))
+        models = self._models_for("speaker", encoder)
+        return await self._answer("speaker", models, waveform, voice, *routing)
 
-        async def voice(clip: Clip, deadline: Deadline) -> SpeakerResult:
-            return await self._voice(clip, deadline, await self._language(clip, deadline), encoder)
-
-        return await self._answer("speaker", self._models_for("speaker"), waveform, voice, encoder)
-
-    async def embed_pair(self, first: Waveform, second: Waveform) -> tuple[SpeakerResult, SpeakerResult]:
-        """Embed two voices with one encoder: that of the language detected with the higher confidence."""
+    async def embed_pair(
+        self,
+        first: Waveform,
+        second: Waveform,
+        encoder: ModelKey | None = None,
+        languages: Languages = (),
+    ) -> tuple[SpeakerResult, SpeakerResult]:
+        """Embed two voices with one encoder: the named one, or that of the language detected most surely."""
+        check_encoder(encoder)
+        allowed = allow_list(languages)
         deadline = Deadline.after(self._tunables.deadline_s)
         clips = [self._accept("speaker", waveform) for waveform in (first, second)]
-        languages = await gather_or_cancel(*(self._language(clip, deadline) for clip in clips))
-        encoder = common_encoder(languages)
-        pairs = zip(clips, languages, strict=True)
-        voices = [self._voice(clip, deadline, language, encoder) for clip, language in pairs]
-        one, other = await gather_or_cancel(*voices)
+        found: list[LanguageResult | None] = [None, None]
+        if encoder is None:
+            detect = partial(self._voices.language, languages=allowed)
+            models = self._models_for("language")
+            known = await gather_or_cancel(
+                *(self._cached("language", models, clip, deadline, detect, allowed) for clip in clips)
+            )
+            found, encoder = [*known], common_encoder(known, self._tunables.cnceleb_min_probability)
+        embed = partial(self._voices.voice, encoder=encoder)
+        models, routing = self._models_for("speaker", encoder), self._routing(encoder, ())
+        voices = await gather_or_cancel(
+            *(self._cached("speaker", models, clip, deadline, embed, *routing) for clip in clips)
+        )
+        one, other = (
+            replace(voice, language=language) for voice, language in zip(voices, found, strict=True)
+        )
         return one, other
 
     async def identify_accent(self, waveform: Waveform, model: AccentModel = "xlsr") -> AccentResult:
@@ -153,15 +179,20 @@ class Ingress(HeldHealthCheck):
         tasks: tuple[Task, ...] = TASKS,
         speakers: SpeakerCount = SpeakerCount(),
         options: ChunkOptions = ChunkOptions(),
+        encoder: ModelKey | None = None,
+        languages: Languages = (),
     ) -> Analysis:
         """Answer several questions about one recording concurrently; the language is detected once.
 
         Raises:
-            InvalidOptions: `tasks` is empty or contains a name that is not in `TASKS`.
+            InvalidOptions: `tasks` is empty or contains a name that is not in `TASKS`, or `encoder` or
+                `languages` are of no model.
         """
         if not tasks or (unknown := set(tasks) - set(TASKS)):
             raise InvalidOptions(f"tasks are {', '.join(TASKS)}; got {sorted(unknown) if tasks else 'none'}.")
-        models = sorted({model for task in tasks for model in self._models_for(task)})
+        check_encoder(encoder)
+        allowed = allow_list(languages)
+        models = sorted({model for task in tasks for model in self._models_for(task, encoder)})
 
         async def analysis(clip: Clip, deadline: Deadline) -> Analysis:
             questions: dict[Task, Callable[[], Coroutine[Any, Any, Any]]] = {
@@ -171,11 +202,13 @@ class Ingress(HeldHealthCheck):
             }
             requested: list[Task] = [task for task in questions if task in tasks]
             voice, *answers = await gather_or_cancel(
-                self._language_and_voice(clip, deadline, tasks), *(questions[task]() for task in requested)
+                self._voices.language_and_voice(clip, deadline, tasks, encoder, allowed),
+                *(questions[task]() for task in requested),
             )
             return Analysis(**voice, **dict(zip(requested, answers, strict=True)))
 
-        return await self._answer("analyze", models, waveform, analysis, sorted(tasks), speakers, options)
+        context = (sorted(tasks), speakers, options, *self._routing(encoder, languages))
+        return await self._answer("analyze", models, waveform, analysis, *context)
 
     async def health(self) -> GraphHealth:
         """Return which models answer, where they run and which checkpoints they have loaded."""
@@ -200,28 +233,6 @@ class Ingress(HeldHealthCheck):
     async def info(self, model: ModelKey) -> ModelInfo:
         """Return what a model has loaded and where it runs; raises what `ModelInfoCache.get` raises."""
         return await self._infos.get(model)
-
-    async def _language(self, clip: Clip, deadline: Deadline) -> LanguageResult:
-        result: LanguageResult = await self._call_model(ModelKey.LANGUAGE, clip, deadline)
-        return result
-
-    async def _voice(
-        self, clip: Clip, deadline: Deadline, language: LanguageResult, encoder: ModelKey | None = None
-    ) -> SpeakerResult:
-        embedding = await self._call_model(encoder or encoder_for(language.language), clip, deadline)
-        return SpeakerResult(embedding, language)
-
-    async def _language_and_voice(
-        self, clip: Clip, deadline: Deadline, tasks: tuple[Task, ...]
-    ) -> dict[str, Any]:
-        """Answer the tasks language and speaker, if requested; the language decides the encoder."""
-        if not {"language", "speaker"} & set(tasks):
-            return {}
-        language = await self._language(clip, deadline)
-        answers: dict[str, Any] = {"language": language} if "language" in tasks else {}
-        if "speaker" in tasks:
-            answers["speaker"] = await self._voice(clip, deadline, language)
-        return answers
 
     async def _accent(self, clip: Clip, deadline: Deadline, model: AccentModel) -> AccentResult:
         result: AccentResult = await self._call_model(ACCENT_MODELS[model], clip, deadline)
@@ -270,24 +281,42 @@ class Ingress(HeldHealthCheck):
         compute: Callable[[Clip, Deadline], Awaitable[T]],
         *options: object,
     ) -> T:
-        """Answer a question from the cache, or compute it; identical questions in flight are computed once.
+        """Accept a recording and answer a question about it, as `_cached` does.
 
-        The cache key is made of the recording, the question, the revisions of `models`, and `options`. A
-        question that includes diarization has a deadline of its own.
+        A question that includes diarization has a deadline of its own.
         """
         tunables = self._tunables
         is_diarization = self.diarization_model in models
         deadline = Deadline.after(tunables.diarization_deadline_s if is_diarization else tunables.deadline_s)
         clip = self._accept(question, waveform)
+        return await self._cached(question, models, clip, deadline, compute, *options)
+
+    async def _cached(
+        self,
+        question: str,
+        models: Sequence[ModelKey],
+        clip: Clip,
+        deadline: Deadline,
+        compute: Callable[[Clip, Deadline], Awaitable[T]],
+        *options: object,
+    ) -> T:
+        """Answer a question from the cache, or compute it; identical questions in flight are computed once.
+
+        The cache key is made of the recording, the question, the revisions of `models`, and `options`.
+        """
         revisions = await gather_or_cancel(*(self._infos.revision(model) for model in models))
         key = await cache_key(clip.digest_source, question, models, revisions, options)
         return await self.state.cached(key, question, lambda: compute(clip, deadline), deadline)
 
-    def _models_for(self, task: Task) -> tuple[ModelKey, ...]:
-        """Return the models that may contribute to the answer of a task."""
+    def _routing(self, encoder: ModelKey | None, languages: Languages) -> tuple[object, ...]:
+        """Return what the choice of an encoder depends on besides the recording, for a cache key."""
+        return encoder, allow_list(languages), self._tunables.cnceleb_min_probability
+
+    def _models_for(self, task: Task, encoder: ModelKey | None = None) -> tuple[ModelKey, ...]:
+        """Return the models that may contribute to the answer of a task; `encoder` is that of the voice."""
         return {
             "language": (ModelKey.LANGUAGE,),
-            "speaker": (ModelKey.LANGUAGE, *ENCODERS),
+            "speaker": (ModelKey.LANGUAGE, *ENCODERS) if encoder is None else (encoder,),
             "accent": (ModelKey.ACCENT_XLSR,),
             "diarization": (self.diarization_model,),
             "deepfake": (ModelKey.DEEPFAKE,),

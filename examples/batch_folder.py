@@ -21,7 +21,7 @@ from deployments.replica.model_replica import Pipeline, assigned_device
 from pipelines.audio import decode
 from pipelines.checkpoints import locate
 from pipelines.device import cuda_is_available
-from pipelines.routing import ENCODERS, encoder_for
+from pipelines.routing import ENCODERS, encoder_of
 from voxgraph.errors import VoxError
 from voxgraph.options import ModelKey
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
@@ -80,7 +80,7 @@ class LanguageAndVoice:
         if not clips:
             return []
         languages = self._language(clips)
-        keys = [encoder_for(result.language) for result in languages]
+        keys = [encoder_of(result) for result in languages]
         voices: dict[int, Any] = {}
         for key in set(keys):
             mine = [index for index, other in enumerate(keys) if other == key]

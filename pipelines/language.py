@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 
 from config.settings import EngineOptions
+from pipelines.allow_list import language_names
 from pipelines.checkpoints import LocatedCheckpoint, load_labels
 from pipelines.ecapa import MIN_SAMPLES, Ecapa
 from voxgraph.results import LanguageResult, Waveform
-
-RETIRED_CODES = {"iw": "he", "jw": "jv"}
-"""Codes of VoxLingua107 that ISO 639 has replaced (https://github.com/speechbrain/speechbrain/issues/2396)."""
 
 
 class LanguageIdentifier:
@@ -30,9 +28,7 @@ class LanguageIdentifier:
     ) -> None:
         self._network = Ecapa(checkpoint, device, options)
         labels = load_labels(checkpoint.file("label_encoder.txt"), self._network.n_labels)
-        pairs = [label.partition(": ")[::2] for label in labels]
-        self._codes = [RETIRED_CODES.get(code, code) for code, _ in pairs]
-        self._names = [name or code for code, name in pairs]
+        self._names = language_names(labels)
         self.info = checkpoint.info(
             device, self._network.parameter_count, labels, choice=self._network.choice
         )
@@ -47,6 +43,5 @@ class LanguageIdentifier:
         return [self._result(row) for row in self._network.classify(waveforms).exp().cpu().tolist()]
 
     def _result(self, posteriors: list[float]) -> LanguageResult:
-        best = max(range(len(posteriors)), key=posteriors.__getitem__)
-        by_code = dict(zip(self._codes, posteriors, strict=True))
-        return LanguageResult(self._codes[best], self._names[best], posteriors[best], by_code)
+        by_code = dict(zip(self._names, posteriors, strict=True))
+        return LanguageResult("", "", 0.0, by_code).decided(self._names)

@@ -24,16 +24,36 @@ from voxgraph.results import (
 class Analyzer(Protocol):
     """The questions that can be asked about a recording, and about the graph itself."""
 
-    async def detect_language(self, waveform: Waveform) -> LanguageResult:
-        """Detect which language is spoken."""
+    async def detect_language(self, waveform: Waveform, languages: tuple[str, ...] = ()) -> LanguageResult:
+        """Detect which language is spoken; `languages` are the codes of the allowed ones, empty: all.
+
+        Raises:
+            InvalidOptions: The model does not know one of `languages`.
+        """
         ...
 
-    async def embed(self, waveform: Waveform, encoder: ModelKey | None = None) -> SpeakerResult:
-        """Embed the voice; the language decides the encoder unless one is named."""
+    async def embed(
+        self, waveform: Waveform, encoder: ModelKey | None = None, languages: tuple[str, ...] = ()
+    ) -> SpeakerResult:
+        """Embed the voice; the language, among `languages`, decides the encoder unless one is named.
+
+        Raises:
+            InvalidOptions: `encoder` is no speaker encoder, or the model does not know one of `languages`.
+        """
         ...
 
-    async def embed_pair(self, first: Waveform, second: Waveform) -> tuple[SpeakerResult, SpeakerResult]:
-        """Embed two voices with one encoder: that of the language detected with the higher confidence."""
+    async def embed_pair(
+        self,
+        first: Waveform,
+        second: Waveform,
+        encoder: ModelKey | None = None,
+        languages: tuple[str, ...] = (),
+    ) -> tuple[SpeakerResult, SpeakerResult]:
+        """Embed two voices with one encoder: the named one, or that of the language detected most surely.
+
+        Raises:
+            InvalidOptions: As `embed` does.
+        """
         ...
 
     async def identify_accent(self, waveform: Waveform, model: AccentModel = "xlsr") -> AccentResult:
@@ -56,11 +76,13 @@ class Analyzer(Protocol):
         tasks: tuple[Task, ...] = TASKS,
         speakers: SpeakerCount = SpeakerCount(),
         options: ChunkOptions = ChunkOptions(),
+        encoder: ModelKey | None = None,
+        languages: tuple[str, ...] = (),
     ) -> Analysis:
         """Answer several questions about one recording concurrently.
 
         Raises:
-            InvalidOptions: `tasks` is empty or contains a name that is not in `TASKS`.
+            InvalidOptions: `tasks` is empty or contains a name that is not in `TASKS`, or as `embed` does.
         """
         ...
 

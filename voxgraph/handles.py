@@ -67,23 +67,38 @@ class AsyncVoxgraph:
         """
         return cls(serve.get_app_handle(application))
 
-    async def detect_language(self, waveform: Waveform, *, timeout_s: float = DEADLINE_S) -> LanguageResult:
-        """Detect which language is spoken."""
-        result: LanguageResult = await self._call("detect_language", timeout_s, waveform)
+    async def detect_language(
+        self, waveform: Waveform, languages: tuple[str, ...] = (), *, timeout_s: float = DEADLINE_S
+    ) -> LanguageResult:
+        """Detect which language is spoken; `languages` are the codes of the allowed ones, empty: all."""
+        result: LanguageResult = await self._call("detect_language", timeout_s, waveform, languages)
         return result
 
     async def embed(
-        self, waveform: Waveform, encoder: ModelKey | None = None, *, timeout_s: float = DEADLINE_S
+        self,
+        waveform: Waveform,
+        encoder: ModelKey | None = None,
+        languages: tuple[str, ...] = (),
+        *,
+        timeout_s: float = DEADLINE_S,
     ) -> SpeakerResult:
-        """Embed the voice; the language decides the encoder unless one is named."""
-        result: SpeakerResult = await self._call("embed", timeout_s, waveform, encoder)
+        """Embed the voice; the language, among `languages`, decides the encoder unless one is named."""
+        result: SpeakerResult = await self._call("embed", timeout_s, waveform, encoder, languages)
         return result
 
     async def embed_pair(
-        self, first: Waveform, second: Waveform, *, timeout_s: float = DEADLINE_S
+        self,
+        first: Waveform,
+        second: Waveform,
+        encoder: ModelKey | None = None,
+        languages: tuple[str, ...] = (),
+        *,
+        timeout_s: float = DEADLINE_S,
     ) -> tuple[SpeakerResult, SpeakerResult]:
-        """Embed two voices with one encoder: that of the language detected with the higher confidence."""
-        result: tuple[SpeakerResult, SpeakerResult] = await self._call("embed_pair", timeout_s, first, second)
+        """Embed two voices with one encoder: the named one, or that of the language detected most surely."""
+        result: tuple[SpeakerResult, SpeakerResult] = await self._call(
+            "embed_pair", timeout_s, first, second, encoder, languages
+        )
         return result
 
     async def identify_accent(
@@ -127,11 +142,15 @@ class AsyncVoxgraph:
         tasks: tuple[Task, ...] = TASKS,
         speakers: SpeakerCount = SpeakerCount(),
         options: ChunkOptions = ChunkOptions(),
+        encoder: ModelKey | None = None,
+        languages: tuple[str, ...] = (),
         *,
         timeout_s: float = DIARIZATION_DEADLINE_S,
     ) -> Analysis:
         """Answer several questions concurrently; no task or an unknown one raises `InvalidOptions`."""
-        result: Analysis = await self._call("analyze", timeout_s, waveform, tasks, speakers, options)
+        result: Analysis = await self._call(
+            "analyze", timeout_s, waveform, tasks, speakers, options, encoder, languages
+        )
         return result
 
     async def health(self, *, timeout_s: float = DEADLINE_S) -> GraphHealth:

@@ -5,7 +5,8 @@ They are pickled between processes, so this module needs numpy and nothing of th
 HTTP and handles give the same answer.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -44,11 +45,51 @@ class LanguageResult:
     language is not spoken."""
     probabilities: dict[str, float]
     """Posterior probability of every language by code; they sum to 1."""
+    calibrated: bool = False
+    """Whether the probabilities were calibrated on labelled speech."""
+    warning: str | None = None
+    """Reason, in a sentence, why the answer is less certain than its probability says; None without one."""
+    is_heard: bool = True
+    """Whether a language that the model knows was heard at all; if not, the language is unknown even if only
+    a few are allowed."""
+    min_confidence: float = 0.0
+    """Posterior probability below which the language is unknown."""
 
     @property
     def is_known(self) -> bool:
         """Whether the model can tell the language."""
         return self.language != UNKNOWN_LANGUAGE
+
+    def decided(self, names: Mapping[str, str]) -> "LanguageResult":
+        """Take the most probable language, or unknown, by `is_heard` and `min_confidence`.
+
+        Args:
+            names: English name of each language of `probabilities`.
+        """
+        best = max(self.probabilities, key=self.probabilities.__getitem__)
+        confidence = self.probabilities[best]
+        if self.is_heard and confidence >= self.min_confidence:
+            return replace(self, language=best, name=names[best], confidence=confidence)
+        unknown = UNKNOWN_LANGUAGE
+        return replace(self, language=unknown, name=unknown, confidence=1.0 - confidence)
+
+    def among(self, names: Mapping[str, str]) -> "LanguageResult":
+        """Answer as if no other languages were spoken than the given ones.
+
+        Args:
+            names: English name by code, at least one; each is a key of `probabilities`.
+
+        Returns:
+            The result with the probabilities of these languages alone, which sum to 1. If all are too small
+            for a float, they are equal and the language is unknown.
+        """
+        kept = {code: self.probabilities[code] for code in names}
+        total = math.fsum(kept.values())
+        if total == 0.0:
+            equal = dict.fromkeys(kept, 1.0 / len(kept))
+            return replace(self, probabilities=equal, is_heard=False).decided(names)
+        shares = {code: probability / total for code, probability in kept.items()}
+        return replace(self, probabilities=shares).decided(names)
 
     def top(self, count: int = TOP_LANGUAGES) -> dict[str, float]:
         """Return the posteriors of the `count` most probable languages, in descending order."""
@@ -78,7 +119,8 @@ class SpeakerResult:
     """An embedding, and the language that determined its encoder."""
 
     embedding: Embedding
-    language: LanguageResult
+    language: LanguageResult | None
+    """None if the caller named the encoder: then no language was detected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def takes_form(
                 "in": "query",
                 "required": False,
                 "description": described.get("description", ""),
-                "schema": {"type": "string"} if name == "tasks" else described,
+                "schema": {"type": "string"} if described.get("type") == "array" else described,
             }
             for name, described in properties.items()
         ],

@@ -1,6 +1,6 @@
 """Options of the endpoints, from the query or the form: names, ranges, defaults."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
@@ -11,6 +11,7 @@ from voxgraph.options import (
     MIN_CHUNK_S,
     TASKS,
     ChunkOptions,
+    ModelKey,
     SpeakerCount,
     Task,
 )
@@ -20,13 +21,43 @@ _CHUNKS = ChunkOptions()
 _Speakers = Annotated[int | None, Field(ge=1, le=MAX_SPEAKERS)]
 
 
-class EmbeddingOptions(BaseModel):
+class LanguageOptions(BaseModel):
+    """Options of every endpoint that detects the language."""
+
+    languages: tuple[str, ...] = Field(
+        (),
+        description="Codes of the languages that may be spoken, separated by commas, such as en,de,zh; "
+        "by default all that the model knows.",
+    )
+
+    @field_validator("languages", mode="before")
+    @classmethod
+    def _split_languages(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip().lower() for part in value.split(","))
+
+
+class RoutingOptions(LanguageOptions):
+    """Options of every endpoint that embeds a voice."""
+
+    encoder: Literal["voxceleb", "cnceleb"] | None = Field(
+        None, description="Encoder that embeds the voice; by default the language decides."
+    )
+
+    @property
+    def encoder_key(self) -> ModelKey | None:
+        """The named encoder, for the analyzer."""
+        return None if self.encoder is None else ModelKey(f"speaker_{self.encoder}")
+
+
+class EmbeddingOptions(RoutingOptions):
     """Options of ``/embedding``."""
 
     normalize: bool = Field(True, description="Scale the embedding to length 1.")
 
 
-class ComparisonOptions(BaseModel):
+class ComparisonOptions(RoutingOptions):
     """Options of every endpoint that compares two voices."""
 
     threshold: float = Field(
@@ -34,7 +65,7 @@ class ComparisonOptions(BaseModel):
     )
 
 
-class VerificationOptions(BaseModel):
+class VerificationOptions(RoutingOptions):
     """Options of ``/v1/speaker/compare``."""
 
     threshold: float | None = Field(
@@ -94,7 +125,7 @@ class DeepfakeOptions(BaseModel):
         return ChunkOptions(chunk_s=self.chunk_duration, overlap=self.overlap)
 
 
-class AnalyzeOptions(SpeakerOptions, DeepfakeOptions):
+class AnalyzeOptions(SpeakerOptions, DeepfakeOptions, RoutingOptions):
     """Options of ``/v1/analyze`` and ``/v1/batch``."""
 
     tasks: tuple[Task, ...] = Field(TASKS, min_length=1, description="Tasks to run, separated by commas.")

@@ -11,6 +11,7 @@ from local_state import LocalState
 from config.checkpoints import CHECKPOINTS
 from config.settings import AudioLimits, GraphSettings
 from deployments.api.app import create_app
+from pipelines.allow_list import allowed_names
 from voxgraph.calibration import SpeakerCalibration
 from voxgraph.errors import ModelUnavailable
 from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
@@ -33,6 +34,7 @@ from voxgraph.results import (
 LANGUAGE = LanguageResult(
     "ja", "Japanese", 0.75, {"ja": 0.75, "ko": 0.15, "zh": 0.04, "th": 0.03, "vi": 0.02, "en": 0.01}
 )
+NAMES = {"ja": "Japanese", "ko": "Korean", "zh": "Chinese", "th": "Thai", "vi": "Vietnamese", "en": "English"}
 VECTOR = np.linspace(-1, 1, 192).astype(np.float32)
 TURNS = (Turn(0.5, 2.0, "SPEAKER_00"), Turn(1.75, 1.9, "SPEAKER_01"), Turn(2.5, 3.25, "SPEAKER_01"))
 
@@ -55,6 +57,8 @@ class FakeAnalyzer:
         self.accent = AccentResult("us", 0.85671, 0.85671, {"us": 0.85671, "canada": 0.14329})
         self.scores = (0.9, 0.2, 0.7)
         self.calibration: SpeakerCalibration | None = None
+        self.language = LANGUAGE
+        self.languages: tuple[str, ...] = ()
         self.graph_health = GraphHealth(
             models={"language": ModelInfo("language", "a/b", "abc", "hub", "cpu", 7)}
         )
@@ -64,18 +68,31 @@ class FakeAnalyzer:
             raise self.error
         self.waveform = waveform
 
-    async def detect_language(self, waveform: Waveform) -> LanguageResult:
+    async def detect_language(self, waveform: Waveform, languages: tuple[str, ...] = ()) -> LanguageResult:
         self._record(waveform)
-        return LANGUAGE
+        if languages:
+            self.languages = languages
+            return self.language.among(allowed_names(languages, NAMES))
+        return self.language
 
-    async def embed(self, waveform: Waveform, encoder: ModelKey | None = None) -> SpeakerResult:
+    async def embed(
+        self, waveform: Waveform, encoder: ModelKey | None = None, languages: tuple[str, ...] = ()
+    ) -> SpeakerResult:
         self._record(waveform)
         self.encoder = encoder
-        return SpeakerResult(Embedding(VECTOR, "LanceaKing/spkrec-ecapa-cnceleb", "abc"), LANGUAGE)
+        language = None if encoder is not None else await self.detect_language(waveform, languages)
+        hub_id = CHECKPOINTS[encoder or ModelKey.SPEAKER_CNCELEB].hub_id
+        return SpeakerResult(Embedding(VECTOR, hub_id, "abc"), language)
 
-    async def embed_pair(self, first: Waveform, second: Waveform) -> tuple[SpeakerResult, SpeakerResult]:
+    async def embed_pair(
+        self,
+        first: Waveform,
+        second: Waveform,
+        encoder: ModelKey | None = None,
+        languages: tuple[str, ...] = (),
+    ) -> tuple[SpeakerResult, SpeakerResult]:
         self.pair = (first, second)
-        return await self.embed(first), await self.embed(second)
+        return await self.embed(first, encoder, languages), await self.embed(second, encoder, languages)
 
     async def info(self, model: ModelKey) -> ModelInfo:
         if model in self.unavailable:
@@ -108,11 +125,13 @@ class FakeAnalyzer:
         tasks: tuple[Task, ...] = TASKS,
         speakers: SpeakerCount = SpeakerCount(),
         options: ChunkOptions = ChunkOptions(),
+        encoder: ModelKey | None = None,
+        languages: tuple[str, ...] = (),
     ) -> Analysis:
         self.tasks = tasks
         return Analysis(
-            language=await self.detect_language(waveform) if "language" in tasks else None,
-            speaker=await self.embed(waveform) if "speaker" in tasks else None,
+            language=await self.detect_language(waveform, languages) if "language" in tasks else None,
+            speaker=await self.embed(waveform, encoder, languages) if "speaker" in tasks else None,
             accent=await self.identify_accent(waveform, "xlsr") if "accent" in tasks else None,
             diarization=await self.diarize(waveform, speakers) if "diarization" in tasks else None,
             deepfake=await self.detect_deepfake(waveform, options) if "deepfake" in tasks else None,

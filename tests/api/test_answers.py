@@ -39,6 +39,7 @@ async def test_language_lists_the_five_most_probable(client: httpx2.AsyncClient)
     assert answer == {
         "success": True, "language": "ja", "name": "Japanese", "confidence": 0.75,
         "probabilities": {"ja": 0.75, "ko": 0.15, "zh": 0.04, "th": 0.03, "vi": 0.02},
+        "calibrated": False, "uncertain": False, "warning": None,
     }  # fmt: skip
 
 

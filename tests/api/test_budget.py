@@ -51,9 +51,9 @@ async def gate(analyzer: Any) -> Gate:
     """Block `detect_language` until the gate is open."""
     gate, detect_language = Gate(), analyzer.detect_language
 
-    async def blocked(waveform: Waveform) -> Any:
+    async def blocked(waveform: Waveform, *options: Any) -> Any:
         await gate(waveform)
-        return await detect_language(waveform)
+        return await detect_language(waveform, *options)
 
     analyzer.detect_language = blocked
     return gate

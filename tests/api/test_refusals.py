@@ -349,9 +349,9 @@ async def test_a_recording_over_the_concurrency_limit_is_refused_unread(
     analyzer.max_requests = 2
     gate, detect_language = asyncio.Event(), analyzer.detect_language
 
-    async def wait(waveform: Any) -> Any:
+    async def wait(*question: Any) -> Any:
         await gate.wait()
-        return await detect_language(waveform)
+        return await detect_language(*question)
 
     analyzer.detect_language = wait
     running = [asyncio.create_task(client.post("/detect-language", content=WAV)) for _ in range(2)]

@@ -15,7 +15,7 @@ from deployments.models import PIPELINES
 from pipelines.audio import decode
 from pipelines.chunking import chunk_spans
 from pipelines.diarization import Diarizer
-from pipelines.routing import encoder_for
+from pipelines.routing import encoder_of
 from voxgraph.handles import Voxgraph
 from voxgraph.options import ChunkOptions, ModelKey, SpeakerCount
 from voxgraph.results import (
@@ -47,7 +47,7 @@ def waveform() -> Waveform:
 @pytest.fixture(scope="module")
 def in_process(waveform: Waveform) -> Analysis:
     (language,) = load_pipeline(ModelKey.LANGUAGE)([waveform])
-    (embedding,) = load_pipeline(encoder_for(language.language))([waveform])
+    (embedding,) = load_pipeline(encoder_of(language))([waveform])
     (accent,) = load_pipeline(ModelKey.ACCENT_XLSR)([waveform])
     diarizer = Diarizer(small_checkpoint(ModelKey.DIARIZATION_COMMUNITY_1), "cpu", EngineOptions())
     spans = chunk_spans(len(waveform), OPTIONS)

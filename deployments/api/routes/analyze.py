@@ -87,7 +87,14 @@ def _line_error(error: Exception) -> LineError:
 async def _analysis(upload: Upload, analyzer: GraphAnalyzer, options: AnalyzeOptions) -> AnalysisAnswer:
     waveform = await upload.decode()
     try:
-        analysis = await analyzer.analyze(waveform, options.tasks, options.speakers, options.chunks)
+        analysis = await analyzer.analyze(
+            waveform,
+            options.tasks,
+            options.speakers,
+            options.chunks,
+            options.encoder_key,
+            options.languages,
+        )
     finally:
         upload.release()
     return AnalysisAnswer.from_result(

@@ -4,13 +4,15 @@ from fastapi import APIRouter
 
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_recording
+from deployments.api.options import LanguageOptions
 from deployments.api.schemas.answers import LanguageAnswer
 from deployments.api.upload import AudioUpload
 
 router = APIRouter(tags=["language"])
 
 
-@router.post("/detect-language", openapi_extra=takes_recording())
+@router.post("/detect-language", openapi_extra=takes_recording(LanguageOptions))
 async def detect_language(upload: AudioUpload, analyzer: AnalyzerDep) -> LanguageAnswer:
-    """Detect which of 107 languages is spoken."""
-    return LanguageAnswer.from_result(await analyzer.detect_language(await upload.decode()))
+    """Detect which language is spoken, among all that the model knows or among `languages`."""
+    languages = upload.options(LanguageOptions).languages
+    return LanguageAnswer.from_result(await analyzer.detect_language(await upload.decode(), languages))

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from deployments.api.compat.embedding_files import read_embedding
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_form, takes_recording
-from deployments.api.options import ComparisonOptions, EmbeddingOptions, VerificationOptions
+from deployments.api.options import ComparisonOptions, EmbeddingOptions, RoutingOptions, VerificationOptions
 from deployments.api.schemas.answers import EmbeddingAnswer, VoiceAnswer
 from deployments.api.schemas.comparison import ComparisonAnswer
 from deployments.api.service import GraphAnalyzer
@@ -18,17 +18,19 @@ from voxgraph.similarity import compare as compare_voices
 router = APIRouter(tags=["speaker"])
 
 
-@router.post("/extract-embedding", openapi_extra=takes_recording())
+@router.post("/extract-embedding", openapi_extra=takes_recording(RoutingOptions))
 async def extract_embedding(upload: AudioUpload, analyzer: AnalyzerDep) -> VoiceAnswer:
-    """Embed a voice as 192 numbers; the spoken language selects the encoder, and the answer names both."""
-    return VoiceAnswer.from_result(await analyzer.embed(await upload.decode()))
+    """Embed a voice as 192 numbers; the spoken language selects the encoder unless `encoder` names one."""
+    options = upload.options(RoutingOptions)
+    result = await analyzer.embed(await upload.decode(), options.encoder_key, options.languages)
+    return VoiceAnswer.from_result(result)
 
 
 @router.post("/embedding", openapi_extra=takes_recording(EmbeddingOptions))
 async def embedding(upload: AudioUpload, analyzer: AnalyzerDep) -> EmbeddingAnswer:
     """Embed a voice as 192 numbers, scaled to length 1 unless `normalize` is false."""
     options = upload.options(EmbeddingOptions)
-    result = await analyzer.embed(await upload.decode())
+    result = await analyzer.embed(await upload.decode(), options.encoder_key, options.languages)
     info = await analyzer.info(encoder_by_hub_id(result.embedding.model))
     return EmbeddingAnswer.from_result(result, options.normalize, processing_info(info, upload))
 
@@ -36,13 +38,13 @@ async def embedding(upload: AudioUpload, analyzer: AnalyzerDep) -> EmbeddingAnsw
 @router.post("/compare", openapi_extra=takes_form(("file1", "file2"), ComparisonOptions))
 async def compare(uploads: UploadPair, analyzer: AnalyzerDep) -> ComparisonAnswer:
     """Compare the speakers of two recordings; one encoder embeds both."""
-    return await _comparison(uploads, analyzer, uploads[0].options(ComparisonOptions).threshold)
+    return await _comparison(uploads, analyzer, uploads[0].options(ComparisonOptions))
 
 
 @router.post("/v1/speaker/compare", openapi_extra=takes_form(("file1", "file2"), VerificationOptions))
 async def verify(uploads: UploadPair, analyzer: AnalyzerDep) -> ComparisonAnswer:
     """Compare the speakers of two recordings, by default with the calibrated threshold of the encoder."""
-    return await _comparison(uploads, analyzer, uploads[0].options(VerificationOptions).threshold)
+    return await _comparison(uploads, analyzer, uploads[0].options(VerificationOptions))
 
 
 @router.post("/compare_embedding", openapi_extra=takes_form(("audio", "embedding"), ComparisonOptions))
@@ -50,24 +52,31 @@ async def compare_embedding(parts: EmbeddingUpload, analyzer: AnalyzerDep) -> Co
     """Compare the speaker of a recording with a stored embedding.
 
     The embedding is .npy, .npz, .json, safetensors, or a pickle of numbers and nothing else. If it names its
-    model, the recording is embedded with that model; if not, the embedding is taken to be from the encoder
-    that the recording's language selects.
+    model, the recording is embedded with that model; if not, the embedding is taken to be from `encoder`, or
+    else from the encoder that the recording's language selects.
     """
     upload, data = parts
-    threshold = upload.options(ComparisonOptions).threshold
+    options = upload.options(ComparisonOptions)
     file = read_embedding(data)
-    encoder = None if file.model is None else encoder_by_hub_id(file.model)
-    computed = (await analyzer.embed(await upload.decode(), encoder)).embedding
-    stored = replace(computed, vector=file.vector, revision=file.revision or computed.revision)
+    named = None if file.model is None else encoder_by_hub_id(file.model)
+    encoder = options.encoder_key or named
+    computed = (await analyzer.embed(await upload.decode(), encoder, options.languages)).embedding
+    stored = replace(
+        computed,
+        vector=file.vector,
+        model=file.model or computed.model,
+        revision=file.revision or computed.revision,
+    )
     info = await analyzer.info(encoder_by_hub_id(computed.model))
-    comparison = compare_voices(computed, stored, threshold, info.same_speaker)
+    comparison = compare_voices(computed, stored, options.threshold, info.same_speaker)
     return ComparisonAnswer.from_result(comparison, processing_info(info, upload))
 
 
 async def _comparison(
-    uploads: UploadPair, analyzer: GraphAnalyzer, threshold: float | None
+    uploads: UploadPair, analyzer: GraphAnalyzer, options: ComparisonOptions | VerificationOptions
 ) -> ComparisonAnswer:
-    first, second = await analyzer.embed_pair(*[await upload.decode() for upload in uploads])
+    one, other = [await upload.decode() for upload in uploads]
+    first, second = await analyzer.embed_pair(one, other, options.encoder_key, options.languages)
     info = await analyzer.info(encoder_by_hub_id(first.embedding.model))
-    comparison = compare_voices(first.embedding, second.embedding, threshold, info.same_speaker)
+    comparison = compare_voices(first.embedding, second.embedding, options.threshold, info.same_speaker)
     return ComparisonAnswer.from_result(comparison, processing_info(info, *uploads))

@@ -38,8 +38,9 @@ class LanguageAnswer(BaseModel):
     """The spoken language."""
 
     model_config = example(
-        success=True, language="en", name="English", confidence=0.97, probabilities={"en": 0.97, "cy": 0.01}
-    )
+        success=True, language="en", name="English", confidence=0.97, probabilities={"en": 0.97, "cy": 0.01},
+        calibrated=True, uncertain=False, warning=None,
+    )  # fmt: skip
 
     success: bool = True
     language: str
@@ -47,6 +48,11 @@ class LanguageAnswer(BaseModel):
     confidence: float
     probabilities: dict[str, float]
     """The most probable languages."""
+    calibrated: bool
+    """Whether the probabilities were calibrated on labelled speech."""
+    uncertain: bool
+    """Whether the answer is less certain than its probability says; `warning` has the reason."""
+    warning: str | None
 
     @classmethod
     def from_result(cls, result: LanguageResult) -> "LanguageAnswer":
@@ -56,6 +62,9 @@ class LanguageAnswer(BaseModel):
             name=result.name,
             confidence=result.confidence,
             probabilities=result.top(),
+            calibrated=result.calibrated,
+            uncertain=result.warning is not None,
+            warning=result.warning,
         )
 
 
@@ -70,19 +79,22 @@ class VoiceAnswer(BaseModel):
     success: bool = True
     embedding: list[float]
     embedding_size: int
-    language: str
-    confidence: float
+    language: str | None
+    """Null if the request named the encoder: then no language was detected."""
+    confidence: float | None
+    """Probability of the language, 0..1, or null with it."""
     model: str
     revision: str
 
     @classmethod
     def from_result(cls, result: SpeakerResult) -> "VoiceAnswer":
         """Build the answer with the vector as the encoder returned it, not scaled."""
+        language = result.language
         return cls(
             embedding=result.embedding.vector.tolist(),
             embedding_size=len(result.embedding.vector),
-            language=result.language.language,
-            confidence=result.language.confidence,
+            language=None if language is None else language.language,
+            confidence=None if language is None else language.confidence,
             model=result.embedding.model,
             revision=result.embedding.revision,
         )
@@ -101,7 +113,8 @@ class EmbeddingAnswer(ProcessingInfo):
     normalized: bool
     model: str
     revision: str
-    language: str
+    language: str | None
+    """Null if the request named the encoder: then no language was detected."""
 
     @classmethod
     def from_result(cls, result: SpeakerResult, normalize: bool, info: ProcessingInfo) -> "EmbeddingAnswer":
@@ -112,7 +125,7 @@ class EmbeddingAnswer(ProcessingInfo):
             normalized=normalize,
             model=embedding.model,
             revision=embedding.revision,
-            language=result.language.language,
+            language=None if result.language is None else result.language.language,
             **info.model_dump(),
         )
 

@@ -1,0 +1,95 @@
+"""Language and voice of a recording: which models are asked, and which of their answers are allowed."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from config.settings import IngressTunables
+from deployments.transport.calls import gather_or_cancel
+from deployments.transport.clips import Clip
+from deployments.transport.model_info import ModelInfoCache
+from pipelines.allow_list import allowed_names, language_names
+from pipelines.routing import ENCODERS, encoder_of
+from voxgraph.calls import Deadline
+from voxgraph.errors import InvalidOptions
+from voxgraph.options import ModelKey, Task
+from voxgraph.results import LanguageResult, SpeakerResult
+
+Languages = tuple[str, ...]
+"""Codes of the allowed languages; empty: all that the model knows."""
+Ask = Callable[[ModelKey, Clip, Deadline], Awaitable[Any]]
+
+
+class Voices:
+    """Detects languages and embeds voices.
+
+    Args:
+        ask: Calls a model about a recording.
+        infos: What each model has loaded.
+        tunables: Returns the tunables that are valid now.
+    """
+
+    def __init__(self, ask: Ask, infos: ModelInfoCache, tunables: Callable[[], IngressTunables]) -> None:
+        self._ask = ask
+        self._infos = infos
+        self._tunables = tunables
+
+    async def language(self, clip: Clip, deadline: Deadline, languages: Languages = ()) -> LanguageResult:
+        """Detect the language, among all or among the given ones.
+
+        Raises:
+            InvalidOptions: The model does not know one of `languages`.
+        """
+        if not languages:
+            found: LanguageResult = await self._ask(ModelKey.LANGUAGE, clip, deadline)
+            return found
+        labels = (await self._infos.get(ModelKey.LANGUAGE)).labels
+        names = allowed_names(languages, language_names(labels))
+        found = await self._ask(ModelKey.LANGUAGE, clip, deadline)
+        return found.among(names)
+
+    async def voice(
+        self, clip: Clip, deadline: Deadline, encoder: ModelKey | None = None, languages: Languages = ()
+    ) -> SpeakerResult:
+        """Embed the voice by the named encoder, or else by that of the language."""
+        language = None
+        if encoder is None:
+            language = await self.language(clip, deadline, languages)
+            encoder = encoder_of(language, self._tunables().cnceleb_min_probability)
+        return SpeakerResult(await self._ask(encoder, clip, deadline), language)
+
+    async def language_and_voice(
+        self,
+        clip: Clip,
+        deadline: Deadline,
+        tasks: tuple[Task, ...],
+        encoder: ModelKey | None,
+        languages: Languages,
+    ) -> dict[str, Any]:
+        """Answer the tasks language and speaker, if requested, by name; the language is detected once."""
+        requested = {"language", "speaker"} & {*tasks}
+        if requested == {"speaker"}:
+            return {"speaker": await self.voice(clip, deadline, encoder, languages)}
+        if requested == {"language"}:
+            return {"language": await self.language(clip, deadline, languages)}
+        if not requested:
+            return {}
+        if encoder is not None:
+            language, voice = await gather_or_cancel(
+                self.language(clip, deadline, languages), self.voice(clip, deadline, encoder)
+            )
+            return {"language": language, "speaker": voice}
+        language = await self.language(clip, deadline, languages)
+        encoder = encoder_of(language, self._tunables().cnceleb_min_probability)
+        embedding = await self._ask(encoder, clip, deadline)
+        return {"language": language, "speaker": SpeakerResult(embedding, language)}
+
+
+def allow_list(languages: Sequence[str]) -> Languages:
+    """Return the codes without repetitions, in one order, so that equal lists have one cache key."""
+    return tuple(sorted({*languages}))
+
+
+def check_encoder(encoder: ModelKey | None) -> None:
+    """Raise `InvalidOptions` if a named model is not one of the speaker encoders."""
+    if encoder is not None and encoder not in ENCODERS:
+        raise InvalidOptions(f"{encoder} is not a speaker encoder; these are {', '.join(ENCODERS)}.")
