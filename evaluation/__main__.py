@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from voxgraph.options import TASKS, Task
 
 OUT = Path("build/evaluation")
 CONNECT_LIMIT_S = 10.0
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit status after Ctrl-C, by the convention of shells."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if not given.url and not given.config:
         parser.error("--url or --config is required")
+    # Without this, the graph would go on after the evaluation was terminated.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = Options(given.only, given.limit, given.cut, given.concurrency)
     try:
         plan = make_plan(given.data, options)
@@ -50,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EvaluationError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped; there is no report.", file=sys.stderr)
+        return INTERRUPTED
     report.write(given.out)
     print(report.markdown())
     print(f"The report, its plots and every answer are in {given.out}: {MARKDOWN} is this text.")

@@ -19,6 +19,9 @@ from voxgraph.options import Task
 
 CONCURRENCY = 4
 """Default number of recordings in progress."""
+BROKEN = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
+"""Errors of a connection that a replica may have closed just when it was used again."""
+BROKEN_RETRIES = 3
 RETRIES = 8
 RETRY_S, MAX_RETRY_S = 0.5, 10.0
 """Seconds before the first retry of a refused request, doubled each time, and their maximum."""
@@ -103,7 +106,12 @@ class Graph:
         for attempt in count():
             try:
                 response: httpx2.Response = await self._client.request(method, path, **options)  # type: ignore[arg-type]
-            except httpx2.HTTPError as error:
+            except BROKEN as error:
+                if attempt == BROKEN_RETRIES:
+                    raise GraphError(f"{self._client.base_url} breaks off: {error!r}") from error
+                await asyncio.sleep(RETRY_S * 2**attempt)
+                continue
+            except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 raise GraphError(f"{self._client.base_url} does not answer: {error!r}") from error
             if attempt == RETRIES or not _is_overloaded(response):
                 return response

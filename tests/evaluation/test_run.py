@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -138,6 +139,30 @@ async def test_a_clip_that_is_refused_for_a_full_queue_is_asked_again(
     report = await report_on(client, folder, only=("language",))
 
     assert report.failures.rows == []
+
+
+@pytest.mark.parametrize(("failures", "answers"), [(3, True), (4, False)])
+async def test_a_connection_that_breaks_is_tried_again_a_few_times(
+    client, folder, monkeypatch, failures: int, answers: bool
+) -> None:
+    monkeypatch.setattr("evaluation.asking.RETRY_S", 0.001)
+    plan = make_plan(folder.path, Options(only=("language",), limit=1))
+    request, broken = client.request, iter(range(failures))
+
+    async def unreliable(method: str, path: str, **options: object) -> httpx2.Response:
+        if path != "/health" and next(broken, None) is not None:
+            raise httpx2.RemoteProtocolError("Server disconnected without sending a response.")
+        return await request(method, path, **options)
+
+    monkeypatch.setattr(client, "request", unreliable)
+    plan = replace(plan, clips=plan.clips[:1])
+
+    if answers:
+        report = await evaluate(client, plan, Console(file=io.StringIO()))
+        assert figures(report, "language")["clips"] == 1
+    else:
+        with pytest.raises(GraphError, match="breaks off"):
+            await evaluate(client, plan, Console(file=io.StringIO()))
 
 
 async def test_a_graph_that_is_not_there_ends_the_evaluation_with_its_address(folder) -> None:
