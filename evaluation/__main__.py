@@ -44,8 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if not given.url and not given.config:
         parser.error("--url or --config is required")
-    # Without this, the graph would go on after the evaluation was terminated.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = Options(given.only, given.limit, given.cut, given.concurrency)
     try:
         plan = make_plan(given.data, options)
@@ -103,4 +101,6 @@ def _positive_float(value: str) -> float:
 
 
 if __name__ == "__main__":
+    # Without this, the graph would go on after the evaluation was terminated.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -35,7 +35,7 @@ def started(config: Path) -> Iterator[str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "deployments", str(config), *options],
         env=os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"}, stdout=subprocess.PIPE, text=True,
-        start_new_session=True,  # Ctrl-C of a terminal reaches this process alone, which stops the graph once.
+        start_new_session=True,  # Ctrl-C reaches only this process, which stops the graph once.
     )  # fmt: skip
     try:
         _wait_until_healthy(process, config)
