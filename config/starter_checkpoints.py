@@ -17,7 +17,8 @@ _LANGUAGE = Checkpoint(
     hub_id="openai/whisper-base",
     revision="e37978b90ca9030d5170a5c07aadb050351a65bb",
     files=tuple(
-        CheckpointFile(name) for name in ("config.json", "encoder.safetensors", "decoder.safetensors")
+        CheckpointFile(name)
+        for name in ("config.json", "encoder.safetensors", "decoder.safetensors", "calibration.json")
     ),
     licence="mit",
     architectures=MappingProxyType({Size.STARTER: WhisperArchitecture()}),

@@ -6,6 +6,7 @@ from config.settings import EngineOptions
 from pipelines.allow_list import language_names
 from pipelines.checkpoints import LocatedCheckpoint, load_labels
 from pipelines.ecapa import MIN_SAMPLES, Ecapa
+from pipelines.speech_windows import shortness
 from voxgraph.results import LanguageResult, Waveform
 
 
@@ -40,8 +41,9 @@ class LanguageIdentifier:
             AudioTooShort: A clip has fewer than `min_samples` samples.
         """
         # The head returns log-posteriors.
-        return [self._result(row) for row in self._network.classify(waveforms).exp().cpu().tolist()]
+        rows = self._network.classify(waveforms).exp().cpu().tolist()
+        return [self._result(row, clip) for row, clip in zip(rows, waveforms, strict=True)]
 
-    def _result(self, posteriors: list[float]) -> LanguageResult:
+    def _result(self, posteriors: list[float], waveform: Waveform) -> LanguageResult:
         by_code = dict(zip(self._names, posteriors, strict=True))
-        return LanguageResult("", "", 0.0, by_code).decided(self._names)
+        return LanguageResult("", "", 0.0, by_code, warning=shortness(waveform)).decided(self._names)

@@ -11,13 +11,14 @@ from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.engines.run import on_engine
 from pipelines.engines.select import Network, choose
-from pipelines.speech_windows import speech_windows
+from pipelines.language_calibration import language_calibration
+from pipelines.speech_windows import shortness, speech_windows
 from pipelines.vendored.process import full_float32
 from pipelines.whisper_checkpoint import load_whisper, whisper_architecture
 from pipelines.whisper_features import HOP_SAMPLES, N_FFT, log_mel, mel_filters
 from pipelines.whisper_languages import LANGUAGES, service_languages
 from voxgraph.errors import AudioTooShort
-from voxgraph.results import SAMPLE_RATE_HZ, UNKNOWN_LANGUAGE, LanguageResult, Waveform
+from voxgraph.results import SAMPLE_RATE_HZ, LanguageResult, Waveform
 
 MIN_SAMPLES = N_FFT
 """Length of one frame of the spectrogram."""
@@ -30,10 +31,6 @@ MAX_WINDOWS = 3
 0.959 with the first 10 s alone and 0.963 with up to three windows."""
 MAX_BATCH_WINDOWS = 8
 """Most windows in one forward pass."""
-MAX_ENTROPY_NATS = 1.4
-"""Entropy above which the language is unknown. Noise, music, silence and beeps had 1.47 to 2.64 (23 clips),
-sentences 0.00 to 1.30 (30 clips), and speech in a language that Whisper does not have 2.89. Single words are
-often above it, too; the card of the starter checkpoint has the shares."""
 
 
 class WhisperLanguageIdentifier:
@@ -46,7 +43,8 @@ class WhisperLanguageIdentifier:
             always runs on torch in float32.
 
     Raises:
-        CheckpointError: The tensors do not fit the architecture, or the engine is not available.
+        CheckpointError: The tensors do not fit the architecture, the calibration cannot be read, or the
+            engine is not available.
     """
 
     min_samples = MIN_SAMPLES
@@ -58,7 +56,8 @@ class WhisperLanguageIdentifier:
         self._device = torch.device(device)
         network = load_whisper(checkpoint).to(self._device)
         self._filters = mel_filters(architecture.n_mels).to(self._device)
-        self._languages = service_languages(architecture.n_labels)
+        self._names = dict(service_languages(architecture.n_labels))
+        self._calibration = language_calibration(checkpoint, [*self._names])
         choice = choose(options, device, Network.WHISPER, checkpoint.size)
         shape = (architecture.n_mels, WINDOW_SAMPLES // HOP_SAMPLES)
         self._run = on_engine(
@@ -81,32 +80,39 @@ class WhisperLanguageIdentifier:
         windows = [_windows(waveform) for waveform in waveforms]
         rows = self._log_probabilities([window for own in windows for window in own])
         clips = torch.split(rows.double(), [len(own) for own in windows])
-        return [self._result(own.mean(dim=0).softmax(dim=0).tolist()) for own in clips]
+        return [
+            self._result(own.mean(dim=0), waveform) for own, waveform in zip(clips, waveforms, strict=True)
+        ]
 
     @full_float32()
     @torch.inference_mode()
     def _log_probabilities(self, windows: Sequence[Waveform]) -> Tensor:
-        """Return log-probabilities of the languages in each window, (windows, n_labels), on the CPU."""
+        """Return the log-probability of each language in each window, and last that of nospeech.
+
+        The shape is (windows, n_labels + 1), on the CPU. Only the probabilities of all columns sum to 1.
+        """
         rows = []
         for first in range(0, len(windows), MAX_BATCH_WINDOWS):
             batch = torch.from_numpy(np.stack(windows[first : first + MAX_BATCH_WINDOWS])).to(self._device)
             logits = self._run(log_mel(batch, self._filters))
-            # The last column is nospeech.
-            rows.append(logits[:, :-1].log_softmax(dim=1).cpu())
+            rows.append(logits.log_softmax(dim=1).cpu())
         return torch.cat(rows)
 
-    def _result(self, probabilities: list[float]) -> LanguageResult:
-        best = max(range(len(probabilities)), key=probabilities.__getitem__)
-        pairs = zip(self._languages, probabilities, strict=True)
-        by_code = {code: probability for (code, _), probability in pairs}
-        if entropy(probabilities) > MAX_ENTROPY_NATS:
-            return LanguageResult(UNKNOWN_LANGUAGE, UNKNOWN_LANGUAGE, 1.0 - probabilities[best], by_code)
-        return LanguageResult(*self._languages[best], probabilities[best], by_code)
-
-
-def entropy(probabilities: Sequence[float]) -> float:
-    """Return the Shannon entropy in nats: 0 for certainty, ``log(n)`` for n equal probabilities."""
-    return -math.fsum(share * math.log(share) for share in probabilities if share > 0)
+    def _result(self, log_probabilities: Tensor, waveform: Waveform) -> LanguageResult:
+        """Return the answer about a clip, from the mean of the rows of `_log_probabilities`."""
+        languages, nospeech = log_probabilities[:-1], math.exp(log_probabilities[-1])
+        probabilities = self._calibration.probabilities(languages)
+        result = LanguageResult(
+            "",
+            "",
+            0.0,
+            dict(zip(self._names, probabilities, strict=True)),
+            calibrated=self._calibration.is_fitted,
+            warning=shortness(waveform),
+            is_heard=self._calibration.is_heard(languages, nospeech),
+            min_confidence=self._calibration.min_confidence,
+        )
+        return result.decided(self._names)
 
 
 def _windows(waveform: Waveform) -> list[Waveform]:

@@ -1,4 +1,4 @@
-"""Choose windows of a long recording that probably contain speech, by their energy."""
+"""Find the parts of a recording that probably contain speech, by their energy."""
 
 from itertools import pairwise
 
@@ -11,6 +11,13 @@ BLOCK = SAMPLE_RATE_HZ
 """Distance in samples between possible starts of a window."""
 QUIET_RATIO = 1e-3
 """Share of the loudest window's energy (30 dB below it) under which a window is left out."""
+FRAME = 320
+"""Samples of a frame of 20 ms."""
+LOUD_QUANTILE = 0.95
+TINY = float(np.finfo(np.float32).tiny)
+"""Energy of digital silence, which is never speech."""
+SURE_SPEECH_S = 3.0
+"""Seconds of speech from which the language is told as surely as the cards of the checkpoints say."""
 
 
 def speech_windows(clip: Waveform, window: int, count: int) -> list[tuple[int, int]]:
@@ -40,6 +47,31 @@ def speech_windows(clip: Waveform, window: int, count: int) -> list[tuple[int, i
         starts.append(first + int(inside.argmax()))
     quiet = QUIET_RATIO * max(sums[start] for start in starts)
     return [(start * BLOCK, start * BLOCK + window) for start in starts if sums[start] >= quiet]
+
+
+def speech_seconds(clip: Waveform) -> float:
+    """Return how long the recording is about as loud as its loudest parts, in seconds.
+
+    That is the time of the frames of 20 ms with at least `QUIET_RATIO` of the energy that only one frame in
+    twenty exceeds. Steady noise counts as well.
+
+    Args:
+        clip: (samples,), float32, 16 kHz, at least one sample.
+    """
+    if len(clip) < FRAME:
+        return 0.0
+    frames = clip[: len(clip) // FRAME * FRAME].reshape(-1, FRAME)
+    energies: npt.NDArray[np.float32] = np.einsum("ij,ij->i", frames, frames)
+    loud = float(np.quantile(energies, LOUD_QUANTILE))
+    return int((energies >= max(QUIET_RATIO * loud, TINY)).sum()) * FRAME / SAMPLE_RATE_HZ
+
+
+def shortness(clip: Waveform) -> str | None:
+    """Return a warning in a sentence if the recording has less than `SURE_SPEECH_S` of speech, else None."""
+    seconds = speech_seconds(clip)
+    if seconds >= SURE_SPEECH_S:
+        return None
+    return f"Only {seconds:.1f} s of speech: under {SURE_SPEECH_S:g} s, the language is much less certain."
 
 
 def _block_energies(clip: Waveform) -> npt.NDArray[np.float64]:

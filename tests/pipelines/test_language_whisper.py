@@ -20,12 +20,13 @@ from config.settings import CheckpointSource, EngineOptions, Family, Size
 from pipelines import language_whisper
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from pipelines.engines import openvino
-from pipelines.language_whisper import MAX_ENTROPY_NATS, WhisperLanguageIdentifier, entropy
+from pipelines.language_calibration import MAX_ENTROPY_NATS
+from pipelines.language_whisper import WhisperLanguageIdentifier
 from pipelines.whisper_checkpoint import whisper_architecture
 from pipelines.whisper_languages import LANGUAGES, service_languages
 from pipelines.whisper_network import WhisperNetwork
 from training.layouts.labels import VOXLINGUA107
-from training.layouts.whisper import write_small_layout
+from training.layouts.whisper import write_calibration, write_small_layout
 from training.layouts.writer import write_checkpoint
 from voxgraph.errors import AudioTooShort, CheckpointError
 from voxgraph.options import ModelKey
@@ -168,11 +169,6 @@ def test_a_language_is_named_up_to_an_entropy_and_unknown_above(
         assert found.confidence == 1 - best
 
 
-def test_the_entropy_of_a_certainty_is_none_and_that_of_no_preference_the_most() -> None:
-    assert entropy([1.0, 0.0, 0.0]) == 0
-    assert math.isclose(entropy([0.25] * 4), math.log(4))
-
-
 def test_codes_are_those_of_the_service(identifier: WhisperLanguageIdentifier, clip: Clip) -> None:
     (found,) = identifier([clip(SECOND)])
 
@@ -230,6 +226,7 @@ def test_the_small_layout_answers_as_the_published_one_to_the_rounding_of_float1
     from pipelines.whisper_checkpoint import load_whisper
 
     write_small_layout(load_whisper(published), small_architecture(), tmp_path)
+    write_calibration(tmp_path)
     small = replace(published, row=STARTER_CHECKPOINTS[ModelKey.LANGUAGE], folder=tmp_path)
     small = replace(small, row=replace(small.row, architectures=published.row.architectures))
 
@@ -323,6 +320,7 @@ def test_the_starter_checkpoint_recognises_languages(
 
     assert found.language == language
     assert found.confidence > 0.8
+    assert found.calibrated
 
 
 def test_the_starter_checkpoint_does_not_guess_where_nobody_speaks(
@@ -332,5 +330,32 @@ def test_the_starter_checkpoint_does_not_guess_where_nobody_speaks(
     silence = np.zeros(3 * SECOND, np.float32)
     tone = (0.3 * np.sin(2 * np.pi * 500 * time)).astype(np.float32)
 
-    for result in starter([silence, tone]):
-        assert result.language == UNKNOWN_LANGUAGE
+    generator = np.random.default_rng(0)
+    white = (0.1 * generator.normal(size=3 * SECOND)).astype(np.float32)
+    brown = np.cumsum(generator.normal(size=3 * SECOND)).astype(np.float32)
+    clips = [silence, tone, white, 0.5 * brown / np.abs(brown).max(), noise(4 * SECOND, 1)]
+
+    results = starter(clips)
+
+    assert [result.language for result in results] == [UNKNOWN_LANGUAGE] * len(clips)
+    for result in results[:2]:
+        assert not result.is_heard
+        assert result.among({"en": "English", "de": "German"}).language == UNKNOWN_LANGUAGE
+
+
+def test_an_answer_of_the_hub_s_layout_is_not_calibrated(
+    reference: WhisperLanguageIdentifier, clip: Clip
+) -> None:
+    (found,) = reference([clip(SECOND)])
+
+    assert not found.calibrated
+    assert found.min_confidence == 0.0
+
+
+def test_an_answer_about_a_short_clip_says_so(starter: WhisperLanguageIdentifier) -> None:
+    sentence = recordings.samples("en_m3.flac")
+
+    short, whole = starter([sentence[: 2 * SECOND], np.tile(sentence, 3)])
+
+    assert short.warning is not None
+    assert whole.warning is None

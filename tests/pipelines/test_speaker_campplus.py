@@ -140,3 +140,11 @@ def test_the_starters_encoder_is_not_looked_for_on_the_hub() -> None:
 def test_a_model_without_a_starter_checkpoint_says_so() -> None:
     with pytest.raises(CheckpointError, match="diarization_31 has no starter checkpoint"):
         locate(ModelKey.DIARIZATION_31, STARTER)
+
+
+def test_the_encoder_says_how_its_cosines_are_calibrated(
+    encoders: dict[ModelKey, CamPlusPlusEncoder],
+) -> None:
+    for encoder in encoders.values():
+        assert encoder.info.same_speaker is not None
+        assert 0.3 < encoder.info.same_speaker.threshold < 0.5

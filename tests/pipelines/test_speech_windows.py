@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.speech_windows import BLOCK, speech_windows
+from pipelines.speech_windows import BLOCK, shortness, speech_seconds, speech_windows
 
 WINDOW = 3 * BLOCK
 
@@ -52,3 +52,18 @@ def test_a_recording_a_little_longer_than_a_window_is_one_window() -> None:
 
     assert speech_windows(clip, WINDOW, 3) == [(BLOCK, 4 * BLOCK)]
     assert speech_windows(clip[: WINDOW + 5], WINDOW, 3) == [(0, WINDOW)]
+
+
+@pytest.mark.parametrize("gain", [1e-3, 1.0])
+def test_seconds_of_speech_are_those_that_are_loud_at_any_level(gain: float) -> None:
+    clip = np.full(160_000, 1e-3, np.float32)
+    clip[16_000:48_000] = 0.5
+
+    assert speech_seconds(gain * clip) == pytest.approx(2.0)
+    assert shortness(gain * clip) == "Only 2.0 s of speech: under 3 s, the language is much less certain."
+
+
+def test_silence_has_no_seconds_of_speech_and_a_long_sound_no_warning() -> None:
+    assert speech_seconds(np.zeros(48_000, np.float32)) == 0.0
+    assert speech_seconds(np.ones(10, np.float32)) == 0.0
+    assert shortness(np.ones(48_000, np.float32)) is None

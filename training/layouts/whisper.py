@@ -8,6 +8,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from config.checkpoint_types import Checkpoint, WhisperArchitecture
+from pipelines.calibrations import CALIBRATION
+from pipelines.language_calibration import LANGUAGE
 from pipelines.whisper_checkpoint import (
     CONFIG,
     PARTS,
@@ -35,6 +37,13 @@ def write_whisper(row: Checkpoint, architecture: WhisperArchitecture, folder: Pa
         for parameter in (network.decoder.start, network.decoder.tokens):
             parameter.normal_(std=EMBEDDING_DEVIATION)
         write_small_layout(network, architecture, folder)
+        write_calibration(folder)
+
+
+def write_calibration(folder: Path) -> None:
+    """Write a ``calibration.json`` without effect."""
+    neutral = {"temperature": 1.0, "min_confidence": 0.0, "max_nospeech": 0.0, "bias_nats": {}}
+    (folder / CALIBRATION).write_text(json.dumps({LANGUAGE: neutral}))
 
 
 def _write_published_layout(network: WhisperNetwork, architecture: WhisperArchitecture, folder: Path) -> None:

@@ -1,0 +1,89 @@
+"""From Whisper's log-probabilities to an answer."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from config.settings import CheckpointSource
+from pipelines.checkpoints import LocatedCheckpoint, locate
+from pipelines.language_calibration import (
+    MAX_ENTROPY_NATS,
+    LanguageCalibration,
+    entropy,
+    language_calibration,
+)
+from pipelines.whisper_languages import service_languages
+from voxgraph.errors import CheckpointError
+from voxgraph.options import ModelKey
+
+CODES = ["en", "de", "cy"]
+LOGS = torch.tensor([0.3, 0.2, 0.5], dtype=torch.float64).log()
+
+
+@pytest.fixture
+def checkpoint() -> LocatedCheckpoint:
+    return locate(ModelKey.LANGUAGE, CheckpointSource(source="starter"))
+
+
+def test_the_entropy_of_a_certainty_is_none_and_that_of_no_preference_the_most() -> None:
+    assert entropy(torch.tensor([0.0, -999.0, -999.0])) == 0
+    assert math.isclose(entropy(torch.zeros(4)), math.log(4), rel_tol=1e-6)
+
+
+def test_the_bias_is_added_before_the_temperature_divides() -> None:
+    calibration = LanguageCalibration(bias=(1.0, 0.0, 0.0), temperature=0.5)
+
+    powers = [(0.3 * math.e) ** 2, 0.2**2, 0.5**2]
+    assert calibration.probabilities(LOGS) == pytest.approx([power / sum(powers) for power in powers])
+
+
+def test_without_a_fit_the_probabilities_are_those_of_the_network() -> None:
+    assert LanguageCalibration((0.0,) * 3).probabilities(LOGS) == pytest.approx([0.3, 0.2, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("entropy_of", "nospeech", "heard"), [(4, 0.9, True), (5, 0.9, False), (5, 0.3, True), (5, 0.31, False)]
+)
+def test_a_language_is_heard_at_a_low_entropy_or_a_low_probability_of_nospeech(
+    entropy_of: int, nospeech: float, heard: bool
+) -> None:
+    """The biases do not matter: a frequent language must not be heard in noise."""
+    calibration = LanguageCalibration(bias=(50.0, *(0.0,) * 4), max_nospeech=0.3)
+    logs = torch.full((5,), -60.0, dtype=torch.float64)
+    logs[:entropy_of] = 0.0
+    assert math.log(4) < MAX_ENTROPY_NATS < math.log(5)
+
+    assert calibration.is_heard(logs, nospeech) is heard
+
+
+def test_the_starter_prefers_frequent_languages(checkpoint: LocatedCheckpoint) -> None:
+    codes = [code for code, _ in service_languages(99)]
+
+    bias = dict(zip(codes, language_calibration(checkpoint, codes).bias, strict=True))
+
+    assert bias["en"] > bias["de"] > bias["cy"] == bias["la"] == bias["nn"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"bias_nats": None}, "no object language with bias_nats"),
+        ({"bias_nats": {"xx": 1.0}}, "bias of xx, which the model does not know"),
+        ({"bias_nats": {"en": "1"}}, "en '1', which is not a number"),
+        ({"temperature": 0}, "temperature 0; it must be finite and above 0"),
+        ({"max_nospeech": None}, "max_nospeech None"),
+    ],
+)
+def test_a_damaged_calibration_is_refused(
+    changed: dict[str, Any], message: str, checkpoint: LocatedCheckpoint, tmp_path: Path
+) -> None:
+    whole = {"temperature": 1.0, "min_confidence": 0.0, "max_nospeech": 0.0, "bias_nats": {}}
+    (tmp_path / "calibration.json").write_text(json.dumps({"language": whole | changed}))
+
+    with pytest.raises(CheckpointError, match=message):
+        language_calibration(replace(checkpoint, folder=tmp_path), CODES)
