@@ -8,6 +8,7 @@ import httpx2
 import numpy as np
 import pytest
 
+from deployments.api.schemas.answers import AnalysisAnswer
 from deployments.api.schemas.health import STARTER_NOTICE
 from voxgraph.options import ChunkOptions, SpeakerCount
 from voxgraph.results import AccentResult, GraphHealth, ModelInfo
@@ -216,3 +217,10 @@ async def test_browsers_may_read_the_retry_timing_and_request_id_headers(client_
 
     exposed = set(answer.headers["access-control-expose-headers"].split(", "))
     assert exposed == {"retry-after", "server-timing", "x-request-id"}
+
+
+async def test_an_analysis_without_its_empty_fields_is_still_one(client: httpx2.AsyncClient) -> None:
+    """`/v1/analyze` leaves out fields that are null, so each of them must have a default."""
+    answer = await post(client, "/v1/analyze")
+
+    assert AnalysisAnswer.model_validate(answer).model_dump(exclude_none=True) == answer

@@ -52,7 +52,7 @@ class LanguageAnswer(BaseModel):
     """Whether the probabilities were calibrated on labelled speech."""
     uncertain: bool
     """Whether the answer is less certain than its probability says; `warning` has the reason."""
-    warning: str | None
+    warning: str | None = None
 
     @classmethod
     def from_result(cls, result: LanguageResult) -> "LanguageAnswer":
@@ -79,9 +79,9 @@ class VoiceAnswer(BaseModel):
     success: bool = True
     embedding: list[float]
     embedding_size: int
-    language: str | None
+    language: str | None = None
     """Null if the request named the encoder: then no language was detected."""
-    confidence: float | None
+    confidence: float | None = None
     """Probability of the language, 0..1, or null with it."""
     model: str
     revision: str
@@ -113,7 +113,7 @@ class EmbeddingAnswer(ProcessingInfo):
     normalized: bool
     model: str
     revision: str
-    language: str | None
+    language: str | None = None
     """Null if the request named the encoder: then no language was detected."""
 
     @classmethod
