@@ -77,20 +77,31 @@ class WhisperLanguageIdentifier:
         Raises:
             AudioTooShort: A clip has fewer than `min_samples` samples.
         """
+        rows = self.log_probabilities(waveforms)
+        return [self._result(row, clip) for row, clip in zip(rows, waveforms, strict=True)]
+
+    def log_probabilities(self, waveforms: Sequence[Waveform]) -> Tensor:
+        """Return what an answer is made of: the network's log-probabilities, before any calibration.
+
+        Args:
+            waveforms: As for a call.
+
+        Returns:
+            (clips, n_labels + 1), float64, on the CPU: for each clip the means over its windows, of each
+            language and last of nospeech. In one window, the probabilities of all columns sum to 1.
+
+        Raises:
+            AudioTooShort: A clip has fewer than `min_samples` samples.
+        """
         windows = [_windows(waveform) for waveform in waveforms]
-        rows = self._log_probabilities([window for own in windows for window in own])
+        rows = self._of_windows([window for own in windows for window in own])
         clips = torch.split(rows.double(), [len(own) for own in windows])
-        return [
-            self._result(own.mean(dim=0), waveform) for own, waveform in zip(clips, waveforms, strict=True)
-        ]
+        return torch.stack([own.mean(dim=0) for own in clips])
 
     @full_float32()
     @torch.inference_mode()
-    def _log_probabilities(self, windows: Sequence[Waveform]) -> Tensor:
-        """Return the log-probability of each language in each window, and last that of nospeech.
-
-        The shape is (windows, n_labels + 1), on the CPU. Only the probabilities of all columns sum to 1.
-        """
+    def _of_windows(self, windows: Sequence[Waveform]) -> Tensor:
+        """Return the log-probabilities of each window, (windows, n_labels + 1), on the CPU."""
         rows = []
         for first in range(0, len(windows), MAX_BATCH_WINDOWS):
             batch = torch.from_numpy(np.stack(windows[first : first + MAX_BATCH_WINDOWS])).to(self._device)
@@ -99,7 +110,7 @@ class WhisperLanguageIdentifier:
         return torch.cat(rows)
 
     def _result(self, log_probabilities: Tensor, waveform: Waveform) -> LanguageResult:
-        """Return the answer about a clip, from the mean of the rows of `_log_probabilities`."""
+        """Return the answer about a clip, from its row of `log_probabilities`."""
         languages, nospeech = log_probabilities[:-1], math.exp(log_probabilities[-1])
         probabilities = self._calibration.probabilities(languages)
         result = LanguageResult(
