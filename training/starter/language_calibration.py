@@ -1,8 +1,8 @@
 """``python -m training.starter.language_calibration``: calibrate the language starter on real speech.
 
 A bias by the hours of each language in Whisper's training set and a temperature turn the network's
-log-probabilities into calibrated ones. Each language has the same weight in the fit and, within it, each source.
-The table shows for each source what a fit without it gives there.
+log-probabilities into calibrated ones. Each language has the same weight in the fit and, within it, each
+source. The table shows for each source what a fit without it gives there.
 """
 
 import argparse
@@ -35,8 +35,8 @@ from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 HOURS = {
     "en": 438218, "zh": 23446, "de": 13344, "es": 11100, "ru": 9761, "fr": 9752, "pt": 8573, "ko": 7993,
     "ja": 7054, "tr": 4333, "pl": 4278, "it": 2585, "sv": 2119, "nl": 2077, "ca": 1883, "fi": 1066,
-    "id": 1014, "ar": 739, "uk": 697, "vi": 691, "he": 688, "el": 529, "da": 473, "ms": 382, "hu": 379, "ro": 356,
-    "no": 266, "th": 226, "cs": 192, "ta": 136, "ur": 104,
+    "id": 1014, "ar": 739, "uk": 697, "vi": 691, "he": 688, "el": 529, "da": 473, "ms": 382, "hu": 379,
+    "ro": 356, "no": 266, "th": 226, "cs": 192, "ta": 136, "ur": 104,
 }  # fmt: skip
 """Hours of transcribed speech in Whisper's training set from `LEAST_HOURS` (arXiv 2212.04356, appendix E)."""
 LEAST_HOURS = 100.0
