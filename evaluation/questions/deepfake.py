@@ -77,7 +77,8 @@ def low_score(answered: Answered) -> float:
 def verdict(answered: Answered) -> str:
     """Return one of `VERDICTS`."""
     assert answered.answer.deepfake is not None
-    return GENERATED if answered.answer.deepfake.is_deepfake else NO_SIGN
+    found = getattr(answered.answer.deepfake, "verdict", None)
+    return str(found or (GENERATED if answered.answer.deepfake.is_deepfake else NO_SIGN))
 
 
 class _Answers:

@@ -20,7 +20,7 @@ SURE = 0.9
 """Confidence above which a wrong answer is counted as sure of it."""
 GROUPS = ("kind", "source", "language", "sex", "age", "length")
 COLUMNS = (
-    "group", "clips", "right", "95 %", "best", "unknown", "right of named", "ECE", "wrong, sure",
+    "group", "clips", "right", "95 %", "best", "unknown", "right of named", "uncertain", "ECE", "wrong, sure",
 )  # fmt: skip
 MAX_IN_PLOT = 25
 """Maximum number of languages in the picture of the confusions."""
@@ -32,6 +32,9 @@ def evaluate(answers: Sequence[Answered]) -> Section:
     every = np.arange(len(answers))
     section = Section("language", "Language")
     section.figures = dict(zip(COLUMNS[1:], found.row(every), strict=True))
+    section.figures["right of named and certain"] = found.share(
+        np.flatnonzero(found.named & ~found.uncertain), found.right
+    )
     english = np.flatnonzero(found.expected == "en")
     if len(english):
         section.figures["English clips"] = len(english)
@@ -42,8 +45,9 @@ def evaluate(answers: Sequence[Answered]) -> Section:
     section.notes = [
         "right: the answer is the language of the manifest; an `unknown` counts as not right. best: the most "
         "probable language is right, whether it was answered or not. right of named: share of right ones "
-        "among the answers that name a language. ECE: mean difference between confidence and share of right "
-        f"ones, of named answers. wrong, sure: wrong with a confidence above {SURE:g}."
+        "among the answers that name a language. uncertain: answers with a warning. ECE: mean difference "
+        "between confidence and share of right ones, of named answers. wrong, sure: wrong with a confidence "
+        f"above {SURE:g}."
     ]
     section.plots = [
         Plot("language_reliability", found.draw_reliability),
@@ -57,7 +61,11 @@ def columns(answered: Answered) -> dict[str, object]:
     answer = answered.answer.language
     if answer is None:
         return {}
-    return {"language": answer.language, "language_confidence": answer.confidence}
+    return {
+        "language": answer.language,
+        "language_confidence": answer.confidence,
+        "language_uncertain": answer.uncertain,
+    }
 
 
 class _Answers:
@@ -72,6 +80,7 @@ class _Answers:
         self.confidence = np.array([answer.confidence for answer in languages], np.float64)
         best = [max(answer.probabilities.items(), key=lambda pair: pair[1])[0] for answer in languages]
         self.named = self.answered != UNKNOWN_LANGUAGE
+        self.uncertain = np.array([answer.uncertain for answer in languages])
         self.right = self.answered == self.expected
         self.best = np.array(best) == self.expected
         self.wrong_and_sure = self.named & ~self.right & (self.confidence > SURE)
@@ -92,6 +101,7 @@ class _Answers:
             self.share(chosen, self.best),
             float(1 - self.named[chosen].mean()),
             self.share(named, self.right),
+            self.share(chosen, self.uncertain),
             calibration_error(bins) if len(named) else None,
             self.share(chosen, self.wrong_and_sure),
         )
