@@ -7,12 +7,14 @@ import httpx2
 import pytest
 from recordings import post
 
-from pipelines.routing import encoder_for
+from pipelines.routing import encoder_of
+from voxgraph.options import ModelKey
+from voxgraph.results import LanguageResult
 
 DURATION_S = 30.0
 ENCODERS = {
-    "speaker_voxceleb": "speechbrain/spkrec-ecapa-voxceleb",
-    "speaker_cnceleb": "LanceaKing/spkrec-ecapa-cnceleb",
+    ModelKey.SPEAKER_VOXCELEB: "speechbrain/spkrec-ecapa-voxceleb",
+    ModelKey.SPEAKER_CNCELEB: "LanceaKing/spkrec-ecapa-cnceleb",
 }
 
 
@@ -39,12 +41,61 @@ def test_detect_language(http: httpx2.Client, conversation: bytes) -> None:
 
 
 def test_the_language_selects_the_encoder(http: httpx2.Client, conversation: bytes) -> None:
-    language = ask(http, "/detect-language", conversation)["language"]
+    detected = ask(http, "/detect-language", conversation)
     answer = ask(http, "/extract-embedding", conversation)
 
-    assert answer["language"] == language
-    assert answer["model"] == ENCODERS[encoder_for(language)]
+    assert answer["language"] == detected["language"]
+    # The five most probable languages are listed; the others of this recording have next to no probability.
+    language = LanguageResult(
+        detected["language"], detected["name"], detected["confidence"], detected["probabilities"]
+    )
+    assert answer["model"] == ENCODERS[encoder_of(language)]
     assert answer["embedding_size"] == len(answer["embedding"]) == 192
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_named_encoder_embeds_whatever_is_spoken(
+    http: httpx2.Client, conversation: bytes, encoder: ModelKey
+) -> None:
+    name = encoder.removeprefix("speaker_")
+
+    answer = ask(http, "/extract-embedding", conversation, params={"encoder": name})
+
+    assert answer["model"] == ENCODERS[encoder]
+    assert answer["language"] is None
+    pair = {"file1": conversation, "file2": conversation}
+    compared = http.post("/v1/speaker/compare", files=pair, params={"encoder": name})
+    assert compared.json()["model"] == ENCODERS[encoder]
+    assert compared.json()["similarity_score"] == pytest.approx(1.0)
+
+
+def test_allowed_languages_decide_the_language_and_the_encoder(
+    http: httpx2.Client, conversation: bytes
+) -> None:
+    detected = ask(http, "/detect-language", conversation, params={"languages": "ja,ko"})
+    answer = ask(http, "/extract-embedding", conversation, params={"languages": "ko,ja"})
+
+    assert sum(detected["probabilities"].values()) == pytest.approx(1.0)
+    assert answer["language"] == detected["language"] in {"ja", "ko"}
+    assert answer["model"] == ENCODERS[ModelKey.SPEAKER_CNCELEB]
+    refused = http.post("/v1/analyze", files={"file": conversation}, params={"languages": "en,xx"})
+    assert refused.status_code == 422
+    assert "'xx'" in refused.json()["detail"]
+
+
+def test_a_comparison_is_answered_from_the_cache_the_second_time(
+    http: httpx2.Client, conversation: bytes
+) -> None:
+    pair = {"file1": conversation, "file2": conversation}
+    first = http.post("/compare", files=pair).json()
+    hits = http.post("/clear-cache").json()["cache_info"]["hits"]
+    again = [http.post("/compare", files=pair).json() for _ in range(2)]
+
+    info = http.post("/clear-cache").json()["cache_info"]
+
+    # Language and embedding are computed once: the other recording and the other request find them.
+    assert info["hits"] - hits == 6
+    assert [answer["similarity_score"] for answer in again] == [first["similarity_score"]] * 2
 
 
 def test_embedding_is_normalised_by_default(http: httpx2.Client, conversation: bytes) -> None:
