@@ -88,13 +88,13 @@ def test_a_comparison_is_answered_from_the_cache_the_second_time(
 ) -> None:
     pair = {"file1": conversation, "file2": conversation}
     first = http.post("/compare", files=pair).json()
-    hits = http.post("/clear-cache").json()["cache_info"]["hits"]
+    http.post("/clear-cache")
     again = [http.post("/compare", files=pair).json() for _ in range(2)]
 
     info = http.post("/clear-cache").json()["cache_info"]
 
     # Language and embedding are computed once: the other recording and the other request find them.
-    assert info["hits"] - hits == 6
+    assert info["hits"] == 6
     assert [answer["similarity_score"] for answer in again] == [first["similarity_score"]] * 2
 
 
