@@ -65,8 +65,8 @@ class Wav2Vec2Architecture:
 
 
 @dataclass(frozen=True, slots=True)
-class DiarizationArchitecture:
-    """PyanNet segmentation, WeSpeaker ResNet34 embedding and, for community-1, PLDA."""
+class SegmentationArchitecture:
+    """PyanNet's powerset segmentation with pyannote.audio's parameters."""
 
     sincnet_stride: int = 10
     lstm_hidden_size: int = 128
@@ -76,6 +76,12 @@ class DiarizationArchitecture:
     chunk_s: float = 10.0
     max_speakers_per_chunk: int = 3
     max_speakers_per_frame: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class DiarizationArchitecture(SegmentationArchitecture):
+    """PyanNet segmentation, WeSpeaker ResNet34 embedding and, for community-1, PLDA."""
+
     resnet_m_channels: int = 32
     embedding_dim: int = 256
     plda_dim: int = 128
@@ -118,12 +124,20 @@ class CamPlusPlusArchitecture:
     embedding_dim: int = 192
 
 
+@dataclass(frozen=True, slots=True)
+class CamPlusPlusDiarizationArchitecture(SegmentationArchitecture):
+    """PyanNet segmentation and CAM++ embeddings."""
+
+    embedding: CamPlusPlusArchitecture = CamPlusPlusArchitecture()
+
+
 Architecture = (
     EcapaArchitecture
     | Wav2Vec2Architecture
     | DiarizationArchitecture
     | WhisperArchitecture
     | CamPlusPlusArchitecture
+    | CamPlusPlusDiarizationArchitecture
 )
 
 
@@ -142,7 +156,7 @@ class Checkpoint:
     gated: bool = False
     """Whether the hub requires a token whose owner has accepted the terms."""
     parts: Mapping[str, "CheckpointPart"] = field(default_factory=lambda: MappingProxyType({}))
-    """Separate repositories by the folder of the layout that they fill (pyannote 3.1)."""
+    """Separate repositories by the folder of the layout that they fill."""
     starter_folder: str | None = None
     """Folder among the starter checkpoints. None: that of the key."""
 
@@ -153,6 +167,9 @@ class CheckpointPart:
 
     hub_id: str
     revision: str
+    """The pinned commit on the hub; empty if the repository is not on the hub."""
     files: tuple[CheckpointFile, ...]
     licence: str
     gated: bool = False
+    starter_folder: str | None = None
+    """Folder among the starter checkpoints that has the files. None: the checkpoint's own."""

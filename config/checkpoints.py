@@ -45,7 +45,8 @@ _DIARIZATION_SIZES = _sizes(
     DiarizationArchitecture(),
     DiarizationArchitecture(lstm_hidden_size=32, lstm_layers=2, linear_hidden_size=32, resnet_m_channels=8),
 )
-_SEGMENTATION_SHA256 = "da85c29829d4002daedd676e012936488234d9255e65e86dfab9bec6b1729298"
+SEGMENTATION_SHA256 = "da85c29829d4002daedd676e012936488234d9255e65e86dfab9bec6b1729298"
+"""Digest of pyannote/segmentation-3.0, which is also the starter's."""
 _WESPEAKER_SHA256 = "366edf44f4c80889a3eb7a9d7bdf02c4aede3127f7dd15e274dcdb826b143c56"
 _VOXCELEB_SHA256 = "0575cb64845e6b9a10db9bcb74d5ac32b326b8dc90352671d345e2ee3d0126a2"
 
@@ -122,7 +123,7 @@ _ROWS = (
             {
                 "segmentation": CheckpointPart(
                     "pyannote/segmentation-3.0", "e66f3d3b9eb0873085418a7b813d3b369bf160bb",
-                    (CheckpointFile("pytorch_model.bin", _SEGMENTATION_SHA256),), "mit", gated=True,
+                    (CheckpointFile("pytorch_model.bin", SEGMENTATION_SHA256),), "mit", gated=True,
                 ),
                 "embedding": CheckpointPart(
                     "pyannote/wespeaker-voxceleb-resnet34-LM", "837717ddb9ff5507820346191109dc79c958d614",

@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from config.checkpoint_types import CamPlusPlusArchitecture, Checkpoint, CheckpointFile, WhisperArchitecture
+from config.checkpoint_types import (
+    CamPlusPlusArchitecture,
+    CamPlusPlusDiarizationArchitecture,
+    Checkpoint,
+    CheckpointFile,
+    CheckpointPart,
+    WhisperArchitecture,
+)
 from config.settings import Size
 from voxgraph.options import ModelKey
 
@@ -34,8 +41,33 @@ _SPEAKER = Checkpoint(
     starter_folder="speaker",
 )
 
-# One speaker encoder takes both places, so that all its embeddings can be compared.
-_ROWS = (_LANGUAGE, _SPEAKER, replace(_SPEAKER, key=ModelKey.SPEAKER_CNCELEB))
+_DIARIZATION = Checkpoint(
+    key=ModelKey.DIARIZATION_31,
+    hub_id="pyannote/segmentation-3.0",
+    revision="e66f3d3b9eb0873085418a7b813d3b369bf160bb",
+    files=(CheckpointFile("config.yaml"), CheckpointFile("segmentation.safetensors")),
+    licence="mit",
+    architectures=MappingProxyType({Size.STARTER: CamPlusPlusDiarizationArchitecture()}),
+    parts=MappingProxyType(
+        {
+            "embedding": CheckpointPart(
+                _SPEAKER.hub_id, _SPEAKER.revision, _SPEAKER.files, _SPEAKER.licence,
+                starter_folder=_SPEAKER.starter_folder,
+            )
+        }
+    ),
+    starter_folder="diarization",
+)  # fmt: skip
+
+# One speaker encoder takes both places, so that all its embeddings can be compared. One pipeline takes the
+# places of both diarizations.
+_ROWS = (
+    _LANGUAGE,
+    _SPEAKER,
+    replace(_SPEAKER, key=ModelKey.SPEAKER_CNCELEB),
+    _DIARIZATION,
+    replace(_DIARIZATION, key=ModelKey.DIARIZATION_COMMUNITY_1),
+)
 
 STARTER_CHECKPOINTS: Mapping[ModelKey, Checkpoint] = MappingProxyType({row.key: row for row in _ROWS})
 """The starter checkpoint of each model that has one."""

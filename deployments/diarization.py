@@ -1,9 +1,15 @@
 """Deployment of the diarization pipeline: whole recordings, or parts of a long one and their clustering."""
 
-from collections.abc import Sequence
+import pkgutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from config.checkpoint_types import (
+    Architecture,
+    CamPlusPlusDiarizationArchitecture,
+    DiarizationArchitecture,
+)
 from config.settings import EngineOptions
 from deployments.replica.model_replica import ModelReplica, Pipeline, noise
 from deployments.transport.clips import Samples, from_pcm16
@@ -13,7 +19,13 @@ from voxgraph.results import DiarizationResult, ModelInfo, Waveform
 
 if TYPE_CHECKING:
     from pipelines.checkpoints import LocatedCheckpoint
-    from pipelines.diarization import Diarizer
+    from pipelines.diarization.conversation import WindowDiarizer
+
+PIPELINES: dict[type[Architecture], str] = {
+    DiarizationArchitecture: "pipelines.diarization:Diarizer",
+    CamPlusPlusDiarizationArchitecture: "pipelines.diarization.campplus_diarizer:CamPlusPlusDiarizer",
+}
+"""Module and class of the pipeline of each architecture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +35,7 @@ class Conversation:
     waveform: Waveform
     speakers: SpeakerCount
 
-    def run(self, diarizer: "Diarizer") -> DiarizationResult:
+    def run(self, diarizer: "WindowDiarizer") -> DiarizationResult:
         """Find who speaks when."""
         return diarizer(self.waveform, self.speakers)
 
@@ -34,7 +46,7 @@ class Part:
 
     waveform: Waveform
 
-    def run(self, diarizer: "Diarizer") -> WindowOutputs:
+    def run(self, diarizer: "WindowDiarizer") -> WindowOutputs:
         """Run the networks on each window."""
         return diarizer.windows(self.waveform)
 
@@ -48,7 +60,7 @@ class Conclusion:
     """Number of samples in the whole recording."""
     speakers: SpeakerCount
 
-    def run(self, diarizer: "Diarizer") -> DiarizationResult:
+    def run(self, diarizer: "WindowDiarizer") -> DiarizationResult:
         """Cluster the speakers and find who speaks when."""
         from pipelines.diarization.windows import concatenate
 
@@ -63,7 +75,7 @@ Result = DiarizationResult | WindowOutputs
 class ItemwiseDiarizer:
     """Gives a diarizer the call signature of the batched pipelines; it batches the windows of each item."""
 
-    def __init__(self, diarizer: "Diarizer") -> None:
+    def __init__(self, diarizer: "WindowDiarizer") -> None:
         self._diarizer = diarizer
         self.info: ModelInfo = diarizer.info
         self.min_samples: int = diarizer.min_samples
@@ -101,12 +113,12 @@ class Diarization(ModelReplica[Item, Result]):
     def load_pipeline(
         self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
     ) -> Pipeline[Item, Result]:
-        """Load segmentation, embedding and clustering; on a CPU, at a lower priority than other models."""
-        from pipelines.diarization import Diarizer
+        """Load networks and clustering; on a CPU, they run at a lower priority than other models."""
         from pipelines.vendored.process import lower_cpu_priority
 
         lower_cpu_priority(device)
-        return ItemwiseDiarizer(Diarizer(checkpoint, device, engine))
+        load: Callable[..., WindowDiarizer] = pkgutil.resolve_name(PIPELINES[type(checkpoint.architecture)])
+        return ItemwiseDiarizer(load(checkpoint, device, engine))
 
     def samples_of(self, item: Item) -> int:
         """Return the number of samples in an item; 1 for a conclusion, whose parts were counted before."""

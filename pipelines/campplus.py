@@ -56,6 +56,8 @@ class CamPlusPlus:
         shapes = (-1, -1, architecture.n_mels), (-1,)
         self._run = on_engine(self._network, self.choice, example, shapes, checkpoint.identity)
 
+        self.dimension = architecture.embedding_dim
+
     @property
     def parameter_count(self) -> int:
         """Number of weights of the network."""
@@ -82,13 +84,18 @@ class CamPlusPlus:
         shortest = min(len(waveform) for waveform in waveforms)
         if shortest < MIN_SAMPLES:
             raise AudioTooShort(f"{shortest} samples; CAM++ needs {MIN_SAMPLES} (0.045 s).")
-        clips = [torch.tensor(waveform, device=self.device) for waveform in waveforms]
-        return self.embed_features(self._fbank(clips))
+        return self.embed_features(self.features([torch.tensor(waveform) for waveform in waveforms]))
+
+    @torch.inference_mode()
+    def features(self, clips: Sequence[Tensor]) -> list[Tensor]:
+        """Compute log-mel energies on the device: (frames, n_mels) for each clip, float32 (samples,)."""
+        energies: list[Tensor] = self._fbank([clip.to(self.device) for clip in clips])
+        return energies
 
     @full_float32()
     @torch.inference_mode()
     def embed_features(self, features: Sequence[Tensor]) -> Tensor:
-        """Embed log-mel energies from `pipelines.kaldi_fbank`, after subtracting their mean over each clip.
+        """Embed log-mel energies from `features`, after subtracting their mean over each clip.
 
         Args:
             features: Each (frames, n_mels), on the device, at least `MIN_FRAMES` frames.

@@ -10,7 +10,7 @@ import pickle
 import struct
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,16 @@ def locate(model: ModelKey, source: CheckpointSource) -> LocatedCheckpoint:
     folder = starter if kind == STARTER else Path(source.source).expanduser()
     if not folder.is_dir():
         raise CheckpointError(f"{row.hub_id}: there is no folder {folder}.")
-    return LocatedCheckpoint(row, folder, architecture, kind, f"{kind}-{_digest_of_layout(row, folder)}")
+    parts = _starter_parts(row) if kind == STARTER else {}
+    found = LocatedCheckpoint(row, folder, architecture, kind, "", parts)
+    return replace(found, revision=f"{kind}-{_digest_of_layout(found)}")
+
+
+def _starter_parts(row: Checkpoint) -> dict[str, Path]:
+    """Return the folders of other starter checkpoints that fill parts of this one's layout."""
+    return {
+        name: STARTER_FOLDER / part.starter_folder for name, part in row.parts.items() if part.starter_folder
+    }
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -221,16 +230,16 @@ def _label(line: str, file: str) -> tuple[int, str]:
     return number, label
 
 
-def _digest_of_layout(row: Checkpoint, folder: Path) -> str:
+def _digest_of_layout(checkpoint: LocatedCheckpoint) -> str:
     """Return twelve hex digits of a SHA-256 over all files of the layout that are part of the revision."""
+    row = checkpoint.row
     files = {file.name: file for file in row.files}
     files |= {f"{part}/{file.name}": file for part, other in row.parts.items() for file in other.files}
     digest = hashlib.sha256()
     for name, file in files.items():
-        if not (folder / name).is_file():
-            raise CheckpointError(f"{row.hub_id}: {name} is missing in {folder}.")
+        path = checkpoint.file(name)
         if file.in_revision:
-            digest.update(_digest(folder / name).encode())
+            digest.update(_digest(path).encode())
     return digest.hexdigest()[:12]
 
 

@@ -58,6 +58,8 @@ def cluster(
 ) -> NDArray[np.intp]:
     """Assign a cluster to each pair, as pyannote's clustering with these hyperparameters does.
 
+    With `constrained_assignment`, the speakers of a window get distinct clusters; VBx always does that.
+
     With fewer usable embeddings than requested speakers it finds fewer speakers; pyannote's VBx raises there.
 
     Args:
@@ -85,7 +87,12 @@ def cluster(
             return _assign_distinct(outputs, _similarities(outputs.embeddings, centroids))
         kmeans = k_means(n_clusters=wanted, n_init=3, random_state=42, copy_x=False)
         labels = kmeans.fit_predict(_normalize_rows(outputs.embeddings[usable]))
-    return _assign_nearest(outputs.embeddings, usable, labels)
+    centroids = _centroids(outputs.embeddings, usable, labels)
+    similarities = _similarities(outputs.embeddings, centroids)
+    if agglomerative and clustering.constrained_assignment:
+        return _assign_distinct(outputs, similarities)
+    nearest: NDArray[np.intp] = similarities.argmax(axis=1)
+    return nearest
 
 
 def _normalize_rows(embeddings: np.ndarray) -> np.ndarray:
@@ -102,11 +109,9 @@ def _similarities(embeddings: np.ndarray, centroids: np.ndarray) -> Floats:
     )
 
 
-def _assign_nearest(embeddings: np.ndarray, usable: NDArray[np.intp], labels: np.ndarray) -> NDArray[np.intp]:
-    """Assign every pair to the nearest centroid of the usable pairs with these labels."""
-    centroids = [embeddings[usable[labels == label]].mean(axis=0) for label in range(labels.max() + 1)]
-    nearest: NDArray[np.intp] = _similarities(embeddings, np.vstack(centroids)).argmax(axis=1)
-    return nearest
+def _centroids(embeddings: np.ndarray, usable: NDArray[np.intp], labels: np.ndarray) -> np.ndarray:
+    """Return the mean of the usable embeddings with each label, (clusters, dimension)."""
+    return np.vstack([embeddings[usable[labels == label]].mean(axis=0) for label in range(labels.max() + 1)])
 
 
 def _assign_distinct(outputs: WindowOutputs, similarities: Floats) -> NDArray[np.intp]:

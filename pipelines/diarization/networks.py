@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
-from config.checkpoint_types import DiarizationArchitecture
+from config.checkpoint_types import DiarizationArchitecture, SegmentationArchitecture
 from pipelines.checkpoints import load_data
 from pipelines.vendored.pyannote import (
     BasicBlock,
@@ -29,7 +29,7 @@ N_MELS = 80
 RESNET34_BLOCKS = [3, 4, 6, 3]
 
 
-def build_segmentation(architecture: DiarizationArchitecture) -> PyanNet:
+def build_segmentation(architecture: SegmentationArchitecture) -> PyanNet:
     """Build the powerset segmentation network, with random weights."""
     network = PyanNet(
         sincnet={"stride": architecture.sincnet_stride},

@@ -21,7 +21,7 @@ from pipelines.engines.select import EngineChoice
 from pipelines.vendored.process import full_float32
 from pipelines.vendored.pyannote import Inference, PyannoteAudioPretrainedSpeakerEmbedding
 from pipelines.window_outputs import WindowOutputs
-from voxgraph.results import Waveform
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 ProgressCallback = Callable[[int, int], None]
 """Receives the number of windows done and in total."""
@@ -67,7 +67,7 @@ class WindowAnalyzer:
         # pyannote finds this by trying lengths until the network raises, which another engine may not do.
         shortest = embedding.min_num_samples
         self._minimum_frames = int(np.ceil(frames * shortest / self.window)) if exclude_overlap else None
-        self._compile_segmentation(choice, identity)
+        compile_segmentation(segmentation, choice, identity)
         self._frames = self._compile_embedding(choice, identity)
 
     @full_float32()
@@ -82,7 +82,7 @@ class WindowAnalyzer:
 
         def batches() -> Iterator[WindowOutputs]:
             for first, last in self._batches(len(waveform), total):
-                yield self._analyze_batch(self._cut(waveform, first, last))
+                yield self._analyze_batch(cut(waveform, first, last, self.window, self.hop))
                 if progress is not None:
                     progress(last, total)
 
@@ -95,13 +95,6 @@ class WindowAnalyzer:
             yield first, min(first + self._segmentation.batch_size, whole)
         if whole < total:
             yield whole, total
-
-    def _cut(self, waveform: Waveform, first: int, last: int) -> Tensor:
-        """Return the samples of some windows, padded with silence at the end: float32 (samples,)."""
-        cut = np.zeros((last - first - 1) * self.hop + self.window, np.float32)
-        part = waveform[first * self.hop :][: len(cut)]
-        cut[: len(part)] = part
-        return torch.from_numpy(cut)
 
     def _analyze_batch(self, samples: Tensor) -> WindowOutputs:
         clips = samples.unfold(0, self.window, self.hop).unsqueeze(1)  # (windows, 1, samples), a view
@@ -116,15 +109,7 @@ class WindowAnalyzer:
             found = self._embed(features[batch], torch.from_numpy(masks[batch]))
             inside = np.isin(windows, batch)
             embeddings[inside] = found[np.searchsorted(batch, windows[inside]), speakers[inside]]
-        alone = speech * (speech.sum(axis=2, keepdims=True) == 1)
-        return WindowOutputs(
-            speech=np.packbits(speech.astype(bool), axis=1),
-            frames=speech.shape[1],
-            windows=windows,
-            speakers=speakers,
-            frames_alone=alone.sum(axis=1)[windows, speakers].astype(np.int32),
-            embeddings=embeddings,
-        )
+        return outputs_of(speech, windows, speakers, embeddings)
 
     @torch.inference_mode()
     def _features(self, samples: Tensor) -> Tensor:
@@ -152,18 +137,6 @@ class WindowAnalyzer:
         vectors: np.ndarray = torch.cat(found).cpu().numpy()
         return vectors
 
-    def _compile_segmentation(self, choice: EngineChoice, identity: str) -> None:
-        model = self._segmentation.model
-        forward = model.forward
-        example = torch.zeros(2, 1, self.window)
-        model.forward = on_engine(
-            lambda clips: forward(clips),  # torch would trace the whole module, which Lightning forbids
-            replace(choice, precision="float32"),
-            (example,),
-            ((-1, 1, self.window),),
-            f"{identity} segmentation",
-        )
-
     def _compile_embedding(self, choice: EngineChoice, identity: str) -> Callable[..., Tensor]:
         resnet = self._embedding.model_.resnet
         return on_engine(
@@ -173,6 +146,55 @@ class WindowAnalyzer:
             ((-1, -1, N_MELS),),
             f"{identity} embedding",
         )
+
+
+def compile_segmentation(segmentation: Inference, choice: EngineChoice, identity: str) -> None:
+    """Put the segmentation network on its engine, always in float32."""
+    model = segmentation.model
+    forward = model.forward
+    window = round(segmentation.duration * SAMPLE_RATE_HZ)
+    model.forward = on_engine(
+        lambda clips: forward(clips),  # torch would trace the whole module, which Lightning forbids
+        replace(choice, precision="float32"),
+        (torch.zeros(2, 1, window),),
+        ((-1, 1, window),),
+        f"{identity} segmentation",
+    )
+
+
+def cut(waveform: Waveform, first: int, last: int, window: int, hop: int) -> Tensor:
+    """Return the samples of windows `first` to `last`, exclusive, padded with silence: float32 (samples,)."""
+    samples = np.zeros((last - first - 1) * hop + window, np.float32)
+    part = waveform[first * hop :][: len(samples)]
+    samples[: len(part)] = part
+    return torch.from_numpy(samples)
+
+
+def alone(speech: np.ndarray) -> np.ndarray:
+    """Return where each speaker is the only one, 0 or 1, from speech of (windows, frames, speakers)."""
+    found: np.ndarray = speech * (speech.sum(axis=2, keepdims=True) == 1)
+    return found
+
+
+def outputs_of(
+    speech: np.ndarray, windows: np.ndarray, speakers: np.ndarray, embeddings: np.ndarray
+) -> WindowOutputs:
+    """Pack the outputs of some windows.
+
+    Args:
+        speech: Speech activity, 0 or 1, (windows, frames, speakers).
+        windows: Window of each pair, (pairs,).
+        speakers: Local speaker of each pair, (pairs,).
+        embeddings: Float32, (pairs, dimension).
+    """
+    return WindowOutputs(
+        speech=np.packbits(speech.astype(bool), axis=1),
+        frames=speech.shape[1],
+        windows=windows,
+        speakers=speakers,
+        frames_alone=alone(speech).sum(axis=1)[windows, speakers].astype(np.int32),
+        embeddings=embeddings,
+    )
 
 
 def max_segmentation_batch(device: str) -> int:

@@ -3,9 +3,11 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
-from config.settings import GraphSettings
-from deployments.diarization import Conclusion, Diarization, Part
+from config.settings import CheckpointSource, EngineOptions, GraphSettings
+from deployments.diarization import Conclusion, Conversation, Diarization, ItemwiseDiarizer, Part
+from pipelines.checkpoints import locate
 from voxgraph.options import ModelKey, SpeakerCount
 from voxgraph.results import SAMPLE_RATE_HZ, DiarizationResult, ModelInfo
 
@@ -42,3 +44,19 @@ async def test_a_conclusion_counts_no_audio_that_its_parts_have_counted() -> Non
     assert replica.samples_of(Conclusion((), hour, SpeakerCount())) == 1
     assert await replica.turns((), hour, SpeakerCount()) == DiarizationResult((), (), ())
     assert pipeline.items[-1].samples == hour
+
+
+@pytest.mark.parametrize("model", [ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1])
+def test_the_starter_checkpoint_loads_under_both_keys(
+    model: ModelKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.vendored.process.lower_cpu_priority", lambda device: None)
+    checkpoint = locate(model, CheckpointSource(source="starter"))
+    replica = Diarization.__new__(Diarization)
+
+    loaded = replica.load_pipeline(checkpoint, "cpu", EngineOptions(engine="torch"))
+
+    assert isinstance(loaded, ItemwiseDiarizer)
+    assert (loaded.info.key, loaded.info.source) == (model, "starter")
+    silence = np.zeros(SAMPLE_RATE_HZ, np.float32)
+    assert loaded([Conversation(silence, SpeakerCount())]) == [DiarizationResult((), (), ())]

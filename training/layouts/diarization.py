@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import yaml
 
-from config.checkpoint_types import Checkpoint, DiarizationArchitecture
+from config.checkpoint_types import Checkpoint, DiarizationArchitecture, SegmentationArchitecture
 from pipelines.diarization import build_embedding, build_segmentation
 from training.layouts.common import randomise_batch_norm
 from voxgraph.options import ModelKey
@@ -24,7 +24,7 @@ LSTM_GAIN = 2.0
 def write_diarization(row: Checkpoint, architecture: DiarizationArchitecture, folder: Path) -> None:
     """Write ``config.yaml``, ``segmentation/``, ``embedding/`` and, for community-1, ``plda/``."""
     segmentation = build_segmentation(architecture)
-    _spread_logits(segmentation, architecture)
+    spread_logits(segmentation, architecture)
     save_network(segmentation, folder / "segmentation")
     embedding = build_embedding(architecture)
     randomise_batch_norm(embedding)
@@ -37,7 +37,7 @@ def write_diarization(row: Checkpoint, architecture: DiarizationArchitecture, fo
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
 
-def _spread_logits(segmentation: Any, architecture: DiarizationArchitecture) -> None:
+def spread_logits(segmentation: Any, architecture: SegmentationArchitecture) -> None:
     """Rescale a random network's logits so that classes change over time as in speech."""
     for name, parameter in segmentation.named_parameters():
         if name.startswith("lstm.weight"):

@@ -9,6 +9,7 @@ import torch
 
 from config.checkpoint_types import (
     CamPlusPlusArchitecture,
+    CamPlusPlusDiarizationArchitecture,
     DiarizationArchitecture,
     EcapaArchitecture,
     WhisperArchitecture,
@@ -16,6 +17,7 @@ from config.checkpoint_types import (
 from config.checkpoints import row_for
 from config.settings import CheckpointSource, Family, Size
 from training.layouts.campplus import write_campplus
+from training.layouts.campplus_diarization import write_campplus_diarization
 from training.layouts.diarization import write_diarization
 from training.layouts.ecapa import write_ecapa
 from training.layouts.wav2vec2 import write_deepfake, write_xlsr
@@ -49,5 +51,7 @@ def write_checkpoint(
             write_whisper(row, architecture, folder)
         elif isinstance(architecture, CamPlusPlusArchitecture):
             write_campplus(architecture, folder)
+        elif isinstance(architecture, CamPlusPlusDiarizationArchitecture):
+            write_campplus_diarization(architecture, folder)
         else:
             (write_deepfake if model is ModelKey.DEEPFAKE else write_xlsr)(row, architecture, folder)
