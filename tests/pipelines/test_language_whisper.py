@@ -352,6 +352,17 @@ def test_an_answer_of_the_hub_s_layout_is_not_calibrated(
     assert found.min_confidence == 0.0
 
 
+def test_a_calibrated_answer_is_the_same_alone_and_in_a_batch(starter: WhisperLanguageIdentifier) -> None:
+    clips = [recordings.samples("en_m3.flac"), noise(2 * SECOND, 3), recordings.samples("ja_m3.flac")]
+
+    for clip, found in zip(clips, starter(clips), strict=True):
+        (alone,) = starter([clip])
+        assert np.abs(numbers(found) - numbers(alone)).max() <= 1e-5
+        assert (found.language, found.is_heard, found.warning) == (
+            alone.language, alone.is_heard, alone.warning,
+        )  # fmt: skip
+
+
 def test_an_answer_about_a_short_clip_says_so(starter: WhisperLanguageIdentifier) -> None:
     sentence = recordings.samples("en_m3.flac")
 
