@@ -88,9 +88,8 @@ def main() -> None:
     heard = listen(options.speech, codes)
     bias = biases(codes, options.weight)
     temperature = fit_temperature(heard, bias)
-    table = Table(
-        "source", "clips", "NLL before", "NLL", "without it", "ECE before", "ECE", title=f"{temperature:.3f}"
-    )
+    columns = ("source", "clips", "NLL before", "NLL", "without it", "ECE before", "ECE")
+    table = Table(*columns, title=f"temperature {temperature:.3f}")
     for source in sorted({*heard.sources.tolist()}):
         mine = heard.only(heard.sources == source)
         other = fit_temperature(heard.only(heard.sources != source), bias)

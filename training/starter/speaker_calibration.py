@@ -99,16 +99,8 @@ def report(measured: Sequence[Measured], to: Path) -> None:
     """Fit on the groups of `FITTED`, print what it gives for all, and write the parameters."""
     fitted = [one for one in measured if one.group in FITTED]
     calibration = fit([one.pairs for one in fitted])
-    table = Table(
-        "group",
-        "Cllr",
-        "without its source",
-        "least Cllr",
-        "cosine as llr",
-        "missed",
-        "false",
-        title=str(calibration),
-    )
+    columns = ("group", "Cllr", "without its source", "least Cllr", "cosine as llr", "missed", "false")
+    table = Table(*columns, title=str(calibration))
     for one in measured:
         others = [other.pairs for other in fitted if other.group.source != one.group.source]
         scores, same = one.pairs.scores, one.pairs.same
