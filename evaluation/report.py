@@ -29,6 +29,8 @@ class Report:
     health: HealthAnswer
     answers: Sequence[Answered]
     sections: Sequence[Section]
+    warnings: Sequence[str] = ()
+    """Why the figures may not be of one set of checkpoints, in sentences."""
 
     @property
     def failures(self) -> Table:
@@ -48,6 +50,7 @@ class Report:
             f"# Evaluation of voxgraph {self.health.version}",
             f"{len(self.answers)} recordings of `{self.data}`{options}.",
             markdown_table(models),
+            *(f"**{warning} The figures mix sets of checkpoints.**" for warning in self.warnings),
         ]
         for section in self.sections:
             parts += [f"## {section.title}", *_markdown(section)]
@@ -62,6 +65,7 @@ class Report:
             "data": self.data,
             "options": self.options,
             "models": {key: model.model_dump() for key, model in self.health.models.items()},
+            "warnings": list(self.warnings),
             "recordings": len(self.answers),
             "failures": self.failures.records(),
             "questions": {

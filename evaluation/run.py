@@ -1,5 +1,6 @@
 """An evaluation from the folder to the report: read labels, ask the graph, evaluate each question."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,11 +121,33 @@ async def evaluate(client: httpx2.AsyncClient, plan: Plan, console: Console) -> 
         clips = uploads(plan.folder, plan.clips, plan.options.cut_s)
         await ask_all(graph, clips, plan.options.concurrency, on_answer)
         await ask_all(graph, uploads(plan.folder, asked[len(plan.clips) :]), 1, on_answer)
+    warnings = changes(health, await graph.health(), answers)
     # Answers arrive in the order in which they are ready; figures and files must not depend on it.
     answers.sort(key=lambda answered: (answered.clip.file, answered.clip.start_s))
     console.print("Computing figures and their intervals ...")
     sections = [section for task in plan.options.only if (section := _section(task, answers, plan, health))]
-    return Report(str(plan.folder), plan.options.given(), health, answers, sections)
+    return Report(str(plan.folder), plan.options.given(), health, answers, sections, warnings)
+
+
+def changes(before: HealthAnswer, after: HealthAnswer, answers: Sequence[Answered]) -> list[str]:
+    """Return a sentence for each sign that not all answers are from the models that were loaded at first."""
+    first, last = (
+        {key: (model.hub_id, model.revision) for key, model in health.models.items()}
+        for health in (before, after)
+    )
+    found = [
+        f"The model {key} changed during the evaluation."
+        for key in sorted({*first, *last})
+        if first.get(key) != last.get(key)
+    ]
+    spaces = Counter((voice.model, voice.revision) for each in answers if (voice := each.answer.speaker))
+    found += [
+        f"{number} embeddings are from {model} at {revision}, which the graph had not loaded at first: "
+        "another graph answered as well."
+        for (model, revision), number in spaces.items()
+        if (model, revision) not in first.values()
+    ]
+    return found
 
 
 def _section(task: Task, answers: Sequence[Answered], plan: Plan, health: HealthAnswer) -> Section | None:

@@ -16,6 +16,7 @@ from evaluation.run import Options, evaluate, make_plan
 from voxgraph.calibration import SpeakerCalibration
 from voxgraph.errors import AudioTooShort, Overloaded
 from voxgraph.options import TASKS
+from voxgraph.results import GraphHealth, ModelInfo
 
 
 async def report_on(client: httpx2.AsyncClient, folder, **options: object) -> Report:  # type: ignore[no-untyped-def]
@@ -111,6 +112,35 @@ async def test_ratios_are_not_measured_if_one_of_two_encoders_is_not_calibrated(
     assert figures(report, "speaker")["Cllr"] is None
     refitted = report.sections[0].tables[-1]
     assert [row[0] for row in refitted.rows] == ["a/b", "c/d"]
+
+
+async def test_answers_of_models_that_were_not_there_at_first_are_told(client, folder, analyzer) -> None:
+    analyzer.spaces = ("a/b", "other/graph")
+
+    report = await report_on(client, folder, only=("speaker",))
+
+    assert "18 embeddings are from other/graph at 1" in report.warnings[0]
+    assert "mix sets of checkpoints" in report.markdown()
+    assert report.json()["warnings"] == report.warnings
+
+
+async def test_models_that_are_replaced_during_the_evaluation_are_told(client, folder, analyzer) -> None:
+    old, new = [
+        GraphHealth(models={"language": ModelInfo("language", "a/b", revision, "hub", "cpu", 7)})
+        for revision in ("1", "2")
+    ]
+    healths = iter([old, new, old, old])
+
+    async def health() -> GraphHealth:
+        return next(healths)
+
+    analyzer.health = health
+
+    changed = await report_on(client, folder, only=("language",))
+    same = await report_on(client, folder, only=("language",))
+
+    assert changed.warnings == ["The model language changed during the evaluation."]
+    assert same.warnings == []
 
 
 async def test_a_question_that_fails_costs_no_answer_to_the_others(client, folder, analyzer) -> None:
