@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import random
 import socket
 import sys
 from collections.abc import Mapping
@@ -40,17 +41,24 @@ HAPROXY_ENVIRONMENT = {
 }
 """Variables that make Serve use HAProxy, which is much cheaper per request than Serve's Python proxy."""
 
+INGRESS_PORTS = 100
+"""Number of ports of one cluster for its ingress replicas on a machine."""
+INGRESS_BLOCKS = range(20_000, 30_000, INGRESS_PORTS)
+"""First ports of the blocks, below the ports that Linux gives to outgoing connections."""
+
 
 def single_machine_environment(folder: Path) -> dict[str, str]:
     """Return the environment of a cluster on this machine alone.
 
     `folder` is of this cluster alone, for converted networks and HAProxy's configuration and sockets. Each
-    cluster gets its own free ports for HAProxy's metrics, so that a machine may run two clusters.
+    cluster gets its own free ports for HAProxy's metrics and for its ingress replicas, so that a machine may
+    run two clusters.
     """
     variables = {**NODE_ENVIRONMENT, ENGINE_CACHE: str(folder / "engines")}
     if sys.platform != "linux" or importlib.util.find_spec(HAPROXY_PACKAGE) is None:
         return variables
     metrics_port, stats_port = free_ports(2)
+    ingress_port = free_block(INGRESS_PORTS)
     return {
         **variables,
         **HAPROXY_ENVIRONMENT,
@@ -61,6 +69,10 @@ def single_machine_environment(folder: Path) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics_port),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(stats_port),
+        # Ingress replicas listen with SO_REUSEPORT: on Serve's default, 30000, two clusters would answer each
+        # other's requests.
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ingress_port),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ingress_port + INGRESS_PORTS - 1),
     }
 
 
@@ -77,3 +89,28 @@ def free_ports(count: int) -> list[int]:
         for probe in probes:
             probe.bind(("", 0))
         return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def free_block(size: int) -> int:
+    """Return the first of `size` successive ports that no process listens on, in a random block.
+
+    Raises:
+        OSError: Every block has a port that is in use.
+    """
+    for first in random.sample(INGRESS_BLOCKS, len(INGRESS_BLOCKS)):
+        if all(_is_free(port) for port in range(first, first + size)):
+            return first
+    raise OSError(
+        f"No {size} successive ports are free between {INGRESS_BLOCKS[0]} and {INGRESS_BLOCKS[-1]}."
+    )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # A closed connection that lingers does not count; a process that listens does.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True

@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import random
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,17 @@ from deployments.launch.environment import (
     HAPROXY_ENVIRONMENT,
     NODE_ENVIRONMENT,
     apply,
+    free_block,
     free_ports,
     single_machine_environment,
 )
 
 
-def test_two_clusters_on_a_machine_share_no_file_and_no_port(tmp_path: Path) -> None:
+def test_two_clusters_on_a_machine_share_no_file_and_no_port(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # A hundredth of all pairs that have not started yet would draw the same block.
+    monkeypatch.setattr(environment, "random", random.Random(0))
     one, other = (single_machine_environment(tmp_path / name) for name in ("one", "other"))
 
     own = set(one) - set(NODE_ENVIRONMENT) - set(HAPROXY_ENVIRONMENT)
@@ -47,6 +54,19 @@ def test_variables_of_the_user_are_kept(monkeypatch: pytest.MonkeyPatch) -> None
     apply({"VOXGRAPH_ONE": "ours", "VOXGRAPH_OTHER": "ours"})
 
     assert (os.environ["VOXGRAPH_ONE"], os.environ.pop("VOXGRAPH_OTHER")) == ("theirs", "ours")
+
+
+def test_a_block_in_which_a_process_listens_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    (base,) = free_ports(1)
+    monkeypatch.setattr(environment, "INGRESS_BLOCKS", (base,))
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", base))
+        taken.listen()
+        with pytest.raises(OSError, match="No 1 successive ports"):
+            free_block(1)
+
+    assert free_block(1) == base
 
 
 def test_free_ports_are_different() -> None:
