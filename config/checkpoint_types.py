@@ -131,6 +131,31 @@ class CamPlusPlusDiarizationArchitecture(SegmentationArchitecture):
     embedding: CamPlusPlusArchitecture = CamPlusPlusArchitecture()
 
 
+@dataclass(frozen=True, slots=True)
+class WhisperHeadArchitecture:
+    """A linear classifier on statistics over time of some layers of Whisper's encoder."""
+
+    layers: tuple[int, ...]
+    """Numbers of the layers, the first is 1, in ascending order."""
+    window_s: int
+    """Seconds that the encoder hears at once; a shorter clip is padded with silence, which is not counted."""
+    max_windows: int
+    """Most windows of a recording that are averaged."""
+    labels: tuple[str, str]
+    """The class whose probability the head computes, and the other one."""
+    encoder: WhisperArchitecture = WhisperArchitecture()
+
+
+@dataclass(frozen=True, slots=True)
+class AccentHeadArchitecture(WhisperHeadArchitecture):
+    """A head that tells one accent from all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeepfakeHeadArchitecture(WhisperHeadArchitecture):
+    """A head that tells generated speech from recorded speech."""
+
+
 Architecture = (
     EcapaArchitecture
     | Wav2Vec2Architecture
@@ -138,6 +163,8 @@ Architecture = (
     | WhisperArchitecture
     | CamPlusPlusArchitecture
     | CamPlusPlusDiarizationArchitecture
+    | AccentHeadArchitecture
+    | DeepfakeHeadArchitecture
 )
 
 

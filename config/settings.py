@@ -5,9 +5,9 @@
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxgraph.options import DEADLINE_S, DIARIZATION_DEADLINE_S, ModelKey
 
@@ -156,6 +156,21 @@ class GraphStateTunables(_Frozen):
     """Seconds between two cleanups."""
 
 
+class DeepfakePoints(_Frozen):
+    """Operating points of the deepfake detector, fitted on labelled recordings of your own."""
+
+    ai_generated: Annotated[float, Field(ge=0, le=1)]
+    """Probability above which a chunk counts as AI-generated."""
+    no_sign_found: Annotated[float, Field(ge=0, le=1)]
+    """Probability below which a chunk shows no sign of generation; between both it is inconclusive."""
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.no_sign_found > self.ai_generated:
+            raise ValueError("no_sign_found must not be above ai_generated.")
+        return self
+
+
 class GraphSettings(_Frozen):
     """``args`` of the application: checkpoints, engines and limits of the whole graph."""
 
@@ -169,6 +184,9 @@ class GraphSettings(_Frozen):
         ModelKey.DIARIZATION_COMMUNITY_1
     )
     """The diarization pipeline."""
+    deepfake_points: DeepfakePoints | None = None
+    """Operating points of the deepfake detector. None: those of its checkpoint, or, if it has none, the
+    defaults of `voxgraph.results.OperatingPoints`, which are not fitted."""
     limits: AudioLimits = AudioLimits()
     cors_origins: tuple[str, ...] = ()
     """Origins that browsers may call from; ``*`` allows all, empty none."""

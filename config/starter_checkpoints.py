@@ -9,11 +9,13 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from config.checkpoint_types import (
+    AccentHeadArchitecture,
     CamPlusPlusArchitecture,
     CamPlusPlusDiarizationArchitecture,
     Checkpoint,
     CheckpointFile,
     CheckpointPart,
+    DeepfakeHeadArchitecture,
     WhisperArchitecture,
 )
 from config.settings import Size
@@ -59,14 +61,64 @@ _DIARIZATION = Checkpoint(
     starter_folder="diarization",
 )  # fmt: skip
 
+_HEAD_FILES = (CheckpointFile("config.json"), CheckpointFile("head.safetensors"))
+_ENCODER_PARTS = MappingProxyType(
+    {
+        "encoder": CheckpointPart(
+            _LANGUAGE.hub_id, _LANGUAGE.revision,
+            (CheckpointFile("config.json"), CheckpointFile("encoder.safetensors")), _LANGUAGE.licence,
+            starter_folder="language",
+        )
+    }
+)  # fmt: skip
+"""The heads hear through the encoder of the language starter, which is not copied."""
+
+_ACCENT = Checkpoint(
+    key=ModelKey.ACCENT_XLSR,
+    hub_id="voxgraph/accent-whisper-base",
+    revision="",
+    files=_HEAD_FILES,
+    licence="mit",
+    architectures=MappingProxyType(
+        {
+            Size.STARTER: AccentHeadArchitecture(
+                layers=(4,), window_s=10, max_windows=3, labels=("us", "other")
+            )
+        }
+    ),
+    starter_folder="accent",
+    parts=_ENCODER_PARTS,
+)
+
+_DEEPFAKE = Checkpoint(
+    key=ModelKey.DEEPFAKE,
+    hub_id="voxgraph/deepfake-whisper-base",
+    revision="",
+    files=_HEAD_FILES,
+    licence="mit",
+    architectures=MappingProxyType(
+        {
+            Size.STARTER: DeepfakeHeadArchitecture(
+                layers=(1, 2), window_s=5, max_windows=3, labels=("fake", "real")
+            )
+        }
+    ),
+    starter_folder="deepfake",
+    parts=_ENCODER_PARTS,
+)
+
 # One speaker encoder takes both places, so that all its embeddings can be compared. One pipeline takes the
-# places of both diarizations.
+# places of both diarizations. One accent head
+# answers both old services.
 _ROWS = (
     _LANGUAGE,
     _SPEAKER,
     replace(_SPEAKER, key=ModelKey.SPEAKER_CNCELEB),
     _DIARIZATION,
     replace(_DIARIZATION, key=ModelKey.DIARIZATION_COMMUNITY_1),
+    _ACCENT,
+    replace(_ACCENT, key=ModelKey.ACCENT_ECAPA),
+    _DEEPFAKE,
 )
 
 STARTER_CHECKPOINTS: Mapping[ModelKey, Checkpoint] = MappingProxyType({row.key: row for row in _ROWS})

@@ -18,6 +18,7 @@ from ray.serve.handle import DeploymentHandle
 
 from config.settings import GraphSettings, IngressTunables
 from deployments.api.app import create_app
+from deployments.deepfake import conclude
 from deployments.replica.health import HeldHealthCheck
 from deployments.replica.malloc_trim import start_malloc_trim_thread
 from deployments.state.client import GraphStateClient
@@ -36,7 +37,6 @@ from voxgraph.results import (
     SAMPLE_RATE_HZ,
     AccentResult,
     Analysis,
-    DeepfakeChunk,
     DeepfakeVerdict,
     DiarizationProgress,
     DiarizationResult,
@@ -264,11 +264,7 @@ class Ingress(HeldHealthCheck):
         model = self._models[ModelKey.DEEPFAKE]
         starts = [lambda s=start, e=end: model.answer(Clip(clip.waveform[s:e])) for start, end in spans]
         scores = await call_all(starts, deadline, self._tunables.chunk_window)
-        chunks = [
-            DeepfakeChunk(index, start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, score)
-            for index, ((start, end), score) in enumerate(zip(spans, scores, strict=True))
-        ]
-        return DeepfakeVerdict.from_chunks(chunks, options)
+        return conclude(spans, scores, options, self._settings)
 
     async def _call_model(self, model: ModelKey, clip: Clip, deadline: Deadline) -> Any:
         return await call(lambda: self._models[model].answer(clip), deadline)

@@ -4,7 +4,13 @@ import pkgutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from config.checkpoint_types import Architecture, CamPlusPlusArchitecture, WhisperArchitecture
+from config.checkpoint_types import (
+    AccentHeadArchitecture,
+    Architecture,
+    CamPlusPlusArchitecture,
+    DeepfakeHeadArchitecture,
+    WhisperArchitecture,
+)
 from config.settings import EngineOptions
 from deployments.replica.model_replica import Pipeline, WaveformReplica
 from voxgraph.options import ModelKey
@@ -25,7 +31,9 @@ PIPELINES: dict[ModelKey, str] = {
 
 FAMILIES: dict[type[Architecture], str] = {
     WhisperArchitecture: "pipelines.language_whisper:WhisperLanguageIdentifier",
+    AccentHeadArchitecture: "pipelines.accent_whisper:WhisperAccentClassifier",
     CamPlusPlusArchitecture: "pipelines.speaker_campplus:CamPlusPlusEncoder",
+    DeepfakeHeadArchitecture: "pipelines.deepfake_whisper:WhisperDeepfakeDetector",
 }
 """Pipelines of architectures that answer a model's question in place of its pipeline in `PIPELINES`."""
 

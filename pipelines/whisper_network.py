@@ -54,17 +54,21 @@ class WhisperEncoder(nn.Module):
         states: Tensor = self.layer_norm(self.activations(features)[-1])
         return states
 
-    def activations(self, features: Tensor) -> list[Tensor]:
+    def activations(self, features: Tensor, count: int | None = None) -> list[Tensor]:
         """Return the output of each layer, (batch, frames / 2, hidden), before the final normalisation.
 
         Classifiers of other properties, such as accents, can share this pass.
+
+        Args:
+            features: (batch, n_mels, frames).
+            count: Number of layers to compute, from the first. None: all.
         """
         x = functional.gelu(self.conv1(features))
         x = functional.gelu(self.conv2(x)).transpose(1, 2)
         # A window of less than 30 s uses the first positions.
         x = x + self.embed_positions.weight[: x.shape[1]]
         outputs = []
-        for layer in self.layers:
+        for layer in self.layers[:count]:
             x = layer(x)
             outputs.append(x)
         return outputs

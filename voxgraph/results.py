@@ -8,6 +8,7 @@ HTTP and handles give the same answer.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +28,6 @@ TOP_LANGUAGES = 5
 """Number of languages in an answer that does not list all of them."""
 US_ACCENT = "us"
 """Label of American English in the accent checkpoints."""
-AI_GENERATED_PROBABILITY = 0.5
-"""Probability above which a chunk counts as AI-generated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,33 +134,70 @@ class AccentResult:
     """Probability of ``us`` if that is the accent, else 0.0."""
     probabilities: dict[str, float]
     """Probability of every accent; they sum to 1."""
+    calibrated: bool = False
+    """Whether the probabilities were fitted on labelled real speech; otherwise they only rank accents."""
 
     @classmethod
-    def from_probabilities(cls, labels: Sequence[str], probabilities: Sequence[float]) -> "AccentResult":
+    def from_probabilities(
+        cls, labels: Sequence[str], probabilities: Sequence[float], calibrated: bool = False
+    ) -> "AccentResult":
         """Take the most probable of a checkpoint's labels; there is one probability per label."""
         by_label = dict(zip(labels, probabilities, strict=True))
         accent = max(by_label, key=by_label.__getitem__)
         confidence = by_label[accent]
-        return cls(accent, confidence, confidence if accent == US_ACCENT else 0.0, by_label)
+        us_confidence = confidence if accent == US_ACCENT else 0.0
+        return cls(accent, confidence, us_confidence, by_label, calibrated)
+
+
+class Finding(StrEnum):
+    """What a detector found. There is no value for real speech: no detector can prove it."""
+
+    AI_GENERATED = "ai_generated"
+    INCONCLUSIVE = "inconclusive"
+    NO_SIGN_FOUND = "no_sign_found"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoints:
+    """The two probabilities that divide the findings of a detector."""
+
+    ai_generated: float = 0.5
+    """Probability above which a chunk counts as AI-generated, 0..1."""
+    no_sign_found: float = 0.1
+    """Probability below which a chunk shows no sign of generation, at most `ai_generated`."""
+    fitted: bool = False
+    """Whether the points were fitted on labelled recordings. The default points are not."""
+
+    def finding(self, probability: float) -> Finding:
+        """Return what a probability of generated speech means."""
+        if probability > self.ai_generated:
+            return Finding.AI_GENERATED
+        return Finding.NO_SIGN_FOUND if probability < self.no_sign_found else Finding.INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
 class DeepfakeScore:
-    """Probabilities that one chunk is AI-generated or real."""
+    """Probabilities that one chunk is AI-generated or real, and what they mean for their detector."""
 
     ai_generated: float
     """Probability that the chunk is AI-generated, 0..1."""
     real: float
     """Probability that the chunk is a recording of a person; 1 - `ai_generated`."""
+    points: OperatingPoints = OperatingPoints()
+
+    @property
+    def verdict(self) -> Finding:
+        """What was found in the chunk."""
+        return self.points.finding(self.ai_generated)
 
     @property
     def is_ai_generated(self) -> bool:
         """Whether the chunk counts as AI-generated."""
-        return self.ai_generated > AI_GENERATED_PROBABILITY
+        return self.verdict is Finding.AI_GENERATED
 
     @property
     def confidence(self) -> float:
-        """Probability of the verdict on the chunk, 0..1."""
+        """Probability that the chunk is AI-generated if it counts as such, else that it is real; 0..1."""
         return self.ai_generated if self.is_ai_generated else self.real
 
 
@@ -179,34 +215,60 @@ class DeepfakeChunk:
 class DeepfakeVerdict:
     """The verdict on a recording, with the scores of its chunks."""
 
-    is_deepfake: bool
-    """Whether more than half of the chunks are AI-generated."""
+    verdict: Finding
+    """AI-generated if more than half of the chunks are; no sign found if more than half of the chunks show
+    none and no chunk is AI-generated; otherwise inconclusive."""
     confidence: float
-    """Mean probability, over all chunks, of the verdict on the recording, 0..1."""
+    """Mean probability, over all chunks, that they are AI-generated if that is the verdict, else that they
+    are real; 0..1."""
     ai_generated_chunks: int
     """Number of chunks that count as AI-generated."""
     chunk_confidence: float
-    """Mean over the chunks of the confidence in the verdict on each, 0..1."""
+    """Mean over the chunks of the confidence in each, 0..1."""
     chunks: tuple[DeepfakeChunk, ...]
     """At least one, sorted by start."""
     options: ChunkOptions
     """How the recording was cut into chunks."""
+    advice: str | None = None
+    """What the caller should know about the detector, in sentences."""
+
+    @property
+    def is_deepfake(self) -> bool:
+        """Whether more than half of the chunks are AI-generated."""
+        return self.verdict is Finding.AI_GENERATED
+
+    @property
+    def points(self) -> OperatingPoints:
+        """The operating points of the detector."""
+        return self.chunks[0].score.points
 
     @classmethod
-    def from_chunks(cls, chunks: Sequence[DeepfakeChunk], options: ChunkOptions) -> "DeepfakeVerdict":
+    def from_chunks(
+        cls, chunks: Sequence[DeepfakeChunk], options: ChunkOptions, advice: str | None = None
+    ) -> "DeepfakeVerdict":
         """Derive the verdict from the scores of all chunks of a recording, at least one."""
         scores = [chunk.score for chunk in chunks]
-        generated = sum(score.is_ai_generated for score in scores)
-        is_deepfake = generated > len(scores) / 2
+        verdict = _overall([score.verdict for score in scores])
         mean = sum(score.ai_generated for score in scores) / len(scores)
         return cls(
-            is_deepfake=is_deepfake,
-            confidence=mean if is_deepfake else 1 - mean,
-            ai_generated_chunks=generated,
+            verdict=verdict,
+            confidence=mean if verdict is Finding.AI_GENERATED else 1 - mean,
+            ai_generated_chunks=sum(score.is_ai_generated for score in scores),
             chunk_confidence=sum(score.confidence for score in scores) / len(scores),
             chunks=tuple(chunks),
             options=options,
+            advice=advice,
         )
+
+
+def _overall(findings: Sequence[Finding]) -> Finding:
+    """Return the verdict on a recording, given those on its chunks."""
+    half, generated = len(findings) / 2, findings.count(Finding.AI_GENERATED)
+    if generated > half:
+        return Finding.AI_GENERATED
+    if not generated and findings.count(Finding.NO_SIGN_FOUND) > half:
+        return Finding.NO_SIGN_FOUND
+    return Finding.INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from voxgraph.results import (
     GraphHealth,
     LanguageResult,
     ModelInfo,
+    OperatingPoints,
     SpeakerResult,
     Turn,
     Waveform,
@@ -56,6 +57,8 @@ class FakeAnalyzer:
         self.tasks: tuple[Task, ...] | None = None
         self.accent = AccentResult("us", 0.85671, 0.85671, {"us": 0.85671, "canada": 0.14329})
         self.scores = (0.9, 0.2, 0.7)
+        self.points = OperatingPoints()
+        self.advice: str | None = None
         self.calibration: SpeakerCalibration | None = None
         self.language = LANGUAGE
         self.languages: tuple[str, ...] = ()
@@ -114,10 +117,10 @@ class FakeAnalyzer:
         self._record(waveform)
         self.options = options
         chunks = [
-            DeepfakeChunk(index, 2.5 * index, 2.5 * index + 5, DeepfakeScore(score, 1 - score))
+            DeepfakeChunk(index, 2.5 * index, 2.5 * index + 5, DeepfakeScore(score, 1 - score, self.points))
             for index, score in enumerate(self.scores)
         ]
-        return DeepfakeVerdict.from_chunks(chunks, options)
+        return DeepfakeVerdict.from_chunks(chunks, options, self.advice)
 
     async def analyze(
         self,

@@ -11,7 +11,7 @@ import pytest
 from deployments.api.schemas.answers import AnalysisAnswer
 from deployments.api.schemas.health import STARTER_NOTICE
 from voxgraph.options import ChunkOptions, SpeakerCount
-from voxgraph.results import AccentResult, GraphHealth, ModelInfo
+from voxgraph.results import AccentResult, GraphHealth, ModelInfo, OperatingPoints
 
 WAV = clips.soundfile_bytes(clips.tone(3.5, 8_000, 2), 8_000, "WAV", "PCM_16")
 ENDPOINTS = [
@@ -77,7 +77,8 @@ async def test_us_confidence_is_zero_for_another_accent(client: httpx2.AsyncClie
     answer = await post(client, "/identify", params={"detail": "true"})
 
     assert answer == {
-        "us_confidence": 0.0, "accent": "wales", "confidence": 0.6, "probabilities": {"wales": 0.6, "us": 0.4}
+        "us_confidence": 0.0, "accent": "wales", "confidence": 0.6,
+        "probabilities": {"wales": 0.6, "us": 0.4}, "calibrated": False,
     }  # fmt: skip
 
 
@@ -105,6 +106,7 @@ async def test_more_than_half_of_the_chunks_make_a_deepfake(
         "chunk_index": 1, "start_time": 2.5, "end_time": 7.5, "is_ai_generated": False,
         "confidence": pytest.approx(0.8),
         "class_probabilities": {"ai_generated": pytest.approx(0.2), "real": pytest.approx(0.8)},
+        "verdict": "inconclusive",
     }  # fmt: skip
     assert answer["summary"] == {
         "total_chunks": 3, "ai_generated_chunks": 2, "real_chunks": 1,
@@ -112,6 +114,39 @@ async def test_more_than_half_of_the_chunks_make_a_deepfake(
         "chunk_duration_seconds": 4.0, "overlap_ratio": 0.25,
     }  # fmt: skip
     assert analyzer.options == ChunkOptions(chunk_s=4, overlap=0.25)
+
+
+@pytest.mark.parametrize(
+    ("scores", "verdict", "is_deepfake"),
+    [
+        ((0.95, 0.96, 0.02), "ai_generated", True),
+        ((0.95, 0.02, 0.02), "inconclusive", False),
+        ((0.7, 0.02, 0.02), "no_sign_found", False),
+        ((0.7, 0.7, 0.7), "inconclusive", False),
+        ((0.9, 0.1), "inconclusive", False),
+    ],
+)
+async def test_a_recording_is_generated_or_inconclusive_or_shows_no_sign_but_never_real(
+    scores: tuple[float, ...], verdict: str, is_deepfake: bool, client: httpx2.AsyncClient, analyzer: Any
+) -> None:
+    analyzer.scores, analyzer.points = scores, OperatingPoints(0.9, 0.1, fitted=True)
+
+    answer = await post(client, "/audio/analyze-audio")
+
+    assert (answer["verdict"], answer["is_deepfake"]) == (verdict, is_deepfake)
+    assert answer["operating_points"] == {"ai_generated": 0.9, "no_sign_found": 0.1, "fitted": True}
+    for chunk, score in zip(answer["chunks"], scores, strict=True):
+        assert chunk["is_ai_generated"] == (score > 0.9) == (chunk["verdict"] == "ai_generated")
+        assert chunk["verdict"] in {"ai_generated", "inconclusive", "no_sign_found"}
+
+
+async def test_the_advice_about_the_detector_is_in_every_answer(
+    client: httpx2.AsyncClient, analyzer: Any
+) -> None:
+    analyzer.advice = "Ask a person."
+
+    assert (await post(client, "/audio/analyze-audio"))["advice"] == "Ask a person."
+    assert (await post(client, "/v1/analyze"))["deepfake"]["advice"] == "Ask a person."
 
 
 async def test_exactly_half_of_the_chunks_make_no_deepfake(client: httpx2.AsyncClient, analyzer: Any) -> None:

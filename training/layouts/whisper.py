@@ -1,4 +1,4 @@
-"""Writes the two layouts of a Whisper checkpoint, with random weights or those of a network."""
+"""Writes the two layouts of a Whisper checkpoint and that of a head, with random or given weights."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,12 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from config.checkpoint_types import Checkpoint, WhisperArchitecture
+from config.checkpoint_types import (
+    Checkpoint,
+    DeepfakeHeadArchitecture,
+    WhisperArchitecture,
+    WhisperHeadArchitecture,
+)
 from pipelines.calibrations import CALIBRATION
 from pipelines.language_calibration import LANGUAGE
 from pipelines.whisper_checkpoint import (
@@ -19,7 +24,8 @@ from pipelines.whisper_checkpoint import (
     SCALE_SUFFIX,
     config_of,
 )
-from pipelines.whisper_network import SelfAttention, WhisperNetwork
+from pipelines.whisper_head import ENCODER, HEAD, statistics_of
+from pipelines.whisper_network import SelfAttention, WhisperEncoder, WhisperNetwork
 
 STEP_PARAMETERS = ("decoder.start", "decoder.tokens")
 """Parameters that `WhisperNetwork` has in place of the embeddings of the whole decoder."""
@@ -77,15 +83,35 @@ def write_small_layout(network: WhisperNetwork, architecture: WhisperArchitectur
     """
     folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
-        stored: dict[str, Tensor] = {}
-        for key, tensor in getattr(network, part).state_dict().items():
-            if key.endswith(QUANTIZED_SUFFIXES):
-                stored[key], stored[key + SCALE_SUFFIX] = quantized(tensor)
-            else:
-                stored[key] = tensor.half().contiguous()
         # safetensors' own writer creates files that only their owner can read.
-        (folder / f"{part}.safetensors").write_bytes(save(stored))
+        (folder / f"{part}.safetensors").write_bytes(save(_small(getattr(network, part))))
     (folder / CONFIG).write_text(json.dumps(config_of(architecture), indent=2) + "\n")
+
+
+def write_whisper_head(architecture: WhisperHeadArchitecture, folder: Path) -> None:
+    """Write a head on Whisper's encoder with random weights, together with its encoder."""
+    encoder = folder / ENCODER
+    encoder.mkdir(parents=True, exist_ok=True)
+    network = WhisperEncoder(architecture.encoder)
+    (encoder / f"{ENCODER}.safetensors").write_bytes(save(_small(network)))
+    (encoder / CONFIG).write_text(json.dumps(config_of(architecture.encoder), indent=2) + "\n")
+    linear = torch.nn.Linear(statistics_of(architecture), 1)
+    (folder / HEAD).write_bytes(save(dict(linear.state_dict())))
+    config: dict[str, dict[str, float]] = {"calibration": {"scale": 1.0, "offset": 0.0}}
+    if isinstance(architecture, DeepfakeHeadArchitecture):
+        config["operating_points"] = {"ai_generated": 0.9, "no_sign_found": 0.1}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+
+
+def _small(module: torch.nn.Module) -> dict[str, Tensor]:
+    """Return the tensors of a module as the small layout stores them."""
+    stored: dict[str, Tensor] = {}
+    for key, tensor in module.state_dict().items():
+        if key.endswith(QUANTIZED_SUFFIXES):
+            stored[key], stored[key + SCALE_SUFFIX] = quantized(tensor)
+        else:
+            stored[key] = tensor.half().contiguous()
+    return stored
 
 
 def quantized(weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from config.checkpoint_types import (
     DiarizationArchitecture,
     EcapaArchitecture,
     WhisperArchitecture,
+    WhisperHeadArchitecture,
 )
 from config.checkpoints import row_for
 from config.settings import CheckpointSource, Family, Size
@@ -21,7 +22,7 @@ from training.layouts.campplus_diarization import write_campplus_diarization
 from training.layouts.diarization import write_diarization
 from training.layouts.ecapa import write_ecapa
 from training.layouts.wav2vec2 import write_deepfake, write_xlsr
-from training.layouts.whisper import write_whisper
+from training.layouts.whisper import write_whisper, write_whisper_head
 from voxgraph.options import ModelKey
 
 
@@ -49,9 +50,13 @@ def write_checkpoint(
             write_diarization(row, architecture, folder)
         elif isinstance(architecture, WhisperArchitecture):
             write_whisper(row, architecture, folder)
+        elif isinstance(architecture, WhisperHeadArchitecture):
+            write_whisper_head(architecture, folder)
         elif isinstance(architecture, CamPlusPlusArchitecture):
             write_campplus(architecture, folder)
         elif isinstance(architecture, CamPlusPlusDiarizationArchitecture):
             write_campplus_diarization(architecture, folder)
+        elif model is ModelKey.DEEPFAKE:
+            write_deepfake(row, architecture, folder)
         else:
-            (write_deepfake if model is ModelKey.DEEPFAKE else write_xlsr)(row, architecture, folder)
+            write_xlsr(row, architecture, folder)

@@ -10,6 +10,7 @@ from voxgraph.results import (
     DeepfakeChunk,
     DeepfakeVerdict,
     DiarizationResult,
+    Finding,
     LanguageResult,
     SpeakerResult,
 )
@@ -147,12 +148,15 @@ class AccentAnswer(UsConfidenceAnswer):
     """The most probable accent and the probability of every accent."""
 
     model_config = example(
-        us_confidence=85.67, accent="us", confidence=0.8567, probabilities={"us": 0.8567, "canada": 0.1}
-    )
+        us_confidence=85.67, accent="us", confidence=0.8567, probabilities={"us": 0.8567, "canada": 0.1},
+        calibrated=False,
+    )  # fmt: skip
 
     accent: str
     confidence: float
     probabilities: dict[str, float]
+    calibrated: bool
+    """Whether the probabilities were fitted on labelled real speech."""
 
     @classmethod
     def from_result(cls, result: AccentResult, digits: int) -> "AccentAnswer":
@@ -162,6 +166,7 @@ class AccentAnswer(UsConfidenceAnswer):
             accent=result.accent,
             confidence=result.confidence,
             probabilities=result.probabilities,
+            calibrated=result.calibrated,
         )
 
 
@@ -215,8 +220,10 @@ class ChunkAnswer(BaseModel):
     end_time: float
     is_ai_generated: bool
     confidence: float
-    """Probability of the verdict, 0..1."""
+    """Probability that the chunk is AI-generated if it counts as such, else that it is real; 0..1."""
     class_probabilities: ClassProbabilities
+    verdict: Finding
+    """``ai_generated``, ``inconclusive`` or ``no_sign_found``, by the operating points."""
 
     @classmethod
     def from_result(cls, chunk: DeepfakeChunk) -> "ChunkAnswer":
@@ -229,7 +236,21 @@ class ChunkAnswer(BaseModel):
             is_ai_generated=score.is_ai_generated,
             confidence=score.confidence,
             class_probabilities=ClassProbabilities(ai_generated=score.ai_generated, real=score.real),
+            verdict=score.verdict,
         )
+
+
+class OperatingPointsAnswer(BaseModel):
+    """The probabilities between which a finding is inconclusive."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    ai_generated: float
+    """Probability above which a chunk counts as AI-generated."""
+    no_sign_found: float
+    """Probability below which a chunk shows no sign of generation."""
+    fitted: bool
+    """Whether they were fitted on labelled recordings."""
 
 
 class DeepfakeSummary(BaseModel):
@@ -238,6 +259,7 @@ class DeepfakeSummary(BaseModel):
     total_chunks: int
     ai_generated_chunks: int
     real_chunks: int
+    """Number of chunks that do not count as AI-generated, the inconclusive ones included."""
     ai_generated_ratio: float
     average_confidence: float
     chunk_duration_seconds: float
@@ -250,18 +272,28 @@ class DeepfakeAnswer(BaseModel):
     model_config = example(
         is_deepfake=False, overall_confidence=0.91, model_loaded=True, total_chunks=1,
         chunks=[{"chunk_index": 0, "start_time": 0.0, "end_time": 5.0, "is_ai_generated": False,
-                 "confidence": 0.91, "class_probabilities": {"ai_generated": 0.09, "real": 0.91}}],
+                 "confidence": 0.91, "class_probabilities": {"ai_generated": 0.09, "real": 0.91},
+                 "verdict": "no_sign_found"}],
         summary={"total_chunks": 1, "ai_generated_chunks": 0, "real_chunks": 1, "ai_generated_ratio": 0.0,
                  "average_confidence": 0.91, "chunk_duration_seconds": 5.0, "overlap_ratio": 0.5},
+        verdict="no_sign_found",
+        operating_points={"ai_generated": 0.5, "no_sign_found": 0.1, "fitted": False}, advice=None,
     )  # fmt: skip
 
     is_deepfake: bool
+    """Whether the verdict is ``ai_generated``."""
     overall_confidence: float
-    """Mean probability, over all chunks, of the verdict on the recording, 0..1."""
+    """Mean probability, over all chunks, that they are AI-generated if that is the verdict, else that they
+    are real; 0..1."""
     model_loaded: bool = True
     total_chunks: int
     chunks: list[ChunkAnswer]
     summary: DeepfakeSummary
+    verdict: Finding
+    """``ai_generated``, ``inconclusive`` or ``no_sign_found``."""
+    operating_points: OperatingPointsAnswer
+    advice: str | None = None
+    """What to know about the detector before relying on the verdict."""
 
     @classmethod
     def from_result(cls, verdict: DeepfakeVerdict) -> "DeepfakeAnswer":
@@ -281,6 +313,9 @@ class DeepfakeAnswer(BaseModel):
                 chunk_duration_seconds=verdict.options.chunk_s,
                 overlap_ratio=verdict.options.overlap,
             ),
+            verdict=verdict.verdict,
+            operating_points=OperatingPointsAnswer.model_validate(verdict.points),
+            advice=verdict.advice,
         )
 
 

@@ -1,0 +1,191 @@
+"""The linear heads of the starter checkpoints on Whisper's encoder: files, network and probability.
+
+The layout of a head is ``config.json`` with its calibration, ``head.safetensors`` with its weights, and the
+folder ``encoder`` with the small layout of Whisper's encoder, which the starter checkpoints share.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from config.checkpoint_types import WhisperHeadArchitecture
+from config.settings import EngineOptions
+from pipelines.calibrations import read_object
+from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_state, load_tensors
+from pipelines.engines.run import on_engine
+from pipelines.engines.select import EngineChoice, Network, choose
+from pipelines.vendored.process import full_float32
+from pipelines.whisper_checkpoint import CONFIG, check_config, dequantized
+from pipelines.whisper_features import HOP_SAMPLES, log_mel, mel_filters
+from pipelines.whisper_network import WhisperEncoder
+from pipelines.whisper_pooling import MIN_SAMPLES, STATE_SAMPLES, PooledEncoder, padded_windows
+from voxgraph.errors import CheckpointError
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
+
+ENCODER, HEAD = "encoder", "head.safetensors"
+MAX_BATCH_WINDOWS = 8
+"""Most windows in one forward pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Maps a head's score to a probability: the logistic function of ``scale * score + offset``."""
+
+    scale: float
+    offset: float
+
+    def probability(self, score: float) -> float:
+        """Return the probability of the head's first class, 0..1."""
+        return float(0.5 + 0.5 * math.tanh((self.scale * score + self.offset) / 2))
+
+
+class WhisperHead:
+    """Scores clips: the mean over windows of a linear function of the encoder's statistics.
+
+    Args:
+        checkpoint: A checkpoint with a `WhisperHeadArchitecture`.
+        device: ``cpu`` or ``cuda:0``.
+        options: Engine and precision of the encoder; front end and head run on torch in float32.
+
+    Raises:
+        CheckpointError: The tensors do not fit the architecture, or the engine is not available.
+    """
+
+    min_samples = MIN_SAMPLES
+
+    def __init__(self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions) -> None:
+        self._architecture = architecture = head_architecture(checkpoint)
+        self.config = read_object(checkpoint.file(CONFIG))
+        self.calibration = read_calibration(self.config)
+        self._linear = load_head(checkpoint)
+        self._statistics = WindowStatistics(checkpoint, device, options)
+        self.choice = self._statistics.choice
+        self.parameter_count = self._statistics.parameter_count + statistics_of(architecture) + 1
+
+    def probabilities(self, waveforms: Sequence[Waveform]) -> list[float]:
+        """Return the probability of the first label for each clip, the same alone and in any batch.
+
+        Raises:
+            AudioTooShort: A clip has fewer than `min_samples` samples.
+        """
+        clips = self._statistics(waveforms)
+        return [self.calibration.probability(self.score(statistics)) for statistics in clips]
+
+    def score(self, statistics: Tensor) -> float:
+        """Return the score of a clip, given the statistics of its windows, (windows, layers, 2 * hidden)."""
+        return float(self._linear(statistics.flatten(1)).mean())
+
+
+class WindowStatistics:
+    """Statistics of the windows of clips, on an engine.
+
+    Args:
+        checkpoint: A checkpoint with a `WhisperHeadArchitecture`; of its files only the encoder is read.
+        device: ``cpu`` or ``cuda:0``.
+        options: Engine and precision of the encoder.
+    """
+
+    def __init__(
+        self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
+    ) -> None:
+        self._architecture = architecture = head_architecture(checkpoint)
+        self._device = torch.device(device)
+        self._samples = architecture.window_s * SAMPLE_RATE_HZ
+        self._filters = mel_filters(architecture.encoder.n_mels).to(self._device)
+        network = load_encoder(checkpoint).to(self._device)
+        self.choice: EngineChoice = choose(options, device, Network.WHISPER, checkpoint.size)
+        self.parameter_count = sum(parameter.numel() for parameter in network.parameters())
+        shapes = (
+            (architecture.encoder.n_mels, self._samples // HOP_SAMPLES),
+            (self._samples // STATE_SAMPLES,),
+        )
+        examples = [torch.zeros(2, *shapes[0]), torch.full((2, *shapes[1]), 1 / shapes[1][0])]
+        self._run = on_engine(
+            network, self.choice, examples, [(-1, *shape) for shape in shapes], checkpoint.identity
+        )
+
+    @full_float32()
+    @torch.inference_mode()
+    def __call__(self, waveforms: Sequence[Waveform]) -> list[Tensor]:
+        """Return the statistics of each clip's windows, (windows, layers, 2 * hidden), on the CPU.
+
+        Raises:
+            AudioTooShort: A clip has fewer than `MIN_SAMPLES` samples.
+        """
+        count = self._architecture.max_windows
+        cut = [padded_windows(waveform, self._samples, count) for waveform in waveforms]
+        windows = np.concatenate([own for own, _ in cut])
+        shares = np.concatenate([own for _, own in cut])
+        rows = []
+        for first in range(0, len(windows), MAX_BATCH_WINDOWS):
+            batch = slice(first, first + MAX_BATCH_WINDOWS)
+            features = log_mel(torch.from_numpy(windows[batch]).to(self._device), self._filters)
+            rows.append(self._run(features, torch.from_numpy(shares[batch]).to(self._device)).cpu())
+        return list(torch.split(torch.cat(rows), [len(own) for own, _ in cut]))
+
+
+def head_architecture(checkpoint: LocatedCheckpoint) -> WhisperHeadArchitecture:
+    """Return the architecture of a head's checkpoint.
+
+    Raises:
+        CheckpointError: The checkpoint has another kind of architecture.
+    """
+    if not isinstance(checkpoint.architecture, WhisperHeadArchitecture):
+        raise CheckpointError(f"{checkpoint.row.hub_id} is not a head on Whisper's encoder.")
+    return checkpoint.architecture
+
+
+def statistics_of(architecture: WhisperHeadArchitecture) -> int:
+    """Return the number of statistics that the head weighs."""
+    return len(architecture.layers) * 2 * architecture.encoder.hidden_size
+
+
+def load_encoder(checkpoint: LocatedCheckpoint) -> PooledEncoder:
+    """Build the encoder up to the last layer that the head needs, in float32 and evaluation mode.
+
+    Raises:
+        CheckpointError: A file is missing or damaged, or does not fit the architecture.
+    """
+    architecture, name = head_architecture(checkpoint), f"{checkpoint.row.hub_id} encoder"
+    check_config(checkpoint.file(f"{ENCODER}/{CONFIG}"), architecture.encoder)
+    with Unfilled():
+        encoder = WhisperEncoder(architecture.encoder)
+    load_state(encoder, dequantized(load_tensors(checkpoint.file(f"{ENCODER}/encoder.safetensors"))), name)
+    encoder.layers = encoder.layers[: architecture.layers[-1]]
+    return PooledEncoder(encoder, architecture.layers).eval().requires_grad_(False)
+
+
+def load_head(checkpoint: LocatedCheckpoint) -> nn.Linear:
+    """Build the linear layer from the statistics to the score.
+
+    Raises:
+        CheckpointError: The file is missing or damaged, or does not fit the architecture.
+    """
+    inputs = statistics_of(head_architecture(checkpoint))
+    with Unfilled():
+        linear = nn.Linear(inputs, 1)
+    load_state(linear, load_tensors(checkpoint.file(HEAD)), f"{checkpoint.row.hub_id} head")
+    return linear.eval().requires_grad_(False)
+
+
+def read_calibration(config: Mapping[str, Any]) -> Calibration:
+    """Return the calibration of a head, ``{"calibration": {"scale": 1.2, "offset": -0.3}}``.
+
+    Raises:
+        CheckpointError: It is missing, a number is not finite, or the scale is not positive.
+    """
+    found = config.get("calibration")
+    scale, offset = (found.get(name) if isinstance(found, dict) else None for name in ("scale", "offset"))
+    if not (is_number(scale) and is_number(offset) and scale > 0):
+        raise CheckpointError("config.json has no calibration with a positive scale and an offset.")
+    return Calibration(float(scale), float(offset))
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value of a JSON file is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

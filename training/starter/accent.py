@@ -1,0 +1,165 @@
+"""``python -m training.starter.accent``: teach the starter's accent head and measure it.
+
+Each folder of speech has a ``manifest.tsv``. The head hears the encoder of the language starter, with the
+weights that are shipped. The figures are of clips whose whole source training has not heard.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from config.settings import EngineOptions
+from evaluation.manifest import Clip, read_manifest
+from evaluation.metrics.reliability import calibration_error, reliability
+from evaluation.metrics.verification import weighted_auc
+from pipelines.checkpoints import STARTER_FOLDER
+from pipelines.whisper_checkpoint import CONFIG
+from pipelines.whisper_head import WindowStatistics
+from training.starter.heads import (
+    Corpus,
+    Example,
+    Floats,
+    balanced_weights,
+    drawn,
+    fit,
+    fit_calibration,
+    left_out_scores,
+    one_for_each_speaker,
+    sigmoid,
+    speaker_group,
+    starter_head,
+    write_head,
+)
+from voxgraph.options import ModelKey
+
+VERSIONS = 2
+"""Versions of each clip: as recorded, and augmented."""
+MAX_CLIPS = 300
+"""Most clips of a source."""
+ONE_CLIP_SOURCES = frozenset({"speechocean762"})
+"""Sources of one accent that would outnumber the others: one clip of each speaker."""
+MIN_S = 2.5
+PENALTY = 100.0
+PRIOR = 1 / 3
+"""Share of American speakers for which the probability is calibrated."""
+ARCTIC_US = frozenset({"aew", "bdl", "clb", "eey", "ljm", "lnh", "rms", "slt"})
+ARCTIC_OTHER = frozenset({"ahw", "aup", "awb", "axb", "fem", "gka", "jmk", "ksp", "slp"})
+"""American and other speakers of CMU ARCTIC by its documentation (festvox.org/cmu_arctic). Mimic 3 has voices
+of them, which the manifest does not label."""
+
+
+def main() -> None:
+    """Train the head on the folders of the command line, print its figures and write it."""
+    parser = argparse.ArgumentParser(prog="python -m training.starter.accent", description=__doc__)
+    parser.add_argument("--speech", type=Path, nargs="+", required=True, help="folders with manifest.tsv")
+    parser.add_argument("--to", type=Path, default=STARTER_FOLDER / "accent")
+    parser.add_argument("--cache", type=Path, help="a file that keeps the statistics of the clips")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    statistics = WindowStatistics(starter_head(ModelKey.ACCENT_XLSR), "cpu", EngineOptions())
+    corpus = Corpus(statistics, cache=options.cache)
+    tested, taught = [], []
+    for folder in options.speech:
+        clips = chosen(read_manifest(folder))
+        versions = [corpus.examples(folder, clips, version) for version in range(VERSIONS)]
+        tested += versions[0]
+        taught += [example for version in versions for example in version]
+    train(taught, tested, options.to, Console(width=120))
+
+
+def chosen(clips: Sequence[Clip]) -> list[Clip]:
+    """Return the clips of English whose accent is known, at most `MAX_CLIPS` of a source."""
+    generator = np.random.default_rng(0)
+    known = [clip for clip in map(labelled, clips) if clip.lang == "en" and clip.us is not None]
+    found: list[Clip] = []
+    for source in dict.fromkeys(clip.source for clip in known):
+        own = [clip for clip in known if clip.source == source and (clip.duration_s or MIN_S) >= MIN_S]
+        if source in ONE_CLIP_SOURCES:
+            own = one_for_each_speaker(own, generator)
+        found += drawn(own, MAX_CLIPS, generator)
+    return found
+
+
+def labelled(clip: Clip) -> Clip:
+    """Add the label of a voice of CMU ARCTIC."""
+    voice = clip.speaker.rpartition("_")[2]
+    if clip.us is not None or "arctic" not in clip.speaker or voice not in ARCTIC_US | ARCTIC_OTHER:
+        return clip
+    return replace(clip, us=voice in ARCTIC_US)
+
+
+def train(taught: Sequence[Example], tested: Sequence[Example], to: Path, console: Console) -> None:
+    """Measure left-out clips, calibrate on them, and write the head that all clips have taught.
+
+    Args:
+        taught: Clips in all versions.
+        tested: Clips as recorded.
+        to: Folder of the checkpoint.
+        console: Where the figures are printed.
+    """
+    classes = [bool(example.clip.us) for example in taught]
+    us = np.array([bool(example.clip.us) for example in tested])
+    sources = np.array([example.clip.source for example in tested])
+    scores = left_out_scores(taught, classes, tested, lambda example: example.clip.source, PENALTY)
+    mixed = left_out_scores(taught, classes, tested, speaker_group, PENALTY)
+    weights = balanced_weights(sources.tolist(), us.tolist())
+    scale, offset = with_prior(*fit_calibration(scores, us, weights))
+    console.print(figures("left-out source", sources, us, scores, sigmoid(scale * scores + offset)))
+    console.print(figures("and calibrated without it", sources, us, scores, nested(sources, us, scores)))
+    console.print(figures("left-out speakers", sources, us, mixed, sigmoid(scale * mixed + offset)))
+    write_head(fit(taught, classes, PENALTY), to)
+    config = {"calibration": {"scale": round(scale, 6), "offset": round(offset, 6)}}
+    (to / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    console.print(config)
+
+
+def with_prior(scale: float, offset: float) -> tuple[float, float]:
+    """Return the parameters of a calibration for equal classes, moved to the share `PRIOR`."""
+    return scale, offset + float(np.log(PRIOR / (1 - PRIOR)))
+
+
+def nested(sources: NDArray[np.str_], us: NDArray[np.bool_], scores: Floats) -> Floats:
+    """Return the probability of each clip, calibrated on the left-out scores of the other sources."""
+    probabilities = np.zeros(len(scores))
+    for source in np.unique(sources):
+        others = sources != source
+        weights = balanced_weights(sources[others].tolist(), us[others].tolist())
+        scale, offset = with_prior(*fit_calibration(scores[others], us[others], weights))
+        probabilities[~others] = sigmoid(scale * scores[~others] + offset)
+    return probabilities
+
+
+def figures(
+    title: str, sources: NDArray[np.str_], us: NDArray[np.bool_], scores: Floats, probabilities: Floats
+) -> Table:
+    """Return a table of each source and of all, where the two classes and their sources weigh the same."""
+    table = Table("source", "clips", "of these US", "AUC", "ECE", "called US: US", "others", title=title)
+    for name in (*np.unique(sources), "all"):
+        rows = sources == name if name != "all" else np.ones(len(us), bool)
+        own = balanced_weights(sources[rows].tolist(), us[rows].tolist())
+        area = weighted_auc(us[rows], scores[rows])(own)
+        at_prior = own * np.where(us[rows], PRIOR, 1 - PRIOR)
+        error = calibration_error(reliability(probabilities[rows], us[rows], at_prior))
+        called = [_share(probabilities[rows & kind] > 0.5, scores[rows & kind]) for kind in (us, ~us)]
+        table.add_row(name, str(rows.sum()), str(us[rows].sum()), _text(area), _text(error), *called)
+    return table
+
+
+def _share(called: NDArray[np.bool_], scores: Floats) -> str:
+    return _text(float(called.mean()) if len(scores) else None)
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    main()

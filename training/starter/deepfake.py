@@ -1,0 +1,164 @@
+"""``python -m training.starter.deepfake``: teach the starter's deepfake head and measure it.
+
+Each folder of speech has a ``manifest.tsv``. The head hears the encoder of the language starter, with the
+weights that are shipped. Operating points and figures are of real clips whose whole source training has not
+heard, and of generated clips whose generator it has not heard.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from config.settings import EngineOptions
+from evaluation.manifest import FAKE, Clip, read_manifest
+from evaluation.metrics.operating_point import left_out, threshold_above, threshold_below
+from evaluation.metrics.verification import weighted_auc
+from pipelines.checkpoints import STARTER_FOLDER
+from pipelines.whisper_checkpoint import CONFIG
+from pipelines.whisper_head import WindowStatistics
+from training.starter.heads import (
+    Corpus,
+    Example,
+    Floats,
+    balanced_weights,
+    drawn,
+    fit,
+    left_out_scores,
+    sigmoid,
+    speaker_group,
+    starter_head,
+    write_head,
+)
+from voxgraph.options import ChunkOptions, ModelKey
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
+
+VERSIONS = 2
+"""Versions of each clip: as recorded, and augmented."""
+MAX_CLIPS = 120
+"""Most clips of a source."""
+CHUNK_SAMPLES = round(ChunkOptions().chunk_s * SAMPLE_RATE_HZ)
+PENALTY = 100.0
+SHARE = 0.02
+"""Share of the real clips of a source, or of the clips of a generator, that may be on the wrong side of an
+operating point."""
+MARGIN = 0.5
+"""What is added to the highest threshold of a left-out source, in standard deviations of the sources'
+thresholds: a source that nobody has heard may lie above all of them."""
+POINT = 0.9
+"""Value of the answer at the operating point of ``ai_generated``. It is not calibrated, since no probability
+fitted on the known generators holds for others."""
+MIN_POINT_SCORE = 0.1
+"""Lowest score that stands for `POINT`, so that the answer always rises with the score."""
+
+
+def main() -> None:
+    """Train the head on the folders of the command line, print its figures and write it."""
+    parser = argparse.ArgumentParser(prog="python -m training.starter.deepfake", description=__doc__)
+    parser.add_argument("--speech", type=Path, nargs="+", required=True, help="folders with manifest.tsv")
+    parser.add_argument("--to", type=Path, default=STARTER_FOLDER / "deepfake")
+    parser.add_argument("--cache", type=Path, help="a file that keeps the statistics of the clips")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    statistics = WindowStatistics(starter_head(ModelKey.DEEPFAKE), "cpu", EngineOptions())
+    corpus = Corpus(statistics, middle, options.cache)
+    examples: list[Example] = []
+    tested: list[Example] = []
+    for folder in options.speech:
+        clips = chosen(read_manifest(folder))
+        versions = [corpus.examples(folder, clips, version) for version in range(VERSIONS)]
+        tested += versions[0]
+        examples += [example for version in versions for example in version]
+    train(examples, tested, options.to, Console(width=120))
+
+
+def chosen(clips: Sequence[Clip]) -> list[Clip]:
+    """Return at most `MAX_CLIPS` clips of each source."""
+    generator = np.random.default_rng(0)
+    found: list[Clip] = []
+    for source in dict.fromkeys(clip.source for clip in clips if clip.label):
+        found += drawn((clip for clip in clips if clip.source == source and clip.label), MAX_CLIPS, generator)
+    return found
+
+
+def middle(waveform: Waveform) -> Waveform:
+    """Return the chunk in the middle of a clip, as long as the service's chunks, or the whole clip."""
+    start = max(0, len(waveform) - CHUNK_SAMPLES) // 2
+    return waveform[start : start + CHUNK_SAMPLES]
+
+
+def train(taught: Sequence[Example], tested: Sequence[Example], to: Path, console: Console) -> None:
+    """Find operating points on left-out clips, print the figures, and write the head that all have taught.
+
+    Args:
+        taught: Clips in all versions.
+        tested: Clips as recorded.
+        to: Folder of the checkpoint.
+        console: Where the figures are printed.
+    """
+    classes = [example.clip.label == FAKE for example in taught]
+    fake = np.array([example.clip.label == FAKE for example in tested])
+    sources = np.array([example.clip.source for example in tested])
+    scores = left_out_scores(taught, classes, tested, lambda example: example.clip.source, PENALTY)
+    known = left_out_scores(taught, classes, tested, speaker_group, PENALTY)
+    real = {str(name): scores[sources == name] for name in np.unique(sources[~fake])}
+    unseen = {str(name): scores[sources == name] for name in np.unique(sources[fake])}
+    seen = {name: known[sources == name] for name in unseen}
+    above = careful_point(real)
+    below = min(threshold_below(unseen, SHARE), above)
+    area = weighted_auc(fake, scores)(balanced_weights(sources.tolist(), fake.tolist()))
+    console.print(f"AUC of left-out sources: {area:.3f}")
+    console.print(figures({"real": real, "unseen generator": unseen, "seen generator": seen}, above, below))
+    write_head(fit(taught, classes, PENALTY), to)
+    scale = logit(POINT) / max(above, MIN_POINT_SCORE)
+    low = float(sigmoid(np.array(scale * below)))
+    config = {
+        "calibration": {"scale": round(scale, 6), "offset": 0.0},
+        "operating_points": {"ai_generated": POINT, "no_sign_found": round(low, 6)},
+    }
+    (to / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    console.print(config)
+
+
+def careful_point(real: Mapping[str, Floats]) -> float:
+    """Return a score that at most `SHARE` of every left-out real source exceeds, with a margin.
+
+    Args:
+        real: Scores of the clips of each source, at least one.
+    """
+    points = [threshold_above({name: values}, SHARE) for name, values in real.items()]
+    return float(max(points) + MARGIN * np.std(points))
+
+
+def logit(probability: float) -> float:
+    """Return the logarithm of the odds."""
+    return float(np.log(probability / (1 - probability)))
+
+
+def figures(kinds: Mapping[str, Mapping[str, Floats]], above: float, below: float) -> Table:
+    """Return a table with the share of each verdict for each source.
+
+    Args:
+        kinds: Scores by kind and source; those of the kind ``real`` also against the point of the others.
+        above: Score above which a clip is called generated.
+        below: Score below which it shows no sign of it.
+    """
+    others = left_out(kinds["real"], SHARE)
+    last = f"over the {100 * SHARE:g} % point of the others"
+    table = Table("kind", "source", "clips", "ai_generated", "inconclusive", "no_sign_found", last)
+    for kind, groups in kinds.items():
+        for name, values in groups.items():
+            high, low = float((values > above).mean()), float((values < below).mean())
+            shares = [f"{share:.3f}" for share in (high, 1 - high - low, low)]
+            other = f"{others[name]:.3f}" if kind == "real" and name in others else "-"
+            table.add_row(kind, name, str(len(values)), *shares, other)
+    return table
+
+
+if __name__ == "__main__":
+    main()
