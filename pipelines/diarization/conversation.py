@@ -39,6 +39,8 @@ class WindowDiarizer:
         frames: Receptive field and step of the segmentation's frames.
         min_duration_off: Gaps of one speaker shorter than these seconds are closed.
         info: Description of the loaded checkpoint.
+        only_voted: Whether speakers beyond the first must talk in a window of a frame to talk in it. pyannote
+            takes others, even speakers without a cluster, where the windows count more speakers than that.
     """
 
     min_samples = 1
@@ -51,9 +53,12 @@ class WindowDiarizer:
         frames: SlidingWindow,
         min_duration_off: float,
         info: ModelInfo,
+        *,
+        only_voted: bool = False,
     ) -> None:
         self.windows, self.clustering, self.info = windows, clustering, info
         self._frames, self._min_duration_off = frames, min_duration_off
+        self._only_voted = only_voted
 
     def __call__(
         self, waveform: Waveform, speakers: SpeakerCount, progress: ProgressCallback | None = None
@@ -94,6 +99,10 @@ class WindowDiarizer:
             warnings.simplefilter("ignore")
             clusters = cluster(self.clustering, outputs, bounds)
         votes = activations(outputs, clusters, timeline)
+        if self._only_voted:
+            # At least one, since speech of a speaker without a cluster is still speech.
+            voted = np.maximum((votes > 0).sum(axis=1), 1)
+            count = np.minimum(count, voted).astype(np.uint8)
         turns, exclusive = (
             to_turns(top_speakers(votes, most), timeline.frames, self._min_duration_off)
             for most in (count, np.minimum(count, 1))

@@ -11,9 +11,11 @@ from config.settings import AudioLimits, CheckpointSource, EngineOptions
 from pipelines.audio.decoding import decode
 from pipelines.checkpoints import locate
 from pipelines.diarization.campplus_diarizer import CamPlusPlusDiarizer
+from pipelines.diarization.clustering import UNASSIGNED, cluster
 from pipelines.diarization.voices import MIN_ALONE_FRAMES, MIN_SHARED, representatives, voice_masks
+from pipelines.diarization.windows import outputs_of
 from pipelines.vendored.pyannote import AgglomerativeClustering
-from voxgraph.options import ModelKey
+from voxgraph.options import ModelKey, SpeakerCount
 from voxgraph.results import SAMPLE_RATE_HZ
 
 FRAMES = 100
@@ -117,9 +119,6 @@ def test_an_embedding_is_that_of_the_speakers_own_frames(engine: str) -> None:
 
 
 def test_the_speakers_of_a_window_get_distinct_clusters() -> None:
-    from pipelines.diarization.clustering import UNASSIGNED, cluster
-    from pipelines.diarization.windows import outputs_of
-
     generator = np.random.default_rng(0)
     voices = generator.normal(size=(2, 16))
     several = np.concatenate([speech((0, 0, 40), (1, 40, 80), (2, 80, 100))] * 12)
@@ -136,3 +135,19 @@ def test_the_speakers_of_a_window_get_distinct_clusters() -> None:
 
     assert all(len(set(row.tolist())) == 2 for row in found[False])
     assert all(sorted(row.tolist()) == [UNASSIGNED, 0, 1] for row in found[True])
+
+
+def test_one_voice_in_overlap_is_not_a_second_speaker() -> None:
+    checkpoint = locate(ModelKey.DIARIZATION_31, CheckpointSource(source="starter"))
+    diarizer = CamPlusPlusDiarizer(checkpoint, "cpu", EngineOptions(engine="torch"))
+    # The second local speaker has the first one's voice, and they overlap.
+    spoken = np.zeros((1, 589, 3), np.float32)
+    spoken[:, :400, 0] = spoken[:, 300:589, 1] = 1
+    windows, speakers = np.nonzero(spoken.any(axis=1))
+    outputs = outputs_of(spoken, windows, speakers, np.ones((2, 192), np.float32))
+
+    found = diarizer.turns(outputs, 10 * SAMPLE_RATE_HZ, SpeakerCount())
+
+    (turn,) = found.turns
+    assert (turn.speaker, found.speakers) == ("SPEAKER_00", ("SPEAKER_00",))
+    assert turn.end_s - turn.start_s > 9.9

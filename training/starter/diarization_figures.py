@@ -47,9 +47,9 @@ TITLES = ("conversations", "number", "DER", "missed", "false alarm", "confusion"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A conversation, the number of its speakers and the outputs of its windows."""
+    """A conversation, the outputs of its windows, and the groups of the table that it belongs to."""
 
-    group: str
+    groups: tuple[str, ...]
     conversation: Conversation
     outputs: WindowOutputs
 
@@ -92,7 +92,8 @@ def analysed(diarizer: CamPlusPlusDiarizer, voices: Mapping[str, Voices], part: 
             generator = np.random.default_rng([SEED, part, speakers, index])
             chosen = split(voices[SOURCES[index]], 2, part)
             conversation = simulate(chosen, speakers, LENGTHS_S[index], generator)
-            yield Sample(str(speakers), conversation, diarizer.windows(conversation.waveform))
+            groups = (f"{speakers} speakers", "all simulated", SOURCES[index])
+            yield Sample(groups, conversation, diarizer.windows(conversation.waveform))
 
 
 def pyannote_sample(diarizer: CamPlusPlusDiarizer) -> Sample:
@@ -104,16 +105,14 @@ def pyannote_sample(diarizer: CamPlusPlusDiarizer) -> Sample:
     waveform = decode(path.with_suffix(".wav").read_bytes(), AudioLimits())
     tracks = load_rttm(path.with_suffix(".rttm"))["sample"].itertracks(yield_label=True)
     turns = tuple(Turn(turn.start, turn.end, str(speaker)) for turn, _, speaker in tracks)
-    return Sample("pyannote.audio's", Conversation(waveform, turns), diarizer.windows(waveform))
+    return Sample(("pyannote.audio's",), Conversation(waveform, turns), diarizer.windows(waveform))
 
 
 def figures(diarizer: CamPlusPlusDiarizer, samples: Sequence[Sample]) -> Table:
-    """Return a table with a row for each group of conversations, and one for all that are simulated."""
+    """Return a table with a row for each group of conversations."""
     table = Table(*TITLES)
-    groups = dict.fromkeys(sample.group for sample in samples)
-    members = {group: [sample for sample in samples if sample.group == group] for group in groups}
-    simulated = [sample for sample in samples if sample.group.isdigit()]
-    for group, chosen in (*members.items(), ("all simulated", simulated)):
+    for group in dict.fromkeys(group for sample in samples for group in sample.groups):
+        chosen = [sample for sample in samples if group in sample.groups]
         table.add_row(group, str(len(chosen)), *row(diarizer, chosen))
     return table
 
