@@ -140,6 +140,11 @@ def test_production_takes_every_checkpoint_from_the_hub() -> None:
     assert settings("serve_config.yaml").checkpoints == {}
 
 
+def test_the_starter_takes_every_checkpoint_from_the_repository() -> None:
+    assert settings("config/starter.yaml").default_checkpoint.source == "starter"
+    assert settings("config/starter.yaml").checkpoints == {}
+
+
 def test_the_starter_fits_on_two_cores_without_a_gpu() -> None:
     named = application("config/starter.yaml").deployments
 

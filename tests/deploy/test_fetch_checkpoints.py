@@ -27,7 +27,7 @@ def test_it_prints_the_revision_of_every_served_model(
 
     lines = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
     assert set(lines) == set(ModelKey) - {ModelKey.DIARIZATION_31}
-    assert all(re.fullmatch("(starter|local)-[0-9a-f]{12}", revision) for revision in lines.values())
+    assert all(re.fullmatch("starter-[0-9a-f]{12}", revision) for revision in lines.values())
 
 
 def test_an_unavailable_checkpoint_is_named(

@@ -46,8 +46,7 @@ def test_it_says_which_checkpoints_answer(starter: Launched, http: httpx2.Client
     assert {key: model["hub_id"] for key, model in health["models"].items()} == {
         key: hub_id(key) for key in served_models(SETTINGS)
     }
-    assert "starter" in health["checkpoints"]
-    assert health["notice"] == STARTER_NOTICE
+    assert (health["checkpoints"], health["notice"]) == ("starter", STARTER_NOTICE)
     assert f"Checkpoints that answer: {health['checkpoints']}." in starter.output
     assert STARTER_NOTICE in " ".join(starter.output.split())
 
