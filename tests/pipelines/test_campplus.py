@@ -1,5 +1,6 @@
 """CAM++ answers what the published network does, on either engine and in any batch."""
 
+import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -211,6 +212,7 @@ def test_a_missing_and_an_additional_tensor_are_refused(
     tensors = load_tensors(checkpoint.file("model.safetensors"))
     tensors["head.conv9.weight"] = tensors.pop("head.conv1.weight")
     save_campplus(tensors, tmp_path)
+    shutil.copy(checkpoint.file("calibration.json"), tmp_path)
 
     with pytest.raises(CheckpointError, match=r"missing head\.conv1\.weight; unexpected head\.conv9\.weight"):
         CamPlusPlus(located(tmp_path), "cpu")

@@ -134,9 +134,10 @@ def test_the_command_writes_a_folder_per_model_and_says_how_large(
 def test_a_starter_layout_has_the_files_of_its_row(model: ModelKey, tmp_path: Path) -> None:
     write_checkpoint(model, Size.STARTER, tmp_path)
 
-    assert {path.name for path in tmp_path.iterdir()} == {
-        file.name for file in STARTER_CHECKPOINTS[model].files
-    }
+    row = STARTER_CHECKPOINTS[model]
+    assert {path.name for path in tmp_path.iterdir()} == {file.name for file in row.files} | set(row.parts)
+    for folder, part in row.parts.items():
+        assert {path.name for path in (tmp_path / folder).iterdir()} == {file.name for file in part.files}
     checkpoint = locate(model, CheckpointSource(source=str(tmp_path), size=Size.STARTER))
     assert checkpoint.size is Size.STARTER
 
