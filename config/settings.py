@@ -95,6 +95,8 @@ class AudioLimits(_Frozen):
     max_level: Annotated[float, Field(ge=1.0, le=2.0**40)] = 2.0**32
     """Maximum magnitude of a sample, where full scale is 1: 32-bit integers stored as float are accepted.
     From 1e14 on, the squares in a spectrum overflow float32."""
+    max_damaged_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    """Maximum share of a recording that may be damaged. Up to it, damaged packets are silence."""
     min_sample_rate_hz: Annotated[int, Field(ge=1)] = 1_000
     max_sample_rate_hz: Annotated[int, Field(ge=1)] = 768_000
 
@@ -190,6 +192,8 @@ class GraphSettings(_Frozen):
     limits: AudioLimits = AudioLimits()
     cors_origins: tuple[str, ...] = ()
     """Origins that browsers may call from; ``*`` allows all, empty none."""
+    root_path: Annotated[str, Field(pattern=r"^(/[^/?#]+)*/?$")] = ""
+    """Path under which a proxy publishes the service, such as ``/voice``; empty: the root."""
     allow_cpu_fallback: bool = False
     """Whether a replica with an assigned GPU may run on the CPU if torch finds no GPU (tests only)."""
 

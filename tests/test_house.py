@@ -17,6 +17,7 @@ from config.starter_checkpoints import STARTER_CHECKPOINTS
 from deployments.api.app import create_app
 from deployments.api.errors import STATUS
 from deployments.api.service import GraphAnalyzer
+from pipelines.audio.formats import FORMATS, Container
 
 DOCS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/README.md", *DOCS]
@@ -164,6 +165,13 @@ def test_the_page_of_the_models_is_the_table_of_checkpoints() -> None:
         for repository in (row, *row.parts.values()):
             assert repository.hub_id in page
             assert repository.revision in page
+
+
+def test_the_page_of_the_recordings_is_the_table_of_formats() -> None:
+    rows = [f"| {entry.title} | {entry.codecs} |" for entry in FORMATS.values()]
+
+    assert "\n".join(rows) in read("docs/recordings.md")
+    assert list(FORMATS) == list(Container)
 
 
 def test_every_setting_with_a_limit_is_on_the_page_of_operations() -> None:

@@ -20,8 +20,8 @@ from starlette.requests import Request
 from config.settings import AudioLimits
 from deployments.api.errors import validation_message
 from deployments.api.schemas.answers import ProcessingInfo
-from pipelines.audio.containers import Container, sniff
 from pipelines.audio.decoding import decode, is_quick
+from pipelines.audio.formats import Container, sniff
 from voxgraph import errors
 from voxgraph.results import SAMPLE_RATE_HZ, ModelInfo, Waveform
 

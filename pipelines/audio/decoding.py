@@ -1,88 +1,96 @@
 """Decode recordings of any container, codec, sample rate and channel count to 16 kHz mono, in memory.
 
-This is the only module that decodes. It takes the bytes of an upload; everything after it uses `Waveform`.
+It takes the bytes of an upload; everything after it uses `Waveform`. `formats` names the containers, `parts`
+splits an upload into the files that it joins, `extents` finds where each ends, `sound_file` and `ffmpeg` read
+them, `timeline` places frames by their timestamps, and `mixing` makes one channel of many.
 """
 
-import io
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
-import av
 import numpy as np
-import numpy.typing as npt
-import soundfile
 import soxr
 
 from config.settings import AudioLimits
-from pipelines.audio.containers import Container, check_whole, sniff, without_tags
+from pipelines.audio import ffmpeg, sound_file
+from pipelines.audio.mixing import Block, Mixer
+from pipelines.audio.parts import Part, split
+from pipelines.audio.spans import Findings, Span, silence
+from pipelines.audio.stream_limits import check_duration
 from pipelines.levels import check_level
-from voxgraph.errors import AudioTooLong, AudioTooShort, CorruptAudio, EmptyAudio, UnsupportedAudio
+from voxgraph.errors import AudioTooShort, CorruptAudio, EmptyAudio, UnsupportedAudio
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
-
-Block = npt.NDArray[np.float32]
-"""Consecutive samples of one channel, shape (samples,)."""
 
 ProgressCallback = Callable[[float], None]
 """A function that takes the seconds of audio that a recording has, or has so far."""
 
 QUICK_BYTES = 1 << 19
 """Maximum size in bytes of a recording that `is_quick`."""
-MAX_SAFE_PLANES = 7
-"""Maximum channels of a planar frame that `av.AudioFrame.to_ndarray` reads safely.
-
-PyAV 18.1.0, the newest, counts the planes of a frame up to a null pointer. FFmpeg's array has eight entries,
-so a frame of eight channels has no null pointer: PyAV reads past the array and the process crashes. This
-workaround can go once PyAV takes the number of planes from the channel layout.
-"""
-UNKNOWN_FRAMES = 1 << 62
-"""libsndfile's frame count for a FLAC without a total (written to a pipe), which it cannot decode."""
 _BLOCK_S = 4.0
 """Seconds of audio that are resampled at once."""
-_SOUNDFILE = {Container.WAV, Container.W64, Container.AIFF, Container.FLAC}
-"""Containers that libsndfile decodes faster than PyAV."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A decoded upload."""
+
+    waveform: Waveform
+    """Float32, shape (samples,), mono, 16 kHz, finite."""
+    findings: Findings
+    channels_mixed: str | None
+    """How the channels became one: ``mean``, ``loudest`` where the mean cancels, ``channel 0`` and so on for
+    the caller's choice; None for one channel."""
 
 
 def decode(data: bytes, limits: AudioLimits, on_progress: ProgressCallback = lambda _: None) -> Waveform:
+    """Decode a recording to its waveform; `decode_recording` has arguments and errors."""
+    return decode_recording(data, limits, on_progress).waveform
+
+
+def decode_recording(
+    data: bytes,
+    limits: AudioLimits,
+    on_progress: ProgressCallback = lambda _: None,
+    channel: int | None = None,
+) -> Recording:
     """Decode a recording.
 
-    Reads WAV (PCM of 8 to 32 bits, float, A-law, mu-law), AIFF, FLAC, MP3, AAC, M4A and other MP4, OGG and
-    WebM (Vorbis, Opus), detected by their content. Averages the channels and keeps the level, even of float
-    samples beyond full scale. Decodes in blocks, so it needs memory for the result and a few more seconds.
+    Reads the containers of `pipelines.audio.formats`, detected by their content. Files that are joined in one
+    upload are decoded one by one. Time is the file's: what is missing between its packets is silence, and
+    so is a damaged packet. The channels are averaged, or the loudest is taken where they cancel; the level is
+    kept, even of float samples beyond full scale. Decodes in blocks, so it needs memory for the result and a
+    few more seconds.
 
     Args:
         data: The content of the file.
         limits: A recording beyond any of these limits is refused.
         on_progress: Called before each block of a few seconds is stored, with the seconds of audio that the
             recording has, or has so far; an exception that it raises stops the decoding.
-
-    Returns:
-        Float32, shape (samples,), mono, 16 kHz, finite.
+        channel: The channel to take, from 0; None: all of them, mixed.
 
     Raises:
         EmptyAudio: No bytes or no samples.
-        UnsupportedAudio: No supported container or codec, no audio stream, too many channels, or a sample
-            rate or level out of range.
-        CorruptAudio: Truncated or damaged; see `pipelines.audio.containers.check_whole`.
+        UnsupportedAudio: No supported container or codec, no audio stream, too many channels, no such
+            channel, or a sample rate or level out of range.
+        CorruptAudio: Truncated (see `pipelines.audio.extents`), or damaged beyond
+            `AudioLimits.max_damaged_share`.
         AudioTooShort: Shorter than `AudioLimits.min_audio_s`.
         AudioTooLong: Longer than `AudioLimits.max_audio_s`.
         NonFiniteAudio: NaN or infinite samples.
     """
     if not data:
         raise EmptyAudio("The recording is empty: 0 bytes.")
-    container = sniff(data)
-    if container is None:
-        raise UnsupportedAudio(
-            "This is not a recording in a supported container: WAV, AIFF, FLAC, MP3, AAC, M4A, OGG or WebM."
-        )
-    check_whole(container, data)
-    reader = _read_soundfile if container in _SOUNDFILE else _read_ffmpeg
-    waveform = _concatenate(reader(container, data, limits, on_progress))
-    if len(waveform) == 0:
-        raise EmptyAudio("The recording has no samples.")
-    seconds = len(waveform) / SAMPLE_RATE_HZ
-    if seconds < limits.min_audio_s:
-        raise AudioTooShort(f"{seconds:.3f} s of audio; at least {limits.min_audio_s:g} s are needed.")
-    return waveform
+    parts = split(data, limits)
+    decoder = _Decoder(parts, limits, on_progress, channel)
+    waveform, findings, mixer = decoder.run(Mixer())
+    if cancelled := mixer.loudest_of_cancelled():
+        waveform, findings, _ = decoder.run(Mixer(cancelled))
+    _check_result(waveform, findings, limits)
+    mixed = "loudest" if cancelled else "mean"
+    if channel is not None:
+        mixed = f"channel {channel}"
+    return Recording(waveform, findings, mixed if findings.channels > 1 else None)
 
 
 def is_quick(data: bytes) -> bool:
@@ -100,9 +108,115 @@ def is_quick(data: bytes) -> bool:
     return bool((code, rate, bits) == (1, SAMPLE_RATE_HZ, 16))
 
 
-def _concatenate(blocks: Iterable[Block]) -> Waveform:
+class _Decoder:
+    """Decodes the files of an upload, once or, where channels cancel, twice."""
+
+    def __init__(
+        self, parts: list[Part], limits: AudioLimits, on_progress: ProgressCallback, channel: int | None
+    ) -> None:
+        self._parts = parts
+        self._limits = limits
+        self._on_progress = on_progress
+        self._channel = channel
+        self._reported_s = 0.0
+
+    def run(self, mixer: Mixer) -> tuple[Waveform, Findings, Mixer]:
+        """Return the waveform, what was found, and the mixer with the energies."""
+        findings = Findings()
+        blocks = list[Block]()
+        for part in self._parts:
+            before = sum(map(len, blocks)) / SAMPLE_RATE_HZ
+            kept = replace(findings)
+            try:
+                blocks += self._part(part, mixer, findings, before, sound_file.reads(part))
+            except sound_file.NotRead:
+                findings = kept
+                blocks += self._part(part, mixer, findings, before, False)
+        return _concatenate(blocks), findings, mixer
+
+    def _report(self, seconds: float) -> None:
+        """Report the seconds that the recording has, unless more were reported before."""
+        if seconds > self._reported_s:
+            self._reported_s = seconds
+            self._on_progress(seconds)
+
+    def _part(
+        self, part: Part, mixer: Mixer, findings: Findings, before_s: float, by_sound_file: bool
+    ) -> list[Block]:
+        reader = sound_file.read if by_sound_file else ffmpeg.read
+        findings.stated_s = 0.0
+        spans = self._checked(reader(part, self._limits, findings), findings, before_s)
+        if part.lost_s:
+            spans = _after_silence(part.lost_s, spans, findings)
+        return list(self._resampled(spans, mixer, before_s))
+
+    def _checked(self, spans: Iterator[Span], findings: Findings, before_s: float) -> Iterator[Span]:
+        """Note length, rate and channels, and take the caller's channel."""
+        for span in spans:
+            channels = span.samples.shape[1]
+            findings.sample_rate = max(findings.sample_rate, span.sample_rate)
+            findings.channels = max(findings.channels, channels)
+            self._report(before_s + findings.stated_s)
+            if self._channel is None:
+                yield span
+            elif self._channel < channels:
+                yield Span(span.samples[:, self._channel : self._channel + 1], span.sample_rate)
+            else:
+                raise UnsupportedAudio(
+                    f"There is no channel {self._channel}: the recording has {channels}, counted from 0."
+                )
+
+    def _resampled(self, spans: Iterator[Span], mixer: Mixer, before_s: float) -> Iterator[Block]:
+        """Collect small spans into blocks and resample them to 16 kHz mono."""
+        pending, pending_s, seconds, rate = list[Block](), 0.0, before_s, 0
+        resample: Callable[[Block, bool], Block] | None = None
+        for span in spans:
+            if span.sample_rate != rate:
+                if resample is not None:
+                    yield resample(_joined(pending), True)
+                    pending, pending_s = [], 0.0
+                rate, resample = span.sample_rate, _resampler(span.sample_rate)
+            block = mixer(span.samples)
+            check_level(block, self._limits)
+            pending.append(block)
+            seconds += len(block) / rate
+            pending_s += len(block) / rate
+            check_duration(seconds, self._limits)
+            if pending_s >= _BLOCK_S:
+                self._report(seconds)
+                assert resample is not None
+                yield resample(_joined(pending), False)
+                pending, pending_s = [], 0.0
+        if resample is not None:
+            self._report(seconds)
+            yield resample(_joined(pending), True)
+
+
+def _check_result(waveform: Waveform, findings: Findings, limits: AudioLimits) -> None:
+    if len(waveform) == 0:
+        raise EmptyAudio("The recording has no samples.")
+    seconds = len(waveform) / SAMPLE_RATE_HZ
+    if seconds < limits.min_audio_s:
+        raise AudioTooShort(f"{seconds:.3f} s of audio; at least {limits.min_audio_s:g} s are needed.")
+    if findings.damaged_s > limits.max_damaged_share * seconds:
+        raise CorruptAudio(f"{findings.damaged_s:.2f} of {seconds:.2f} s of the recording are damaged.")
+
+
+def _after_silence(seconds: float, spans: Iterator[Span], findings: Findings) -> Iterator[Span]:
+    """Put the damaged seconds before the first span."""
+    first = next(spans, None)
+    if first is None:
+        return
+    findings.damaged_s += seconds
+    yield from silence(seconds, first.sample_rate, first.samples.shape[1])
+    yield first
+    yield from spans
+
+
+def _concatenate(blocks: list[Block]) -> Waveform:
     """Concatenate the blocks, releasing each once it is copied so that they are never in memory twice."""
-    pending = list(blocks)[::-1]
+    pending = blocks[::-1]
+    blocks.clear()
     waveform = np.empty(sum(map(len, pending)), np.float32)
     position = 0
     while pending:
@@ -112,95 +226,8 @@ def _concatenate(blocks: Iterable[Block]) -> Waveform:
     return waveform
 
 
-def _read_soundfile(
-    container: Container, data: bytes, limits: AudioLimits, on_progress: ProgressCallback
-) -> Iterator[Block]:
-    """Decode with libsndfile."""
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            _check_stream(file.channels, file.samplerate, limits)
-            if file.frames >= UNKNOWN_FRAMES:
-                yield from _read_ffmpeg(container, data, limits, on_progress)
-                return
-            _check_duration(file.frames / file.samplerate, limits)
-            on_progress(file.frames / file.samplerate)
-            resample = _resampler(file.samplerate)
-            frames, left = int(_BLOCK_S * file.samplerate), file.frames
-            while left > 0:
-                samples = file.read(min(frames, left), dtype="float32", always_2d=True)
-                if len(samples) == 0:
-                    raise CorruptAudio(f"The recording is truncated: its last {left} samples are missing.")
-                left -= len(samples)
-                yield resample(_mono(samples, limits), left == 0)
-    except soundfile.LibsndfileError as error:
-        raise CorruptAudio(f"The {container.name} file is damaged or unsupported: {error}") from error
-
-
-def _read_ffmpeg(
-    container: Container, data: bytes, limits: AudioLimits, on_progress: ProgressCallback
-) -> Iterator[Block]:
-    """Decode with PyAV's ffmpeg, restricted to one demuxer and no protocol so that it opens no other file."""
-    if container in (Container.MP3, Container.ADTS):
-        data = without_tags(data)
-    options = {"protocol_whitelist": "", "format_whitelist": container.value}
-    try:
-        with av.open(
-            io.BytesIO(data), format=container.value, container_options=options, metadata_errors="ignore"
-        ) as file:
-            if not file.streams.audio:
-                raise UnsupportedAudio("The file has no audio stream.")
-            # For MP3 and ADTS without a duration ffmpeg extrapolates from the first frames, silent or not.
-            if file.duration is not None and container not in (Container.MP3, Container.ADTS):
-                _check_duration(file.duration / av.time_base, limits)
-            yield from _resampled(_frames(file), limits, on_progress)
-    except av.error.DecoderNotFoundError as error:
-        raise UnsupportedAudio(f"The codec in the {container.name} file is not read: {error}") from error
-    except (av.error.FFmpegError, ValueError) as error:
-        raise CorruptAudio(f"The {container.name} recording is damaged: {error}") from error
-
-
-def _frames(file: av.container.InputContainer) -> Iterator[av.AudioFrame]:
-    """Yield the frames of the first audio stream as float32, planar or packed."""
-    stream = file.streams.audio[0]
-    to_packed = av.AudioResampler(format="flt")
-    for packet in file.demux(stream):
-        for frame in packet.decode():
-            if frame.format.name == "fltp" and frame.layout.nb_channels <= MAX_SAFE_PLANES:
-                yield frame
-            else:
-                yield from to_packed.resample(frame)
-
-
-def _samples(frame: av.AudioFrame) -> npt.NDArray[np.float32]:
-    """Return the samples of a frame of `_frames`, shape (samples, channels)."""
-    samples: npt.NDArray[np.float32] = frame.to_ndarray()
-    return samples.T if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels)
-
-
-def _resampled(
-    frames: Iterator[av.AudioFrame], limits: AudioLimits, on_progress: ProgressCallback
-) -> Iterator[Block]:
-    """Collect small frames into blocks and resample them to 16 kHz mono."""
-    rate, seconds, pending_s, pending = 0, 0.0, 0.0, list[Block]()
-    resample: Callable[[Block, bool], Block] | None = None
-    for frame in frames:
-        if resample is None:
-            rate = frame.sample_rate
-            _check_stream(frame.layout.nb_channels, rate, limits)
-            resample = _resampler(rate)
-        if frame.sample_rate != rate:
-            raise CorruptAudio(f"The sample rate changes from {rate} to {frame.sample_rate} Hz midway.")
-        pending.append(_mono(_samples(frame), limits))
-        seconds += frame.samples / rate
-        pending_s += frame.samples / rate
-        _check_duration(seconds, limits)
-        if pending_s >= _BLOCK_S:
-            on_progress(seconds)
-            yield resample(np.concatenate(pending), False)
-            pending, pending_s = [], 0.0
-    if resample is not None:
-        on_progress(seconds)
-        yield resample(np.concatenate([*pending, np.empty(0, np.float32)]), True)
+def _joined(blocks: Iterable[Block]) -> Block:
+    return np.concatenate([*blocks, np.empty(0, np.float32)])
 
 
 def _resampler(rate: int) -> Callable[[Block, bool], Block]:
@@ -209,26 +236,3 @@ def _resampler(rate: int) -> Callable[[Block, bool], Block]:
         return lambda block, _: block
     stream = soxr.ResampleStream(rate, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
     return lambda block, last: stream.resample_chunk(block, last=last)
-
-
-def _mono(samples: npt.NDArray[np.float32], limits: AudioLimits) -> Block:
-    """Average the channels of samples of shape (samples, channels) and check the level."""
-    # The mean of one channel is that channel; computing it would take a third of the time of decoding a WAV.
-    is_mono = samples.shape[1] == 1
-    block: Block = samples[:, 0] if is_mono else samples.mean(axis=1, dtype=np.float32)
-    check_level(block, limits)
-    return block
-
-
-def _check_stream(channels: int, rate: int, limits: AudioLimits) -> None:
-    if not 1 <= channels <= limits.max_channels:
-        raise UnsupportedAudio(f"{channels} channels; at most {limits.max_channels} are supported.")
-    if not limits.min_sample_rate_hz <= rate <= limits.max_sample_rate_hz:
-        raise UnsupportedAudio(
-            f"{rate} Hz; {limits.min_sample_rate_hz} to {limits.max_sample_rate_hz} Hz are supported."
-        )
-
-
-def _check_duration(seconds: float, limits: AudioLimits) -> None:
-    if seconds > limits.max_audio_s:
-        raise AudioTooLong(f"The recording is longer than the maximum of {limits.max_audio_s:g} s.")

@@ -1,0 +1,81 @@
+"""Channels become one: their mean, or the loudest where they cancel."""
+
+import clips
+import numpy as np
+import pytest
+
+from config.settings import AudioLimits
+from pipelines.audio.decoding import decode_recording
+from voxgraph.errors import UnsupportedAudio
+
+LIMITS = AudioLimits()
+RATE = 16_000
+VOICE = np.random.default_rng(0).normal(0, 0.1, 2 * RATE).astype(np.float32)
+OTHER = np.random.default_rng(1).normal(0, 0.1, 2 * RATE).astype(np.float32)
+SILENT = np.zeros(2 * RATE, np.float32)
+
+
+def stereo(*channels: np.ndarray) -> bytes:
+    return clips.soundfile_bytes(np.stack(channels, axis=1), RATE, "WAV", "FLOAT")
+
+
+@pytest.mark.parametrize(
+    ("channels", "expected", "mixed"),
+    [
+        ([VOICE], VOICE, None),
+        ([VOICE, VOICE], VOICE, "mean"),
+        ([VOICE, SILENT], VOICE / 2, "mean"),
+        ([VOICE, OTHER], (VOICE + OTHER) / 2, "mean"),
+        ([SILENT, SILENT], SILENT, "mean"),
+        ([SILENT, SILENT, VOICE, SILENT, SILENT, SILENT], VOICE / 6, "mean"),
+        ([VOICE, -VOICE], VOICE, "loudest"),
+        ([0.98 * VOICE, -VOICE], -VOICE, "loudest"),
+        ([VOICE, -VOICE, SILENT], VOICE, "loudest"),
+        ([OTHER * 0.01 + VOICE, OTHER * 0.01 - 0.9 * VOICE], OTHER * 0.01 + VOICE, "loudest"),
+    ],
+)
+def test_the_mean_is_taken_unless_it_cancels(
+    channels: list[np.ndarray], expected: np.ndarray, mixed: str | None
+) -> None:
+    found = decode_recording(stereo(*channels), LIMITS)
+
+    np.testing.assert_allclose(found.waveform, expected, atol=1e-6)
+    assert found.channels_mixed == mixed
+    assert found.findings.channels == len(channels)
+
+
+def test_the_loudest_of_opposite_channels_is_taken() -> None:
+    found = decode_recording(stereo(0.9 * VOICE, -VOICE), LIMITS)
+
+    np.testing.assert_allclose(found.waveform, -VOICE, atol=1e-6)
+
+
+def test_opposite_channels_of_a_codec_are_not_silence() -> None:
+    tone = clips.tone(2.0, 48_000)
+    data = clips.ffmpeg_bytes(np.concatenate([tone, -tone], axis=1), 48_000, "ogg", "libopus")
+
+    found = decode_recording(data, LIMITS)
+
+    assert found.channels_mixed == "loudest"
+    assert np.sqrt((found.waveform**2).mean()) == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
+
+
+def test_parts_with_other_numbers_of_channels_are_mixed_each_in_its_way() -> None:
+    data = stereo(VOICE, -VOICE) + stereo(OTHER)
+
+    found = decode_recording(data, LIMITS)
+
+    np.testing.assert_allclose(found.waveform, np.concatenate([VOICE, OTHER]), atol=1e-6)
+
+
+@pytest.mark.parametrize(("channel", "expected"), [(0, VOICE), (1, OTHER)])
+def test_a_caller_chooses_a_channel(channel: int, expected: np.ndarray) -> None:
+    found = decode_recording(stereo(VOICE, OTHER), LIMITS, channel=channel)
+
+    np.testing.assert_allclose(found.waveform, expected, atol=1e-6)
+    assert found.channels_mixed == f"channel {channel}"
+
+
+def test_a_channel_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UnsupportedAudio, match=r"no channel 2.* has 2, counted from 0"):
+        decode_recording(stereo(VOICE, OTHER), LIMITS, channel=2)
