@@ -79,6 +79,14 @@ class InvalidRequest(VoxError, code="invalid_request"):
     """The request itself is wrong."""
 
 
+class UnsupportedEncoding(InvalidRequest, code="unsupported_encoding"):
+    """The body is compressed in a way that is not supported."""
+
+
+class UnreadableBody(InvalidRequest, code="unreadable_body"):
+    """The compressed body is damaged or truncated."""
+
+
 class UploadTooLarge(InvalidRequest, code="upload_too_large"):
     """The upload has more bytes than the limit."""
 

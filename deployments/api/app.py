@@ -7,12 +7,13 @@ from deployments.api import errors, middleware
 from deployments.api.budget import DecodedAudioBudget
 from deployments.api.compat import accent_routes, graph_routes, voice_routes
 from deployments.api.documentation import RESPONSES
+from deployments.api.paths import PathMiddleware
 from deployments.api.routes import analyze, deepfake, diarization, language, service, speaker
 from deployments.api.service import GraphAnalyzer
 
 DESCRIPTION = """Answers questions about a voice recording: language, voice, accent, who spoke when,
-which parts are AI-generated. Every endpoint takes a recording as the whole body or as `file` of a form:
-WAV, AIFF, FLAC, MP3, AAC, M4A, OGG or WebM, at any sample rate."""
+which parts are AI-generated. Every endpoint takes a recording as the whole body or as `file` of a form, in
+any common container and codec, at any sample rate."""
 
 
 def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
@@ -20,7 +21,7 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
 
     The settings give the limits of uploads and the origins that browsers may call from.
     """
-    app = FastAPI(title="voxgraph", version=service.VERSION, description=DESCRIPTION)
+    app = FastAPI(title="voxgraph", version=service.VERSION, description=DESCRIPTION, redirect_slashes=False)
     app.state.analyzer = analyzer
     app.state.settings = settings
     app.state.budget = DecodedAudioBudget(settings.limits)
@@ -31,6 +32,7 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
     errors.install(app)
     app.add_middleware(middleware.ConcurrencyLimitMiddleware)
     app.add_middleware(middleware.RequestContextMiddleware)
+    app.add_middleware(PathMiddleware, root_path=settings.root_path)
     if settings.cors_origins:
         app.add_middleware(
             middleware.CORSErrorMiddleware,

@@ -7,9 +7,9 @@ import math
 import threading
 
 from config.settings import AudioLimits
-from pipelines.audio.decoding import decode
+from pipelines.audio.decoding import Recording, decode_recording
 from voxgraph.errors import Overloaded
-from voxgraph.results import SAMPLE_RATE_HZ, Waveform
+from voxgraph.results import SAMPLE_RATE_HZ
 
 
 class DecodedAudioBudget:
@@ -41,8 +41,8 @@ class Reservation:
         self._closed = False
         self._lock = threading.Lock()
 
-    def decode(self, data: bytes, limits: AudioLimits) -> Waveform:
-        """Decode like `pipelines.audio.decoding.decode`, and reserve the waveform until it is released.
+    def decode(self, data: bytes, limits: AudioLimits, channel: int | None = None) -> Recording:
+        """Decode like `decode_recording`, and reserve the waveform until it is released.
 
         Raises `Overloaded` as well, if the recording is longer than the free part of the budget.
         """
@@ -55,9 +55,9 @@ class Reservation:
             acquired += more
 
         try:
-            waveform = decode(data, limits, acquire)
-            acquired -= self._hold(len(waveform))
-            return waveform
+            recording = decode_recording(data, limits, acquire, channel)
+            acquired -= self._hold(len(recording.waveform))
+            return recording
         finally:
             self._budget.release(acquired)
 

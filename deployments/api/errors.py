@@ -30,6 +30,8 @@ STATUS: dict[type[errors.VoxError], HTTPStatus] = {
     errors.AudioTooLong: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.NonFiniteAudio: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
+    errors.UnsupportedEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.UnreadableBody: HTTPStatus.BAD_REQUEST,
     errors.UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UploadMissing: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidOptions: HTTPStatus.UNPROCESSABLE_ENTITY,

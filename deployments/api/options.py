@@ -21,7 +21,15 @@ _CHUNKS = ChunkOptions()
 _Speakers = Annotated[int | None, Field(ge=1, le=MAX_SPEAKERS)]
 
 
-class LanguageOptions(BaseModel):
+class RecordingOptions(BaseModel):
+    """Options of every endpoint that takes a recording."""
+
+    channel: int | None = Field(
+        None, ge=0, description="Channel to take, counted from 0; by default all of them, mixed."
+    )
+
+
+class LanguageOptions(RecordingOptions):
     """Options of every endpoint that detects the language."""
 
     languages: tuple[str, ...] = Field(
@@ -77,13 +85,13 @@ class VerificationOptions(RoutingOptions):
     )
 
 
-class AccentOptions(BaseModel):
+class AccentOptions(RecordingOptions):
     """Options of ``/identify``."""
 
     detail: bool = Field(False, description="Add the accent and the probability of every accent.")
 
 
-class SpeakerOptions(BaseModel):
+class SpeakerOptions(RecordingOptions):
     """Options of every endpoint that diarizes; `num_speakers` overrides the bounds."""
 
     num_speakers: _Speakers = Field(None, description="Exact number of speakers.")
@@ -109,7 +117,7 @@ class DiarizationOptions(SpeakerOptions):
     min_duration: float = Field(0.0, ge=0.0, description="Leave out turns shorter than this, in seconds.")
 
 
-class DeepfakeOptions(BaseModel):
+class DeepfakeOptions(RecordingOptions):
     """Options of every endpoint that detects generated speech."""
 
     chunk_duration: float = Field(

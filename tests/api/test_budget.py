@@ -13,7 +13,7 @@ import pytest
 from config.settings import AudioLimits
 from deployments.api import budget as budget_module
 from deployments.api.budget import DecodedAudioBudget, Reservation
-from pipelines.audio.decoding import ProgressCallback, decode
+from pipelines.audio.decoding import ProgressCallback, Recording, decode, decode_recording
 from voxgraph.errors import AudioTooLong, CorruptAudio, Overloaded
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
@@ -156,7 +156,7 @@ def test_a_reservation_decodes_like_decode_alone(kind: str, seconds: int) -> Non
     budget = DecodedAudioBudget(limits)
     reservation = Reservation(budget)
 
-    waveform = reservation.decode(data, limits)
+    waveform = reservation.decode(data, limits).waveform
 
     np.testing.assert_array_equal(waveform, decode(data, limits))
     reservation.close()
@@ -171,16 +171,18 @@ def test_the_reservation_grows_with_the_audio_decoded_so_far(
     budget = DecodedAudioBudget(limits)
     reported_s: list[float] = []
 
-    def recording_decode(data: bytes, limits: AudioLimits, on_progress: ProgressCallback) -> Waveform:
+    def observed(
+        data: bytes, limits: AudioLimits, on_progress: ProgressCallback, channel: int | None
+    ) -> Recording:
         def record(seconds: float) -> None:
             on_progress(seconds)
             reported_s.append(seconds)
             assert free_s(budget) == pytest.approx(1000 - seconds, abs=1e-3)
 
-        return decode(data, limits, record)
+        return decode_recording(data, limits, record, channel)
 
-    monkeypatch.setattr(budget_module, "decode", recording_decode)
-    waveform = Reservation(budget).decode(silence(300, kind), limits)
+    monkeypatch.setattr(budget_module, "decode_recording", observed)
+    waveform = Reservation(budget).decode(silence(300, kind), limits).waveform
 
     assert reported_s == sorted(reported_s)
     assert len(reported_s) == 1 if kind == "FLAC" else len(reported_s) > 50
@@ -195,13 +197,15 @@ def test_a_reservation_closed_during_decoding_is_released_when_the_thread_ends(
     reservation = Reservation(budget)
     decoded, resume = threading.Event(), threading.Event()
 
-    def blocked(data: bytes, limits: AudioLimits, on_progress: ProgressCallback) -> Waveform:
-        waveform = decode(data, limits, on_progress)
+    def blocked(
+        data: bytes, limits: AudioLimits, on_progress: ProgressCallback, channel: int | None
+    ) -> Recording:
+        recording = decode_recording(data, limits, on_progress, channel)
         decoded.set()
         assert resume.wait(10)
-        return waveform
+        return recording
 
-    monkeypatch.setattr(budget_module, "decode", blocked)
+    monkeypatch.setattr(budget_module, "decode_recording", blocked)
     thread = threading.Thread(target=reservation.decode, args=(LONG, limits))
     thread.start()
     assert decoded.wait(10)

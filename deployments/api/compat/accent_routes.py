@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_recording
-from deployments.api.options import AccentOptions
+from deployments.api.options import AccentOptions, RecordingOptions
 from deployments.api.schemas.answers import AccentAnswer, UsConfidenceAnswer
 from deployments.api.upload import AudioUpload, WavUpload
 
@@ -19,12 +19,13 @@ async def identify(upload: WavUpload, analyzer: AnalyzerDep) -> AccentAnswer | U
     """
     options = upload.options(AccentOptions)
     async with analyzer.state.admitted(upload.request_id):
-        result = await analyzer.identify_accent(await upload.decode(), "xlsr")
+        result = await analyzer.identify_accent(await upload.decode(options), "xlsr")
     answer = AccentAnswer if options.detail else UsConfidenceAnswer
     return answer.from_result(result, 2)
 
 
-@router.post("/classify-us-accent", openapi_extra=takes_recording())
+@router.post("/classify-us-accent", openapi_extra=takes_recording(RecordingOptions))
 async def classify_us_accent(upload: AudioUpload, analyzer: AnalyzerDep) -> UsConfidenceAnswer:
     """Return the confidence, in percent, that the accent is American (ECAPA model)."""
-    return UsConfidenceAnswer.from_result(await analyzer.identify_accent(await upload.decode(), "ecapa"), 1)
+    waveform = await upload.decode(upload.options(RecordingOptions))
+    return UsConfidenceAnswer.from_result(await analyzer.identify_accent(waveform, "ecapa"), 1)

@@ -7,9 +7,9 @@ from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from deployments.api.body import check_content_length, limits_of, read_limited
 from deployments.api.compat import voices
 from deployments.api.compat.voice_schemas import COMPARISON, SEARCH, LikenessAnswer, MatchesAnswer, takes_json
-from deployments.api.upload import check_content_length, limits_of, read_limited
 from voxgraph.errors import UploadMissing
 
 router = APIRouter(tags=["voices"])

@@ -25,6 +25,8 @@ BATCH_WINDOW = 4
 BATCH_WITHIN_S = 1800.0
 """Seconds until the remaining lines get a timeout error; Serve's `request_timeout_s` would cut the stream."""
 NDJSON = "application/x-ndjson"
+UNBUFFERED_HEADERS = {"x-accel-buffering": "no", "cache-control": "no-cache"}
+"""Tell nginx, and proxies that understand its header, to pass each line on when it comes."""
 
 
 @router.post("/analyze", openapi_extra=takes_recording(AnalyzeOptions), response_model_exclude_none=True)
@@ -46,7 +48,9 @@ async def batch(uploads: UploadBatch, analyzer: AnalyzerDep) -> StreamingRespons
     A recording that cannot be answered has its error in its own line and does not affect the others.
     """
     options = uploads[0].options(AnalyzeOptions)
-    return StreamingResponse(_lines(uploads, analyzer, options), media_type=NDJSON)
+    return StreamingResponse(
+        _lines(uploads, analyzer, options), media_type=NDJSON, headers=UNBUFFERED_HEADERS
+    )
 
 
 async def _lines(
@@ -85,7 +89,7 @@ def _line_error(error: Exception) -> LineError:
 
 
 async def _analysis(upload: Upload, analyzer: GraphAnalyzer, options: AnalyzeOptions) -> AnalysisAnswer:
-    waveform = await upload.decode()
+    waveform = await upload.decode(options)
     try:
         analysis = await analyzer.analyze(
             waveform,

@@ -21,8 +21,9 @@ CLASS_NAMES = {"fake": "AI-generated", "real": "real"}
 @router.post("/analyze-audio", openapi_extra=takes_recording(DeepfakeOptions))
 async def analyze_audio(upload: AudioUpload, analyzer: AnalyzerDep) -> DeepfakeAnswer:
     """Classify overlapping chunks; a recording with more than half of them AI-generated is a deepfake."""
-    chunks = upload.options(DeepfakeOptions).chunks
-    return DeepfakeAnswer.from_result(await analyzer.detect_deepfake(await upload.decode(), chunks))
+    options = upload.options(DeepfakeOptions)
+    waveform = await upload.decode(options)
+    return DeepfakeAnswer.from_result(await analyzer.detect_deepfake(waveform, options.chunks))
 
 
 @router.get("/model-status")

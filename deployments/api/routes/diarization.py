@@ -15,7 +15,7 @@ router = APIRouter(tags=["diarization"])
 async def diarize(upload: AudioUpload, analyzer: AnalyzerDep) -> DiarizationAnswer:
     """Return who speaks when, in seconds from the start."""
     options = upload.options(DiarizationOptions)
-    result = await analyzer.diarize(await upload.decode(), options.speakers)
+    result = await analyzer.diarize(await upload.decode(options), options.speakers)
     info = await analyzer.info(analyzer.diarization_model)
     return DiarizationAnswer.from_result(
         result.without_short_turns(options.min_duration), **processing_info(info, upload).model_dump()

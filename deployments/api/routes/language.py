@@ -14,5 +14,6 @@ router = APIRouter(tags=["language"])
 @router.post("/detect-language", openapi_extra=takes_recording(LanguageOptions))
 async def detect_language(upload: AudioUpload, analyzer: AnalyzerDep) -> LanguageAnswer:
     """Detect which language is spoken, among all that the model knows or among `languages`."""
-    languages = upload.options(LanguageOptions).languages
-    return LanguageAnswer.from_result(await analyzer.detect_language(await upload.decode(), languages))
+    options = upload.options(LanguageOptions)
+    waveform = await upload.decode(options)
+    return LanguageAnswer.from_result(await analyzer.detect_language(waveform, options.languages))

@@ -22,7 +22,7 @@ router = APIRouter(tags=["speaker"])
 async def extract_embedding(upload: AudioUpload, analyzer: AnalyzerDep) -> VoiceAnswer:
     """Embed a voice as 192 numbers; the spoken language selects the encoder unless `encoder` names one."""
     options = upload.options(RoutingOptions)
-    result = await analyzer.embed(await upload.decode(), options.encoder_key, options.languages)
+    result = await analyzer.embed(await upload.decode(options), options.encoder_key, options.languages)
     return VoiceAnswer.from_result(result)
 
 
@@ -30,7 +30,7 @@ async def extract_embedding(upload: AudioUpload, analyzer: AnalyzerDep) -> Voice
 async def embedding(upload: AudioUpload, analyzer: AnalyzerDep) -> EmbeddingAnswer:
     """Embed a voice as 192 numbers, scaled to length 1 unless `normalize` is false."""
     options = upload.options(EmbeddingOptions)
-    result = await analyzer.embed(await upload.decode(), options.encoder_key, options.languages)
+    result = await analyzer.embed(await upload.decode(options), options.encoder_key, options.languages)
     info = await analyzer.info(encoder_by_hub_id(result.embedding.model))
     return EmbeddingAnswer.from_result(result, options.normalize, processing_info(info, upload))
 
@@ -60,7 +60,7 @@ async def compare_embedding(parts: EmbeddingUpload, analyzer: AnalyzerDep) -> Co
     file = read_embedding(data)
     named = None if file.model is None else encoder_by_hub_id(file.model)
     encoder = options.encoder_key or named
-    computed = (await analyzer.embed(await upload.decode(), encoder, options.languages)).embedding
+    computed = (await analyzer.embed(await upload.decode(options), encoder, options.languages)).embedding
     stored = replace(
         computed,
         vector=file.vector,
@@ -75,7 +75,7 @@ async def compare_embedding(parts: EmbeddingUpload, analyzer: AnalyzerDep) -> Co
 async def _comparison(
     uploads: UploadPair, analyzer: GraphAnalyzer, options: ComparisonOptions | VerificationOptions
 ) -> ComparisonAnswer:
-    one, other = [await upload.decode() for upload in uploads]
+    one, other = [await upload.decode(options) for upload in uploads]
     first, second = await analyzer.embed_pair(one, other, options.encoder_key, options.languages)
     info = await analyzer.info(encoder_by_hub_id(first.embedding.model))
     comparison = compare_voices(first.embedding, second.embedding, options.threshold, info.same_speaker)
