@@ -17,7 +17,8 @@ from typing import Any
 from ray import serve
 from ray.serve.config import RequestRouterConfig
 
-from config.settings import BatchTunables, GraphSettings, GraphStateTunables, IngressTunables
+from config.settings import STARTER, BatchTunables, GraphSettings, GraphStateTunables, IngressTunables
+from config.starter_checkpoints import STARTER_CHECKPOINTS
 from deployments.diarization import Diarization
 from deployments.ingress import Ingress
 from deployments.models import PIPELINES, WaveformModel
@@ -104,7 +105,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 def build(settings: GraphSettings) -> serve.Application:
     """Bind models, shared state and ingress; `settings` are the ``args`` in the configuration file."""
-    models = {key: _define(CLASSES[key], NAMES[key]).bind(key, settings) for key in served_models(settings)}
+    bound: dict[ModelKey, serve.Application] = {}
+    models: dict[ModelKey, serve.Application] = {}
+    for key, deployed in deployed_models(settings).items():
+        if deployed not in bound:
+            bound[deployed] = _define(CLASSES[deployed], NAMES[deployed]).bind(deployed, settings)
+        models[key] = bound[deployed]
     state = _define(GraphState, "GraphState").bind()
     return _define(Ingress, "Ingress").bind(settings, models, state)
 
@@ -113,6 +119,26 @@ def served_models(settings: GraphSettings) -> list[ModelKey]:
     """Return the models of a graph: all of them, but only the diarization pipeline that its settings name."""
     diarizations = {ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1}
     return [key for key in ModelKey if key not in diarizations or key == settings.diarization]
+
+
+def deployed_models(settings: GraphSettings) -> dict[ModelKey, ModelKey]:
+    """Return for each model of a graph the model whose deployment answers for it, which is mostly itself.
+
+    A starter checkpoint that takes the places of two models is loaded once, for the first of them, unless
+    their engines differ. Then only the first has a deployment, and a place in a configuration file.
+    """
+    first: dict[object, ModelKey] = {}
+    deployed = {}
+    for key in served_models(settings):
+        source = settings.checkpoint(key)
+        folder = STARTER_CHECKPOINTS[key].starter_folder if source.source == STARTER else None
+        deployed[key] = first.setdefault((folder, settings.engine(key)) if folder else key, key)
+    return deployed
+
+
+def deployment_names(settings: GraphSettings) -> set[str]:
+    """Return the names of all deployments of a graph."""
+    return {*(NAMES[key] for key in deployed_models(settings).values()), "GraphState", "Ingress"}
 
 
 def _define(deployed: type[Any], name: str) -> serve.Deployment:

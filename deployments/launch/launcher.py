@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from config.settings import GraphSettings
 from deployments.api.schemas.health import HealthAnswer
 from deployments.launch import environment
 
@@ -114,7 +115,7 @@ def required_resources(schema: ServeDeploySchema) -> dict[str, float]:
     """Return the CPUs and GPUs of one replica of every deployment, whether or not the file names it."""
     total = {"CPU": 0.0, "GPU": 0.0}
     for application in schema.applications:
-        options = _default_resources(application.import_path)
+        options = _default_resources(application.import_path, application.args)
         for deployment in application.deployments:
             if isinstance(given := deployment.ray_actor_options, RayActorOptionsSchema):
                 options[deployment.name] = given.model_dump(exclude_none=True)
@@ -124,14 +125,19 @@ def required_resources(schema: ServeDeploySchema) -> dict[str, float]:
     return total
 
 
-def _default_resources(import_path: str) -> dict[str, dict[str, Any]]:
+def _default_resources(import_path: str, args: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the resources of each deployment of our graph for which the file gives none."""
     if import_path != GRAPH_IMPORT_PATH:
         return {}
     # Imported only here, so that another graph starts without the imports of ours.
-    from deployments.graph import DEFAULTS
+    from deployments.graph import DEFAULTS, deployment_names
 
-    return {name: options["ray_actor_options"] for name, options in DEFAULTS.items()}
+    try:
+        names = deployment_names(GraphSettings.model_validate(args))
+    except ValidationError:
+        # The graph itself refuses them, with the reason.
+        return {}
+    return {name: DEFAULTS[name]["ray_actor_options"] for name in names}
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from ray.serve.schema import (
 )
 
 from config.settings import BatchTunables, GraphSettings, GraphStateTunables, IngressTunables
-from deployments.graph import NAMES, build
+from deployments.graph import NAMES, build, deployment_names
 
 ROOT = Path(__file__).parents[2]
 TUNABLES: dict[str, type[BaseModel]] = {
@@ -148,6 +148,6 @@ def test_the_starter_takes_every_checkpoint_from_the_repository() -> None:
 def test_the_starter_fits_on_two_cores_without_a_gpu() -> None:
     named = application("config/starter.yaml").deployments
 
-    assert {deployment.name for deployment in named} == {*NAMES.values(), "GraphState", "Ingress"}
+    assert {deployment.name for deployment in named} == deployment_names(settings("config/starter.yaml"))
     assert sum(actor_options(d)["num_cpus"] for d in named) <= 2
     assert not any(actor_options(d).get("num_gpus") for d in named)

@@ -14,8 +14,8 @@ from launched import ROOT, Launched, launch
 from ray.exceptions import ActorDiedError, GetTimeoutError
 from ray.serve.schema import ServeDeploySchema
 
-from config.settings import ENGINE_CACHE
-from deployments.graph import NAMES
+from config.settings import ENGINE_CACHE, GraphSettings
+from deployments.graph import NAMES, deployed_models
 from deployments.launch import launcher
 from deployments.launch.launcher import read_config, required_resources
 from voxgraph.options import ModelKey
@@ -41,8 +41,9 @@ def tiny(folder: Path, args: dict[str, str], **deployment: object) -> Path:
 
 
 def test_it_prints_each_deployment_and_the_time_until_healthy(service: Launched) -> None:
-    for name in NAMES.values():
-        assert name in service.output
+    (application,) = yaml.safe_load((ROOT / "config/starter.yaml").read_text())["applications"]
+    for key in deployed_models(GraphSettings.model_validate(application["args"])).values():
+        assert NAMES[key] in service.output
     assert "voxgraph is healthy after" in service.output
 
 
@@ -58,7 +59,8 @@ def test_its_replicas_share_converted_networks(service: Launched) -> None:
     (replica,) = service.replicas("Diarization")
     folder = Path(replica.environ()[ENGINE_CACHE])
 
-    assert len(list(folder.glob("*/model.xml"))) == 2
+    # Language, voices (also those of the diarization), accent and deepfake.
+    assert len(list(folder.glob("*/model.xml"))) == 4
     assert any(file.path.startswith(f"{folder}/") for file in replica.memory_maps())
 
 
