@@ -9,6 +9,8 @@ VoxError
 │   ├── AudioTooLong          more seconds than the limit
 │   └── NonFiniteAudio        NaN or infinite samples
 ├── InvalidRequest            the request itself is wrong
+│   ├── UnsupportedEncoding   a body compressed in a way that is not supported
+│   ├── UnreadableBody        a compressed body that is damaged or truncated
 │   ├── UploadTooLarge        more bytes than the limit
 │   ├── UploadMissing         the body or the named form field is not there
 │   ├── InvalidOptions        option values that exclude each other or are out of range

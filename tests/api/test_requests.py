@@ -76,7 +76,7 @@ async def test_an_option_with_two_values_is_refused(client: httpx2.AsyncClient) 
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/analyze", "/diarize", "/v1/deepfake", "/embedding", "/detect-language"]
+    "path", ["/v1/analyze", "/diarize", "/audio/analyze-audio", "/embedding", "/detect-language"]
 )
 async def test_an_unknown_option_is_refused_by_its_name(client: httpx2.AsyncClient, path: str) -> None:
     by_query = await client.post(f"{path}?treshold=0.5", content=WAV)

@@ -12,7 +12,7 @@ import pytest
 
 from deployments.api import upload
 from deployments.api.routes import analyze
-from pipelines.audio.decoding import decode
+from pipelines.audio.decoding import Recording, decode_recording
 from voxgraph.errors import InferenceError
 from voxgraph.options import ModelKey
 
@@ -108,11 +108,11 @@ async def test_the_decode_time_covers_both_recordings(
 ) -> None:
     waits_s = [0.05, 0.0]
 
-    def slow(*arguments: Any) -> Any:
+    def slow(*arguments: Any, **options: Any) -> Recording:
         time.sleep(waits_s.pop(0))
-        return decode(*arguments)
+        return decode_recording(*arguments, **options)
 
-    monkeypatch.setattr(upload, "decode", slow)
+    monkeypatch.setattr(upload, "decode_recording", slow)
 
     response = await client.post("/compare", files={"file1": WAV, "file2": WAV})
 
@@ -210,7 +210,7 @@ async def test_a_client_that_disconnects_cancels_its_batch(analyzer: Any) -> Non
     class Forever:
         name = "a.wav"
 
-        async def decode(self) -> Any:
+        async def decode(self, *_: Any) -> Any:
             try:
                 await asyncio.sleep(60)
             finally:

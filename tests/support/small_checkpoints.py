@@ -33,4 +33,7 @@ def small_graph() -> dict[str, Any]:
     (application,) = config["applications"]
     checkpoints = {str(model): small_source(model).model_dump(mode="json") for model in ModelKey}
     application["args"] = {"checkpoints": checkpoints}
+    # Unlike the starters, the small checkpoints of these two models are their own.
+    for name in ("SpeakerCnceleb", "AccentEcapa"):
+        application["deployments"].append({"name": name, "ray_actor_options": {"num_cpus": 0.2}})
     return config
