@@ -26,9 +26,9 @@ class NotRead(Exception):
 
 def reads(part: Part) -> bool:
     """Whether libsndfile is asked first: for samples that no codec has compressed, and for FLAC."""
-    return part.container in _CONTAINERS and (
-        part.container is not Container.WAV or riff.is_linear(part.data)
-    )
+    if part.container is Container.WAV:
+        return riff.is_linear(part.data)
+    return part.container in _CONTAINERS
 
 
 def read(part: Part, limits: AudioLimits, findings: Findings) -> Iterator[Span]:

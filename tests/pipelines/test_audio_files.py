@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.settings import AudioLimits
+from pipelines.audio import sound_file
 from pipelines.audio.decoding import decode, decode_recording
+from pipelines.audio.parts import split
 from voxgraph.errors import CorruptAudio, VoxError
 
 LIMITS = AudioLimits()
@@ -316,3 +318,16 @@ def test_onsets_are_where_they_were_muxed(
     expected = [start + late_s + sum(jump for at, jump in gaps if start > at) for start in starts]
     found = muxed.onsets(decode(data, LIMITS))
     assert np.allclose(found, expected, atol=TOLERANCE_S), (found, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("WAV PCM", True), ("WAV mu-law", True), ("RF64", True), ("FLAC", True), ("WAV ADPCM", False),
+     ("WAV MP3", False), ("MP3", False)],
+)  # fmt: skip
+def test_uncompressed_samples_are_read_by_the_faster_library(
+    name: str, expected: bool, whole: Callable[[str], bytes]
+) -> None:
+    (part,) = split(whole(name), LIMITS)
+
+    assert sound_file.reads(part) is expected
