@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from config.settings import EngineOptions
-from evaluation.manifest import Clip, read_manifest
+from evaluation.manifest import Clip
 from evaluation.metrics.reliability import calibration_error, reliability
 from evaluation.metrics.verification import weighted_auc
 from pipelines.checkpoints import STARTER_FOLDER
@@ -28,6 +28,7 @@ from training.starter.heads import (
     Example,
     Floats,
     balanced_weights,
+    both_versions,
     drawn,
     fit,
     fit_calibration,
@@ -40,8 +41,6 @@ from training.starter.heads import (
 )
 from voxgraph.options import ModelKey
 
-VERSIONS = 2
-"""Versions of each clip: as recorded, and augmented."""
 MAX_CLIPS = 300
 """Most clips of a source."""
 ONE_CLIP_SOURCES = frozenset({"speechocean762"})
@@ -66,12 +65,7 @@ def main() -> None:
     torch.set_num_threads(1)
     statistics = WindowStatistics(starter_head(ModelKey.ACCENT_XLSR), "cpu", EngineOptions())
     corpus = Corpus(statistics, cache=options.cache)
-    tested, taught = [], []
-    for folder in options.speech:
-        clips = chosen(read_manifest(folder))
-        versions = [corpus.examples(folder, clips, version) for version in range(VERSIONS)]
-        tested += versions[0]
-        taught += [example for version in versions for example in version]
+    taught, tested = both_versions(corpus, options.speech, chosen)
     train(taught, tested, options.to, Console(width=120))
 
 

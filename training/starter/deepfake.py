@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from config.settings import EngineOptions
-from evaluation.manifest import FAKE, Clip, read_manifest
+from evaluation.manifest import FAKE, Clip
 from evaluation.metrics.operating_point import left_out, threshold_above, threshold_below
 from evaluation.metrics.verification import weighted_auc
 from pipelines.checkpoints import STARTER_FOLDER
@@ -27,6 +27,7 @@ from training.starter.heads import (
     Example,
     Floats,
     balanced_weights,
+    both_versions,
     drawn,
     fit,
     left_out_scores,
@@ -38,8 +39,6 @@ from training.starter.heads import (
 from voxgraph.options import ChunkOptions, ModelKey
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
-VERSIONS = 2
-"""Versions of each clip: as recorded, and augmented."""
 MAX_CLIPS = 120
 """Most clips of a source."""
 CHUNK_SAMPLES = round(ChunkOptions().chunk_s * SAMPLE_RATE_HZ)
@@ -67,14 +66,8 @@ def main() -> None:
     torch.set_num_threads(1)
     statistics = WindowStatistics(starter_head(ModelKey.DEEPFAKE), "cpu", EngineOptions())
     corpus = Corpus(statistics, middle, options.cache)
-    examples: list[Example] = []
-    tested: list[Example] = []
-    for folder in options.speech:
-        clips = chosen(read_manifest(folder))
-        versions = [corpus.examples(folder, clips, version) for version in range(VERSIONS)]
-        tested += versions[0]
-        examples += [example for version in versions for example in version]
-    train(examples, tested, options.to, Console(width=120))
+    taught, tested = both_versions(corpus, options.speech, chosen)
+    train(taught, tested, options.to, Console(width=120))
 
 
 def chosen(clips: Sequence[Clip]) -> list[Clip]:

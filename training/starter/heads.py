@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from config.settings import STARTER, AudioLimits, Size
 from config.starter_checkpoints import STARTER_CHECKPOINTS
-from evaluation.manifest import Clip
+from evaluation.manifest import Clip, read_manifest
 from pipelines.audio.decoding import decode
 from pipelines.checkpoints import STARTER_FOLDER, LocatedCheckpoint
 from pipelines.whisper_head import HEAD, WindowStatistics
@@ -25,6 +25,8 @@ from voxgraph.options import ModelKey
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 Floats = NDArray[np.float64]
+VERSIONS = 2
+"""Versions of each clip: as recorded, and augmented."""
 SAVE_EVERY = 200
 MAX_ITERATIONS = 500
 GROUPS = 5
@@ -109,6 +111,26 @@ class Corpus:
         """Write the cache, if there is one."""
         if self._cache is not None:
             np.savez(self._cache, **self._known)  # type: ignore[arg-type]
+
+
+def both_versions(
+    corpus: Corpus, folders: Iterable[Path], chosen: Callable[[Sequence[Clip]], list[Clip]]
+) -> tuple[list[Example], list[Example]]:
+    """Return the clips to teach with, as recorded and augmented, and those to test, as recorded.
+
+    Args:
+        corpus: Computes the statistics.
+        folders: Folders with a ``manifest.tsv``.
+        chosen: Chooses among the clips of a folder.
+    """
+    taught: list[Example] = []
+    tested: list[Example] = []
+    for folder in folders:
+        clips = chosen(read_manifest(folder))
+        versions = [corpus.examples(folder, clips, version) for version in range(VERSIONS)]
+        tested += versions[0]
+        taught += [example for version in versions for example in version]
+    return taught, tested
 
 
 def cut_out(recording: Waveform, clip: Clip) -> Waveform:
