@@ -1,14 +1,10 @@
 """The curl lines of docs/api.md run as they are written."""
 
-import json
 import re
-import shlex
-import subprocess
 
 import pytest
-from launched import ROOT, Launched
-
-LINES = re.findall(r"\| `(curl [^`]+)` \|", (ROOT / "docs" / "api.md").read_text())
+from curl_lines import LINES, check_curl_line
+from launched import Launched
 
 
 def test_every_endpoint_has_a_curl_line(service: Launched) -> None:
@@ -22,13 +18,4 @@ def test_every_endpoint_has_a_curl_line(service: Launched) -> None:
 
 @pytest.mark.parametrize("line", LINES)
 def test_every_curl_line_succeeds_as_it_is_written(service: Launched, line: str) -> None:
-    command = shlex.split(line.replace("http://127.0.0.1:8000", service.url))
-
-    done = subprocess.run(
-        [*command, "--silent", "--show-error", "--fail-with-body"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    for answer in done.stdout.splitlines():
-        assert json.loads(answer)
+    check_curl_line(service, line)

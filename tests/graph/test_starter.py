@@ -1,14 +1,11 @@
 """The graph of `make serve` with the checkpoints of the repository: it starts, and every endpoint answers."""
 
-import json
-import re
-import shlex
-import subprocess
 from collections.abc import Iterator
 
 import httpx2
 import pytest
 import yaml
+from curl_lines import LINES, check_curl_line
 from launched import ROOT, Launched, running
 from recordings import DATA, post
 
@@ -19,7 +16,6 @@ from deployments.graph import served_models
 from voxgraph.options import ModelKey
 
 CONFIG = ROOT / "config" / "starter.yaml"
-LINES = re.findall(r"\| `(curl [^`]+)` \|", (ROOT / "docs" / "api.md").read_text())
 SETTINGS = GraphSettings.model_validate(yaml.safe_load(CONFIG.read_text())["applications"][0]["args"])
 
 
@@ -53,16 +49,7 @@ def test_it_says_which_checkpoints_answer(starter: Launched, http: httpx2.Client
 
 @pytest.mark.parametrize("line", LINES)
 def test_every_endpoint_answers(starter: Launched, line: str) -> None:
-    command = shlex.split(line.replace("http://127.0.0.1:8000", starter.url))
-
-    done = subprocess.run(
-        [*command, "--silent", "--show-error", "--fail-with-body"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    for answer in done.stdout.splitlines():
-        assert json.loads(answer)
+    check_curl_line(starter, line)
 
 
 def test_voices_of_all_languages_are_in_one_space(http: httpx2.Client) -> None:
