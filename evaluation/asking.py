@@ -10,7 +10,7 @@ from itertools import count
 import httpx2
 from pydantic import ValidationError
 
-from deployments.api.schemas.answers import AnalysisAnswer
+from deployments.api.schemas.analysis import AnalysisAnswer
 from deployments.api.schemas.health import HealthAnswer
 from evaluation.errors import GraphError
 from evaluation.manifest import Clip

@@ -23,7 +23,7 @@ from deployments.api.forms import (
 )
 from deployments.api.options import RecordingOptions
 from deployments.api.parsing import parse_options
-from deployments.api.schemas.answers import ProcessingInfo
+from deployments.api.schemas.common import ProcessingInfo
 from pipelines.audio.decoding import decode_recording, is_quick
 from pipelines.audio.formats import Container, sniff
 from voxgraph import errors

@@ -7,7 +7,7 @@ import numpy as np
 from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 
-from deployments.api.schemas.answers import TurnsAnswer
+from deployments.api.schemas.turns import TurnsAnswer
 from evaluation.asking import Answered
 from evaluation.metrics.resampling import Floats, interval
 from evaluation.section import Cell, Section, Table

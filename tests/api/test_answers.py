@@ -8,7 +8,7 @@ import httpx2
 import numpy as np
 import pytest
 
-from deployments.api.schemas.answers import AnalysisAnswer
+from deployments.api.schemas.analysis import AnalysisAnswer
 from deployments.api.schemas.health import STARTER_NOTICE
 from voxgraph.options import ChunkOptions, SpeakerCount
 from voxgraph.results import AccentResult, GraphHealth, ModelInfo, OperatingPoints

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pyannote.core import Annotation, Segment
 
-from deployments.api.schemas.answers import TurnAnswer, TurnsAnswer
+from deployments.api.schemas.turns import TurnAnswer, TurnsAnswer
 from evaluation.conversations import find_conversations
 from evaluation.errors import DataError
 from evaluation.questions.diarization import errors

@@ -1,6 +1,6 @@
 """Clips are grouped by what is known about them."""
 
-from deployments.api.schemas.answers import AnalysisAnswer
+from deployments.api.schemas.analysis import AnalysisAnswer
 from evaluation.asking import Answered
 from evaluation.groups import groups
 from evaluation.manifest import Clip

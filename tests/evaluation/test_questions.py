@@ -8,7 +8,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployments.api.schemas.answers import AccentAnswer, AnalysisAnswer, DeepfakeAnswer, LanguageAnswer
+from deployments.api.schemas.accent import AccentAnswer
+from deployments.api.schemas.analysis import AnalysisAnswer
+from deployments.api.schemas.deepfake import DeepfakeAnswer
+from deployments.api.schemas.language import LanguageAnswer
 from evaluation.asking import Answered
 from evaluation.manifest import Clip
 from evaluation.questions import accent, deepfake, language

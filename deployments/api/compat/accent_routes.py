@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_recording
 from deployments.api.options import AccentOptions, RecordingOptions
-from deployments.api.schemas.answers import AccentAnswer, UsConfidenceAnswer
+from deployments.api.schemas.accent import AccentAnswer, UsConfidenceAnswer
 from deployments.api.upload import AudioUpload, WavUpload
 
 router = APIRouter(tags=["accent"])

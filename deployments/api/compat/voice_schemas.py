@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, JsonValue
 
 from deployments.api.compat.voices import DEFAULT_TOP_N
-from deployments.api.schemas.answers import example
+from deployments.api.schemas.common import example
 from voxgraph.similarity import DEFAULT_THRESHOLD, EMBEDDING_DIM
 
 

@@ -11,7 +11,7 @@ from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_form, takes_recording
 from deployments.api.errors import INTERNAL_ERROR, error_type
 from deployments.api.options import AnalyzeOptions
-from deployments.api.schemas.answers import AnalysisAnswer, BatchLine, LineError
+from deployments.api.schemas.analysis import AnalysisAnswer, BatchLine, LineError
 from deployments.api.service import GraphAnalyzer
 from deployments.api.upload import AudioUpload, Upload, UploadBatch
 from voxgraph.errors import DeadlineExceeded, VoxError

@@ -6,7 +6,7 @@ from config.checkpoints import CHECKPOINTS
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import RESPONSES, takes_recording
 from deployments.api.options import DeepfakeOptions
-from deployments.api.schemas.answers import DeepfakeAnswer
+from deployments.api.schemas.deepfake import DeepfakeAnswer
 from deployments.api.schemas.health import ModelAnswer, ModelInfoAnswer, ModelStatusAnswer
 from deployments.api.upload import AudioUpload
 from voxgraph.errors import VoxError

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_recording
 from deployments.api.options import DiarizationOptions
-from deployments.api.schemas.answers import DiarizationAnswer
+from deployments.api.schemas.turns import DiarizationAnswer
 from deployments.api.upload import AudioUpload, processing_info
 
 router = APIRouter(tags=["diarization"])

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_recording
 from deployments.api.options import LanguageOptions
-from deployments.api.schemas.answers import LanguageAnswer
+from deployments.api.schemas.language import LanguageAnswer
 from deployments.api.upload import AudioUpload
 
 router = APIRouter(tags=["language"])

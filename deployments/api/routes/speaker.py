@@ -8,8 +8,8 @@ from deployments.api.compat.embedding_files import read_embedding
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_form, takes_recording
 from deployments.api.options import ComparisonOptions, EmbeddingOptions, RoutingOptions, VerificationOptions
-from deployments.api.schemas.answers import EmbeddingAnswer, VoiceAnswer
 from deployments.api.schemas.comparison import ComparisonAnswer
+from deployments.api.schemas.voice import EmbeddingAnswer, VoiceAnswer
 from deployments.api.service import GraphAnalyzer
 from deployments.api.upload import AudioUpload, EmbeddingUpload, UploadPair, processing_info
 from pipelines.routing import encoder_by_hub_id

@@ -1,6 +1,6 @@
 """Response body of the endpoints that compare two recordings."""
 
-from deployments.api.schemas.answers import ProcessingInfo, example
+from deployments.api.schemas.common import ProcessingInfo, example
 from voxgraph.calibration import SAME_SPEAKER_PRIOR
 from voxgraph.similarity import VoiceComparison
 

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from config.settings import STARTER
-from deployments.api.schemas.answers import example
+from deployments.api.schemas.common import example
 from voxgraph.options import ModelKey
 from voxgraph.results import GraphHealth
 

@@ -1,0 +1,56 @@
+"""The response bodies of an analysis, and of the lines of a batch."""
+
+from pydantic import BaseModel
+
+from deployments.api.schemas.accent import AccentAnswer
+from deployments.api.schemas.common import TimingInfo, example
+from deployments.api.schemas.deepfake import DeepfakeAnswer
+from deployments.api.schemas.language import LanguageAnswer
+from deployments.api.schemas.turns import TurnsAnswer
+from deployments.api.schemas.voice import VoiceAnswer
+from voxgraph.results import Analysis
+
+
+class AnalysisAnswer(TimingInfo):
+    """The answers of all requested tasks; a task that was not requested is left out."""
+
+    model_config = example(
+        audio_duration=30.0, processing_time=1.4,
+        language={"success": True, "language": "en", "name": "English", "confidence": 0.97,
+                  "probabilities": {"en": 0.97}},
+    )  # fmt: skip
+
+    language: LanguageAnswer | None = None
+    speaker: VoiceAnswer | None = None
+    accent: AccentAnswer | None = None
+    diarization: TurnsAnswer | None = None
+    deepfake: DeepfakeAnswer | None = None
+
+    @classmethod
+    def from_result(cls, analysis: Analysis, **timing: float) -> "AnalysisAnswer":
+        """Build the answer; each task has the same answer as its own endpoint."""
+        return cls(
+            language=LanguageAnswer.from_result(analysis.language) if analysis.language else None,
+            speaker=VoiceAnswer.from_result(analysis.speaker) if analysis.speaker else None,
+            accent=AccentAnswer.from_result(analysis.accent, 2) if analysis.accent else None,
+            diarization=TurnsAnswer.from_result(analysis.diarization) if analysis.diarization else None,
+            deepfake=DeepfakeAnswer.from_result(analysis.deepfake) if analysis.deepfake else None,
+            **timing,
+        )
+
+
+class LineError(BaseModel):
+    """The error of one recording of a batch, with fields of `deployments.api.errors.ErrorAnswer`."""
+
+    detail: str
+    error_type: str
+    code: str
+
+
+class BatchLine(BaseModel):
+    """One recording of a batch: its index in the form, its file name, and its answer or its error."""
+
+    index: int
+    filename: str
+    answer: AnalysisAnswer | None = None
+    error: LineError | None = None

@@ -1,0 +1,68 @@
+"""The response bodies of an embedded voice."""
+
+from pydantic import BaseModel
+
+from deployments.api.schemas.common import ProcessingInfo, example
+from voxgraph.results import SpeakerResult
+
+
+class VoiceAnswer(BaseModel):
+    """The embedding of a voice, and the language that selected its encoder."""
+
+    model_config = example(
+        success=True, embedding=[0.013, -0.042], embedding_size=192, language="en", confidence=0.97,
+        model="speechbrain/spkrec-ecapa-voxceleb", revision="eac27266f68caa806381260bd44ace38b136c76a",
+    )  # fmt: skip
+
+    success: bool = True
+    embedding: list[float]
+    embedding_size: int
+    language: str | None = None
+    """Null if the request named the encoder: then no language was detected."""
+    confidence: float | None = None
+    """Probability of the language, 0..1, or null with it."""
+    model: str
+    revision: str
+
+    @classmethod
+    def from_result(cls, result: SpeakerResult) -> "VoiceAnswer":
+        """Build the answer with the vector as the encoder returned it, not scaled."""
+        language = result.language
+        return cls(
+            embedding=result.embedding.vector.tolist(),
+            embedding_size=len(result.embedding.vector),
+            language=None if language is None else language.language,
+            confidence=None if language is None else language.confidence,
+            model=result.embedding.model,
+            revision=result.embedding.revision,
+        )
+
+
+class EmbeddingAnswer(ProcessingInfo):
+    """The embedding of a voice."""
+
+    model_config = example(
+        embedding=[0.013, -0.042], normalized=True, revision="eac27266f68caa806381260bd44ace38b136c76a",
+        model="speechbrain/spkrec-ecapa-voxceleb", language="en", processing_time=0.05, audio_duration=3.2,
+        model_device="cpu",
+    )  # fmt: skip
+
+    embedding: list[float]
+    normalized: bool
+    model: str
+    revision: str
+    language: str | None = None
+    """Null if the request named the encoder: then no language was detected."""
+
+    @classmethod
+    def from_result(cls, result: SpeakerResult, normalize: bool, info: ProcessingInfo) -> "EmbeddingAnswer":
+        """Build the answer; `normalize` scales the vector to length 1."""
+        embedding = result.embedding.normalized() if normalize else result.embedding
+        return cls(
+            embedding=embedding.vector.tolist(),
+            normalized=normalize,
+            model=embedding.model,
+            revision=embedding.revision,
+            language=None if result.language is None else result.language.language,
+            **info.model_dump(),
+        )

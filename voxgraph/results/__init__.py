@@ -1,0 +1,39 @@
+"""The answers of the graph: frozen dataclasses that handles, HTTP and pipelines share.
+
+They are pickled between processes, so this package needs numpy and nothing of the graph. What an answer means
+(more than half of the chunks make a deepfake, an embedding is scaled to length 1) is decided here, so that
+HTTP and handles give the same answer.
+"""
+
+from voxgraph.results.accent import US_ACCENT, AccentResult
+from voxgraph.results.analysis import Analysis
+from voxgraph.results.audio import SAMPLE_RATE_HZ, Waveform
+from voxgraph.results.deepfake import DeepfakeChunk, DeepfakeScore, DeepfakeVerdict, Finding, OperatingPoints
+from voxgraph.results.diarization import DiarizationProgress, DiarizationResult, Turn
+from voxgraph.results.language import TOP_LANGUAGES, UNKNOWN_LANGUAGE, LanguageResult
+from voxgraph.results.models import GraphHealth, ModelInfo, ReplicaStatus
+from voxgraph.results.speaker import Embedding, SpeakerResult
+
+__all__ = [
+    "SAMPLE_RATE_HZ",
+    "TOP_LANGUAGES",
+    "UNKNOWN_LANGUAGE",
+    "US_ACCENT",
+    "AccentResult",
+    "Analysis",
+    "DeepfakeChunk",
+    "DeepfakeScore",
+    "DeepfakeVerdict",
+    "DiarizationProgress",
+    "DiarizationResult",
+    "Embedding",
+    "Finding",
+    "GraphHealth",
+    "LanguageResult",
+    "ModelInfo",
+    "OperatingPoints",
+    "ReplicaStatus",
+    "SpeakerResult",
+    "Turn",
+    "Waveform",
+]

@@ -1,0 +1,75 @@
+"""The language that is spoken."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+UNKNOWN_LANGUAGE = "unknown"
+"""Code and name of the language if a model cannot tell it."""
+TOP_LANGUAGES = 5
+"""Number of languages in an answer that does not list all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageResult:
+    """The language that is spoken, with the posterior of every language."""
+
+    language: str
+    """ISO 639 code; the retired codes of VoxLingua107 (iw, jw) are replaced by he, jv. `UNKNOWN_LANGUAGE` if
+    the model cannot tell; only Whisper answers that."""
+    name: str
+    """English name of the language."""
+    confidence: float
+    """Posterior probability of `language`, 0..1. If it is unknown: the probability that the most probable
+    language is not spoken."""
+    probabilities: dict[str, float]
+    """Posterior probability of every language by code; they sum to 1."""
+    calibrated: bool = False
+    """Whether the probabilities were calibrated on labelled speech."""
+    warning: str | None = None
+    """Reason, in a sentence, why the answer is less certain than its probability says; None without one."""
+    is_heard: bool = True
+    """Whether a language that the model knows was heard at all; if not, the language is unknown even if only
+    a few are allowed."""
+    min_confidence: float = 0.0
+    """Posterior probability below which the language is unknown."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the model can tell the language."""
+        return self.language != UNKNOWN_LANGUAGE
+
+    def decided(self, names: Mapping[str, str]) -> "LanguageResult":
+        """Take the most probable language, or unknown, by `is_heard` and `min_confidence`.
+
+        Args:
+            names: English name of each language of `probabilities`.
+        """
+        best = max(self.probabilities, key=self.probabilities.__getitem__)
+        confidence = self.probabilities[best]
+        if self.is_heard and confidence >= self.min_confidence:
+            return replace(self, language=best, name=names[best], confidence=confidence)
+        unknown = UNKNOWN_LANGUAGE
+        return replace(self, language=unknown, name=unknown, confidence=1.0 - confidence)
+
+    def among(self, names: Mapping[str, str]) -> "LanguageResult":
+        """Answer as if no other languages were spoken than the given ones.
+
+        Args:
+            names: English name by code, at least one; each is a key of `probabilities`.
+
+        Returns:
+            The result with the probabilities of these languages alone, which sum to 1. If all are too small
+            for a float, they are equal and the language is unknown.
+        """
+        kept = {code: self.probabilities[code] for code in names}
+        total = math.fsum(kept.values())
+        if total == 0.0:
+            equal = dict.fromkeys(kept, 1.0 / len(kept))
+            return replace(self, probabilities=equal, is_heard=False).decided(names)
+        shares = {code: probability / total for code, probability in kept.items()}
+        return replace(self, probabilities=shares).decided(names)
+
+    def top(self, count: int = TOP_LANGUAGES) -> dict[str, float]:
+        """Return the posteriors of the `count` most probable languages, in descending order."""
+        return dict(sorted(self.probabilities.items(), key=lambda pair: -pair[1])[:count])
