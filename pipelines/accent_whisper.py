@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.whisper_head import WhisperHead, head_architecture
-from pipelines.whisper_pooling import MIN_SAMPLES
+from pipelines.whisper_windows import MIN_SAMPLES
 from voxgraph.results import AccentResult, Waveform
 
 

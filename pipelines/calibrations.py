@@ -5,6 +5,7 @@ The parameters are fitted on labelled real speech; the card beside the file says
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +43,23 @@ def read_object(path: Path) -> dict[str, Any]:
     return content
 
 
-def number(content: dict[str, Any], name: str, above: float = -math.inf) -> float:
+def number(content: Mapping[str, Any], name: str, above: float = -math.inf, file: str = CALIBRATION) -> float:
     """Return a finite number of a JSON object that is greater than `above`.
+
+    Args:
+        content: The object.
+        name: Key of the number.
+        above: Largest number that is refused.
+        file: Name of the file, for the message.
 
     Raises:
         CheckpointError: The number is missing, is none, or is not in range.
     """
     value = content.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise CheckpointError(f"{CALIBRATION} says {name} {value!r}, which is not a number.")
+        raise CheckpointError(f"{file} says {name} {value!r}, which is not a number.")
     if not (math.isfinite(value) and value > above):
-        raise CheckpointError(f"{CALIBRATION} says {name} {value}; it must be finite and above {above:g}.")
+        raise CheckpointError(f"{file} says {name} {value}; it must be finite and above {above:g}.")
     return float(value)
 
 

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from config.settings import EngineOptions
+from pipelines.calibrations import number
 from pipelines.checkpoints import LocatedCheckpoint
-from pipelines.whisper_head import WhisperHead, head_architecture, is_number
-from pipelines.whisper_pooling import MIN_SAMPLES
+from pipelines.whisper_checkpoint import CONFIG
+from pipelines.whisper_head import WhisperHead, head_architecture
+from pipelines.whisper_windows import MIN_SAMPLES
 from voxgraph.errors import CheckpointError
 from voxgraph.results import DeepfakeScore, OperatingPoints, Waveform
 
@@ -53,8 +55,9 @@ def read_points(config: Mapping[str, Any]) -> OperatingPoints:
         CheckpointError: They are missing or not in order between 0 and 1.
     """
     found = config.get("operating_points")
-    names = ("ai_generated", "no_sign_found")
-    high, low = (found.get(name) if isinstance(found, dict) else None for name in names)
-    if not (is_number(high) and is_number(low) and 0 <= low <= high <= 1):
-        raise CheckpointError("config.json has no operating points in order between 0 and 1.")
-    return OperatingPoints(float(high), float(low), fitted=True)
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{CONFIG} has no object operating_points.")
+    high, low = (number(found, name, file=CONFIG) for name in ("ai_generated", "no_sign_found"))
+    if not 0 <= low <= high <= 1:
+        raise CheckpointError(f"{CONFIG} has no operating points in order between 0 and 1.")
+    return OperatingPoints(high, low, fitted=True)

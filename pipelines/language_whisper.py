@@ -12,16 +12,14 @@ from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.engines.run import on_engine
 from pipelines.engines.select import Network, choose
 from pipelines.language_calibration import language_calibration
-from pipelines.speech_windows import shortness, speech_windows
+from pipelines.speech_windows import shortness
 from pipelines.vendored.process import full_float32
 from pipelines.whisper_checkpoint import load_whisper, whisper_architecture
-from pipelines.whisper_features import HOP_SAMPLES, N_FFT, log_mel, mel_filters
+from pipelines.whisper_features import HOP_SAMPLES, log_mel, mel_filters
 from pipelines.whisper_languages import LANGUAGES, service_languages
-from voxgraph.errors import AudioTooShort
+from pipelines.whisper_windows import MIN_SAMPLES, in_batches, padded_windows
 from voxgraph.results import SAMPLE_RATE_HZ, LanguageResult, Waveform
 
-MIN_SAMPLES = N_FFT
-"""Length of one frame of the spectrogram."""
 WINDOW_S = 10
 """Length of a window; a shorter clip is padded with silence. On 150 short clips in 36 languages, 10 s was as
 accurate as 15 s (0.787 both), at less than a third of the cost of the published 30 s."""
@@ -29,8 +27,6 @@ WINDOW_SAMPLES = WINDOW_S * SAMPLE_RATE_HZ
 MAX_WINDOWS = 3
 """Most windows of a recording that the network hears. On 217 recordings in 19 languages, the accuracy was
 0.959 with the first 10 s alone and 0.963 with up to three windows."""
-MAX_BATCH_WINDOWS = 8
-"""Most windows in one forward pass."""
 
 
 class WhisperLanguageIdentifier:
@@ -93,21 +89,16 @@ class WhisperLanguageIdentifier:
         Raises:
             AudioTooShort: A clip has fewer than `min_samples` samples.
         """
-        windows = [_windows(waveform) for waveform in waveforms]
-        rows = self._of_windows([window for own in windows for window in own])
+        windows = [padded_windows(waveform, WINDOW_SAMPLES, MAX_WINDOWS)[0] for waveform in waveforms]
+        rows = in_batches(self._of_windows, np.concatenate(windows))
         clips = torch.split(rows.double(), [len(own) for own in windows])
         return torch.stack([own.mean(dim=0) for own in clips])
 
     @full_float32()
     @torch.inference_mode()
-    def _of_windows(self, windows: Sequence[Waveform]) -> Tensor:
+    def _of_windows(self, windows: Tensor) -> Tensor:
         """Return the log-probabilities of each window, (windows, n_labels + 1), on the CPU."""
-        rows = []
-        for first in range(0, len(windows), MAX_BATCH_WINDOWS):
-            batch = torch.from_numpy(np.stack(windows[first : first + MAX_BATCH_WINDOWS])).to(self._device)
-            logits = self._run(log_mel(batch, self._filters))
-            rows.append(logits.log_softmax(dim=1).cpu())
-        return torch.cat(rows)
+        return self._run(log_mel(windows.to(self._device), self._filters)).log_softmax(dim=1).cpu()
 
     def _result(self, log_probabilities: Tensor, waveform: Waveform) -> LanguageResult:
         """Return the answer about a clip, from its row of `log_probabilities`."""
@@ -124,20 +115,3 @@ class WhisperLanguageIdentifier:
             min_confidence=self._calibration.min_confidence,
         )
         return result.decided(self._names)
-
-
-def _windows(waveform: Waveform) -> list[Waveform]:
-    """Return the windows of a clip, padded with silence to `WINDOW_SAMPLES`.
-
-    A clip beyond full scale, such as integers stored as float, is scaled to it, because Whisper was
-    trained on nothing beyond.
-    """
-    if len(waveform) < MIN_SAMPLES:
-        raise AudioTooShort(f"{len(waveform)} samples; Whisper needs {MIN_SAMPLES} (0.025 s).")
-    peak = max(1.0, float(np.abs(waveform).max()))
-    found = []
-    for start, end in speech_windows(waveform, WINDOW_SAMPLES, MAX_WINDOWS):
-        window = np.zeros(WINDOW_SAMPLES, np.float32)
-        window[: end - start] = waveform[start:end] / peak
-        found.append(window)
-    return found

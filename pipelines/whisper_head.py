@@ -7,7 +7,7 @@ folder ``encoder`` with the small layout of Whisper's encoder, which the starter
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from config.checkpoint_types import WhisperHeadArchitecture
 from config.settings import EngineOptions
-from pipelines.calibrations import read_object
+from pipelines.calibrations import number, read_object
 from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_state, load_tensors
 from pipelines.engines.run import on_engine
 from pipelines.engines.select import EngineChoice, Network, choose
@@ -23,13 +23,12 @@ from pipelines.vendored.process import full_float32
 from pipelines.whisper_checkpoint import CONFIG, check_config, dequantized
 from pipelines.whisper_features import HOP_SAMPLES, log_mel, mel_filters
 from pipelines.whisper_network import WhisperEncoder
-from pipelines.whisper_pooling import MIN_SAMPLES, STATE_SAMPLES, PooledEncoder, padded_windows
+from pipelines.whisper_pooling import PooledEncoder
+from pipelines.whisper_windows import MIN_SAMPLES, STATE_SAMPLES, in_batches, padded_windows
 from voxgraph.errors import CheckpointError
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 ENCODER, HEAD = "encoder", "head.safetensors"
-MAX_BATCH_WINDOWS = 8
-"""Most windows in one forward pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +120,12 @@ class WindowStatistics:
         cut = [padded_windows(waveform, self._samples, count) for waveform in waveforms]
         windows = np.concatenate([own for own, _ in cut])
         shares = np.concatenate([own for _, own in cut])
-        rows = []
-        for first in range(0, len(windows), MAX_BATCH_WINDOWS):
-            batch = slice(first, first + MAX_BATCH_WINDOWS)
-            features = log_mel(torch.from_numpy(windows[batch]).to(self._device), self._filters)
-            rows.append(self._run(features, torch.from_numpy(shares[batch]).to(self._device)).cpu())
-        return list(torch.split(torch.cat(rows), [len(own) for own, _ in cut]))
+        rows = in_batches(self._of_windows, windows, shares)
+        return list(torch.split(rows, [len(own) for own, _ in cut]))
+
+    def _of_windows(self, windows: Tensor, shares: Tensor) -> Tensor:
+        features = log_mel(windows.to(self._device), self._filters)
+        return self._run(features, shares.to(self._device)).cpu()
 
 
 def head_architecture(checkpoint: LocatedCheckpoint) -> WhisperHeadArchitecture:
@@ -180,12 +179,6 @@ def read_calibration(config: Mapping[str, Any]) -> Calibration:
         CheckpointError: It is missing, a number is not finite, or the scale is not positive.
     """
     found = config.get("calibration")
-    scale, offset = (found.get(name) if isinstance(found, dict) else None for name in ("scale", "offset"))
-    if not (is_number(scale) and is_number(offset) and scale > 0):
-        raise CheckpointError("config.json has no calibration with a positive scale and an offset.")
-    return Calibration(float(scale), float(offset))
-
-
-def is_number(value: object) -> TypeGuard[float]:
-    """Whether a value of a JSON file is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{CONFIG} has no object calibration.")
+    return Calibration(number(found, "scale", above=0.0, file=CONFIG), number(found, "offset", file=CONFIG))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import recordings
 import torch
+from clips import noise
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_checkpoints import small_checkpoint
@@ -77,12 +78,6 @@ def starter() -> WhisperLanguageIdentifier:
 
 def numbers(result: LanguageResult) -> np.ndarray:
     return np.array([*result.probabilities.values()])
-
-
-def noise(samples: int, seed: int) -> Waveform:
-    generator = np.random.default_rng(seed)
-    envelope = 0.1 + np.abs(np.sin(np.arange(samples) / 2_500 + seed))
-    return (0.1 * envelope * generator.normal(size=samples)).astype(np.float32)
 
 
 @settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])

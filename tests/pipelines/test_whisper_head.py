@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from clips import noise
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -76,12 +77,6 @@ def reference(accent: LocatedCheckpoint) -> WhisperAccentClassifier:
     return WhisperAccentClassifier(accent, "cpu", TORCH)
 
 
-def noise(samples: int, seed: int) -> Waveform:
-    generator = np.random.default_rng(seed)
-    envelope = 0.1 + np.abs(np.sin(np.arange(samples) / 2_500 + seed))
-    return (0.1 * envelope * generator.normal(size=samples)).astype(np.float32)
-
-
 @settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(400, 5_000) | st.integers(5_000, 160_000), min_size=1, max_size=5))
 def test_a_clip_in_a_batch_answers_as_it_does_alone_on_either_engine(
@@ -125,11 +120,9 @@ def test_silence_behind_a_clip_is_heard_but_not_counted(accent: LocatedCheckpoin
     statistics = WindowStatistics(accent, "cpu", TORCH)
     padded = np.zeros(32_000, np.float32)
     padded[:16_000] = clip(16_000)
-    _, shares = whisper_head.padded_windows(clip(16_000), 32_000, 1)
 
     (found,), (counted,) = statistics([clip(16_000)]), statistics([padded])
 
-    assert shares[0].tolist() == pytest.approx([1 / 50] * 50 + [0.0] * 50)
     assert not torch.allclose(found, counted, rtol=0.01)
 
 
@@ -203,11 +196,11 @@ def altered(checkpoint: LocatedCheckpoint, folder: Path, content: Any) -> Locate
     [
         ("[", "is not JSON"),
         ("[]", "is not an object"),
-        ({}, "no calibration"),
-        ({"calibration": {"scale": 0, "offset": 0}}, "no calibration with a positive scale"),
-        ({"calibration": {"scale": True, "offset": 0}}, "no calibration with a positive scale"),
-        ('{"calibration": {"scale": 1, "offset": NaN}}', "no calibration"),
-        ({"calibration": {"scale": 1, "offset": 0}}, "no operating points in order"),
+        ({}, "no object calibration"),
+        ({"calibration": {"scale": 0, "offset": 0}}, "config.json says scale 0; it must"),
+        ({"calibration": {"scale": True, "offset": 0}}, "config.json says scale True, which is not a number"),
+        ('{"calibration": {"scale": 1, "offset": NaN}}', "config.json says offset nan; it must be finite"),
+        ({"calibration": {"scale": 1, "offset": 0}}, "no object operating_points"),
         (UNORDERED, "no operating points in order"),
     ],
 )  # fmt: skip

@@ -20,6 +20,13 @@ def tone(
     return np.repeat(0.3 * np.sin(2 * np.pi * hz * time)[:, None], channels, axis=1).astype(np.float32)
 
 
+def noise(samples: int, seed: int) -> npt.NDArray[np.float32]:
+    """Return white noise that swells and fades, another one for each seed: float32, (samples,)."""
+    generator = np.random.default_rng(seed)
+    envelope = 0.1 + np.abs(np.sin(np.arange(samples) / 2_500 + seed))
+    return (0.1 * envelope * generator.normal(size=samples)).astype(np.float32)
+
+
 def soundfile_bytes(
     samples: npt.NDArray[np.float32], rate: int, kind: str, subtype: str | None = None
 ) -> bytes:

@@ -89,6 +89,6 @@ def test_the_command_takes_the_published_file_and_no_other(
     target = tmp_path / "to"
     monkeypatch.setattr("sys.argv", ["campplus", "--from", str(published), "--to", str(target)])
 
-    with pytest.raises(CheckpointError, match=f"not {campplus.PUBLISHED_SHA256}"):
+    with pytest.raises(CheckpointError, match=f"not {campplus.PUBLISHED.sha256}"):
         campplus.main()
     assert not target.exists()

@@ -4,30 +4,27 @@ The published file is a pickle of tensors, which is read without running any cod
 the same names and, apart from rounding to float16, the same values.
 """
 
-import argparse
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
 from config.checkpoint_types import CamPlusPlusArchitecture, CheckpointFile
 from pipelines.campplus_network import CamPlusPlusNetwork
-from pipelines.checkpoints import check_digest, load_state, load_tensors
+from pipelines.checkpoints import load_state, load_tensors
 from training.layouts.campplus import save_campplus
+from training.starter.published import convert_published
 
-PUBLISHED_SHA256 = "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199"
-"""SHA-256 of ``campplus_cn_en_common.pt``, iic/speech_campplus_sv_zh_en_16k-common_advanced on ModelScope."""
+PUBLISHED = CheckpointFile(
+    "campplus_cn_en_common.pt", "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199"
+)
+"""The file of iic/speech_campplus_sv_zh_en_16k-common_advanced on ModelScope."""
 
 
 def main() -> None:
     """Convert the file given on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.starter.campplus", description=__doc__)
-    parser.add_argument("--from", dest="published", type=Path, required=True, help="campplus_cn_en_common.pt")
-    parser.add_argument("--to", type=Path, default=Path("checkpoints/starter/speaker"))
-    options = parser.parse_args()
-    check_digest(options.published, CheckpointFile(options.published.name, PUBLISHED_SHA256))
-    options.to.mkdir(parents=True, exist_ok=True)
-    convert(options.published, options.to, CamPlusPlusArchitecture())
+    convert_published(partial(convert, architecture=CamPlusPlusArchitecture()), PUBLISHED, "speaker", __doc__)
 
 
 def convert(published: Path, to: Path, architecture: CamPlusPlusArchitecture) -> None:

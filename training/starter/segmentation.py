@@ -5,7 +5,7 @@ checkpoint has the same names and values. The clustering parameters are those of
 `training.starter.diarization_figures`.
 """
 
-import argparse
+from functools import partial
 from pathlib import Path
 
 from config.checkpoint_types import (
@@ -14,21 +14,18 @@ from config.checkpoint_types import (
     SegmentationArchitecture,
 )
 from config.checkpoints import SEGMENTATION_SHA256
-from pipelines.checkpoints import check_digest, load_state
+from pipelines.checkpoints import load_state
 from pipelines.diarization import build_segmentation
 from pipelines.diarization.networks import load_lightning
 from training.layouts.campplus_diarization import save_segmentation
+from training.starter.published import convert_published
 
 
 def main() -> None:
     """Convert the file given on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.starter.segmentation", description=__doc__)
-    parser.add_argument("--from", dest="published", type=Path, required=True, help="pytorch_model.bin")
-    parser.add_argument("--to", type=Path, default=Path("checkpoints/starter/diarization"))
-    options = parser.parse_args()
-    check_digest(options.published, CheckpointFile(options.published.name, SEGMENTATION_SHA256))
-    options.to.mkdir(parents=True, exist_ok=True)
-    convert(options.published, options.to, CamPlusPlusDiarizationArchitecture())
+    published = CheckpointFile("pytorch_model.bin", SEGMENTATION_SHA256)
+    of_starter = partial(convert, architecture=CamPlusPlusDiarizationArchitecture())
+    convert_published(of_starter, published, "diarization", __doc__)
 
 
 def convert(published: Path, to: Path, architecture: SegmentationArchitecture) -> None:
