@@ -60,5 +60,5 @@ def in_batches(run: Callable[..., Tensor], *inputs: npt.NDArray[np.float32]) -> 
         run: From tensors of some windows to a tensor with a row for each.
         inputs: Arguments of `run` for all windows, (windows, ...).
     """
-    batches = [torch.from_numpy(rows).split(MAX_BATCH_WINDOWS) for rows in inputs]
+    batches = [torch.split(torch.from_numpy(rows), MAX_BATCH_WINDOWS) for rows in inputs]
     return torch.cat([run(*batch) for batch in zip(*batches, strict=True)])
