@@ -1,0 +1,139 @@
+"""An analyzer with fixed answers, for tests of the HTTP application and of its clients without models."""
+
+from dataclasses import replace
+
+import numpy as np
+from local_state import LocalState
+
+from config.checkpoints import CHECKPOINTS
+from pipelines.allow_list import allowed_names
+from voxgraph.calibration import SpeakerCalibration
+from voxgraph.errors import ModelUnavailable
+from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
+from voxgraph.results import (
+    AccentResult,
+    Analysis,
+    DeepfakeChunk,
+    DeepfakeScore,
+    DeepfakeVerdict,
+    DiarizationResult,
+    Embedding,
+    GraphHealth,
+    LanguageResult,
+    ModelInfo,
+    OperatingPoints,
+    SpeakerResult,
+    Turn,
+    Waveform,
+)
+
+LANGUAGE = LanguageResult(
+    "ja", "Japanese", 0.75, {"ja": 0.75, "ko": 0.15, "zh": 0.04, "th": 0.03, "vi": 0.02, "en": 0.01}
+)
+NAMES = {"ja": "Japanese", "ko": "Korean", "zh": "Chinese", "th": "Thai", "vi": "Vietnamese", "en": "English"}
+VECTOR = np.linspace(-1, 1, 192).astype(np.float32)
+TURNS = (Turn(0.5, 2.0, "SPEAKER_00"), Turn(1.75, 1.9, "SPEAKER_01"), Turn(2.5, 3.25, "SPEAKER_01"))
+
+
+class FakeAnalyzer:
+    """Returns fixed results, records its arguments, and raises `error` instead if it is set."""
+
+    def __init__(self) -> None:
+        self.state = LocalState()
+        self.max_requests = 128
+        self.diarization_model = ModelKey.DIARIZATION_COMMUNITY_1
+        self.error: BaseException | None = None
+        self.unavailable: set[ModelKey] = set()
+        self.encoder: ModelKey | None = None
+        self.pair: tuple[Waveform, Waveform] | None = None
+        self.waveform: Waveform | None = None
+        self.speakers: SpeakerCount | None = None
+        self.options: ChunkOptions | None = None
+        self.tasks: tuple[Task, ...] | None = None
+        self.accent = AccentResult("us", 0.85671, 0.85671, {"us": 0.85671, "canada": 0.14329})
+        self.scores = (0.9, 0.2, 0.7)
+        self.points = OperatingPoints()
+        self.advice: str | None = None
+        self.calibration: SpeakerCalibration | None = None
+        self.language = LANGUAGE
+        self.languages: tuple[str, ...] = ()
+        self.graph_health = GraphHealth(
+            models={"language": ModelInfo("language", "a/b", "abc", "hub", "cpu", 7)}
+        )
+
+    def _record(self, waveform: Waveform) -> None:
+        if self.error is not None:
+            raise self.error
+        self.waveform = waveform
+
+    async def detect_language(self, waveform: Waveform, languages: tuple[str, ...] = ()) -> LanguageResult:
+        self._record(waveform)
+        if languages:
+            self.languages = languages
+            return self.language.among(allowed_names(languages, NAMES))
+        return self.language
+
+    async def embed(
+        self, waveform: Waveform, encoder: ModelKey | None = None, languages: tuple[str, ...] = ()
+    ) -> SpeakerResult:
+        self._record(waveform)
+        self.encoder = encoder
+        language = None if encoder is not None else await self.detect_language(waveform, languages)
+        hub_id = CHECKPOINTS[encoder or ModelKey.SPEAKER_CNCELEB].hub_id
+        return SpeakerResult(Embedding(VECTOR, hub_id, "abc"), language)
+
+    async def embed_pair(
+        self,
+        first: Waveform,
+        second: Waveform,
+        encoder: ModelKey | None = None,
+        languages: tuple[str, ...] = (),
+    ) -> tuple[SpeakerResult, SpeakerResult]:
+        self.pair = (first, second)
+        return await self.embed(first, encoder, languages), await self.embed(second, encoder, languages)
+
+    async def info(self, model: ModelKey) -> ModelInfo:
+        if model in self.unavailable:
+            raise ModelUnavailable(f"Model {model} is not loaded: no checkpoint.")
+        labels = ("fake", "real") if model is ModelKey.DEEPFAKE else ()
+        info = ModelInfo(model, CHECKPOINTS[model].hub_id, "abc", "hub", "cpu", 7, labels)
+        return replace(info, same_speaker=self.calibration)
+
+    async def identify_accent(self, waveform: Waveform, model: AccentModel) -> AccentResult:
+        self._record(waveform)
+        return self.accent
+
+    async def diarize(self, waveform: Waveform, speakers: SpeakerCount) -> DiarizationResult:
+        self._record(waveform)
+        self.speakers = speakers
+        return DiarizationResult(TURNS, TURNS, ("SPEAKER_00", "SPEAKER_01"))
+
+    async def detect_deepfake(self, waveform: Waveform, options: ChunkOptions) -> DeepfakeVerdict:
+        self._record(waveform)
+        self.options = options
+        chunks = [
+            DeepfakeChunk(index, 2.5 * index, 2.5 * index + 5, DeepfakeScore(score, 1 - score, self.points))
+            for index, score in enumerate(self.scores)
+        ]
+        return DeepfakeVerdict.from_chunks(chunks, options, self.advice)
+
+    async def analyze(
+        self,
+        waveform: Waveform,
+        tasks: tuple[Task, ...] = TASKS,
+        speakers: SpeakerCount = SpeakerCount(),
+        options: ChunkOptions = ChunkOptions(),
+        encoder: ModelKey | None = None,
+        languages: tuple[str, ...] = (),
+    ) -> Analysis:
+        self.tasks = tasks
+        return Analysis(
+            language=await self.detect_language(waveform, languages) if "language" in tasks else None,
+            speaker=await self.embed(waveform, encoder, languages) if "speaker" in tasks else None,
+            accent=await self.identify_accent(waveform, "xlsr") if "accent" in tasks else None,
+            diarization=await self.diarize(waveform, speakers) if "diarization" in tasks else None,
+            deepfake=await self.detect_deepfake(waveform, options) if "deepfake" in tasks else None,
+        )
+
+    async def health(self) -> GraphHealth:
+        return self.graph_health
