@@ -99,6 +99,8 @@ class AudioLimits(_Frozen):
     """Maximum share of a recording that may be damaged. Up to it, damaged packets are silence."""
     min_sample_rate_hz: Annotated[int, Field(ge=1)] = 1_000
     max_sample_rate_hz: Annotated[int, Field(ge=1)] = 768_000
+    max_samples_per_s: Annotated[int, Field(ge=1)] = 1_536_000
+    """Maximum sample rate times channels: 48 kHz with 32 channels, 192 kHz with 8 and 768 kHz with 2."""
 
 
 class BatchTunables(_Frozen):

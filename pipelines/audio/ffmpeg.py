@@ -11,6 +11,7 @@ import numpy as np
 from config.settings import AudioLimits
 from pipelines.audio import riff
 from pipelines.audio.formats import FORMATS, Container
+from pipelines.audio.mp4_index import check_index
 from pipelines.audio.parts import FRAMED, Part
 from pipelines.audio.spans import Findings, Samples, Span, silence
 from pipelines.audio.stream_limits import check_duration, check_stream
@@ -34,18 +35,25 @@ _ERROR_TEXT = {av.error.InvalidDataError: "its data is invalid", av.error.EOFErr
 def read(part: Part, limits: AudioLimits, findings: Findings) -> Iterator[Span]:
     """Yield the samples of a file's audio stream, with silence where the file has none.
 
-    FFmpeg is restricted to one demuxer and no protocol, so that it opens no other file. The stream is the
-    default one that can be decoded, or else the first. A packet that cannot be decoded is silence, of which
-    `findings` counts the seconds.
+    FFmpeg is restricted to one demuxer, the decoders of `FORMATS` and no protocol, so that it opens no other
+    file and no picture. The stream is the default one that can be decoded, or else the first. A packet that
+    cannot be decoded is silence, of which `findings` counts the seconds.
 
     Raises:
         UnsupportedAudio: There is no audio stream, none can be decoded, or it is beyond a limit.
         CorruptAudio: The container is damaged, or ends before the duration in its header.
         AudioTooLong: Beyond a limit.
     """
-    title = FORMATS[part.container].title.partition(" (")[0]
+    name, decoders = FORMATS[part.container].name, FORMATS[part.container].decoders
     data = riff.with_sizes(part.data) if part.container is Container.WAV else part.data
-    options = {"protocol_whitelist": "", "format_whitelist": part.container.value}
+    if part.container is Container.MP4:
+        check_index(data)
+    # FFmpeg decodes parts of every stream to learn about it, and would do so with pictures of gigabytes.
+    options = {
+        "protocol_whitelist": "",
+        "format_whitelist": part.container.value,
+        "codec_whitelist": ",".join(decoders),
+    }
     try:
         with av.open(
             io.BytesIO(data),
@@ -56,35 +64,36 @@ def read(part: Part, limits: AudioLimits, findings: Findings) -> Iterator[Span]:
             # For bare frames FFmpeg extrapolates the duration from the first ones, silent or not.
             if file.duration is not None and part.container not in FRAMED:
                 check_duration(file.duration / av.time_base, limits)
-            stream = _stream(file, part, title)
+            stream = _stream(file, part)
             yield from _Reader(file, stream, part, limits, findings).spans()
     except (av.error.FFmpegError, ValueError) as error:
         reason = _ERROR_TEXT.get(type(error), "its structure is invalid")
-        raise CorruptAudio(f"The {title} recording is damaged: {reason}.") from error
+        raise CorruptAudio(f"The {name} recording is damaged: {reason}.") from error
 
 
-def _stream(file: av.container.InputContainer, part: Part, title: str) -> av.AudioStream:
+def _stream(file: av.container.InputContainer, part: Part) -> av.AudioStream:
     """Return the audio stream that players take: the default one that can be decoded, or else the first."""
-    streams = file.streams.audio
+    streams, entry = file.streams.audio, FORMATS[part.container]
     if not streams:
-        raise UnsupportedAudio(f"The {title} file has no audio stream.")
-    decodable = [stream for stream in streams if _is_decodable(stream)]
+        raise UnsupportedAudio(f"The {entry.name} file has no audio stream.")
+    decodable = [stream for stream in streams if _decoder(stream) in entry.decoders]
     if not decodable:
-        raise UnsupportedAudio(f"The codec {_codec_names(part)} in the {title} file is not supported.")
+        codecs = _codec_names(part) or ", ".join(dict.fromkeys(map(_decoder, streams))) or "unknown"
+        raise UnsupportedAudio(f"The codec {codecs} in the {entry.name} file is not supported.")
     default = [stream for stream in decodable if stream.disposition & av.stream.Disposition.default]
     return (default or decodable)[0]
 
 
-def _is_decodable(stream: av.AudioStream) -> bool:
+def _decoder(stream: av.AudioStream) -> str:
+    """Return the name of the decoder that FFmpeg would take for a stream; empty if it has none."""
     try:
-        av.Codec(stream.codec_context.name, "r")
+        return str(av.Codec(stream.codec_context.name, "r").name)
     except (ValueError, AttributeError, av.error.FFmpegError):
-        return False
-    return True
+        return ""
 
 
 def _codec_names(part: Part) -> str:
-    """Return the codecs of a file by the names that its container gives them, for a message."""
+    """Return the codecs of a file by the names that its container gives them, if it does, for a message."""
     names = list[bytes]()
     if part.container is Container.MP4:
         names = re.findall(rb"stsd.{12}([ -~]{4})", part.data, re.DOTALL)
@@ -92,7 +101,7 @@ def _codec_names(part: Part) -> str:
         # The element CodecID: its mark, its length with the highest bit set, the name.
         found = re.findall(rb"\x86([\x83-\x9f])(A_[ -~]+)", part.data)
         names = [name[: length[0] & 0x7F] for length, name in found]
-    return ", ".join(dict.fromkeys(name.decode("ascii").strip() for name in names)) or "unknown"
+    return ", ".join(dict.fromkeys(name.decode("ascii").strip() for name in names))
 
 
 class _Reader:

@@ -5,12 +5,17 @@ from voxgraph.errors import AudioTooLong, UnsupportedAudio
 
 
 def check_stream(channels: int, rate: int, limits: AudioLimits) -> None:
-    """Raise `UnsupportedAudio` for a number of channels or a sampling rate out of range."""
+    """Raise `UnsupportedAudio` for a number of channels, a sampling rate or their product out of range."""
     if not 1 <= channels <= limits.max_channels:
         raise UnsupportedAudio(f"{channels} channels; at most {limits.max_channels} are supported.")
     if not limits.min_sample_rate_hz <= rate <= limits.max_sample_rate_hz:
         raise UnsupportedAudio(
             f"{rate} Hz; {limits.min_sample_rate_hz} to {limits.max_sample_rate_hz} Hz are supported."
+        )
+    if channels * rate > limits.max_samples_per_s:
+        raise UnsupportedAudio(
+            f"{channels} channels of {rate} Hz; at most {limits.max_samples_per_s} samples a second of all"
+            " channels are supported."
         )
 
 
