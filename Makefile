@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-cluster lint format bench bench-gpu eval training lock clean
+.PHONY: help serve check test test-cluster lint format bench bench-gpu eval training page lock clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -22,6 +22,14 @@ help:  ## List the targets.
 .venv/.installed-dev: .venv/.installed requirements/dev.txt
 	$(UV) pip install --compile-bytecode --require-hashes -r requirements/dev.txt
 	touch $@
+
+# The hashes of the lock decide what is installed; no script of a package is run.
+web/node_modules/.installed: .venv/.installed-dev web/package.json web/package-lock.json web/.npmrc
+	$(BIN)/python web/npm.py ci --prefix web
+	touch $@
+
+page: web/node_modules/.installed  ## Build the page for browsers from web/ into the package that serves it.
+	$(BIN)/python web/npm.py run build --prefix web
 
 serve: .venv/.installed  ## Install, start Ray and the graph, print its address. CONFIG=serve_config.yaml for production.
 	@$(BIN)/python -m deployments $(CONFIG)
@@ -77,4 +85,4 @@ lock: .venv/bin/uv  ## Resolve the dependencies again into requirements/.
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra eval -c requirements/base.txt -o requirements/eval.txt
 
 clean:  ## Remove the environment and all caches.
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv web/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -196,6 +196,10 @@ class GraphSettings(_Frozen):
     """Origins that browsers may call from; ``*`` allows all, empty none."""
     root_path: Annotated[str, Field(pattern=r"^(/[^/?#]+)*/?$")] = ""
     """Path under which a proxy publishes the service, such as ``/voice``; empty: the root."""
+    page: bool = True
+    """Whether browsers get the page at ``/``; the programs' answer is there in any case."""
+    docs: bool = True
+    """Whether ``/docs`` and ``/openapi.json`` are there."""
     allow_cpu_fallback: bool = False
     """Whether a replica with an assigned GPU may run on the CPU if torch finds no GPU (tests only)."""
 

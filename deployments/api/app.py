@@ -7,8 +7,9 @@ from deployments.api import errors, middleware
 from deployments.api.budget import DecodedAudioBudget
 from deployments.api.compat import accent_routes, graph_routes, voice_routes
 from deployments.api.documentation import RESPONSES
+from deployments.api.page import Pages
 from deployments.api.paths import PathMiddleware
-from deployments.api.routes import analyze, deepfake, diarization, language, service, speaker
+from deployments.api.routes import analyze, deepfake, diarization, language, pages, service, speaker
 from deployments.api.service import GraphAnalyzer
 
 DESCRIPTION = """Answers questions about a voice recording: language, voice, accent, who spoke when,
@@ -21,11 +22,21 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
 
     The settings give the limits of uploads and the origins that browsers may call from.
     """
-    app = FastAPI(title="voxgraph", version=service.VERSION, description=DESCRIPTION, redirect_slashes=False)
+    app = FastAPI(
+        title="voxgraph",
+        version=service.VERSION,
+        description=DESCRIPTION,
+        redirect_slashes=False,
+        openapi_url="/openapi.json" if settings.docs else None,
+        docs_url=None,  # FastAPI's own pages load their scripts from another host
+        redoc_url=None,
+    )
     app.state.analyzer = analyzer
     app.state.settings = settings
     app.state.budget = DecodedAudioBudget(settings.limits)
+    app.state.pages = Pages(page=settings.page, docs=settings.docs)
     app.include_router(service.router)
+    app.include_router(pages.router)
     app.include_router(graph_routes.router)
     for module in (language, speaker, accent_routes, diarization, deepfake, analyze, voice_routes):
         app.include_router(module.router, responses=RESPONSES)

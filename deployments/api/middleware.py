@@ -20,6 +20,12 @@ log = logging.getLogger("ray.serve")
 REQUEST_ID_HEADER = "x-request-id"
 EXPOSED_HEADERS = (REQUEST_ID_HEADER, "retry-after", "server-timing")
 """Response headers that a page of another origin may read."""
+SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+}
+"""Response headers of every answer: no guessing of types, no address of ours elsewhere, no frames."""
 MAX_REQUEST_ID_CHARS = 128
 UNCOUNTED_TAGS = frozenset({"graph", "service"})
 """Tags of the endpoints that take no recording; the statistics leave them out."""
@@ -53,6 +59,7 @@ class RequestContextMiddleware:
                 status = message["status"]
                 timings["total"] = time.perf_counter() - started
                 headers = MutableHeaders(scope=message)
+                headers.update(SECURITY_HEADERS)
                 headers[REQUEST_ID_HEADER] = request_id
                 durations = (f"{name};dur={seconds * 1000:.1f}" for name, seconds in timings.items())
                 headers["server-timing"] = ", ".join(durations)

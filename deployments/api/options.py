@@ -17,6 +17,8 @@ from voxgraph.options import (
 )
 from voxgraph.similarity import DEFAULT_THRESHOLD
 
+MAX_PEAKS_PER_S = 100
+"""Most pairs of peaks per second of a recording: 270 bytes of the answer."""
 _CHUNKS = ChunkOptions()
 _Speakers = Annotated[int | None, Field(ge=1, le=MAX_SPEAKERS)]
 
@@ -137,6 +139,12 @@ class AnalyzeOptions(SpeakerOptions, DeepfakeOptions, RoutingOptions):
     """Options of ``/v1/analyze`` and ``/v1/batch``."""
 
     tasks: tuple[Task, ...] = Field(TASKS, min_length=1, description="Tasks to run, separated by commas.")
+    peaks: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_PEAKS_PER_S,
+        description="Pairs of minimum and maximum per second of the waveform to add, for drawing it.",
+    )
 
     @field_validator("tasks", mode="before")
     @classmethod

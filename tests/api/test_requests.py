@@ -229,15 +229,9 @@ async def test_a_chunked_body_is_read(client: httpx2.AsyncClient, analyzer: Any)
 
 
 @pytest.mark.parametrize("prefix", ["", "/voice"], ids=["stripped", "left"])
-async def test_behind_a_prefix_links_begin_with_it(client_of: Any, prefix: str) -> None:
-    client = client_of(root_path="/voice")
+async def test_behind_a_prefix_endpoints_answer(client_of: Any, prefix: str) -> None:
+    answer = await client_of(root_path="/voice").post(f"{prefix}/detect-language", content=WAV)
 
-    page = await client.get(f"{prefix}/docs")
-    redirect = await client.get(f"{prefix}/", headers={"accept": "text/html"}, follow_redirects=False)
-    answer = await client.post(f"{prefix}/detect-language", content=WAV)
-
-    assert "/voice/openapi.json" in page.text
-    assert redirect.headers["location"] == "/voice/docs"
     assert answer.status_code == 200, answer.text
 
 

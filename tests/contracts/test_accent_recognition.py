@@ -225,8 +225,8 @@ def test_the_index_lists_the_endpoints_of_the_running_application(http: httpx2.C
     }
 
 
-def test_browsers_are_redirected_to_the_documentation(http: httpx2.Client) -> None:
+def test_browsers_get_a_page(http: httpx2.Client) -> None:
     response = http.get("/", headers={"accept": "text/html,application/xhtml+xml"})
 
-    assert response.is_redirect
-    assert response.headers["location"] == "/docs"
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/html")

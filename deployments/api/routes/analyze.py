@@ -14,6 +14,7 @@ from deployments.api.options import AnalyzeOptions
 from deployments.api.schemas.analysis import AnalysisAnswer, BatchLine, LineError
 from deployments.api.service import GraphAnalyzer
 from deployments.api.upload import AudioUpload, Upload, UploadBatch
+from pipelines.audio.peaks import peaks_of
 from voxgraph.errors import DeadlineExceeded, VoxError
 
 log = logging.getLogger("ray.serve")
@@ -90,6 +91,7 @@ def _line_error(error: Exception) -> LineError:
 
 async def _analysis(upload: Upload, analyzer: GraphAnalyzer, options: AnalyzeOptions) -> AnalysisAnswer:
     waveform = await upload.decode(options)
+    outline = None if options.peaks is None else await asyncio.to_thread(peaks_of, waveform, options.peaks)
     try:
         analysis = await analyzer.analyze(
             waveform,
@@ -102,5 +104,5 @@ async def _analysis(upload: Upload, analyzer: GraphAnalyzer, options: AnalyzeOpt
     finally:
         upload.release()
     return AnalysisAnswer.from_result(
-        analysis, processing_time=upload.processing_time, audio_duration=upload.audio_duration
+        analysis, outline, processing_time=upload.processing_time, audio_duration=upload.audio_duration
     )

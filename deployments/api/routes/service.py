@@ -3,9 +3,9 @@
 from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response, status
-from starlette.responses import RedirectResponse
 
 from deployments.api.dependencies import AnalyzerDep
+from deployments.api.page import Pages
 from deployments.api.schemas.health import HealthAnswer
 from deployments.api.schemas.index import IndexAnswer, QueueSystem
 
@@ -34,11 +34,17 @@ async def health(analyzer: AnalyzerDep, response: Response) -> HealthAnswer:
     return answer
 
 
-@router.get("/", response_model=IndexAnswer, responses={307: {"description": "Browsers go to /docs."}})
-async def index(request: Request, analyzer: AnalyzerDep) -> IndexAnswer | Response:
-    """Return name, version and endpoints; redirect browsers to the documentation."""
-    if "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse(request.url_for("swagger_ui_html").path)
+@router.get(
+    "/",
+    response_model=IndexAnswer,
+    responses={200: {"content": {"text/html": {}}, "description": "Browsers get the page."}},
+)
+async def index(request: Request, response: Response, analyzer: AnalyzerDep) -> IndexAnswer | Response:
+    """Return name, version and endpoints; browsers get the page."""
+    pages: Pages = request.app.state.pages
+    if pages.has_page and "text/html" in request.headers.get("accept", ""):
+        return pages.page(request)
+    response.headers["vary"] = "accept"
     queue = await analyzer.state.queue()
     return IndexAnswer(
         message="voxgraph: answers questions about voice recordings",

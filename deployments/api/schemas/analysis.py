@@ -6,8 +6,10 @@ from deployments.api.schemas.accent import AccentAnswer
 from deployments.api.schemas.common import TimingInfo, example
 from deployments.api.schemas.deepfake import DeepfakeAnswer
 from deployments.api.schemas.language import LanguageAnswer
+from deployments.api.schemas.peaks import PeaksAnswer
 from deployments.api.schemas.turns import TurnsAnswer
 from deployments.api.schemas.voice import VoiceAnswer
+from pipelines.audio.peaks import Peaks
 from voxgraph.results import Analysis
 
 
@@ -25,9 +27,10 @@ class AnalysisAnswer(TimingInfo):
     accent: AccentAnswer | None = None
     diarization: TurnsAnswer | None = None
     deepfake: DeepfakeAnswer | None = None
+    peaks: PeaksAnswer | None = None
 
     @classmethod
-    def from_result(cls, analysis: Analysis, **timing: float) -> "AnalysisAnswer":
+    def from_result(cls, analysis: Analysis, peaks: Peaks | None = None, **timing: float) -> "AnalysisAnswer":
         """Build the answer; each task has the same answer as its own endpoint."""
         return cls(
             language=LanguageAnswer.from_result(analysis.language) if analysis.language else None,
@@ -35,6 +38,7 @@ class AnalysisAnswer(TimingInfo):
             accent=AccentAnswer.from_result(analysis.accent, 2) if analysis.accent else None,
             diarization=TurnsAnswer.from_result(analysis.diarization) if analysis.diarization else None,
             deepfake=DeepfakeAnswer.from_result(analysis.deepfake) if analysis.deepfake else None,
+            peaks=None if peaks is None else PeaksAnswer.model_validate(peaks),
             **timing,
         )
 

@@ -1,0 +1,1 @@
+var e=new URL(`swagger-ui-bundle-abNdvMBw.js`,import.meta.url).href,t=document.createElement(`script`);t.src=e,t.onload=()=>{let{SwaggerUIBundle:e}=window;e({url:new URL(`../openapi.json`,import.meta.url).href,dom_id:`#docs`,deepLinking:!0,validatorUrl:null})},document.head.append(t);
