@@ -3,7 +3,6 @@
 import ast
 import importlib
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -11,6 +10,7 @@ from typing import cast
 import pytest
 from launched import ROOT
 
+import voxgraph
 from config.checkpoints import CHECKPOINTS, FAMILIES
 from config.settings import GraphSettings
 from config.starter_checkpoints import STARTER_CHECKPOINTS
@@ -199,11 +199,10 @@ def test_every_folder_with_python_has_a_row_in_the_readme() -> None:
 
 
 def test_the_changelog_begins_with_the_version() -> None:
-    version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
     first = re.search(r"^## \[?([\d.]+)", read("CHANGELOG.md"), re.MULTILINE)
 
     assert first is not None
-    assert first.group(1) == version
+    assert first.group(1) == voxgraph.__version__
 
 
 def test_the_locks_name_no_host_and_pin_everything_by_hash() -> None:

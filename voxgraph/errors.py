@@ -24,6 +24,8 @@ VoxError
 ├── DeadlineExceeded          the answer was not ready in time
 └── Overloaded                every queue is full; try again later
 
+The HTTP client has three more, in `voxgraph.client.errors`.
+
 Each carries a sentence for the caller in ``detail`` and a stable name in ``code``. They are pickled
 between processes, so every argument goes to ``super().__init__``.
 """
@@ -39,6 +41,8 @@ class VoxError(Exception):
     """
 
     code: ClassVar[str] = "error"
+    request_id: str | None = None
+    """Id of the request that failed, to be found in the server's log; `voxgraph.Client` sets it."""
 
     def __init_subclass__(cls, code: str | None = None) -> None:
         super().__init_subclass__()

@@ -49,8 +49,8 @@ async def test_an_embedding_names_its_encoder_and_language(client: httpx2.AsyncC
 
     embedding = answer.pop("embedding")
     assert answer == {
-        "success": True, "embedding_size": 192, "language": "ja", "confidence": 0.75,
-        "model": "LanceaKing/spkrec-ecapa-cnceleb", "revision": "abc",
+        "success": True, "embedding_size": 192, "language": "ja", "language_name": "Japanese",
+        "confidence": 0.75, "model": "LanceaKing/spkrec-ecapa-cnceleb", "revision": "abc",
     }  # fmt: skip
     assert embedding == pytest.approx(np.linspace(-1, 1, 192).tolist())
 

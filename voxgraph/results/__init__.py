@@ -11,6 +11,7 @@ from voxgraph.results.audio import SAMPLE_RATE_HZ, Waveform
 from voxgraph.results.deepfake import DeepfakeChunk, DeepfakeScore, DeepfakeVerdict, Finding, OperatingPoints
 from voxgraph.results.diarization import DiarizationProgress, DiarizationResult, Turn
 from voxgraph.results.language import TOP_LANGUAGES, UNKNOWN_LANGUAGE, LanguageResult
+from voxgraph.results.matches import Match, StoredVoice
 from voxgraph.results.models import GraphHealth, ModelInfo, ReplicaStatus
 from voxgraph.results.speaker import Embedding, SpeakerResult
 
@@ -30,10 +31,12 @@ __all__ = [
     "Finding",
     "GraphHealth",
     "LanguageResult",
+    "Match",
     "ModelInfo",
     "OperatingPoints",
     "ReplicaStatus",
     "SpeakerResult",
+    "StoredVoice",
     "Turn",
     "Waveform",
 ]

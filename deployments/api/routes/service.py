@@ -1,15 +1,14 @@
 """Endpoints about the service itself."""
 
-from importlib.metadata import version
-
 from fastapi import APIRouter, Request, Response, status
 
+import voxgraph
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.page import Pages
 from deployments.api.schemas.health import HealthAnswer
 from deployments.api.schemas.index import IndexAnswer, QueueSystem
 
-VERSION = version("voxgraph")
+VERSION = voxgraph.__version__
 OPTIMIZATIONS = [
     "in-memory audio, decoded once",
     "waiting requests batched on each replica",

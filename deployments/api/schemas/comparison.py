@@ -1,6 +1,7 @@
 """Response body of the endpoints that compare two recordings."""
 
 from deployments.api.schemas.common import ProcessingInfo, example
+from deployments.api.schemas.health import SpeakerCalibrationAnswer
 from voxgraph.calibration import SAME_SPEAKER_PRIOR
 from voxgraph.similarity import VoiceComparison
 
@@ -11,6 +12,7 @@ class ComparisonAnswer(ProcessingInfo):
     model_config = example(
         similarity_score=0.71, same_speaker=True, threshold=0.25, calibrated=True, llr=5.91,
         probability=0.9973, prior=SAME_SPEAKER_PRIOR, calibrated_threshold=0.41,
+        calibration={"slope": 19.72, "intercept": -8.09},
         model="iic/speech_campplus_sv_zh_en_16k-common_advanced", revision="starter-0123456789ab",
         processing_time=0.08, audio_duration=6.4, model_device="cpu",
     )  # fmt: skip
@@ -31,6 +33,8 @@ class ComparisonAnswer(ProcessingInfo):
     """Probability of one speaker that is assumed before the recordings are heard."""
     calibrated_threshold: float | None
     """Similarity at which `llr` is 0."""
+    calibration: SpeakerCalibrationAnswer | None = None
+    """The line that gives `llr`, or null with it."""
     model: str
     revision: str
 
@@ -46,6 +50,9 @@ class ComparisonAnswer(ProcessingInfo):
             probability=result.probability,
             prior=SAME_SPEAKER_PRIOR,
             calibrated_threshold=None if result.calibration is None else result.calibration.threshold,
+            calibration=None
+            if result.calibration is None
+            else SpeakerCalibrationAnswer.model_validate(result.calibration),
             model=result.model,
             revision=result.revision,
             **info.model_dump(),

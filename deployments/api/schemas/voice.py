@@ -10,7 +10,8 @@ class VoiceAnswer(BaseModel):
     """The embedding of a voice, and the language that selected its encoder."""
 
     model_config = example(
-        success=True, embedding=[0.013, -0.042], embedding_size=192, language="en", confidence=0.97,
+        success=True, embedding=[0.013, -0.042], embedding_size=192, language="en", language_name="English",
+        confidence=0.97,
         model="speechbrain/spkrec-ecapa-voxceleb", revision="eac27266f68caa806381260bd44ace38b136c76a",
     )  # fmt: skip
 
@@ -19,6 +20,8 @@ class VoiceAnswer(BaseModel):
     embedding_size: int
     language: str | None = None
     """Null if the request named the encoder: then no language was detected."""
+    language_name: str | None = None
+    """English name of the language, or null with it."""
     confidence: float | None = None
     """Probability of the language, 0..1, or null with it."""
     model: str
@@ -32,6 +35,7 @@ class VoiceAnswer(BaseModel):
             embedding=result.embedding.vector.tolist(),
             embedding_size=len(result.embedding.vector),
             language=None if language is None else language.language,
+            language_name=None if language is None else language.name,
             confidence=None if language is None else language.confidence,
             model=result.embedding.model,
             revision=result.embedding.revision,
