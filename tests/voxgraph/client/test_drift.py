@@ -41,6 +41,7 @@ ANSWERED_BY_OTHERS = {
 """Endpoints without a method, and what answers instead."""
 NO_KEYWORDS = {
     "encoder": {"/compare_embedding"},  # the embedding names its own
+    "peaks": {"/v1/analyze", "/v1/batch"},  # for pages that draw the waveform
 }
 """Options without a keyword, and where."""
 
