@@ -5,6 +5,7 @@ import html
 import io
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,8 @@ NAMES = st.one_of(
     st.sampled_from(
         ["", " ", "Ann", 'Ann "the voice" B', "a\tb", "a\nb", "00:00:01.000 --> 00:00:02.000", "12", "-->",
          "<v Bob>", "&amp;", "=cmd|' /C calc'!A0", "\u202eevil", "\U0001f468\u200d\U0001f469\u200d\U0001f467",
-         "NA", "None", "nan", "<NA>", "WEBVTT", "NOTE", "'", '"', "\ud800", "\x00", "x" * 5000, "\u2028", "a_2"]
+         "NA", "None", "nan", "<NA>", "WEBVTT", "NOTE", "'", '"', "\ud800", "\x00", "x" * 5000, "\u2028",
+         "a_2"]
     ),
 )  # fmt: skip
 TIMES = st.one_of(
@@ -173,7 +175,7 @@ def milliseconds(time: str) -> int:
 
 def joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Join spans that overlap, the slow way."""
-    for number, (one, other) in enumerate(zip(spans, spans[1:], strict=False)):
+    for number, (one, other) in enumerate(pairwise(spans)):
         if other[0] < one[1]:
             return joined([*spans[:number], (one[0], max(one[1], other[1])), *spans[number + 2 :]])
     return spans
@@ -240,9 +242,10 @@ def test_a_format_that_there_is_not_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "uri"),
     [
-        ("meeting.m4a", "meeting"), ("a/b/c.tar.gz", "c.tar"), (r"C:\calls\Anruf 3.wav", "Anruf 3"), ("", "recording"),
+        ("meeting.m4a", "meeting"), ("a/b/c.tar.gz", "c.tar"), (r"C:\calls\Anruf 3.wav", "Anruf 3"),
+        ("", "recording"),
         ("...", "recording"), ("../../etc/passwd", "passwd"), ("a\r\nset-cookie: b.wav", "a set-cookie: b"),
-        (".wav", "wav"), ("\ud800.wav", "recording"), ("x" * 300 + ".wav", "x" * MAX_URI_CHARS),
+        (".wav", "wav"), ("\ud800.wav", "wav"), ("x" * 300 + ".wav", "x" * MAX_URI_CHARS),
     ],
 )  # fmt: skip
 def test_the_uri_is_the_clean_name_of_the_file(name: str, uri: str) -> None:

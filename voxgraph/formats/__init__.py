@@ -1,7 +1,7 @@
 """Writers of turns in the formats that other tools read: RTTM, WebVTT, SRT, CSV, TSV, TextGrid, Audacity.
 
-Times are exact to the millisecond and the same as those of the JSON answers. A name may contain anything: each
-writer escapes or replaces what its format cannot hold. Nothing here imports more than the standard library.
+Times are exact to the millisecond and the same as those of the JSON answers. A name may contain anything:
+each writer escapes or replaces what its format cannot hold. Only the standard library is imported.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,8 +44,8 @@ FORMATS: dict[str, Format] = {
     "textgrid": Format("text/plain; charset=utf-8", ".TextGrid"),
     "audacity": Format("text/plain; charset=utf-8", ".txt"),
 }
-"""Every format of an answer, by its name; the best known first. JSON is the answer itself, with all its fields;
-the others hold its turns."""
+"""Every format of an answer, by its name; the best known first. JSON is the answer itself, with all its
+fields; the others hold its turns."""
 TURN_FORMATS = tuple(name for name in FORMATS if name != JSON)
 """Formats of `write`."""
 CHUNK_FORMATS = ("csv", "tsv", "audacity")

@@ -38,8 +38,8 @@ def _tier(number: int, label: str, spoken: Sequence[tuple[int, int]], end_ms: in
         f"        xmax = {_seconds(end_ms)}\n        intervals: size = {len(intervals)}\n"
     )
     rows = (
-        f"        intervals [{row}]:\n            xmin = {_seconds(start)}\n            xmax = {_seconds(end)}\n"
-        f"            text = {text if is_spoken else _quoted('')}\n"
+        f"        intervals [{row}]:\n            xmin = {_seconds(start)}\n"
+        f"            xmax = {_seconds(end)}\n            text = {text if is_spoken else _quoted('')}\n"
         for row, (start, end, is_spoken) in enumerate(intervals, 1)
     )
     return head + "".join(rows)
