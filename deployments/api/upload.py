@@ -24,10 +24,11 @@ from deployments.api.forms import (
 from deployments.api.options import RecordingOptions
 from deployments.api.parsing import parse_options
 from deployments.api.schemas.common import ProcessingInfo
+from deployments.api.schemas.quality import QualityAnswer
 from pipelines.audio.decoding import decode_recording, is_quick
 from pipelines.audio.formats import Container, sniff
 from voxgraph import errors
-from voxgraph.results import SAMPLE_RATE_HZ, ModelInfo, Waveform
+from voxgraph.results import SAMPLE_RATE_HZ, ModelInfo, Quality, Waveform
 
 MAX_FORM_BYTES = 64 * 1024
 """Size of a form beyond its recording, at most."""
@@ -48,6 +49,7 @@ class Upload:
         """File name from the form, or empty."""
         self.audio_duration = 0.0
         """Seconds of audio; 0.0 until it is decoded."""
+        self._quality: Quality | None = None
 
     @property
     def request_id(self) -> str:
@@ -69,16 +71,22 @@ class Upload:
         data, limits, channel = self._data, limits_of(self._request), options.channel
         if is_quick(data):
             # Not reserved: the waveform is only twice as large as the upload, which is in memory anyway.
-            waveform = decode_recording(data, limits, channel=channel).waveform
+            recording = decode_recording(data, limits, channel=channel)
         else:
             decode = self._request.state.reservation.decode
-            waveform = (await asyncio.to_thread(decode, data, limits, channel)).waveform
-            self._reserved_samples = len(waveform)
+            recording = await asyncio.to_thread(decode, data, limits, channel)
+            self._reserved_samples = len(recording.waveform)
+        waveform, self._quality = recording.waveform, recording.quality
         self._data = b""
         timings: dict[str, float] = self._request.state.timings
         timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - started
         self.audio_duration = round(len(waveform) / SAMPLE_RATE_HZ, 3)
         return waveform
+
+    def quality(self) -> QualityAnswer:
+        """Return the notes about the recording, which must have been decoded."""
+        assert self._quality is not None
+        return QualityAnswer.from_result(self._quality)
 
     def release(self) -> None:
         """Return the decoded audio to the budget before the request ends, which would also do it."""

@@ -16,11 +16,12 @@ from config.settings import AudioLimits
 from pipelines.audio import ffmpeg, sound_file
 from pipelines.audio.mixing import Block, Mixer
 from pipelines.audio.parts import Part, split
+from pipelines.audio.quality import measure
 from pipelines.audio.spans import Findings, Span, silence
 from pipelines.audio.stream_limits import check_duration
 from pipelines.levels import check_level
 from voxgraph.errors import AudioTooShort, CorruptAudio, EmptyAudio, UnsupportedAudio
-from voxgraph.results import SAMPLE_RATE_HZ, Waveform
+from voxgraph.results import SAMPLE_RATE_HZ, Quality, Waveform
 
 ProgressCallback = Callable[[float], None]
 """A function that takes the seconds of audio that a recording has, or has so far."""
@@ -37,10 +38,8 @@ class Recording:
 
     waveform: Waveform
     """Float32, shape (samples,), mono, 16 kHz, finite."""
-    findings: Findings
-    channels_mixed: str | None
-    """How the channels became one: ``mean``, ``loudest`` where the mean cancels, ``channel 0`` and so on for
-    the caller's choice; None for one channel."""
+    quality: Quality
+    """How well it can be heard; nobody has looked for speech yet."""
 
 
 def decode(data: bytes, limits: AudioLimits, on_progress: ProgressCallback = lambda _: None) -> Waveform:
@@ -90,7 +89,7 @@ def decode_recording(
     mixed = "loudest" if cancelled else "mean"
     if channel is not None:
         mixed = f"channel {channel}"
-    return Recording(waveform, findings, mixed if findings.channels > 1 else None)
+    return Recording(waveform, _quality(waveform, findings, mixed, mixer))
 
 
 def is_quick(data: bytes) -> bool:
@@ -151,20 +150,20 @@ class _Decoder:
         return list(self._resampled(spans, mixer, before_s))
 
     def _checked(self, spans: Iterator[Span], findings: Findings, before_s: float) -> Iterator[Span]:
-        """Note length, rate and channels, and take the caller's channel."""
+        """Note length, rate, channels and clipping, and take the caller's channel."""
         for span in spans:
             channels = span.samples.shape[1]
             findings.sample_rate = max(findings.sample_rate, span.sample_rate)
             findings.channels = max(findings.channels, channels)
             self._report(before_s + findings.stated_s)
-            if self._channel is None:
-                yield span
-            elif self._channel < channels:
-                yield Span(span.samples[:, self._channel : self._channel + 1], span.sample_rate)
-            else:
-                raise UnsupportedAudio(
-                    f"There is no channel {self._channel}: the recording has {channels}, counted from 0."
-                )
+            if self._channel is not None:
+                if self._channel >= channels:
+                    raise UnsupportedAudio(
+                        f"There is no channel {self._channel}: the recording has {channels}, counted from 0."
+                    )
+                span = Span(span.samples[:, self._channel : self._channel + 1], span.sample_rate)
+            findings.count(span.samples)
+            yield span
 
     def _resampled(self, spans: Iterator[Span], mixer: Mixer, before_s: float) -> Iterator[Block]:
         """Collect small spans into blocks and resample them to 16 kHz mono."""
@@ -190,6 +189,22 @@ class _Decoder:
         if resample is not None:
             self._report(seconds)
             yield resample(_joined(pending), True)
+
+
+def _quality(waveform: Waveform, findings: Findings, mixed: str, mixer: Mixer) -> Quality:
+    measured = measure(waveform)
+    return Quality(
+        duration_s=len(waveform) / SAMPLE_RATE_HZ,
+        clipped_ratio=findings.clipped_ratio,
+        snr_db=measured.snr_db,
+        bandwidth_hz=measured.bandwidth_hz,
+        sample_rate=findings.sample_rate,
+        channels=findings.channels,
+        channels_mixed=mixed if findings.channels > 1 else None,
+        channels_differ=mixer.differs,
+        missing_s=findings.missing_s,
+        damaged_s=findings.damaged_s,
+    )
 
 
 def _check_result(waveform: Waveform, findings: Findings, limits: AudioLimits) -> None:

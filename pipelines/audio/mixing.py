@@ -14,6 +14,9 @@ CANCELLED_SHARE = 0.1
 """The mean of the channels cancels where it has less than this share of the energy that the mean of unrelated
 channels of the same levels would have (1 / n^2 of the sum of their energies). Identical channels have n, one
 channel beside silent ones and unrelated ones have 1, opposite ones have 0."""
+EQUAL_SHARE = 0.9
+"""Channels differ where their mean has less than this share of the energy that it would have if they were
+equal: two unrelated channels have half of it, and so has one beside a silent one."""
 
 
 @dataclass(slots=True)
@@ -28,6 +31,11 @@ class ChannelEnergy:
         """Whether the mean has far less energy than the channels."""
         unrelated = self.channels.sum() / len(self.channels) ** 2
         return bool(self.mean < CANCELLED_SHARE * unrelated)
+
+    @property
+    def differs(self) -> bool:
+        """Whether the mean is much weaker than the mean of equal channels would be."""
+        return bool(self.mean < EQUAL_SHARE * self.channels.mean())
 
 
 @dataclass(slots=True)
@@ -64,3 +72,8 @@ class Mixer:
             for channels, energy in self.energies.items()
             if energy.is_cancelled
         }
+
+    @property
+    def differs(self) -> bool:
+        """Whether averaged channels differ."""
+        return any(energy.differs for energy in self.energies.values())

@@ -9,6 +9,11 @@ import numpy.typing as npt
 Samples = npt.NDArray[np.float32]
 """Samples of a file at its own rate, shape (samples, channels)."""
 SILENCE_BLOCK_S = 4.0
+CLIPPED_LEVEL = 0.999
+"""Magnitude from which a sample is at full scale."""
+MAX_PEAK = 2.0
+"""Largest magnitude of a file that clips at full scale. Codecs overshoot it by less; a file beyond it has
+float samples that were never limited, such as integers stored as float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,32 @@ class Findings:
     """Seconds that could not be decoded, in their place as silence."""
     missing_s: float = 0.0
     """Seconds between packets for which the file has no samples, as silence."""
+    samples: int = 0
+    """Samples of all channels that are heard, at the file's own rate."""
+    clipped: int = 0
+    """How many of these are at full scale beside another such sample of their channel."""
+    peak: float = 0.0
+    """Largest magnitude of a sample, where full scale is 1."""
+
+    def count(self, samples: Samples) -> None:
+        """Count samples of shape (samples, channels), and how many of them are clipped."""
+        self.samples += samples.size
+        # np.maximum returns NaN if any sample is NaN; `pipelines.levels` refuses those afterwards.
+        peak = float(np.maximum(samples.max(initial=0.0), -samples.min(initial=0.0)))
+        self.peak = max(self.peak, peak)
+        if peak >= CLIPPED_LEVEL:
+            is_full = np.abs(samples) >= CLIPPED_LEVEL
+            is_clipped = np.zeros_like(is_full)
+            is_clipped[1:] = pairs = is_full[1:] & is_full[:-1]
+            is_clipped[:-1] |= pairs
+            self.clipped += int(np.count_nonzero(is_clipped))
+
+    @property
+    def clipped_ratio(self) -> float:
+        """Share of clipped samples, 0..1; 0 for a file whose samples go far beyond full scale."""
+        if not self.samples or self.peak > MAX_PEAK:
+            return 0.0
+        return self.clipped / self.samples
 
 
 def silence(seconds: float, sample_rate: int, channels: int) -> Iterator[Span]:

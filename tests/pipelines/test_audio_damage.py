@@ -45,7 +45,7 @@ def test_a_damaged_frame_keeps_its_time(name: str) -> None:
     assert len(found.waveform) == pytest.approx(len(decode(whole, LIMITS)), abs=16_000 * TOLERANCE_S)
     onsets = muxed.onsets(found.waveform)
     assert np.allclose([onsets[0], onsets[-1]], ONSETS, atol=TOLERANCE_S), onsets
-    assert 0 < found.findings.damaged_s < 0.5
+    assert 0 < found.quality.damaged_s < 0.5
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -182,7 +182,7 @@ def test_a_gap_between_packets_is_silence(name: str) -> None:
     data = KINDS[name].make(gaps=[(GAP_AT_S, GAP_S)])
 
     check(data, (muxed.ONSETS[0], muxed.ONSETS[1] + GAP_S), KINDS[name])
-    assert decode_recording(data, LIMITS).findings.missing_s == pytest.approx(GAP_S, abs=TOLERANCE_S)
+    assert decode_recording(data, LIMITS).quality.missing_s == pytest.approx(GAP_S, abs=TOLERANCE_S)
 
 
 ADDITIONS: dict[str, tuple[bytes, bytes]] = {

@@ -40,8 +40,8 @@ def test_the_mean_is_taken_unless_it_cancels(
     found = decode_recording(stereo(*channels), LIMITS)
 
     np.testing.assert_allclose(found.waveform, expected, atol=1e-6)
-    assert found.channels_mixed == mixed
-    assert found.findings.channels == len(channels)
+    assert found.quality.channels_mixed == mixed
+    assert found.quality.channels == len(channels)
 
 
 def test_the_loudest_of_opposite_channels_is_taken() -> None:
@@ -56,7 +56,7 @@ def test_opposite_channels_of_a_codec_are_not_silence() -> None:
 
     found = decode_recording(data, LIMITS)
 
-    assert found.channels_mixed == "loudest"
+    assert found.quality.channels_mixed == "loudest"
     assert np.sqrt((found.waveform**2).mean()) == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
 
 
@@ -73,9 +73,26 @@ def test_a_caller_chooses_a_channel(channel: int, expected: np.ndarray) -> None:
     found = decode_recording(stereo(VOICE, OTHER), LIMITS, channel=channel)
 
     np.testing.assert_allclose(found.waveform, expected, atol=1e-6)
-    assert found.channels_mixed == f"channel {channel}"
+    assert found.quality.channels_mixed == f"channel {channel}"
 
 
 def test_a_channel_that_is_not_there_is_refused() -> None:
     with pytest.raises(UnsupportedAudio, match=r"no channel 2.* has 2, counted from 0"):
         decode_recording(stereo(VOICE, OTHER), LIMITS, channel=2)
+
+
+@pytest.mark.parametrize(
+    ("channels", "differ"),
+    [
+        ([VOICE], False),
+        ([VOICE, VOICE], False),
+        ([VOICE, 0.9 * VOICE + 0.1 * OTHER], False),
+        ([VOICE, OTHER], True),
+        ([VOICE, SILENT], True),
+        ([SILENT, SILENT], False),
+    ],
+)
+def test_channels_differ_where_their_mean_is_weaker_than_that_of_equal_ones(
+    channels: list[np.ndarray], differ: bool
+) -> None:
+    assert decode_recording(stereo(*channels), LIMITS).quality.channels_differ == differ

@@ -13,6 +13,7 @@ from voxgraph.results.diarization import DiarizationProgress, DiarizationResult,
 from voxgraph.results.language import TOP_LANGUAGES, UNKNOWN_LANGUAGE, LanguageResult
 from voxgraph.results.matches import Match, StoredVoice
 from voxgraph.results.models import GraphHealth, ModelInfo, ReplicaStatus
+from voxgraph.results.quality import Quality
 from voxgraph.results.speaker import Embedding, SpeakerResult
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Match",
     "ModelInfo",
     "OperatingPoints",
+    "Quality",
     "ReplicaStatus",
     "SpeakerResult",
     "StoredVoice",

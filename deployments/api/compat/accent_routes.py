@@ -5,14 +5,14 @@ from fastapi import APIRouter
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_recording
 from deployments.api.options import AccentOptions, RecordingOptions
-from deployments.api.schemas.accent import AccentAnswer, UsConfidenceAnswer
+from deployments.api.schemas.accent import NotedAccentAnswer, UsConfidenceAnswer
 from deployments.api.upload import AudioUpload, WavUpload
 
 router = APIRouter(tags=["accent"])
 
 
 @router.post("/identify", openapi_extra=takes_recording(AccentOptions, "audio/wav"))
-async def identify(upload: WavUpload, analyzer: AnalyzerDep) -> AccentAnswer | UsConfidenceAnswer:
+async def identify(upload: WavUpload, analyzer: AnalyzerDep) -> NotedAccentAnswer | UsConfidenceAnswer:
     """Return the confidence, in percent, that the accent is American (XLSR model); `detail` adds all accents.
 
     Takes only WAV, and a bounded number of requests at a time.
@@ -20,8 +20,9 @@ async def identify(upload: WavUpload, analyzer: AnalyzerDep) -> AccentAnswer | U
     options = upload.options(AccentOptions)
     async with analyzer.state.admitted(upload.request_id):
         result = await analyzer.identify_accent(await upload.decode(options), "xlsr")
-    answer = AccentAnswer if options.detail else UsConfidenceAnswer
-    return answer.from_result(result, 2)
+    if options.detail:
+        return NotedAccentAnswer.from_result(result, 2, quality=upload.quality())
+    return UsConfidenceAnswer.from_result(result, 2)
 
 
 @router.post("/classify-us-accent", openapi_extra=takes_recording(RecordingOptions))

@@ -104,5 +104,9 @@ async def _analysis(upload: Upload, analyzer: GraphAnalyzer, options: AnalyzeOpt
     finally:
         upload.release()
     return AnalysisAnswer.from_result(
-        analysis, outline, processing_time=upload.processing_time, audio_duration=upload.audio_duration
+        analysis,
+        outline,
+        quality=upload.quality(),
+        processing_time=upload.processing_time,
+        audio_duration=upload.audio_duration,
     )

@@ -6,7 +6,7 @@ from config.checkpoints import CHECKPOINTS
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import RESPONSES, takes_recording
 from deployments.api.options import DeepfakeOptions
-from deployments.api.schemas.deepfake import DeepfakeAnswer
+from deployments.api.schemas.deepfake import NotedDeepfakeAnswer
 from deployments.api.schemas.health import ModelAnswer, ModelInfoAnswer, ModelStatusAnswer
 from deployments.api.upload import AudioUpload
 from voxgraph.errors import VoxError
@@ -19,11 +19,12 @@ CLASS_NAMES = {"fake": "AI-generated", "real": "real"}
 
 
 @router.post("/analyze-audio", openapi_extra=takes_recording(DeepfakeOptions))
-async def analyze_audio(upload: AudioUpload, analyzer: AnalyzerDep) -> DeepfakeAnswer:
+async def analyze_audio(upload: AudioUpload, analyzer: AnalyzerDep) -> NotedDeepfakeAnswer:
     """Classify overlapping chunks; a recording with more than half of them AI-generated is a deepfake."""
     options = upload.options(DeepfakeOptions)
     waveform = await upload.decode(options)
-    return DeepfakeAnswer.from_result(await analyzer.detect_deepfake(waveform, options.chunks))
+    verdict = await analyzer.detect_deepfake(waveform, options.chunks)
+    return NotedDeepfakeAnswer.from_result(verdict, quality=upload.quality())
 
 
 @router.get("/model-status")

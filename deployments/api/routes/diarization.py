@@ -18,5 +18,7 @@ async def diarize(upload: AudioUpload, analyzer: AnalyzerDep) -> DiarizationAnsw
     result = await analyzer.diarize(await upload.decode(options), options.speakers)
     info = await analyzer.info(analyzer.diarization_model)
     return DiarizationAnswer.from_result(
-        result.without_short_turns(options.min_duration), **processing_info(info, upload).model_dump()
+        result.without_short_turns(options.min_duration),
+        quality=upload.quality(),
+        **processing_info(info, upload).model_dump(),
     )

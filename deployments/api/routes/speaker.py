@@ -8,8 +8,8 @@ from deployments.api.compat.embedding_files import read_embedding
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_form, takes_recording
 from deployments.api.options import ComparisonOptions, EmbeddingOptions, RoutingOptions, VerificationOptions
-from deployments.api.schemas.comparison import ComparisonAnswer
-from deployments.api.schemas.voice import EmbeddingAnswer, VoiceAnswer
+from deployments.api.schemas.comparison import PairComparisonAnswer, StoredComparisonAnswer
+from deployments.api.schemas.voice import EmbeddingAnswer, NotedVoiceAnswer
 from deployments.api.service import GraphAnalyzer
 from deployments.api.upload import AudioUpload, EmbeddingUpload, UploadPair, processing_info
 from pipelines.routing import encoder_by_hub_id
@@ -19,11 +19,11 @@ router = APIRouter(tags=["speaker"])
 
 
 @router.post("/extract-embedding", openapi_extra=takes_recording(RoutingOptions))
-async def extract_embedding(upload: AudioUpload, analyzer: AnalyzerDep) -> VoiceAnswer:
+async def extract_embedding(upload: AudioUpload, analyzer: AnalyzerDep) -> NotedVoiceAnswer:
     """Embed a voice as 192 numbers; the spoken language selects the encoder unless `encoder` names one."""
     options = upload.options(RoutingOptions)
     result = await analyzer.embed(await upload.decode(options), options.encoder_key, options.languages)
-    return VoiceAnswer.from_result(result)
+    return NotedVoiceAnswer.from_result(result, quality=upload.quality())
 
 
 @router.post("/embedding", openapi_extra=takes_recording(EmbeddingOptions))
@@ -32,23 +32,25 @@ async def embedding(upload: AudioUpload, analyzer: AnalyzerDep) -> EmbeddingAnsw
     options = upload.options(EmbeddingOptions)
     result = await analyzer.embed(await upload.decode(options), options.encoder_key, options.languages)
     info = await analyzer.info(encoder_by_hub_id(result.embedding.model))
-    return EmbeddingAnswer.from_result(result, options.normalize, processing_info(info, upload))
+    return EmbeddingAnswer.from_result(
+        result, options.normalize, quality=upload.quality(), **processing_info(info, upload).model_dump()
+    )
 
 
 @router.post("/compare", openapi_extra=takes_form(("file1", "file2"), ComparisonOptions))
-async def compare(uploads: UploadPair, analyzer: AnalyzerDep) -> ComparisonAnswer:
+async def compare(uploads: UploadPair, analyzer: AnalyzerDep) -> PairComparisonAnswer:
     """Compare the speakers of two recordings; one encoder embeds both."""
     return await _comparison(uploads, analyzer, uploads[0].options(ComparisonOptions))
 
 
 @router.post("/v1/speaker/compare", openapi_extra=takes_form(("file1", "file2"), VerificationOptions))
-async def verify(uploads: UploadPair, analyzer: AnalyzerDep) -> ComparisonAnswer:
+async def verify(uploads: UploadPair, analyzer: AnalyzerDep) -> PairComparisonAnswer:
     """Compare the speakers of two recordings, by default with the calibrated threshold of the encoder."""
     return await _comparison(uploads, analyzer, uploads[0].options(VerificationOptions))
 
 
 @router.post("/compare_embedding", openapi_extra=takes_form(("audio", "embedding"), ComparisonOptions))
-async def compare_embedding(parts: EmbeddingUpload, analyzer: AnalyzerDep) -> ComparisonAnswer:
+async def compare_embedding(parts: EmbeddingUpload, analyzer: AnalyzerDep) -> StoredComparisonAnswer:
     """Compare the speaker of a recording with a stored embedding.
 
     The embedding is .npy, .npz, .json, safetensors, or a pickle of numbers and nothing else. If it names its
@@ -69,14 +71,21 @@ async def compare_embedding(parts: EmbeddingUpload, analyzer: AnalyzerDep) -> Co
     )
     info = await analyzer.info(encoder_by_hub_id(computed.model))
     comparison = compare_voices(computed, stored, options.threshold, info.same_speaker)
-    return ComparisonAnswer.from_result(comparison, processing_info(info, upload))
+    return StoredComparisonAnswer.from_result(
+        comparison, quality=upload.quality(), **processing_info(info, upload).model_dump()
+    )
 
 
 async def _comparison(
     uploads: UploadPair, analyzer: GraphAnalyzer, options: ComparisonOptions | VerificationOptions
-) -> ComparisonAnswer:
+) -> PairComparisonAnswer:
     one, other = [await upload.decode(options) for upload in uploads]
     first, second = await analyzer.embed_pair(one, other, options.encoder_key, options.languages)
     info = await analyzer.info(encoder_by_hub_id(first.embedding.model))
     comparison = compare_voices(first.embedding, second.embedding, options.threshold, info.same_speaker)
-    return ComparisonAnswer.from_result(comparison, processing_info(info, *uploads))
+    return PairComparisonAnswer.from_result(
+        comparison,
+        quality1=uploads[0].quality(),
+        quality2=uploads[1].quality(),
+        **processing_info(info, *uploads).model_dump(),
+    )

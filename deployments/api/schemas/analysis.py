@@ -1,5 +1,7 @@
 """The response bodies of an analysis, and of the lines of a batch."""
 
+from typing import Any
+
 from pydantic import BaseModel
 
 from deployments.api.schemas.accent import AccentAnswer
@@ -7,6 +9,7 @@ from deployments.api.schemas.common import TimingInfo, example
 from deployments.api.schemas.deepfake import DeepfakeAnswer
 from deployments.api.schemas.language import LanguageAnswer
 from deployments.api.schemas.peaks import PeaksAnswer
+from deployments.api.schemas.quality import EXAMPLE, QualityAnswer
 from deployments.api.schemas.turns import TurnsAnswer
 from deployments.api.schemas.voice import VoiceAnswer
 from pipelines.audio.peaks import Peaks
@@ -20,6 +23,7 @@ class AnalysisAnswer(TimingInfo):
         audio_duration=30.0, processing_time=1.4,
         language={"success": True, "language": "en", "name": "English", "confidence": 0.97,
                   "probabilities": {"en": 0.97}},
+        quality=EXAMPLE,
     )  # fmt: skip
 
     language: LanguageAnswer | None = None
@@ -28,10 +32,12 @@ class AnalysisAnswer(TimingInfo):
     diarization: TurnsAnswer | None = None
     deepfake: DeepfakeAnswer | None = None
     peaks: PeaksAnswer | None = None
+    quality: QualityAnswer | None = None
+    """Notes about the recording; every answer has them."""
 
     @classmethod
-    def from_result(cls, analysis: Analysis, peaks: Peaks | None = None, **timing: float) -> "AnalysisAnswer":
-        """Build the answer; each task has the same answer as its own endpoint."""
+    def from_result(cls, analysis: Analysis, peaks: Peaks | None = None, **others: Any) -> "AnalysisAnswer":
+        """Build the answer; a task has the answer of its own endpoint. `others` are further fields."""
         return cls(
             language=LanguageAnswer.from_result(analysis.language) if analysis.language else None,
             speaker=VoiceAnswer.from_result(analysis.speaker) if analysis.speaker else None,
@@ -39,7 +45,7 @@ class AnalysisAnswer(TimingInfo):
             diarization=TurnsAnswer.from_result(analysis.diarization) if analysis.diarization else None,
             deepfake=DeepfakeAnswer.from_result(analysis.deepfake) if analysis.deepfake else None,
             peaks=None if peaks is None else PeaksAnswer.model_validate(peaks),
-            **timing,
+            **others,
         )
 
 

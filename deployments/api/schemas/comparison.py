@@ -1,21 +1,24 @@
-"""Response body of the endpoints that compare two recordings."""
+"""Response bodies of the endpoints that compare two voices."""
+
+from typing import Any, Self
 
 from deployments.api.schemas.common import ProcessingInfo, example
 from deployments.api.schemas.health import SpeakerCalibrationAnswer
+from deployments.api.schemas.quality import EXAMPLE, Noted, QualityAnswer
 from voxgraph.calibration import SAME_SPEAKER_PRIOR
 from voxgraph.similarity import VoiceComparison
+
+_EXAMPLE: dict[str, Any] = {
+    "similarity_score": 0.71, "same_speaker": True, "threshold": 0.25, "calibrated": True, "llr": 5.91,
+    "probability": 0.9973, "prior": SAME_SPEAKER_PRIOR, "calibrated_threshold": 0.41,
+    "calibration": {"slope": 19.72, "intercept": -8.09},
+    "model": "iic/speech_campplus_sv_zh_en_16k-common_advanced", "revision": "starter-0123456789ab",
+    "processing_time": 0.08, "audio_duration": 6.4, "model_device": "cpu",
+}  # fmt: skip
 
 
 class ComparisonAnswer(ProcessingInfo):
     """The similarity of two voices, and whether they are the same speaker."""
-
-    model_config = example(
-        similarity_score=0.71, same_speaker=True, threshold=0.25, calibrated=True, llr=5.91,
-        probability=0.9973, prior=SAME_SPEAKER_PRIOR, calibrated_threshold=0.41,
-        calibration={"slope": 19.72, "intercept": -8.09},
-        model="iic/speech_campplus_sv_zh_en_16k-common_advanced", revision="starter-0123456789ab",
-        processing_time=0.08, audio_duration=6.4, model_device="cpu",
-    )  # fmt: skip
 
     similarity_score: float
     """Cosine similarity, -1..1."""
@@ -39,8 +42,8 @@ class ComparisonAnswer(ProcessingInfo):
     revision: str
 
     @classmethod
-    def from_result(cls, result: VoiceComparison, info: ProcessingInfo) -> "ComparisonAnswer":
-        """Build the answer."""
+    def from_result(cls, result: VoiceComparison, **others: Any) -> Self:
+        """Build the answer; `others` are further fields."""
         return cls(
             similarity_score=result.similarity,
             same_speaker=result.same_speaker,
@@ -55,5 +58,22 @@ class ComparisonAnswer(ProcessingInfo):
             else SpeakerCalibrationAnswer.model_validate(result.calibration),
             model=result.model,
             revision=result.revision,
-            **info.model_dump(),
+            **others,
         )
+
+
+class StoredComparisonAnswer(ComparisonAnswer, Noted):
+    """The similarity of the voice in a recording and a stored one."""
+
+    model_config = example(**_EXAMPLE, quality=EXAMPLE)
+
+
+class PairComparisonAnswer(ComparisonAnswer):
+    """The similarity of the voices in two recordings."""
+
+    model_config = example(**_EXAMPLE, quality1=EXAMPLE, quality2=EXAMPLE)
+
+    quality1: QualityAnswer
+    """Notes about ``file1``."""
+    quality2: QualityAnswer
+    """Notes about ``file2``."""

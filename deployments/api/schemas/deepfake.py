@@ -1,8 +1,11 @@
 """The response bodies of a deepfake detection."""
 
+from typing import Any, Self
+
 from pydantic import BaseModel, ConfigDict
 
 from deployments.api.schemas.common import example
+from deployments.api.schemas.quality import EXAMPLE, Noted
 from voxgraph.results import DeepfakeChunk, DeepfakeVerdict, Finding
 
 
@@ -70,17 +73,6 @@ class DeepfakeSummary(BaseModel):
 class DeepfakeAnswer(BaseModel):
     """The verdict on a recording and on each of its chunks."""
 
-    model_config = example(
-        is_deepfake=False, overall_confidence=0.91, model_loaded=True, total_chunks=1,
-        chunks=[{"chunk_index": 0, "start_time": 0.0, "end_time": 5.0, "is_ai_generated": False,
-                 "confidence": 0.91, "class_probabilities": {"ai_generated": 0.09, "real": 0.91},
-                 "verdict": "no_sign_found"}],
-        summary={"total_chunks": 1, "ai_generated_chunks": 0, "real_chunks": 1, "ai_generated_ratio": 0.0,
-                 "average_confidence": 0.91, "chunk_duration_seconds": 5.0, "overlap_ratio": 0.5},
-        verdict="no_sign_found",
-        operating_points={"ai_generated": 0.5, "no_sign_found": 0.1, "fitted": False}, advice=None,
-    )  # fmt: skip
-
     is_deepfake: bool
     """Whether the verdict is ``ai_generated``."""
     overall_confidence: float
@@ -97,8 +89,8 @@ class DeepfakeAnswer(BaseModel):
     """What to know about the detector before relying on the verdict."""
 
     @classmethod
-    def from_result(cls, verdict: DeepfakeVerdict) -> "DeepfakeAnswer":
-        """Build the answer with every chunk and their summary."""
+    def from_result(cls, verdict: DeepfakeVerdict, **others: Any) -> Self:
+        """Build the answer with every chunk and their summary; `others` are further fields."""
         total, generated = len(verdict.chunks), verdict.ai_generated_chunks
         return cls(
             is_deepfake=verdict.is_deepfake,
@@ -117,4 +109,21 @@ class DeepfakeAnswer(BaseModel):
             verdict=verdict.verdict,
             operating_points=OperatingPointsAnswer.model_validate(verdict.points),
             advice=verdict.advice,
+            **others,
         )
+
+
+class NotedDeepfakeAnswer(DeepfakeAnswer, Noted):
+    """The verdict on a recording."""
+
+    model_config = example(
+        is_deepfake=False, overall_confidence=0.91, model_loaded=True, total_chunks=1,
+        chunks=[{"chunk_index": 0, "start_time": 0.0, "end_time": 5.0, "is_ai_generated": False,
+                 "confidence": 0.91, "class_probabilities": {"ai_generated": 0.09, "real": 0.91},
+                 "verdict": "no_sign_found"}],
+        summary={"total_chunks": 1, "ai_generated_chunks": 0, "real_chunks": 1, "ai_generated_ratio": 0.0,
+                 "average_confidence": 0.91, "chunk_duration_seconds": 5.0, "overlap_ratio": 0.5},
+        verdict="no_sign_found",
+        operating_points={"ai_generated": 0.5, "no_sign_found": 0.1, "fitted": False}, advice=None,
+        quality=EXAMPLE,
+    )  # fmt: skip

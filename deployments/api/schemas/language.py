@@ -1,18 +1,16 @@
 """The response body of a detected language."""
 
+from typing import Any, Self
+
 from pydantic import BaseModel
 
 from deployments.api.schemas.common import example
+from deployments.api.schemas.quality import EXAMPLE, Noted
 from voxgraph.results import LanguageResult
 
 
 class LanguageAnswer(BaseModel):
     """The spoken language."""
-
-    model_config = example(
-        success=True, language="en", name="English", confidence=0.97, probabilities={"en": 0.97, "cy": 0.01},
-        calibrated=True, uncertain=False, warning=None,
-    )  # fmt: skip
 
     success: bool = True
     language: str
@@ -27,8 +25,8 @@ class LanguageAnswer(BaseModel):
     warning: str | None = None
 
     @classmethod
-    def from_result(cls, result: LanguageResult) -> "LanguageAnswer":
-        """Build the answer with the `TOP_LANGUAGES` most probable languages."""
+    def from_result(cls, result: LanguageResult, **others: Any) -> Self:
+        """Build the answer with the `TOP_LANGUAGES` most probable languages; `others` are further fields."""
         return cls(
             language=result.language,
             name=result.name,
@@ -37,4 +35,14 @@ class LanguageAnswer(BaseModel):
             calibrated=result.calibrated,
             uncertain=result.warning is not None,
             warning=result.warning,
+            **others,
         )
+
+
+class NotedLanguageAnswer(LanguageAnswer, Noted):
+    """The language that is spoken in a recording."""
+
+    model_config = example(
+        success=True, language="en", name="English", confidence=0.97, probabilities={"en": 0.97, "cy": 0.01},
+        calibrated=True, uncertain=False, warning=None, quality=EXAMPLE,
+    )  # fmt: skip

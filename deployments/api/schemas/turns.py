@@ -5,6 +5,7 @@ from typing import Any, Self
 from pydantic import BaseModel
 
 from deployments.api.schemas.common import ProcessingInfo, example
+from deployments.api.schemas.quality import EXAMPLE, Noted
 from voxgraph.results import DiarizationResult
 
 
@@ -34,10 +35,11 @@ class TurnsAnswer(BaseModel):
         return cls(diarization_results=turns, segments_count=len(turns), speakers=speakers, **processing)
 
 
-class DiarizationAnswer(TurnsAnswer, ProcessingInfo):
+class DiarizationAnswer(TurnsAnswer, ProcessingInfo, Noted):
     """The turns of a recording, its speakers and the processing time."""
 
     model_config = example(
         diarization_results=[{"start": 0.031, "end": 2.41, "speaker": "SPEAKER_00"}], segments_count=1,
         speakers=["SPEAKER_00"], processing_time=1.2, audio_duration=30.0, model_device="cpu",
+        quality=EXAMPLE,
     )  # fmt: skip
