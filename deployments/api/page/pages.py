@@ -14,7 +14,8 @@ NONCE = "__NONCE__"
 """Place in the built pages of the value that allows them their own styles, new in each answer."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data: blob:; "
-    "media-src 'self' blob:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    "media-src 'self' blob:; connect-src 'self'; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'"
 )
 """Content security policy of both pages: nothing of another origin, no script in the text of the page."""
 PAGE_HEADERS = {

@@ -1,0 +1,30 @@
+"""The HTTP application on a port of this process, with a fake analyzer, for tests with a browser."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from config.settings import GraphSettings
+from deployments.api.app import create_app
+from deployments.api.service import GraphAnalyzer
+
+
+@contextmanager
+def serving(analyzer: GraphAnalyzer, **settings: object) -> Iterator[str]:
+    """Serve the application; yields its address."""
+    app = create_app(analyzer, GraphSettings.model_validate(settings))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        thread.join()

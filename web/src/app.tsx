@@ -1,0 +1,133 @@
+/** The frame of the page: header, banners, and the view that the address names. */
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { checkHealth, health, keyWanted, lost, ROOT, useKey } from "./api";
+import { Compare } from "./compare";
+import { Listen } from "./listen";
+import { announcement } from "./recordings";
+import { t } from "./strings";
+
+const view = signal(location.hash === "#compare" ? "compare" : "listen");
+window.addEventListener("hashchange", () => {
+  view.value = location.hash === "#compare" ? "compare" : "listen";
+});
+
+export function App() {
+  useEffect(() => void checkHealth(), []);
+  return (
+    <>
+      <a class="skip" href="#main" onClick={focusMain}>
+        {t.skip}
+      </a>
+      <Header />
+      <main id="main" tabIndex={-1}>
+        {lost.value && (
+          <p class="banner bad" role="alert">
+            {t.lost}
+          </p>
+        )}
+        {keyWanted.value && <Key />}
+        <Checkpoints />
+        {/* Both views stay, so that a change between them loses nothing. */}
+        <div hidden={view.value !== "listen"}>
+          <Listen />
+        </div>
+        <div hidden={view.value !== "compare"}>
+          <Compare />
+        </div>
+      </main>
+      <p class="unseen" role="status">
+        {announcement}
+      </p>
+    </>
+  );
+}
+
+function focusMain(event: Event): void {
+  event.preventDefault();
+  document.getElementById("main")!.focus();
+}
+
+function Header() {
+  const link = (name: "listen" | "compare") => (
+    <a href={`#${name}`} aria-current={view.value === name ? "page" : undefined}>
+      {t.views[name]}
+    </a>
+  );
+  return (
+    <header class="top">
+      <span class="brand">
+        <svg viewBox="0 0 32 32" aria-hidden="true">
+          <path d="M6 14v4M13 8v16M20 12v8M27 5v22" />
+        </svg>
+        {t.name}
+      </span>
+      <nav aria-label={t.name}>
+        {link("listen")}
+        {link("compare")}
+        {/* Absent where the operator has switched it off; the link is harmless then. */}
+        <a href={`${ROOT}docs`}>{t.views.docs}</a>
+      </nav>
+    </header>
+  );
+}
+
+function Key() {
+  const save = (event: SubmitEvent) => {
+    event.preventDefault();
+    useKey(String(new FormData(event.currentTarget as HTMLFormElement).get("key")));
+  };
+  return (
+    <form class="banner" onSubmit={save}>
+      <label for="key">{t.keyWanted}</label>
+      <span class="row">
+        <input id="key" name="key" type="password" autocomplete="off" required aria-label={t.key} />
+        <button class="button">{t.keySave}</button>
+      </span>
+    </form>
+  );
+}
+
+/** Which checkpoints answer, and what they are good for. */
+function Checkpoints() {
+  const answer = health.value;
+  if (!answer) return null;
+  const kind = answer.checkpoints in t.checkpoints ? answer.checkpoints : "mixed";
+  const failed = Object.keys(answer.failed);
+  return (
+    <section class="checkpoints banner" aria-label={t.models}>
+      <p>
+        <strong>{t.checkpoints[kind]}</strong> {t.goodFor[kind]}
+        {failed.length > 0 && <span class="bad"> {t.unavailable(failed.join(", "))}</span>}
+      </p>
+      <details>
+        <summary>{t.models}</summary>
+        {answer.notice && <p>{answer.notice}</p>}
+        <div class="scroll" tabIndex={0} role="group" aria-label={t.models}>
+          <table>
+            <thead>
+              <tr>
+                {t.modelColumns.map((column) => (
+                  <th scope="col">{column}</th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {Object.entries(answer.models).map(([key, model]) => (
+                <tr key={key}>
+                  <th scope="row">{key}</th>
+                  <td>{model.hub_id}</td>
+                  <td>{model.source}</td>
+                  <td>{model.device}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+        <p class="quiet">
+          {t.name} {answer.version}
+        </p>
+      </details>
+    </section>
+  );
+}
