@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from voxgraph.formats.spans import Span, one_line
 
 _SRT_SUBSTITUTES = str.maketrans({"<": "\u2039", ">": "\u203a"})
-"""SRT has no escapes: a player takes what stands between ``<`` and ``>`` for a tag, and ``-->`` for a time."""
+"""SRT has no escapes: players take what stands between ``<`` and ``>`` for a tag, and ``-->`` for a time."""
 
 
 def write_vtt(spans: Sequence[Span], note: str | None = None) -> str:
