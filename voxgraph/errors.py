@@ -13,6 +13,7 @@ VoxError
 │   ├── UnreadableBody        a compressed body that is damaged or truncated
 │   ├── UploadTooLarge        more bytes than the limit
 │   ├── UploadMissing         the body or the named form field is not there
+│   ├── NotAcceptable         an answer in a format that there is not
 │   ├── InvalidOptions        option values that exclude each other or are out of range
 │   ├── InvalidEmbedding      wrong length, zero or non-finite vector
 │   ├── UnreadableEmbedding   an embedding file in an unsupported format, damaged or with forbidden content
@@ -103,6 +104,10 @@ class UploadMissing(InvalidRequest, code="upload_missing"):
 
 class InvalidOptions(InvalidRequest, code="invalid_options"):
     """Option values exclude each other or are out of range."""
+
+
+class NotAcceptable(InvalidRequest, code="not_acceptable"):
+    """The answer cannot be written in a format that the caller accepts."""
 
 
 class InvalidEmbedding(InvalidRequest, code="invalid_embedding"):

@@ -9,7 +9,17 @@ from deployments.api.compat import accent_routes, graph_routes, voice_routes
 from deployments.api.documentation import RESPONSES
 from deployments.api.page import Pages
 from deployments.api.paths import PathMiddleware
-from deployments.api.routes import analyze, deepfake, diarization, language, pages, service, speaker, writing
+from deployments.api.routes import (
+    analyze,
+    batch,
+    deepfake,
+    diarization,
+    language,
+    pages,
+    service,
+    speaker,
+    writing,
+)
 from deployments.api.service import GraphAnalyzer
 
 DESCRIPTION = """Answers questions about a voice recording: language, voice, accent, who spoke when,
@@ -38,7 +48,10 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
     app.include_router(service.router)
     app.include_router(pages.router)
     app.include_router(graph_routes.router)
-    for module in (language, speaker, accent_routes, diarization, deepfake, analyze, voice_routes, writing):
+    about_recordings = (
+        language, speaker, accent_routes, diarization, deepfake, analyze, batch, voice_routes, writing,
+    )  # fmt: skip
+    for module in about_recordings:
         app.include_router(module.router, responses=RESPONSES)
     errors.install(app)
     app.add_middleware(middleware.ConcurrencyLimitMiddleware)

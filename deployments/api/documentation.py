@@ -1,16 +1,27 @@
 """OpenAPI of the endpoints that parse the body themselves, which FastAPI therefore cannot document."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from deployments.api.errors import STATUS, ErrorAnswer
+from voxgraph.formats import FORMATS
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     int(status): {"model": ErrorAnswer, "description": status.phrase}
     for status in sorted(set(STATUS.values()))
 }
 """Error responses that every endpoint about a recording may return."""
+
+_TEXT = {"schema": {"type": "string"}}
+
+
+def written_as(formats: Sequence[str]) -> dict[int | str, dict[str, Any]]:
+    """Return the ``responses`` of an endpoint whose answer can also be written in other formats than JSON."""
+    types = dict.fromkeys(FORMATS[name].media_type.partition(";")[0] for name in formats)
+    return {200: {"content": dict.fromkeys(types, _TEXT), "description": "The answer in the chosen format."}}
+
 
 ANY_AUDIO = "audio/*"
 _BINARY = {"type": "string", "format": "binary"}

@@ -35,6 +35,7 @@ STATUS: dict[type[errors.VoxError], HTTPStatus] = {
     errors.UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UploadMissing: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidOptions: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     errors.InvalidEmbedding: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnreadableEmbedding: HTTPStatus.BAD_REQUEST,
     errors.SpaceMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -1,9 +1,11 @@
 """Options of the endpoints, from the query or the form: names, ranges, defaults."""
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, WithJsonSchema, field_validator, model_validator
 
+from voxgraph.formats import FORMATS, one_line
 from voxgraph.options import (
     MAX_CHUNK_S,
     MAX_OVERLAP,
@@ -20,6 +22,8 @@ from voxgraph.similarity import DEFAULT_THRESHOLD
 MAX_PEAKS_PER_S = 100
 """Most pairs of peaks per second of a recording: 270 bytes of the answer."""
 _CHUNKS = ChunkOptions()
+MAX_NAME_CHARS = 256
+"""Length of a speaker's name, at most: it is repeated in every turn."""
 _Speakers = Annotated[int | None, Field(ge=1, le=MAX_SPEAKERS)]
 
 
@@ -29,6 +33,39 @@ class RecordingOptions(BaseModel):
     channel: int | None = Field(
         None, ge=0, description="Channel to take, counted from 0; by default all of them, mixed."
     )
+
+
+class FormatOptions(BaseModel):
+    """Options of every endpoint whose answer can be written in other formats than JSON."""
+
+    format: Annotated[str | None, WithJsonSchema({"type": "string", "enum": list(FORMATS)})] = Field(
+        None, description="Format of the answer; by default the header Accept decides."
+    )
+
+
+class TurnFormatOptions(FormatOptions):
+    """Options of every endpoint that answers turns."""
+
+    names: Annotated[
+        dict[str, str], WithJsonSchema({"type": "string", "contentMediaType": "application/json"})
+    ] = Field({}, description='Names of speakers in place of their labels, as JSON: {"SPEAKER_00": "Ann"}.')
+
+    @field_validator("names", mode="before")
+    @classmethod
+    def _parse_names(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise ValueError('Not JSON; names look like {"SPEAKER_00": "Ann"}.') from error
+
+    @field_validator("names")
+    @classmethod
+    def _check_names(cls, names: dict[str, str]) -> dict[str, str]:
+        if len(names) > MAX_SPEAKERS or any(len(name) > MAX_NAME_CHARS for name in names.values()):
+            raise ValueError(f"At most {MAX_SPEAKERS} names of {MAX_NAME_CHARS} characters are taken.")
+        return {label: shown for label, name in names.items() if (shown := one_line(name))}
 
 
 class LanguageOptions(RecordingOptions):
@@ -113,7 +150,7 @@ class SpeakerOptions(RecordingOptions):
         )
 
 
-class DiarizationOptions(SpeakerOptions):
+class DiarizationOptions(SpeakerOptions, TurnFormatOptions):
     """Options of ``/diarize``."""
 
     min_duration: float = Field(0.0, ge=0.0, description="Leave out turns shorter than this, in seconds.")
@@ -135,8 +172,8 @@ class DeepfakeOptions(RecordingOptions):
         return ChunkOptions(chunk_s=self.chunk_duration, overlap=self.overlap)
 
 
-class AnalyzeOptions(SpeakerOptions, DeepfakeOptions, RoutingOptions):
-    """Options of ``/v1/analyze`` and ``/v1/batch``."""
+class BatchOptions(SpeakerOptions, DeepfakeOptions, RoutingOptions):
+    """Options of ``/v1/batch``."""
 
     tasks: tuple[Task, ...] = Field(TASKS, min_length=1, description="Tasks to run, separated by commas.")
     peaks: int | None = Field(
@@ -150,3 +187,11 @@ class AnalyzeOptions(SpeakerOptions, DeepfakeOptions, RoutingOptions):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+class AnalyzeOptions(BatchOptions, TurnFormatOptions):
+    """Options of ``/v1/analyze``."""
+
+
+class DeepfakeFileOptions(DeepfakeOptions, FormatOptions):
+    """Options of ``/audio/analyze-audio``."""

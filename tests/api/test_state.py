@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from deployments.api import upload
-from deployments.api.routes import analyze
+from deployments.api.routes import batch
 from pipelines.audio.decoding import Recording, decode_recording
 from voxgraph.errors import InferenceError
 from voxgraph.options import ModelKey
@@ -172,8 +172,8 @@ async def test_an_unexpected_error_in_a_batch_affects_one_line_and_hides_its_det
 async def test_recordings_of_a_batch_that_are_not_ready_in_time_get_timeout_lines(
     client: httpx2.AsyncClient, analyzer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(analyze, "BATCH_WITHIN_S", 0.2)
-    monkeypatch.setattr(analyze, "BATCH_WINDOW", 1)
+    monkeypatch.setattr(batch, "BATCH_WITHIN_S", 0.2)
+    monkeypatch.setattr(batch, "BATCH_WINDOW", 1)
     run, calls = analyzer.analyze, []
 
     async def slow(*arguments: Any) -> Any:
@@ -202,8 +202,8 @@ async def test_a_model_that_is_not_loaded_is_unavailable(client: httpx2.AsyncCli
 
 async def test_a_client_that_disconnects_cancels_its_batch(analyzer: Any) -> None:
     """Cancel the generator of lines, as the server does when its client disconnects."""
-    from deployments.api.options import AnalyzeOptions
-    from deployments.api.routes.analyze import _lines
+    from deployments.api.options import BatchOptions
+    from deployments.api.routes.batch import _lines
 
     cancelled = asyncio.Event()
 
@@ -216,7 +216,7 @@ async def test_a_client_that_disconnects_cancels_its_batch(analyzer: Any) -> Non
             finally:
                 cancelled.set()
 
-    lines = _lines([Forever()], analyzer, AnalyzeOptions())  # type: ignore[list-item]
+    lines = _lines([Forever()], analyzer, BatchOptions())  # type: ignore[list-item]
     waiting = asyncio.create_task(anext(lines))  # type: ignore[arg-type]
     await asyncio.sleep(0.01)
     waiting.cancel()

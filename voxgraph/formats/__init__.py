@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from voxgraph.results import DeepfakeChunk
 
 __all__ = [
-    "CHUNK_FORMATS", "FORMATS", "JSON", "TURN_FORMATS", "Format", "TimedTurn", "file_name", "uri_of", "write",
-    "write_chunks",
+    "CHUNK_FORMATS", "FORMATS", "JSON", "TURN_FORMATS", "Format", "TimedTurn", "file_name", "one_line",
+    "uri_of", "write", "write_chunks",
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """All answers about one recording."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from voxgraph.results.accent import AccentResult
 from voxgraph.results.deepfake import DeepfakeVerdict
@@ -18,3 +19,7 @@ class Analysis:
     accent: AccentResult | None = None
     diarization: DiarizationResult | None = None
     deepfake: DeepfakeVerdict | None = None
+
+    def named(self, names: Mapping[str, str]) -> "Analysis":
+        """Write names in place of the labels of speakers."""
+        return self if self.diarization is None else replace(self, diarization=self.diarization.named(names))

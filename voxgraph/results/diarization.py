@@ -1,6 +1,7 @@
 """Who spoke when."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,15 @@ class DiarizationResult:
             for kept in (self.turns, self.exclusive_turns)
         )
         return DiarizationResult(turns, exclusive, tuple(sorted({turn.speaker for turn in turns})))
+
+    def named(self, names: Mapping[str, str]) -> "DiarizationResult":
+        """Write names in place of labels; two speakers with one name become one."""
+        turns, exclusive = (
+            tuple(replace(turn, speaker=names.get(turn.speaker, turn.speaker)) for turn in kept)
+            for kept in (self.turns, self.exclusive_turns)
+        )
+        speakers = tuple(dict.fromkeys(names.get(label, label) for label in self.speakers))
+        return replace(self, turns=turns, exclusive_turns=exclusive, speakers=speakers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,95 +1,47 @@
-"""All tasks for one recording, or for many."""
+"""All tasks for one recording."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Sequence
 
-from fastapi import APIRouter
-from starlette.responses import StreamingResponse
+from fastapi import APIRouter, Request, Response
 
 from deployments.api.dependencies import AnalyzerDep
-from deployments.api.documentation import takes_form, takes_recording
-from deployments.api.errors import INTERNAL_ERROR, error_type
-from deployments.api.options import AnalyzeOptions
-from deployments.api.schemas.analysis import AnalysisAnswer, BatchLine, LineError
+from deployments.api.documentation import takes_recording, written_as
+from deployments.api.negotiation import VARY, choose, chunks_file, formats_for, turns_file
+from deployments.api.options import AnalyzeOptions, BatchOptions
+from deployments.api.schemas.analysis import AnalysisAnswer
 from deployments.api.service import GraphAnalyzer
-from deployments.api.upload import AudioUpload, Upload, UploadBatch
+from deployments.api.upload import AudioUpload, Upload
 from pipelines.audio.peaks import peaks_of
-from voxgraph.errors import DeadlineExceeded, VoxError
-
-log = logging.getLogger("ray.serve")
+from voxgraph.formats import JSON, TURN_FORMATS
 
 router = APIRouter(prefix="/v1", tags=["analyze"])
 
-BATCH_WINDOW = 4
-"""Recordings of one request that are processed at a time."""
-BATCH_WITHIN_S = 1800.0
-"""Seconds until the remaining lines get a timeout error; Serve's `request_timeout_s` would cut the stream."""
-NDJSON = "application/x-ndjson"
-UNBUFFERED_HEADERS = {"x-accel-buffering": "no", "cache-control": "no-cache"}
-"""Tell nginx, and proxies that understand its header, to pass each line on when it comes."""
-
-
-@router.post("/analyze", openapi_extra=takes_recording(AnalyzeOptions), response_model_exclude_none=True)
-async def analyze(upload: AudioUpload, analyzer: AnalyzerDep) -> AnalysisAnswer:
-    """Run the chosen `tasks` on one recording, side by side."""
-    return await _analysis(upload, analyzer, upload.options(AnalyzeOptions))
-
 
 @router.post(
-    "/batch",
-    openapi_extra=takes_form(("file",), AnalyzeOptions, many=True),
-    response_class=StreamingResponse,
-    responses={200: {"content": {NDJSON: {"schema": BatchLine.model_json_schema()}},
-                     "description": "One line of JSON per recording, in the order in which they are ready."}},
-)  # fmt: skip
-async def batch(uploads: UploadBatch, analyzer: AnalyzerDep) -> StreamingResponse:
-    """Run the chosen `tasks` on many recordings of one form; answer each in a line of JSON when it is ready.
+    "/analyze",
+    openapi_extra=takes_recording(AnalyzeOptions),
+    response_model=AnalysisAnswer,
+    response_model_exclude_none=True,
+    responses=written_as(TURN_FORMATS),
+)
+async def analyze(
+    request: Request, response: Response, upload: AudioUpload, analyzer: AnalyzerDep
+) -> AnalysisAnswer | Response:
+    """Run the chosen `tasks` on one recording, side by side.
 
-    A recording that cannot be answered has its error in its own line and does not affect the others.
+    In another format than JSON, the answer is the turns of the diarization, or the chunks of the deepfake
+    detection if `tasks` has no diarization; then no other task runs.
     """
-    options = uploads[0].options(AnalyzeOptions)
-    return StreamingResponse(
-        _lines(uploads, analyzer, options), media_type=NDJSON, headers=UNBUFFERED_HEADERS
-    )
+    options = upload.options(AnalyzeOptions)
+    chosen = choose(request, options.format, formats_for(options.tasks))
+    if chosen != JSON:
+        return await _file(chosen, upload, analyzer, options)
+    response.headers.update(VARY)
+    return await answer_of(upload, analyzer, options)
 
 
-async def _lines(
-    uploads: Sequence[Upload], analyzer: GraphAnalyzer, options: AnalyzeOptions
-) -> AsyncIterator[str]:
-    """Yield the lines as they are ready; cancel the rest when the client disconnects."""
-    slots = asyncio.Semaphore(BATCH_WINDOW)
-    deadline = asyncio.get_running_loop().time() + BATCH_WITHIN_S
-
-    async def line(index: int, upload: Upload) -> BatchLine:
-        try:
-            async with asyncio.timeout_at(deadline), slots:
-                answer = await _analysis(upload, analyzer, options)
-        except Exception as error:
-            return BatchLine(index=index, filename=upload.name, error=_line_error(error))
-        return BatchLine(index=index, filename=upload.name, answer=answer)
-
-    tasks = [asyncio.create_task(line(index, upload)) for index, upload in enumerate(uploads)]
-    try:
-        for ready in asyncio.as_completed(tasks):
-            yield (await ready).model_dump_json(exclude_none=True) + "\n"
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _line_error(error: Exception) -> LineError:
-    """Describe the error of a line that has no answer."""
-    if isinstance(error, TimeoutError):
-        error = DeadlineExceeded(f"The answer was not ready within {BATCH_WITHIN_S:g} s, the batch's limit.")
-    if isinstance(error, VoxError):
-        return LineError(detail=error.detail, error_type=error_type(error), code=error.code)
-    log.error("A recording of a batch failed", exc_info=error)
-    return LineError(detail=INTERNAL_ERROR, error_type="ProcessingError", code="internal")
-
-
-async def _analysis(upload: Upload, analyzer: GraphAnalyzer, options: AnalyzeOptions) -> AnalysisAnswer:
+async def answer_of(upload: Upload, analyzer: GraphAnalyzer, options: BatchOptions) -> AnalysisAnswer:
+    """Decode a recording and answer all tasks about it."""
     waveform = await upload.decode(options)
     outline = None if options.peaks is None else await asyncio.to_thread(peaks_of, waveform, options.peaks)
     try:
@@ -104,9 +56,19 @@ async def _analysis(upload: Upload, analyzer: GraphAnalyzer, options: AnalyzeOpt
     finally:
         upload.release()
     return AnalysisAnswer.from_result(
-        analysis,
+        analysis.named(options.names) if isinstance(options, AnalyzeOptions) else analysis,
         outline,
         quality=upload.quality(),
         processing_time=upload.processing_time,
         audio_duration=upload.audio_duration,
     )
+
+
+async def _file(chosen: str, upload: Upload, analyzer: GraphAnalyzer, options: AnalyzeOptions) -> Response:
+    """Answer the one task whose spans the file holds."""
+    waveform = await upload.decode(options)
+    if "diarization" not in options.tasks:
+        return chunks_file(chosen, upload.name, await analyzer.detect_deepfake(waveform, options.chunks))
+    result = await analyzer.diarize(waveform, options.speakers)
+    info = await analyzer.info(analyzer.diarization_model)
+    return turns_file(chosen, upload.name, result.named(options.names), upload.audio_duration, info)

@@ -1,15 +1,17 @@
 """Endpoints that detect AI-generated speech."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 
 from config.checkpoints import CHECKPOINTS
 from deployments.api.dependencies import AnalyzerDep
-from deployments.api.documentation import RESPONSES, takes_recording
-from deployments.api.options import DeepfakeOptions
+from deployments.api.documentation import RESPONSES, takes_recording, written_as
+from deployments.api.negotiation import VARY, choose, chunks_file
+from deployments.api.options import DeepfakeFileOptions
 from deployments.api.schemas.deepfake import NotedDeepfakeAnswer
 from deployments.api.schemas.health import ModelAnswer, ModelInfoAnswer, ModelStatusAnswer
 from deployments.api.upload import AudioUpload
 from voxgraph.errors import VoxError
+from voxgraph.formats import CHUNK_FORMATS, JSON
 from voxgraph.options import ModelKey
 from voxgraph.results import SAMPLE_RATE_HZ
 
@@ -18,12 +20,23 @@ router = APIRouter(prefix="/audio", tags=["deepfake"])
 CLASS_NAMES = {"fake": "AI-generated", "real": "real"}
 
 
-@router.post("/analyze-audio", openapi_extra=takes_recording(DeepfakeOptions))
-async def analyze_audio(upload: AudioUpload, analyzer: AnalyzerDep) -> NotedDeepfakeAnswer:
+@router.post(
+    "/analyze-audio",
+    openapi_extra=takes_recording(DeepfakeFileOptions),
+    response_model=NotedDeepfakeAnswer,
+    responses=written_as(CHUNK_FORMATS),
+)
+async def analyze_audio(
+    request: Request, response: Response, upload: AudioUpload, analyzer: AnalyzerDep
+) -> NotedDeepfakeAnswer | Response:
     """Classify overlapping chunks; a recording with more than half of them AI-generated is a deepfake."""
-    options = upload.options(DeepfakeOptions)
+    options = upload.options(DeepfakeFileOptions)
+    chosen = choose(request, options.format, (JSON, *CHUNK_FORMATS))
     waveform = await upload.decode(options)
     verdict = await analyzer.detect_deepfake(waveform, options.chunks)
+    if chosen != JSON:
+        return chunks_file(chosen, upload.name, verdict)
+    response.headers.update(VARY)
     return NotedDeepfakeAnswer.from_result(verdict, quality=upload.quality())
 
 

@@ -42,6 +42,8 @@ ANSWERED_BY_OTHERS = {
 NO_KEYWORDS = {
     "encoder": {"/compare_embedding"},  # the embedding names its own
     "peaks": {"/v1/analyze", "/v1/batch"},  # for pages that draw the waveform
+    "format": {"/diarize", "/v1/analyze", "/audio/analyze-audio"},  # voxgraph.formats writes the results
+    "names": {"/diarize", "/v1/analyze"},  # voxgraph.formats.write takes them
 }
 """Options without a keyword, and where."""
 
