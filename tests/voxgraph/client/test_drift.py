@@ -25,6 +25,7 @@ QUESTIONS = {
 WITH_OTHER_BODIES = {"/find-match": "find_match", "/health": "health"}
 ANSWERED_BY_OTHERS = {
     "/compare-voices": "voxgraph.similarity.compare needs no server",
+    "/v1/format": "voxgraph.formats.write needs no server",
     "/embedding": "embed, and Embedding.normalized",
     "/compare": "compare with a threshold",
     "/identify": "identify_accent, which takes more than WAV",
