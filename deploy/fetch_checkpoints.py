@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from config.settings import GraphSettings
-from deployments.graph import served_models
 from deployments.launch.launcher import LaunchFailed, read_config
+from deployments.loading import served_models
 from pipelines.checkpoints import locate
 from voxgraph.errors import CheckpointError
 

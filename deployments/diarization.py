@@ -1,16 +1,11 @@
 """Deployment of the diarization pipeline: whole recordings, or parts of a long one and their clustering."""
 
-import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from config.checkpoint_types import (
-    Architecture,
-    CamPlusPlusDiarizationArchitecture,
-    DiarizationArchitecture,
-)
 from config.settings import EngineOptions
+from deployments.loading import load_diarizer
 from deployments.replica.model_replica import ModelReplica, Pipeline, noise
 from deployments.transport.clips import Samples, from_pcm16
 from pipelines.window_outputs import WindowOutputs
@@ -20,12 +15,6 @@ from voxgraph.results import DiarizationResult, ModelInfo, Waveform
 if TYPE_CHECKING:
     from pipelines.checkpoints import LocatedCheckpoint
     from pipelines.diarization.conversation import WindowDiarizer
-
-PIPELINES: dict[type[Architecture], str] = {
-    DiarizationArchitecture: "pipelines.diarization:Diarizer",
-    CamPlusPlusDiarizationArchitecture: "pipelines.diarization.campplus_diarizer:CamPlusPlusDiarizer",
-}
-"""Module and class of the pipeline of each architecture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,8 +106,7 @@ class Diarization(ModelReplica[Item, Result]):
         from pipelines.vendored.process import lower_cpu_priority
 
         lower_cpu_priority(device)
-        load: Callable[..., WindowDiarizer] = pkgutil.resolve_name(PIPELINES[type(checkpoint.architecture)])
-        return ItemwiseDiarizer(load(checkpoint, device, engine))
+        return ItemwiseDiarizer(load_diarizer(checkpoint, device, engine))
 
     def samples_of(self, item: Item) -> int:
         """Return the number of samples in an item; 1 for a conclusion, whose parts were counted before."""

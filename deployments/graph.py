@@ -2,7 +2,7 @@
 
 A new model needs, besides its `ModelKey`, checkpoint row and pipeline:
 
-1. a row in `deployments.models.PIPELINES`, or, if it takes more than one recording, its own deployment class
+1. a row in `deployments.loading.PIPELINES`, or, if it takes more than one recording, its own deployment class
    (as in `deployments.diarization`) and a row in `CLASSES`;
 2. a row in `NAMES`, which gives it `MODEL_OPTIONS`; other options go into `DEFAULTS`;
 3. a call in `deployments.ingress`, which composes the models.
@@ -17,11 +17,11 @@ from typing import Any
 from ray import serve
 from ray.serve.config import RequestRouterConfig
 
-from config.settings import STARTER, BatchTunables, GraphSettings, GraphStateTunables, IngressTunables
-from config.starter_checkpoints import STARTER_CHECKPOINTS
+from config.settings import BatchTunables, GraphSettings, GraphStateTunables, IngressTunables
 from deployments.diarization import Diarization
 from deployments.ingress import Ingress
-from deployments.models import PIPELINES, WaveformModel
+from deployments.loading import PIPELINES, deployed_models
+from deployments.models import WaveformModel
 from deployments.state.graph_state import GraphState
 from voxgraph.options import ModelKey
 
@@ -113,27 +113,6 @@ def build(settings: GraphSettings) -> serve.Application:
         models[key] = bound[deployed]
     state = _define(GraphState, "GraphState").bind()
     return _define(Ingress, "Ingress").bind(settings, models, state)
-
-
-def served_models(settings: GraphSettings) -> list[ModelKey]:
-    """Return the models of a graph: all of them, but only the diarization pipeline that its settings name."""
-    diarizations = {ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1}
-    return [key for key in ModelKey if key not in diarizations or key == settings.diarization]
-
-
-def deployed_models(settings: GraphSettings) -> dict[ModelKey, ModelKey]:
-    """Return for each model of a graph the model whose deployment answers for it, which is mostly itself.
-
-    A starter checkpoint that takes the places of two models is loaded once, for the first of them, unless
-    their engines differ. Then only the first has a deployment, and a place in a configuration file.
-    """
-    first: dict[object, ModelKey] = {}
-    deployed = {}
-    for key in served_models(settings):
-        source = settings.checkpoint(key)
-        folder = STARTER_CHECKPOINTS[key].starter_folder if source.source == STARTER else None
-        deployed[key] = first.setdefault((folder, settings.engine(key)) if folder else key, key)
-    return deployed
 
 
 def deployment_names(settings: GraphSettings) -> set[str]:

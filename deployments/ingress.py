@@ -19,19 +19,22 @@ from ray.serve.handle import DeploymentHandle
 from config.settings import GraphSettings, IngressTunables
 from deployments.api.app import create_app
 from deployments.deepfake import conclude
+from deployments.loading import ACCENT_MODELS
 from deployments.replica.health import HeldHealthCheck
 from deployments.replica.malloc_trim import start_malloc_trim_thread
 from deployments.state.client import GraphStateClient
 from deployments.state.result_cache import cache_key
-from deployments.transport.calls import OnProgress, call_all, call_when_capacity, gather_or_cancel
-from deployments.transport.clips import Clip, ModelHandle, to_pcm16, validate_waveform
+from deployments.transport.calls import OnProgress, call_all, call_when_capacity
+from deployments.transport.clips import Clip, ModelHandle, to_pcm16
+from deployments.transport.concurrency import gather_or_cancel
 from deployments.transport.metrics import IngressMetrics
 from deployments.transport.model_info import BUSY_ERRORS, ModelInfoCache
-from deployments.voices import Languages, Voices, allow_list, check_encoder
+from deployments.transport.validation import validate_waveform
+from deployments.voices import Languages, Voices, allow_list, check_encoder, check_tasks
 from pipelines.chunking import chunk_spans, conversation_parts
 from pipelines.routing import ENCODERS, common_encoder
 from voxgraph.calls import Deadline, call
-from voxgraph.errors import InvalidOptions, VoxError
+from voxgraph.errors import VoxError
 from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
 from voxgraph.results import (
     SAMPLE_RATE_HZ,
@@ -51,7 +54,6 @@ from voxgraph.results import (
 T = TypeVar("T")
 Models = dict[ModelKey, DeploymentHandle]
 
-ACCENT_MODELS: dict[AccentModel, ModelKey] = {"xlsr": ModelKey.ACCENT_XLSR, "ecapa": ModelKey.ACCENT_ECAPA}
 HEALTH_DEADLINE_S = 5.0
 """Seconds after which a model that has not answered a health request counts as busy or failed."""
 
@@ -188,8 +190,7 @@ class Ingress(HeldHealthCheck):
             InvalidOptions: `tasks` is empty or contains a name that is not in `TASKS`, or `encoder` or
                 `languages` are of no model.
         """
-        if not tasks or (unknown := set(tasks) - set(TASKS)):
-            raise InvalidOptions(f"tasks are {', '.join(TASKS)}; got {sorted(unknown) if tasks else 'none'}.")
+        check_tasks(tasks)
         check_encoder(encoder)
         allowed = allow_list(languages)
         models = sorted({model for task in tasks for model in self._models_for(task, encoder)})

@@ -1,25 +1,32 @@
-"""Language and voice of a recording: which models are asked, and which of their answers are allowed."""
+"""Language and voice of a recording: which models are asked, which of their answers are allowed. No Ray."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from config.settings import IngressTunables
-from deployments.transport.calls import gather_or_cancel
-from deployments.transport.clips import Clip
-from deployments.transport.model_info import ModelInfoCache
+from deployments.transport.concurrency import gather_or_cancel
 from pipelines.allow_list import allowed_names, language_names
 from pipelines.routing import ENCODERS, encoder_of
-from voxgraph.calls import Deadline
 from voxgraph.errors import InvalidOptions
-from voxgraph.options import ModelKey, Task
-from voxgraph.results import LanguageResult, SpeakerResult
+from voxgraph.options import TASKS, ModelKey, Task
+from voxgraph.results import LanguageResult, ModelInfo, SpeakerResult
 
 Languages = tuple[str, ...]
 """Codes of the allowed languages; empty: all that the model knows."""
-Ask = Callable[[ModelKey, Clip, Deadline], Awaitable[Any]]
+Clip = TypeVar("Clip")
+"""A recording, as the models are asked about it."""
+Deadline = TypeVar("Deadline")
 
 
-class Voices:
+class Infos(Protocol):
+    """What each model has loaded."""
+
+    async def get(self, model: ModelKey) -> ModelInfo:
+        """Return what a model has loaded, or raise why it has not."""
+        ...
+
+
+class Voices(Generic[Clip, Deadline]):
     """Detects languages and embeds voices.
 
     Args:
@@ -28,7 +35,12 @@ class Voices:
         tunables: Returns the tunables that are valid now.
     """
 
-    def __init__(self, ask: Ask, infos: ModelInfoCache, tunables: Callable[[], IngressTunables]) -> None:
+    def __init__(
+        self,
+        ask: Callable[[ModelKey, Clip, Deadline], Awaitable[Any]],
+        infos: Infos,
+        tunables: Callable[[], IngressTunables],
+    ) -> None:
         self._ask = ask
         self._infos = infos
         self._tunables = tunables
@@ -93,3 +105,9 @@ def check_encoder(encoder: ModelKey | None) -> None:
     """Raise `InvalidOptions` if a named model is not one of the speaker encoders."""
     if encoder is not None and encoder not in ENCODERS:
         raise InvalidOptions(f"{encoder} is not a speaker encoder; these are {', '.join(ENCODERS)}.")
+
+
+def check_tasks(tasks: Sequence[Task]) -> None:
+    """Raise `InvalidOptions` if there are no tasks, or one is not in `TASKS`."""
+    if not tasks or (unknown := set(tasks) - set(TASKS)):
+        raise InvalidOptions(f"tasks are {', '.join(TASKS)}; got {sorted(unknown) if tasks else 'none'}.")

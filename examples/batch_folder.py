@@ -16,7 +16,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import ray
 
 from config.settings import STARTER, AudioLimits, CheckpointSource, EngineOptions
-from deployments.models import load_pipeline
+from deployments.loading import load_pipeline
 from deployments.replica.model_replica import Pipeline, assigned_device
 from pipelines.audio import decode
 from pipelines.checkpoints import locate

@@ -21,7 +21,8 @@ from deployments.replica.health import HeldHealthCheck
 from deployments.replica.malloc_trim import start_malloc_trim_thread
 from deployments.replica.metrics import ModelMetrics
 from deployments.transport.clips import Samples, from_pcm16
-from voxgraph.errors import AudioTooShort, CheckpointError, ModelUnavailable
+from deployments.transport.validation import check_length
+from voxgraph.errors import CheckpointError, ModelUnavailable
 from voxgraph.options import ModelKey
 from voxgraph.results import SAMPLE_RATE_HZ, ModelInfo, ReplicaStatus, Waveform
 
@@ -131,12 +132,7 @@ class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
             InferenceError: The forward pass failed for this item.
         """
         self._check_loaded()
-        samples, minimum = self.samples_of(item), self._pipeline.min_samples
-        if samples < minimum:
-            raise AudioTooShort(
-                f"{samples / SAMPLE_RATE_HZ:.3f} s of audio; "
-                f"model {self._model} needs {minimum / SAMPLE_RATE_HZ:.3f} s."
-            )
+        check_length(self.samples_of(item), self._pipeline.min_samples, self._model)
         return await self._running_batcher().submit(item)
 
     async def info(self) -> ModelInfo:

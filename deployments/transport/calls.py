@@ -2,15 +2,15 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
+from deployments.transport.concurrency import gather_or_cancel
 from voxgraph.calls import RETRY_INTERVAL_S, Deadline, StartCall, call
 from voxgraph.errors import Overloaded
 
-T = TypeVar("T")
 OnProgress = Callable[[int], None]
 
 DIRECT_BYTES = 1 << 20
@@ -76,18 +76,3 @@ async def call_all(
 
     await gather_or_cancel(*(work() for _ in range(min(window, len(waiting)))))
     return [answers[number] for number in range(len(answers))]
-
-
-async def gather_or_cancel(*coroutines: Coroutine[Any, Any, T]) -> list[T]:
-    """Run coroutines concurrently and return their results in order; the first failure cancels the others.
-
-    Raises:
-        BaseException: The first failure, unchanged, after every other coroutine has ended.
-    """
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

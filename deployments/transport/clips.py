@@ -1,4 +1,4 @@
-"""Recordings on their way from the ingress to the models: validated, packed, and sent in one of two ways."""
+"""Recordings on their way from the ingress to the models: packed, and sent in one of two ways."""
 
 from functools import cached_property
 from typing import Any
@@ -8,11 +8,8 @@ import numpy.typing as npt
 import ray
 from ray.serve.handle import DeploymentHandle
 
-from config.settings import GraphSettings
 from deployments.transport.calls import DIRECT_BYTES, direct
-from pipelines.levels import check_level
-from voxgraph.errors import AudioTooLong, AudioTooShort, InvalidAudio
-from voxgraph.results import SAMPLE_RATE_HZ, Waveform
+from voxgraph.results import Waveform
 
 Samples = Waveform | npt.NDArray[np.int16]
 """A recording as it is sent, float32 or int16; `from_pcm16` makes a `Waveform` of it."""
@@ -87,24 +84,3 @@ class ModelHandle:
     def answer(self, clip: Clip) -> Any:
         """Call a model whose items are recordings; return a `voxgraph.calls.Response`."""
         return self.handle_for(clip).answer.remote(clip.payload)
-
-
-def validate_waveform(waveform: Waveform, settings: GraphSettings) -> Waveform:
-    """Check that the models can take a recording, and return it unchanged.
-
-    Raises:
-        InvalidAudio: Not a one-dimensional float32 array.
-        AudioTooShort: Below `AudioLimits.min_audio_s`.
-        AudioTooLong: Above `AudioLimits.max_audio_s`.
-        NonFiniteAudio: NaN or infinite samples.
-        UnsupportedAudio: Beyond `AudioLimits.max_level`.
-    """
-    if not isinstance(waveform, np.ndarray) or waveform.ndim != 1 or waveform.dtype != np.float32:
-        raise InvalidAudio("A waveform is a one-dimensional float32 array of 16 kHz mono samples.")
-    seconds, limits = len(waveform) / SAMPLE_RATE_HZ, settings.limits
-    if seconds < limits.min_audio_s:
-        raise AudioTooShort(f"{seconds:.3f} s of audio; at least {limits.min_audio_s:g} s are needed.")
-    if seconds > limits.max_audio_s:
-        raise AudioTooLong(f"{seconds:.0f} s of audio; at most {limits.max_audio_s:g} s are taken.")
-    check_level(waveform, limits)
-    return waveform

@@ -1,7 +1,7 @@
 """Which deployments a graph has for its models."""
 
 from config.settings import GraphSettings
-from deployments.graph import deployed_models, served_models
+from deployments.loading import deployed_models, served_models
 from voxgraph.options import ModelKey
 
 

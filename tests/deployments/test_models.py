@@ -12,9 +12,9 @@ from config.checkpoint_types import Checkpoint
 from config.checkpoints import CHECKPOINTS
 from config.settings import CheckpointSource, EngineOptions, Size
 from config.starter_checkpoints import STARTER_CHECKPOINTS
-from deployments import models
-from deployments.diarization import PIPELINES as DIARIZERS
-from deployments.models import FAMILIES, PIPELINES, WaveformModel
+from deployments import loading
+from deployments.loading import DIARIZERS, FAMILIES, PIPELINES
+from deployments.models import WaveformModel
 from pipelines.checkpoints import locate
 from voxgraph.options import ModelKey
 
@@ -38,7 +38,7 @@ def pipeline_of(model: ModelKey, row: Checkpoint, size: Size, monkeypatch: pytes
         named.append(name)
         return lambda *arguments: arguments
 
-    monkeypatch.setattr(models.pkgutil, "resolve_name", resolve_name)
+    monkeypatch.setattr(loading.pkgutil, "resolve_name", resolve_name)
     checkpoint: Any = SimpleNamespace(architecture=row.architectures[size])
     replica_of(model).load_pipeline(checkpoint, "cpu", EngineOptions())
     return named[0]

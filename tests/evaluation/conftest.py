@@ -9,10 +9,10 @@ import httpx2
 import numpy as np
 import pytest
 import soundfile
-from local_state import LocalState
 
 from config.settings import GraphSettings
 from deployments.api.app import create_app
+from deployments.state.local_state import LocalState
 from voxgraph.calibration import SpeakerCalibration
 from voxgraph.errors import ModelUnavailable, VoxError
 from voxgraph.options import ChunkOptions, ModelKey, Task

@@ -13,7 +13,7 @@ import pytest
 from launched import ROOT, Launched
 
 from config.settings import STARTER, AudioLimits, CheckpointSource, EngineOptions
-from deployments.models import load_pipeline
+from deployments.loading import load_pipeline
 from pipelines.audio.decoding import decode
 from pipelines.checkpoints import locate
 from pipelines.routing import encoder_for

@@ -15,9 +15,10 @@ from ray.exceptions import ActorDiedError, GetTimeoutError
 from ray.serve.schema import ServeDeploySchema
 
 from config.settings import ENGINE_CACHE, GraphSettings
-from deployments.graph import NAMES, deployed_models
+from deployments.graph import NAMES
 from deployments.launch import launcher
 from deployments.launch.launcher import read_config, required_resources
+from deployments.loading import deployed_models
 from voxgraph.options import ModelKey
 
 TINY = {

@@ -11,7 +11,7 @@ from launched import ROOT, Launched
 from small_checkpoints import small_checkpoint
 
 from config.settings import AudioLimits, EngineOptions
-from deployments.models import PIPELINES
+from deployments.loading import PIPELINES
 from pipelines.audio import decode
 from pipelines.chunking import chunk_spans
 from pipelines.diarization import Diarizer

@@ -12,7 +12,7 @@ from recordings import DATA, post
 from config.checkpoints import row_for
 from config.settings import GraphSettings
 from deployments.api.schemas.health import STARTER_NOTICE
-from deployments.graph import served_models
+from deployments.loading import served_models
 from voxgraph.options import ModelKey
 
 CONFIG = ROOT / "config" / "starter.yaml"

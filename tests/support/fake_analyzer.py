@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
-from local_state import LocalState
 
 from config.checkpoints import CHECKPOINTS
+from deployments.state.local_state import LocalState
 from pipelines.allow_list import allowed_names
 from voxgraph.calibration import SpeakerCalibration
 from voxgraph.errors import ModelUnavailable

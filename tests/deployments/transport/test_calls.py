@@ -11,7 +11,8 @@ from grpc.aio import AioRpcError, Metadata
 from ray.exceptions import ActorDiedError, ObjectStoreFullError, OutOfDiskError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
-from deployments.transport.calls import call_all, call_when_capacity, gather_or_cancel
+from deployments.transport.calls import call_all, call_when_capacity
+from deployments.transport.concurrency import gather_or_cancel
 from voxgraph import calls
 from voxgraph.calls import Deadline, call, retry_after_failure
 from voxgraph.errors import CorruptAudio, DeadlineExceeded, ModelUnavailable, Overloaded

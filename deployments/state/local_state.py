@@ -1,22 +1,26 @@
-"""An in-process graph state, for tests of the HTTP application without Ray."""
+"""The state of a graph that runs in one process, without Ray: `deployments.local`, and tests."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from config.settings import IngressTunables
 from deployments.state.graph_state import CacheSize, GraphState
 from voxgraph.errors import DeadlineExceeded
 from voxgraph.graph import CacheInfo, CleanupStatus, Count, Counts, QueueStatus
 
 
 class LocalState:
+    """Implements `deployments.api.service.StateClient`; nothing is cached."""
+
     def __init__(self) -> None:
         self.graph = GraphState()
-        self.slot_deadline_s = 30.0
+        self.slot_deadline_s = IngressTunables().accent_deadline_s
         self._unreported = Counts()
 
     @contextlib.asynccontextmanager
     async def admitted(self, request_id: str) -> AsyncIterator[None]:
+        """Wait for an admission slot and hold it."""
         try:
             async with asyncio.timeout(self.slot_deadline_s):
                 lease = await self.graph.enter(request_id)
@@ -28,25 +32,32 @@ class LocalState:
             raise DeadlineExceeded("The answer was not ready in time.") from error
 
     def observe(self, path: str, status: int, seconds: float) -> None:
+        """Count an answered request."""
         self._unreported += Counts({path: Count(1, int(status >= 400), seconds)})
 
     async def counts(self) -> Counts:
+        """Return the requests since the start."""
         counts, self._unreported = self._unreported, Counts()
         await self.graph.report("local", counts, CacheSize(0, 0, 100))
         return await self.graph.counts()
 
     async def queue(self) -> QueueStatus:
+        """Return the admitted requests and the number that wait."""
         return await self.graph.queue()
 
     async def cache_info(self) -> CacheInfo:
+        """Return the statistics of a cache without entries."""
         return await self.graph.cache_info()
 
     async def clear_cache(self) -> CacheInfo:
+        """Return the same."""
         info, _ = await self.graph.clear_cache()
         return info
 
     async def cleanup_status(self) -> CleanupStatus:
+        """Return what the janitor has deleted."""
         return await self.graph.cleanup_status()
 
     async def clean(self) -> tuple[int, int]:
+        """Delete old files of the uploads folder; return their number and their bytes."""
         return await self.graph.clean()

@@ -1,0 +1,239 @@
+"""The graph in one process, without Ray: ``voxgraph ... --local`` answers with it.
+
+The same HTTP application, pipelines and decisions as those of the graph; a model is loaded when it is first
+asked. One recording is answered at a time.
+"""
+
+import asyncio
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+import uvicorn
+import yaml
+
+from config.settings import GraphSettings, IngressTunables
+from deployments.api.app import create_app
+from deployments.deepfake import conclude
+from deployments.loading import ACCENT_MODELS, deployed_models, load_diarizer, load_pipeline
+from deployments.state.local_state import LocalState
+from deployments.transport.validation import check_length, validate_waveform
+from deployments.voices import Languages, Voices, allow_list, check_encoder, check_tasks
+from pipelines.chunking import chunk_spans
+from pipelines.routing import common_encoder
+from voxgraph.errors import CheckpointError, ModelUnavailable
+from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
+from voxgraph.results import (
+    AccentResult,
+    Analysis,
+    DeepfakeVerdict,
+    DiarizationResult,
+    GraphHealth,
+    LanguageResult,
+    ModelInfo,
+    SpeakerResult,
+    Waveform,
+)
+
+T = TypeVar("T")
+
+START_LIMIT_S = 30.0
+STOP_LIMIT_S = 5.0
+"""Seconds in which the HTTP application starts, and after the last request stops."""
+
+
+def read_settings(config: Path) -> GraphSettings:
+    """Return the settings of the graph of a Serve configuration file; nothing else in it matters here."""
+    content = yaml.safe_load(config.read_text())
+    (application,) = content["applications"]
+    return GraphSettings.model_validate(application.get("args", {}))
+
+
+class Models:
+    """The models of a graph, loaded when they are first asked, and run on one thread.
+
+    A model whose checkpoint cannot be loaded raises `ModelUnavailable` whenever it is asked.
+    """
+
+    def __init__(self, settings: GraphSettings) -> None:
+        self._settings = settings
+        self.deployed = deployed_models(settings)
+        self._loaded: dict[ModelKey, Any] = {}
+        self._thread = ThreadPoolExecutor(1, "voxgraph-engine")
+
+    async def run(self, model: ModelKey, ask: Callable[[Any], T]) -> T:
+        """Run a function of a loaded model on the engine thread, after all that were asked before."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: ask(self._load(model)))
+
+    async def get(self, model: ModelKey) -> ModelInfo:
+        """Return what a model has loaded; load it if necessary."""
+        info: ModelInfo = await self.run(model, lambda pipeline: pipeline.info)
+        return info
+
+    def close(self) -> None:
+        """Drop what waits for the engine thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _load(self, asked: ModelKey) -> Any:
+        if asked not in self.deployed:
+            raise ModelUnavailable(f"Model {asked} is not part of this graph.")
+        model = self.deployed[asked]
+        if model not in self._loaded:
+            # Imported here, and with them torch: the application starts without.
+            from pipelines.checkpoints import locate
+            from pipelines.device import cuda_is_available
+
+            device = "cuda:0" if cuda_is_available() else "cpu"
+            is_diarization = model is self._settings.diarization
+            load: Callable[..., Any] = load_diarizer if is_diarization else partial(load_pipeline, model)
+            try:
+                checkpoint = locate(model, self._settings.checkpoint(model))
+                self._loaded[model] = load(checkpoint, device, self._settings.engine(model))
+            except CheckpointError as error:
+                raise ModelUnavailable(f"Model {model} is not loaded: {error.detail}") from error
+        return self._loaded[model]
+
+
+class LocalAnalyzer:
+    """Implements `deployments.api.service.GraphAnalyzer` with models in this process.
+
+    Its methods answer and raise what those of `deployments.ingress.Ingress` do.
+    """
+
+    def __init__(self, settings: GraphSettings) -> None:
+        self._settings = settings
+        self._models = Models(settings)
+        self._tunables = IngressTunables()
+        self._voices: Voices[Waveform, None] = Voices(self._ask, self._models, lambda: self._tunables)
+        self.state = LocalState()
+        self.diarization_model = settings.diarization
+        self.max_requests = self._tunables.max_requests
+
+    async def detect_language(self, waveform: Waveform, languages: Languages = ()) -> LanguageResult:
+        """Detect which language is spoken, among all or among the given ones."""
+        return await self._voices.language(self._accept(waveform), None, allow_list(languages))
+
+    async def embed(
+        self, waveform: Waveform, encoder: ModelKey | None = None, languages: Languages = ()
+    ) -> SpeakerResult:
+        """Embed the voice; the language, among the given ones, decides the encoder unless one is named."""
+        check_encoder(encoder)
+        return await self._voices.voice(self._accept(waveform), None, encoder, allow_list(languages))
+
+    async def embed_pair(
+        self,
+        first: Waveform,
+        second: Waveform,
+        encoder: ModelKey | None = None,
+        languages: Languages = (),
+    ) -> tuple[SpeakerResult, SpeakerResult]:
+        """Embed two voices with one encoder: the named one, or that of the language detected most surely."""
+        check_encoder(encoder)
+        clips = [self._accept(waveform) for waveform in (first, second)]
+        found: list[LanguageResult | None] = [None, None]
+        if encoder is None:
+            known = [await self._voices.language(clip, None, allow_list(languages)) for clip in clips]
+            found, encoder = [*known], common_encoder(known, self._tunables.cnceleb_min_probability)
+        voices = [await self._voices.voice(clip, None, encoder) for clip in clips]
+        one, other = (
+            replace(voice, language=language) for voice, language in zip(voices, found, strict=True)
+        )
+        return one, other
+
+    async def identify_accent(self, waveform: Waveform, model: AccentModel = "xlsr") -> AccentResult:
+        """Identify the accent of spoken English."""
+        result: AccentResult = await self._ask(ACCENT_MODELS[model], self._accept(waveform))
+        return result
+
+    async def diarize(self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()) -> DiarizationResult:
+        """Find who speaks when."""
+        clip = self._accept(waveform)
+        result: DiarizationResult = await self._models.run(
+            self.diarization_model, lambda diarizer: diarizer(clip, speakers)
+        )
+        return result
+
+    async def detect_deepfake(
+        self, waveform: Waveform, options: ChunkOptions = ChunkOptions()
+    ) -> DeepfakeVerdict:
+        """Detect which overlapping chunks are AI-generated."""
+        clip = self._accept(waveform)
+        spans = chunk_spans(len(clip), options)
+        scores = [await self._ask(ModelKey.DEEPFAKE, clip[start:end]) for start, end in spans]
+        return conclude(spans, scores, options, self._settings)
+
+    async def analyze(
+        self,
+        waveform: Waveform,
+        tasks: tuple[Task, ...] = TASKS,
+        speakers: SpeakerCount = SpeakerCount(),
+        options: ChunkOptions = ChunkOptions(),
+        encoder: ModelKey | None = None,
+        languages: Languages = (),
+    ) -> Analysis:
+        """Answer several questions about one recording in sequence; the language is detected once."""
+        check_tasks(tasks)
+        check_encoder(encoder)
+        clip = self._accept(waveform)
+        voice = await self._voices.language_and_voice(clip, None, tasks, encoder, allow_list(languages))
+        return Analysis(
+            **voice,
+            accent=await self.identify_accent(clip) if "accent" in tasks else None,
+            diarization=await self.diarize(clip, speakers) if "diarization" in tasks else None,
+            deepfake=await self.detect_deepfake(clip, options) if "deepfake" in tasks else None,
+        )
+
+    async def health(self) -> GraphHealth:
+        """Return what every model has loaded; this loads those that were not asked before."""
+        health = GraphHealth()
+        for key in self._models.deployed:
+            try:
+                health.models[key] = await self._models.get(key)
+            except ModelUnavailable as error:
+                health.failed[key] = error.detail
+        health.memory_mb = psutil.Process().memory_info().rss / 1e6
+        return health
+
+    async def info(self, model: ModelKey) -> ModelInfo:
+        """Return what a model has loaded."""
+        return await self._models.get(model)
+
+    async def _ask(self, model: ModelKey, clip: Waveform, _deadline: None = None) -> Any:
+        def answer(pipeline: Any) -> Any:
+            check_length(len(clip), pipeline.min_samples, model)
+            return pipeline([clip])[0]
+
+        return await self._models.run(model, answer)
+
+    def _accept(self, waveform: Waveform) -> Waveform:
+        return validate_waveform(waveform, self._settings)
+
+
+@contextmanager
+def serving(settings: GraphSettings) -> Iterator[Path]:
+    """Serve the HTTP application on a socket in a folder of this user alone; yield the path of the socket."""
+    app = create_app(LocalAnalyzer(settings), settings)
+    with tempfile.TemporaryDirectory(prefix="voxgraph-") as folder:
+        socket = Path(folder) / "local.sock"
+        server = uvicorn.Server(uvicorn.Config(app, uds=str(socket), log_level="error", lifespan="off"))
+        thread = threading.Thread(target=server.run, name="voxgraph-http", daemon=True)
+        thread.start()
+        deadline = time.monotonic() + START_LIMIT_S
+        while not server.started:
+            if not thread.is_alive() or time.monotonic() > deadline:
+                raise ModelUnavailable("The application did not start in this process.")
+            time.sleep(0.01)
+        try:
+            yield socket
+        finally:
+            # Requests in progress belong to a caller who has gone.
+            server.should_exit = server.force_exit = True
+            thread.join(STOP_LIMIT_S)
