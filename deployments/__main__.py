@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from deployments.launch.launcher import LaunchFailed, launch
+from deployments.launch import environment
 
 
 def main() -> int:
@@ -14,6 +14,10 @@ def main() -> int:
     parser.add_argument("--port", type=int, help="listen here instead of the port in the file")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds to become healthy")
     options = parser.parse_args()
+    environment.apply(environment.DRIVER_ENVIRONMENT)
+    # Imported only here, because it imports Ray, which reads those variables.
+    from deployments.launch.launcher import LaunchFailed, launch
+
     try:
         launch(options.config, port=options.port, timeout_s=options.timeout)
     except LaunchFailed as failure:

@@ -21,6 +21,7 @@ from deployments.api.app import create_app
 from deployments.deepfake import conclude
 from deployments.loading import ACCENT_MODELS
 from deployments.replica.health import HeldHealthCheck
+from deployments.replica.loopback import listen_on_loopback
 from deployments.replica.malloc_trim import start_malloc_trim_thread
 from deployments.state.client import GraphStateClient
 from deployments.state.result_cache import cache_key
@@ -68,6 +69,7 @@ class Ingress(HeldHealthCheck):
     """
 
     def __init__(self, settings: GraphSettings, models: Models, state: DeploymentHandle) -> None:
+        listen_on_loopback()
         self._settings = settings
         self._tunables = IngressTunables()
         self._models = {key: ModelHandle(handle) for key, handle in models.items()}

@@ -13,6 +13,8 @@ from small_checkpoints import small_graph
 
 # Clusters of `make serve` require a token, so a driver that connects must send one.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
+# They are on the loopback; Ray reads this when it is imported.
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 DEADLINE_S = 240.0
 STARTS_A_GRAPH = {"graph", "test_partial_graph.py"}

@@ -7,6 +7,7 @@ from deployments.api import errors, middleware
 from deployments.api.budget import DecodedAudioBudget
 from deployments.api.compat import accent_routes, graph_routes, voice_routes
 from deployments.api.documentation import RESPONSES
+from deployments.api.pace import Pace
 from deployments.api.page import Pages
 from deployments.api.paths import PathMiddleware
 from deployments.api.routes import (
@@ -45,6 +46,7 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
     app.state.settings = settings
     app.state.budget = DecodedAudioBudget(settings.limits)
     app.state.pages = Pages(page=settings.page, docs=settings.docs)
+    app.state.pace = Pace()
     app.include_router(service.router)
     app.include_router(pages.router)
     app.include_router(graph_routes.router)

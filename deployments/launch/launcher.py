@@ -31,13 +31,14 @@ from rich.table import Table
 
 from config.settings import GraphSettings
 from deployments.api.schemas.health import HealthAnswer
-from deployments.launch import environment
+from deployments.launch import environment, haproxy, private
 
 POLL_S = 1.0
 """Seconds between two status checks; shorter intervals take CPU time from the models that start."""
 EXIT_TIMEOUT_S = 10.0
 """Seconds that processes may take to exit before they are killed."""
 
+LOOPBACK_HOST = "127.0.0.1"
 GRAPH_IMPORT_PATH = "deployments.graph:build"
 PROXY_TIMEOUT_S = 300
 """Seconds that Serve's proxy may take to start; Serve's own 60 s are too few on a loaded machine."""
@@ -66,10 +67,10 @@ def launch(config: Path, *, port: int | None = None, timeout_s: float = 600.0) -
     with (
         tempfile.TemporaryDirectory(prefix="voxgraph-") as folder,
         stop_signals() as stop,
-        local_cluster(Path(folder)),
+        local_cluster(Path(folder), schema.http_options.host),
     ):
         check_resources(schema)
-        client = deploy(schema)
+        client = deploy(behind_haproxy(schema))
         wait_until_healthy(client, schema, console, started + timeout_s, stop)
         if not stop:
             print_usage(schema, console, time.monotonic() - started)
@@ -158,11 +159,30 @@ def stop_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+def behind_haproxy(schema: ServeDeploySchema) -> ServeDeploySchema:
+    """Return the file with Serve's own servers on the loopback, if HAProxy listens for clients.
+
+    An ingress replica has a port of its own, where a client would pass HAProxy's limits by.
+    """
+    if os.environ.get(environment.HAPROXY_SWITCH) != "1":
+        return schema
+    return schema.model_copy(
+        update={"http_options": schema.http_options.model_copy(update={"host": LOOPBACK_HOST})}
+    )
+
+
 @contextlib.contextmanager
-def local_cluster(folder: Path) -> Iterator[None]:
-    """Run a Ray cluster on this machine alone, with a `folder` of its own, and leave no process behind."""
+def local_cluster(folder: Path, http_host: str = LOOPBACK_HOST) -> Iterator[None]:
+    """Run a Ray cluster on this machine alone, with a `folder` of its own, and leave no process behind.
+
+    All its processes listen on the loopback; HAProxy alone listens for clients on `http_host`. What Ray
+    writes is of this user alone, with its token for access to the cluster.
+    """
     environment.apply(environment.single_machine_environment(folder))
+    os.environ[haproxy.HTTP_HOST_VARIABLE] = http_host
     os.environ.pop("RAY_ADDRESS", None)
+    os.umask(private.PRIVATE_UMASK)
+    private.protect_token()
     # The progress table shows what is ready; further log lines stay in Serve's log files.
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -171,6 +191,7 @@ def local_cluster(folder: Path) -> Iterator[None]:
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.WARNING,
+        _temp_dir=str(private.session_folder()),
         object_spilling_directory="/dev/shm",  # In memory, so that recordings never reach a disk.
         _system_config={"automatic_object_spilling_enabled": False},
     )
@@ -318,6 +339,12 @@ def short_path(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
+def driver_variables() -> str:
+    """Return the assignments, for a shell, that a program needs to connect to this cluster."""
+    given = {name: os.environ[name] for name in environment.DRIVER_ENVIRONMENT if name in os.environ}
+    return " ".join(f"{name}={value}" for name, value in {"RAY_AUTH_MODE": "token", **given}.items())
+
+
 def print_usage(schema: ServeDeploySchema, console: Console, seconds: float) -> None:
     """Print the address, and two commands that analyze a real conversation: over HTTP and from Python."""
     console.print(f"\nvoxgraph is healthy after {seconds:.1f} s: {address(schema)} (docs at /docs)\n")
@@ -326,6 +353,6 @@ def print_usage(schema: ServeDeploySchema, console: Console, seconds: float) -> 
     console.print("Analyze a real conversation:\n")
     print(f"  curl -F file=@{sample_recording()} {address(schema)}/v1/analyze\n")
     console.print("Analyze it from Python, without HTTP:\n")
-    cluster = f"RAY_AUTH_MODE=token RAY_ADDRESS={ray.get_runtime_context().gcs_address}"
+    cluster = f"{driver_variables()} RAY_ADDRESS={ray.get_runtime_context().gcs_address}"
     print(f"  {cluster} {short_path(Path(sys.executable))} examples/handles.py {sample_recording()}\n")
     console.print("Ctrl-C stops.")

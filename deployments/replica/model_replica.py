@@ -18,6 +18,7 @@ from deployments.replica.autoscaling import autoscaling_stats
 from deployments.replica.batcher import Batcher
 from deployments.replica.calibration import best_batch_size
 from deployments.replica.health import HeldHealthCheck
+from deployments.replica.loopback import listen_on_loopback
 from deployments.replica.malloc_trim import start_malloc_trim_thread
 from deployments.replica.metrics import ModelMetrics
 from deployments.transport.clips import Samples, from_pcm16
@@ -82,6 +83,7 @@ class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
     """Whether a forward pass may take several items; their best number is measured at the start."""
 
     def __init__(self, model: ModelKey, settings: GraphSettings) -> None:
+        listen_on_loopback()
         self._model = model
         self._failure: str | None = None
         self._batcher: Batcher[Item, Result] | None = None

@@ -13,6 +13,7 @@ from typing import Any
 
 from config.settings import GraphStateTunables
 from deployments.replica.health import HeldHealthCheck
+from deployments.replica.loopback import listen_on_loopback
 from deployments.state.admission import Admission
 from deployments.state.janitor import Janitor
 from voxgraph.graph import CacheInfo, CleanupStatus, Counts, QueueStatus
@@ -38,6 +39,7 @@ class GraphState(HeldHealthCheck):
     """Admission, counts and janitor of the graph, reset by a restart; `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        listen_on_loopback()
         self._tunables = GraphStateTunables()
         self._clock = clock
         self._admission = Admission()

@@ -1,5 +1,6 @@
 """One cluster for all tests of a module."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 import yaml
 from launched import Launched, running
 from simulated_cluster import graph
+
+# Further nodes join these clusters, which must therefore not be on the loopback.
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "1"
 
 
 @pytest.fixture(scope="module")

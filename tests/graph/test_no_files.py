@@ -12,6 +12,8 @@ import pytest
 import soundfile
 from launched import Launched
 
+from deployments.launch.private import session_folder
+
 LOG_BYTES = 512 * 1024
 """Bytes that a few requests may log: access logs of the proxy, the replicas and Ray, in pages of 4 KiB."""
 
@@ -35,7 +37,7 @@ def files_under(*folders: Path) -> set[Path]:
 
 def watched_folders() -> list[Path]:
     """Return the folders of temporary files, spilled objects and an overflowing object store."""
-    return [Path("/tmp/ray"), Path("/var/tmp")]
+    return [session_folder(), Path("/var/tmp")]
 
 
 @pytest.mark.parametrize("size", [200_000, 40_000_000])

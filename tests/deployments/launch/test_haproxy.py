@@ -127,8 +127,8 @@ async def test_a_dying_ingress_is_answered_503_with_retry_after(tmp_path: Path, 
         refused, missing = await post(door, "/app/detect-language"), await post(door, "/elsewhere")
 
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-    assert refused.json() == haproxy.ERROR_PAGE
-    assert set(haproxy.ERROR_PAGE) == set(ErrorAnswer.model_fields)
+    assert refused.json() == haproxy.refusal_page(503)
+    assert set(refused.json()) == set(ErrorAnswer.model_fields)
     assert (missing.status_code, missing.text) == (404, "Path '/elsewhere' not found.")
 
 

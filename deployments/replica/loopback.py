@@ -1,0 +1,28 @@
+"""Keep a replica's server for handle calls off the network, on a machine that has the cluster to itself."""
+
+import os
+from functools import cache
+
+SEVERAL_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Environment variable of Ray: with ``0`` it takes 127.0.0.1 for the address of this machine, as it does by
+default on other systems than Linux, so that its processes listen on the loopback. Ray reads it when it is
+imported."""
+
+
+@cache
+def listen_on_loopback() -> None:
+    """Make Serve bind this replica's gRPC server to the loopback if Ray itself is there.
+
+    Serve binds it to all interfaces and has no setting for it. It does so after the constructor.
+    """
+    if os.environ.get(SEVERAL_MACHINES) != "0":
+        return
+    from ray.serve._private import replica as serve_replica
+
+    bind = serve_replica.add_port_to_grpc_server
+
+    def bind_to_loopback(server: object, address: str) -> int:
+        port: int = bind(server, address.replace("[::]:", "127.0.0.1:"))
+        return port
+
+    serve_replica.add_port_to_grpc_server = bind_to_loopback
