@@ -7,6 +7,7 @@ through their handles.
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -19,15 +20,16 @@ from ray.serve.handle import DeploymentHandle
 from config.settings import GraphSettings, IngressTunables
 from deployments.api.app import create_app
 from deployments.deepfake import conclude
+from deployments.events import Answer, once, run_tasks
 from deployments.loading import ACCENT_MODELS
 from deployments.replica.health import HeldHealthCheck
 from deployments.replica.loopback import listen_on_loopback
 from deployments.replica.malloc_trim import start_malloc_trim_thread
 from deployments.state.client import GraphStateClient
 from deployments.state.result_cache import cache_key
-from deployments.transport.calls import OnProgress, call_all, call_when_capacity
+from deployments.transport.calls import call_all, call_when_capacity
 from deployments.transport.clips import Clip, ModelHandle, to_pcm16
-from deployments.transport.concurrency import gather_or_cancel
+from deployments.transport.concurrency import OnProgress, gather_or_cancel
 from deployments.transport.metrics import IngressMetrics
 from deployments.transport.model_info import BUSY_ERRORS, ModelInfoCache
 from deployments.transport.validation import validate_waveform
@@ -35,18 +37,20 @@ from deployments.voices import Languages, Voices, allow_list, check_encoder, che
 from pipelines.chunking import chunk_spans, conversation_parts
 from pipelines.routing import ENCODERS, common_encoder
 from voxgraph.calls import Deadline, call
-from voxgraph.errors import VoxError
+from voxgraph.errors import ModelUnavailable, VoxError
 from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
 from voxgraph.results import (
     SAMPLE_RATE_HZ,
     AccentResult,
     Analysis,
+    AnalysisEvent,
     DeepfakeVerdict,
     DiarizationProgress,
     DiarizationResult,
     GraphHealth,
     LanguageResult,
     ModelInfo,
+    Received,
     ReplicaStatus,
     SpeakerResult,
     Waveform,
@@ -213,6 +217,61 @@ class Ingress(HeldHealthCheck):
         context = (sorted(tasks), speakers, options, *self._routing(encoder, languages))
         return await self._answer("analyze", models, waveform, analysis, *context)
 
+    async def analyze_events(
+        self,
+        waveform: Waveform,
+        tasks: tuple[Task, ...] = TASKS,
+        speakers: SpeakerCount = SpeakerCount(),
+        options: ChunkOptions = ChunkOptions(),
+        encoder: ModelKey | None = None,
+        languages: Languages = (),
+    ) -> AsyncGenerator[AnalysisEvent]:
+        """Answer several questions about one recording, each as soon as its answer is there.
+
+        The answers are cached under their own questions. Call it through a handle with ``stream=True``.
+        """
+        check_tasks(tasks)
+        check_encoder(encoder)
+        clip, allowed = self._accept("analyze", waveform), allow_list(languages)
+        with suppress(
+            ModelUnavailable, *BUSY_ERRORS
+        ):  # Then the tasks that need the model fail by themselves.
+            await self._voices.check_languages(allowed)
+        samples, audio_s = len(clip.waveform), len(clip.waveform) / SAMPLE_RATE_HZ
+        yield Received(round(audio_s, 3))
+        deadline = self._deadline_of([model for task in tasks for model in self._models_for(task)])
+
+        async def cached(task: Task, compute: Callable[..., Awaitable[Any]], *context: object) -> Any:
+            models = self._models_for(task, encoder if task == "speaker" else None)
+            return await self._cached(task, models, clip, deadline, compute, *context)
+
+        detect = partial(self._voices.language, languages=allowed)
+        language = once(lambda: cached("language", detect, allowed))
+
+        async def voice(clip: Clip, deadline: Deadline) -> SpeakerResult:
+            if encoder is None:
+                return await self._voices.voice_in(await language(), clip, deadline)
+            return await self._voices.voice(clip, deadline, encoder)
+
+        answers: dict[Task, Answer] = {
+            "language": lambda _: language(),
+            "speaker": lambda _: cached("speaker", voice, *self._routing(encoder, languages)),
+            "accent": lambda _: cached("accent", partial(self._accent, model="xlsr")),
+            "diarization": lambda report: cached(
+                "diarization", partial(self._turns, speakers=speakers, on_progress=report), speakers
+            ),
+            "deepfake": lambda report: cached(
+                "deepfake", partial(self._verdict, options=options, on_progress=report), options
+            ),
+        }
+        parts: dict[Task, int] = {
+            "diarization": len(conversation_parts(samples)), "deepfake": len(chunk_spans(samples, options)),
+        }  # fmt: skip
+        requested = {task: answers[task] for task in TASKS if task in tasks}
+        async with aclosing(run_tasks(requested, parts, audio_s)) as events:
+            async for event in events:
+                yield event
+
     async def health(self) -> GraphHealth:
         """Return which models answer, where they run and which checkpoints they have loaded."""
         deadline = Deadline.after(HEALTH_DEADLINE_S)
@@ -262,11 +321,13 @@ class Ingress(HeldHealthCheck):
         )
         return result
 
-    async def _verdict(self, clip: Clip, deadline: Deadline, options: ChunkOptions) -> DeepfakeVerdict:
+    async def _verdict(
+        self, clip: Clip, deadline: Deadline, options: ChunkOptions, on_progress: OnProgress = lambda _: None
+    ) -> DeepfakeVerdict:
         spans = chunk_spans(len(clip.waveform), options)
         model = self._models[ModelKey.DEEPFAKE]
         starts = [lambda s=start, e=end: model.answer(Clip(clip.waveform[s:e])) for start, end in spans]
-        scores = await call_all(starts, deadline, self._tunables.chunk_window)
+        scores = await call_all(starts, deadline, self._tunables.chunk_window, on_progress)
         return conclude(spans, scores, options, self._settings)
 
     async def _call_model(self, model: ModelKey, clip: Clip, deadline: Deadline) -> Any:
@@ -284,9 +345,7 @@ class Ingress(HeldHealthCheck):
 
         A question that includes diarization has a deadline of its own.
         """
-        tunables = self._tunables
-        is_diarization = self.diarization_model in models
-        deadline = Deadline.after(tunables.diarization_deadline_s if is_diarization else tunables.deadline_s)
+        deadline = self._deadline_of(models)
         clip = self._accept(question, waveform)
         return await self._cached(question, models, clip, deadline, compute, *options)
 
@@ -306,6 +365,11 @@ class Ingress(HeldHealthCheck):
         revisions = await gather_or_cancel(*(self._infos.revision(model) for model in models))
         key = await cache_key(clip.digest_source, question, models, revisions, options)
         return await self.state.cached(key, question, lambda: compute(clip, deadline), deadline)
+
+    def _deadline_of(self, models: Sequence[ModelKey]) -> Deadline:
+        """Return the deadline of a question that these models answer."""
+        is_diarization, tunables = self.diarization_model in models, self._tunables
+        return Deadline.after(tunables.diarization_deadline_s if is_diarization else tunables.deadline_s)
 
     def _routing(self, encoder: ModelKey | None, languages: Languages) -> tuple[object, ...]:
         """Return what the choice of an encoder depends on besides the recording, for a cache key."""

@@ -8,9 +8,9 @@ import asyncio
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,8 +23,10 @@ import yaml
 from config.settings import GraphSettings, IngressTunables
 from deployments.api.app import create_app
 from deployments.deepfake import conclude
+from deployments.events import Answer, once, run_tasks
 from deployments.loading import ACCENT_MODELS, deployed_models, load_diarizer, load_pipeline
 from deployments.state.local_state import LocalState
+from deployments.transport.concurrency import OnProgress
 from deployments.transport.validation import check_length, validate_waveform
 from deployments.voices import Languages, Voices, allow_list, check_encoder, check_tasks
 from pipelines.chunking import chunk_spans
@@ -32,13 +34,16 @@ from pipelines.routing import common_encoder
 from voxgraph.errors import CheckpointError, ModelUnavailable
 from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
 from voxgraph.results import (
+    SAMPLE_RATE_HZ,
     AccentResult,
     Analysis,
+    AnalysisEvent,
     DeepfakeVerdict,
     DiarizationResult,
     GraphHealth,
     LanguageResult,
     ModelInfo,
+    Received,
     SpeakerResult,
     Waveform,
 )
@@ -165,10 +170,7 @@ class LocalAnalyzer:
         self, waveform: Waveform, options: ChunkOptions = ChunkOptions()
     ) -> DeepfakeVerdict:
         """Detect which overlapping chunks are AI-generated."""
-        clip = self._accept(waveform)
-        spans = chunk_spans(len(clip), options)
-        scores = [await self._ask(ModelKey.DEEPFAKE, clip[start:end]) for start, end in spans]
-        return conclude(spans, scores, options, self._settings)
+        return await self._verdict(self._accept(waveform), options, lambda _: None)
 
     async def analyze(
         self,
@@ -191,6 +193,43 @@ class LocalAnalyzer:
             deepfake=await self.detect_deepfake(clip, options) if "deepfake" in tasks else None,
         )
 
+    async def analyze_events(
+        self,
+        waveform: Waveform,
+        tasks: tuple[Task, ...] = TASKS,
+        speakers: SpeakerCount = SpeakerCount(),
+        options: ChunkOptions = ChunkOptions(),
+        encoder: ModelKey | None = None,
+        languages: Languages = (),
+    ) -> AsyncGenerator[AnalysisEvent]:
+        """Answer several questions, each as soon as its answer is there; chunks report their progress."""
+        check_tasks(tasks)
+        check_encoder(encoder)
+        clip, allowed = self._accept(waveform), allow_list(languages)
+        with suppress(ModelUnavailable):  # Then the tasks that need the model fail by themselves.
+            await self._voices.check_languages(allowed)
+        audio_s = len(clip) / SAMPLE_RATE_HZ
+        yield Received(round(audio_s, 3))
+        language = once(lambda: self._voices.language(clip, None, allowed))
+
+        async def voice(_: OnProgress) -> SpeakerResult:
+            if encoder is None:
+                return await self._voices.voice_in(await language(), clip, None)
+            return await self._voices.voice(clip, None, encoder)
+
+        answers: dict[Task, Answer] = {
+            "language": lambda _: language(),
+            "speaker": voice,
+            "accent": lambda _: self.identify_accent(clip),
+            "diarization": lambda _: self.diarize(clip, speakers),
+            "deepfake": lambda report: self._verdict(clip, options, report),
+        }
+        parts: dict[Task, int] = {"deepfake": len(chunk_spans(len(clip), options))}
+        requested = {task: answers[task] for task in TASKS if task in tasks}
+        async with aclosing(run_tasks(requested, parts, audio_s)) as events:
+            async for event in events:
+                yield event
+
     async def health(self) -> GraphHealth:
         """Return what every model has loaded; this loads those that were not asked before."""
         health = GraphHealth()
@@ -205,6 +244,13 @@ class LocalAnalyzer:
     async def info(self, model: ModelKey) -> ModelInfo:
         """Return what a model has loaded."""
         return await self._models.get(model)
+
+    async def _verdict(self, clip: Waveform, options: ChunkOptions, report: OnProgress) -> DeepfakeVerdict:
+        spans, scores = chunk_spans(len(clip), options), []
+        for start, end in spans:
+            scores.append(await self._ask(ModelKey.DEEPFAKE, clip[start:end]))
+            report(len(scores))
+        return conclude(spans, scores, options, self._settings)
 
     async def _ask(self, model: ModelKey, clip: Waveform, _deadline: None = None) -> Any:
         def answer(pipeline: Any) -> Any:

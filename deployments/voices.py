@@ -63,11 +63,19 @@ class Voices(Generic[Clip, Deadline]):
         self, clip: Clip, deadline: Deadline, encoder: ModelKey | None = None, languages: Languages = ()
     ) -> SpeakerResult:
         """Embed the voice by the named encoder, or else by that of the language."""
-        language = None
         if encoder is None:
-            language = await self.language(clip, deadline, languages)
-            encoder = encoder_of(language, self._tunables().cnceleb_min_probability)
+            return await self.voice_in(await self.language(clip, deadline, languages), clip, deadline)
+        return SpeakerResult(await self._ask(encoder, clip, deadline), None)
+
+    async def voice_in(self, language: LanguageResult, clip: Clip, deadline: Deadline) -> SpeakerResult:
+        """Embed the voice by the encoder of a language that was detected in the recording."""
+        encoder = encoder_of(language, self._tunables().cnceleb_min_probability)
         return SpeakerResult(await self._ask(encoder, clip, deadline), language)
+
+    async def check_languages(self, languages: Languages) -> None:
+        """Raise `InvalidOptions` if the model does not know one of the languages, as `language` does."""
+        if languages:
+            allowed_names(languages, language_names((await self._infos.get(ModelKey.LANGUAGE)).labels))
 
     async def language_and_voice(
         self,
@@ -91,9 +99,7 @@ class Voices(Generic[Clip, Deadline]):
             )
             return {"language": language, "speaker": voice}
         language = await self.language(clip, deadline, languages)
-        encoder = encoder_of(language, self._tunables().cnceleb_min_probability)
-        embedding = await self._ask(encoder, clip, deadline)
-        return {"language": language, "speaker": SpeakerResult(embedding, language)}
+        return {"language": language, "speaker": await self.voice_in(language, clip, deadline)}
 
 
 def allow_list(languages: Sequence[str]) -> Languages:

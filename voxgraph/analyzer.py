@@ -5,12 +5,14 @@ with a fake. Waveforms are float32, shape (samples,), mono, 16 kHz. Every method
 `voxgraph.errors.VoxError` if it cannot answer.
 """
 
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
 from voxgraph.results import (
     AccentResult,
     Analysis,
+    AnalysisEvent,
     DeepfakeVerdict,
     DiarizationResult,
     GraphHealth,
@@ -83,6 +85,25 @@ class Analyzer(Protocol):
 
         Raises:
             InvalidOptions: `tasks` is empty or contains a name that is not in `TASKS`, or as `embed` does.
+        """
+        ...
+
+    def analyze_events(
+        self,
+        waveform: Waveform,
+        tasks: tuple[Task, ...] = TASKS,
+        speakers: SpeakerCount = SpeakerCount(),
+        options: ChunkOptions = ChunkOptions(),
+        encoder: ModelKey | None = None,
+        languages: tuple[str, ...] = (),
+    ) -> AsyncGenerator[AnalysisEvent]:
+        """Answer several questions about one recording concurrently, each as soon as its answer is there.
+
+        Yields `Received`, then for each task any number of `Progress` and one `TaskAnswer` or `TaskFailure`:
+        one that fails does not affect the others. Closing the generator cancels what still runs.
+
+        Raises:
+            VoxError: Before the first event, if the recording or the options cannot be taken, as `analyze`.
         """
         ...
 

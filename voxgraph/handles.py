@@ -7,7 +7,7 @@ in the replicas; a call whose replica died is retried once.
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -29,6 +29,7 @@ from voxgraph.options import (
 from voxgraph.results import (
     AccentResult,
     Analysis,
+    AnalysisEvent,
     DeepfakeVerdict,
     DiarizationProgress,
     DiarizationResult,
@@ -153,6 +154,27 @@ class AsyncVoxgraph:
         )
         return result
 
+    async def analyze_events(
+        self,
+        waveform: Waveform,
+        tasks: tuple[Task, ...] = TASKS,
+        speakers: SpeakerCount = SpeakerCount(),
+        options: ChunkOptions = ChunkOptions(),
+        encoder: ModelKey | None = None,
+        languages: tuple[str, ...] = (),
+        *,
+        timeout_s: float = DIARIZATION_DEADLINE_S,
+    ) -> AsyncGenerator[AnalysisEvent]:
+        """Answer several questions, each as soon as its answer is there; yield what happens.
+
+        A task that fails does not affect the others. Closing the generator cancels what still runs.
+        """
+        method = self._handle.options(stream=True).analyze_events
+        arguments = waveform, tasks, speakers, options, encoder, languages
+        async with aclosing(stream(lambda: method.remote(*arguments), Deadline.after(timeout_s))) as events:
+            async for event in events:
+                yield event
+
     async def health(self, *, timeout_s: float = DEADLINE_S) -> GraphHealth:
         """Return which models answer, where they run and which checkpoints they have loaded."""
         result: GraphHealth = await self._call("health", timeout_s)
@@ -180,6 +202,29 @@ def _blocking(
     return blocking
 
 
+def _iterating(
+    method: Callable[Concatenate[AsyncVoxgraph, P], AsyncGenerator[T]],
+) -> Callable[Concatenate["Voxgraph", P], Iterator[T]]:
+    """Make a method that iterates over an asynchronous generator in its own event loop."""
+
+    @functools.wraps(method)
+    def iterating(self: "Voxgraph", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        async def following(items: AsyncGenerator[T]) -> tuple[T, ...]:
+            async for item in items:
+                return (item,)
+            return ()
+
+        with asyncio.Runner() as runner:
+            items = method(self._graph, *args, **kwargs)
+            try:
+                while found := runner.run(following(items)):
+                    yield found[0]
+            finally:
+                runner.run(items.aclose())
+
+    return iterating
+
+
 class Voxgraph:
     """Blocking client of the running graph, for code without ``async``; `handle` is that of the ingress."""
 
@@ -198,5 +243,6 @@ class Voxgraph:
     diarize = _blocking(AsyncVoxgraph.diarize)
     detect_deepfake = _blocking(AsyncVoxgraph.detect_deepfake)
     analyze = _blocking(AsyncVoxgraph.analyze)
+    analyze_events = _iterating(AsyncVoxgraph.analyze_events)
     health = _blocking(AsyncVoxgraph.health)
     info = _blocking(AsyncVoxgraph.info)

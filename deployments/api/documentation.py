@@ -6,6 +6,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from deployments.api.errors import STATUS, ErrorAnswer
+from deployments.api.negotiation import EVENTS, NDJSON, STREAMS
+from deployments.api.schemas.events import StreamedLine
 from voxgraph.formats import FORMATS
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -17,10 +19,15 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 _TEXT = {"schema": {"type": "string"}}
 
 
-def written_as(formats: Sequence[str]) -> dict[int | str, dict[str, Any]]:
+def written_as(formats: Sequence[str], *, is_streamed: bool = False) -> dict[int | str, dict[str, Any]]:
     """Return the ``responses`` of an endpoint whose answer can also be written in other formats than JSON."""
     types = dict.fromkeys(FORMATS[name].media_type.partition(";")[0] for name in formats)
-    return {200: {"content": dict.fromkeys(types, _TEXT), "description": "The answer in the chosen format."}}
+    content = dict.fromkeys(types, _TEXT)
+    if is_streamed:
+        content |= {
+            STREAMS[NDJSON]: {"schema": StreamedLine.model_json_schema()}, STREAMS[EVENTS]: _TEXT,
+        }  # fmt: skip
+    return {200: {"content": content, "description": "The answer in the chosen format."}}
 
 
 ANY_AUDIO = "audio/*"

@@ -65,12 +65,22 @@ class ErrorAnswer(BaseModel):
     request_id: str
 
 
-def error_response(request: Request, status: int, detail: str, kind: ErrorType, code: str) -> Response:
-    """Return a response with the error body; a 503 has a ``Retry-After`` header, from the recent times."""
+def error_answer(request: Request, detail: str, kind: ErrorType, code: str) -> ErrorAnswer:
+    """Return the body of an error."""
     request_id = getattr(request.state, "request_id", "")
-    body = ErrorAnswer(
+    return ErrorAnswer(
         detail=detail, error_type=kind, code=code, timestamp=datetime.now(UTC), request_id=request_id
     )
+
+
+def vox_error_answer(request: Request, error: errors.VoxError) -> ErrorAnswer:
+    """Return the body of a `VoxError`."""
+    return error_answer(request, error.detail, error_type(error), error.code)
+
+
+def error_response(request: Request, status: int, detail: str, kind: ErrorType, code: str) -> Response:
+    """Return a response with the error body; a 503 has a ``Retry-After`` header, from the recent times."""
+    body = error_answer(request, detail, kind, code)
     headers = {"retry-after": str(_retry_after_s(request))} if status in RETRIED else None
     return JSONResponse(body.model_dump(mode="json"), status, headers)
 

@@ -44,8 +44,9 @@ class FormatOptions(BaseModel):
 
 
 class TurnFormatOptions(FormatOptions):
-    """Options of every endpoint that answers turns."""
+    """Options of every endpoint that answers turns, as a file, in JSON or streamed."""
 
+    stream: bool = Field(False, description="Stream the answer as NDJSON; so does the header Accept.")
     names: Annotated[
         dict[str, str], WithJsonSchema({"type": "string", "contentMediaType": "application/json"})
     ] = Field({}, description='Names of speakers in place of their labels, as JSON: {"SPEAKER_00": "Ann"}.')

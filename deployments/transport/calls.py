@@ -2,16 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
-from deployments.transport.concurrency import gather_or_cancel
+from deployments.transport.concurrency import OnProgress, gather_or_cancel
 from voxgraph.calls import RETRY_INTERVAL_S, Deadline, StartCall, call
 from voxgraph.errors import Overloaded
-
-OnProgress = Callable[[int], None]
 
 DIRECT_BYTES = 1 << 20
 """Maximum bytes of a direct call: for more, the object store is as fast, and Ray's limit is 4 MiB."""

@@ -1,10 +1,12 @@
 """Groups of coroutines that end together. No Ray."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+OnProgress = Callable[[int], None]
+"""Called with the number of parts that are done."""
 
 
 async def gather_or_cancel(*coroutines: Coroutine[Any, Any, T]) -> list[T]:

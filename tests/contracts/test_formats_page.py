@@ -16,6 +16,9 @@ PAGE = (ROOT / "docs" / "formats.md").read_text()
 LINES = re.findall(r"\| `(curl [^`]+)` \|", PAGE)
 
 
+STREAMED = ("application/x-ndjson", "text/event-stream; charset=utf-8")
+
+
 def run(service: Launched, line: str) -> tuple[str, str]:
     """Return the media type and the text of the answer to a curl line."""
     command = shlex.split(line.replace("http://127.0.0.1:8000", service.url))
@@ -39,7 +42,7 @@ def test_every_curl_line_answers_its_format(service: Launched, line: str) -> Non
     (row,) = [row for row in PAGE.splitlines() if f"`{line}`" in row]
     media_type, text = run(service, line)
 
-    promised = [written.media_type for written in FORMATS.values()]
+    promised = [*(written.media_type for written in FORMATS.values()), *STREAMED]
     assert media_type in promised
     if named := re.match(r"\| `(\w+)` \|", row):
         assert media_type == FORMATS[named[1]].media_type

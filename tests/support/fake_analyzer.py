@@ -1,5 +1,6 @@
 """An analyzer with fixed answers, for tests of the HTTP application and of its clients without models."""
 
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 import numpy as np
@@ -8,11 +9,13 @@ from config.checkpoints import CHECKPOINTS
 from deployments.state.local_state import LocalState
 from pipelines.allow_list import allowed_names
 from voxgraph.calibration import SpeakerCalibration
-from voxgraph.errors import ModelUnavailable
+from voxgraph.errors import ModelUnavailable, VoxError
 from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
 from voxgraph.results import (
+    SAMPLE_RATE_HZ,
     AccentResult,
     Analysis,
+    AnalysisEvent,
     DeepfakeChunk,
     DeepfakeScore,
     DeepfakeVerdict,
@@ -22,7 +25,11 @@ from voxgraph.results import (
     LanguageResult,
     ModelInfo,
     OperatingPoints,
+    Progress,
+    Received,
     SpeakerResult,
+    TaskAnswer,
+    TaskFailure,
     Turn,
     Waveform,
 )
@@ -36,13 +43,17 @@ TURNS = (Turn(0.5, 2.0, "SPEAKER_00"), Turn(1.75, 1.9, "SPEAKER_01"), Turn(2.5, 
 
 
 class FakeAnalyzer:
-    """Returns fixed results, records its arguments, and raises `error` instead if it is set."""
+    """Returns fixed results, records its arguments, and raises `error` instead if it is set.
+
+    Of the events of an analysis, `failures` are the errors of single tasks.
+    """
 
     def __init__(self) -> None:
         self.state = LocalState()
         self.max_requests = 128
         self.diarization_model = ModelKey.DIARIZATION_COMMUNITY_1
         self.error: BaseException | None = None
+        self.failures: dict[Task, VoxError] = {}
         self.unavailable: set[ModelKey] = set()
         self.encoder: ModelKey | None = None
         self.pair: tuple[Waveform, Waveform] | None = None
@@ -134,6 +145,26 @@ class FakeAnalyzer:
             diarization=await self.diarize(waveform, speakers) if "diarization" in tasks else None,
             deepfake=await self.detect_deepfake(waveform, options) if "deepfake" in tasks else None,
         )
+
+    async def analyze_events(
+        self,
+        waveform: Waveform,
+        tasks: tuple[Task, ...] = TASKS,
+        speakers: SpeakerCount = SpeakerCount(),
+        options: ChunkOptions = ChunkOptions(),
+        encoder: ModelKey | None = None,
+        languages: tuple[str, ...] = (),
+    ) -> AsyncGenerator[AnalysisEvent]:
+        self._record(waveform)
+        audio_s = len(waveform) / SAMPLE_RATE_HZ
+        yield Received(audio_s)
+        for task in (task for task in TASKS if task in tasks):
+            yield Progress(task, audio_s / 2, audio_s)
+            if task in self.failures:
+                yield TaskFailure(task, self.failures[task])
+                continue
+            answers = await self.analyze(waveform, (task,), speakers, options, encoder, languages)
+            yield TaskAnswer(task, getattr(answers, task))
 
     async def health(self) -> GraphHealth:
         return self.graph_health

@@ -52,7 +52,8 @@ def test_a_method_has_the_signature_of_the_ingress_and_a_timeout(client: type, n
     assert ingress_signature(method) == ingress_signature(public_methods(Ingress)[name])
     timeout = inspect.signature(method).parameters["timeout_s"]
     assert timeout.kind is inspect.Parameter.KEYWORD_ONLY
-    is_async = inspect.iscoroutinefunction(method) and not hasattr(method, "__wrapped__")
+    can_await = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
+    is_async = can_await and not hasattr(method, "__wrapped__")
     assert is_async == (client is AsyncVoxgraph)
 
 

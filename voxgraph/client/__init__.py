@@ -1,8 +1,9 @@
 """The HTTP client: ``voxgraph.Client(url).detect_language("clip.m4a")``. It needs httpx2 and numpy."""
 
-from voxgraph.client.events import BatchAnswer, Done, Event, Progress, Received, TaskAnswer, TaskFailure
+from voxgraph.client.events import BatchAnswer, Done, Event
 from voxgraph.client.http import AsyncClient, Client
 from voxgraph.client.recordings import Recording, Samples
+from voxgraph.results import Progress, Received, TaskAnswer, TaskFailure
 
 __all__ = [
     "AsyncClient",

@@ -10,40 +10,7 @@ from typing import Any
 from voxgraph.client import answers
 from voxgraph.client.failures import make_error
 from voxgraph.errors import VoxError
-from voxgraph.results import Analysis
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """The recording has arrived and is decoded."""
-
-    audio_duration_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Work on a task: `done_s` of `audio_s` seconds of audio are done."""
-
-    task: str
-    done_s: float
-    audio_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class TaskAnswer:
-    """The answer of one task."""
-
-    task: str
-    result: Any
-    """The record of the task, as in the field of `Analysis` of this name."""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskFailure:
-    """A task has no answer; the others go on."""
-
-    task: str
-    error: VoxError
+from voxgraph.results import Analysis, AnalysisEvent, Progress, Received, TaskAnswer, TaskFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +29,7 @@ class OtherEvent:
     data: Any
 
 
-Event = Received | Progress | TaskAnswer | TaskFailure | Done | OtherEvent
+Event = AnalysisEvent | Done | OtherEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from voxgraph.results.analysis import Analysis
 from voxgraph.results.audio import SAMPLE_RATE_HZ, Waveform
 from voxgraph.results.deepfake import DeepfakeChunk, DeepfakeScore, DeepfakeVerdict, Finding, OperatingPoints
 from voxgraph.results.diarization import DiarizationProgress, DiarizationResult, Turn
+from voxgraph.results.events import AnalysisEvent, Progress, Received, TaskAnswer, TaskFailure
 from voxgraph.results.language import TOP_LANGUAGES, UNKNOWN_LANGUAGE, LanguageResult
 from voxgraph.results.matches import Match, StoredVoice
 from voxgraph.results.models import GraphHealth, ModelInfo, ReplicaStatus
@@ -23,6 +24,7 @@ __all__ = [
     "US_ACCENT",
     "AccentResult",
     "Analysis",
+    "AnalysisEvent",
     "DeepfakeChunk",
     "DeepfakeScore",
     "DeepfakeVerdict",
@@ -35,10 +37,14 @@ __all__ = [
     "Match",
     "ModelInfo",
     "OperatingPoints",
+    "Progress",
     "Quality",
+    "Received",
     "ReplicaStatus",
     "SpeakerResult",
     "StoredVoice",
+    "TaskAnswer",
+    "TaskFailure",
     "Turn",
     "Waveform",
 ]

@@ -4,11 +4,13 @@ from fastapi import APIRouter, Request, Response
 
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_recording, written_as
-from deployments.api.negotiation import VARY, choose, turns_file
+from deployments.api.negotiation import STREAMS, VARY, choose, turns_file
 from deployments.api.options import DiarizationOptions
 from deployments.api.schemas.turns import DiarizationAnswer
+from deployments.api.streaming import streamed
 from deployments.api.upload import AudioUpload, processing_info
 from voxgraph.formats import JSON, TURN_FORMATS
+from voxgraph.results import DiarizationResult, ModelInfo
 
 router = APIRouter(tags=["diarization"])
 
@@ -17,22 +19,33 @@ router = APIRouter(tags=["diarization"])
     "/diarize",
     openapi_extra=takes_recording(DiarizationOptions),
     response_model=DiarizationAnswer,
-    responses=written_as(TURN_FORMATS),
+    responses=written_as(TURN_FORMATS, is_streamed=True),
 )
 async def diarize(
     request: Request, response: Response, upload: AudioUpload, analyzer: AnalyzerDep
 ) -> DiarizationAnswer | Response:
     """Return who speaks when, in seconds from the start."""
     options = upload.options(DiarizationOptions)
-    chosen = choose(request, options.format, (JSON, *TURN_FORMATS))
-    found = await analyzer.diarize(await upload.decode(options), options.speakers)
-    result = found.without_short_turns(options.min_duration).named(options.names)
+    chosen = choose(request, options.format, (JSON, *TURN_FORMATS), options.stream)
+    waveform = await upload.decode(options)
+
+    def answer(found: DiarizationResult, info: ModelInfo) -> DiarizationAnswer:
+        return DiarizationAnswer.from_result(
+            _shown(found, options), quality=upload.quality(), **processing_info(info, upload).model_dump()
+        )
+
+    if chosen in STREAMS:
+        info = await analyzer.info(analyzer.diarization_model)
+        events = analyzer.analyze_events(waveform, ("diarization",), options.speakers)
+        return await streamed(request, chosen, upload, events, lambda event: answer(event.result, info))
+    found = await analyzer.diarize(waveform, options.speakers)
     info = await analyzer.info(analyzer.diarization_model)
     if chosen != JSON:
-        return turns_file(chosen, upload.name, result, upload.audio_duration, info)
+        return turns_file(chosen, upload.name, _shown(found, options), upload.audio_duration, info)
     response.headers.update(VARY)
-    return DiarizationAnswer.from_result(
-        result,
-        quality=upload.quality(),
-        **processing_info(info, upload).model_dump(),
-    )
+    return answer(found, info)
+
+
+def _shown(found: DiarizationResult, options: DiarizationOptions) -> DiarizationResult:
+    """Return what the options leave of a result."""
+    return found.without_short_turns(options.min_duration).named(options.names)

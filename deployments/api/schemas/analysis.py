@@ -13,6 +13,7 @@ from deployments.api.schemas.quality import EXAMPLE, QualityAnswer
 from deployments.api.schemas.turns import TurnsAnswer
 from deployments.api.schemas.voice import VoiceAnswer
 from pipelines.audio.peaks import Peaks
+from voxgraph.options import TASKS
 from voxgraph.results import Analysis
 
 
@@ -38,15 +39,28 @@ class AnalysisAnswer(TimingInfo):
     @classmethod
     def from_result(cls, analysis: Analysis, peaks: Peaks | None = None, **others: Any) -> "AnalysisAnswer":
         """Build the answer; a task has the answer of its own endpoint. `others` are further fields."""
+        results = {task: getattr(analysis, task) for task in TASKS}
+        found: dict[str, Any] = {
+            task: task_answer(task, result) for task, result in results.items() if result is not None
+        }
         return cls(
-            language=LanguageAnswer.from_result(analysis.language) if analysis.language else None,
-            speaker=VoiceAnswer.from_result(analysis.speaker) if analysis.speaker else None,
-            accent=AccentAnswer.from_result(analysis.accent, 2) if analysis.accent else None,
-            diarization=TurnsAnswer.from_result(analysis.diarization) if analysis.diarization else None,
-            deepfake=DeepfakeAnswer.from_result(analysis.deepfake) if analysis.deepfake else None,
+            **found,
             peaks=None if peaks is None else PeaksAnswer.model_validate(peaks),
             **others,
         )
+
+
+def task_answer(task: str, result: Any) -> BaseModel:
+    """Build the answer of one task, as it stands in its field of `AnalysisAnswer`."""
+    return AccentAnswer.from_result(result, 2) if task == "accent" else _ANSWERS[task].from_result(result)
+
+
+_ANSWERS: dict[str, Any] = {
+    "language": LanguageAnswer,
+    "speaker": VoiceAnswer,
+    "diarization": TurnsAnswer,
+    "deepfake": DeepfakeAnswer,
+}
 
 
 class LineError(BaseModel):

@@ -44,6 +44,7 @@ NO_KEYWORDS = {
     "encoder": {"/compare_embedding"},  # the embedding names its own
     "peaks": {"/v1/analyze", "/v1/batch"},  # for pages that draw the waveform
     "format": {"/diarize", "/v1/analyze", "/audio/analyze-audio"},  # voxgraph.formats writes the results
+    "stream": {"/diarize", "/v1/analyze"},  # the header of analyze_events and diarize_events asks for it
     "names": {"/diarize", "/v1/analyze"},  # voxgraph.formats.write takes them
 }
 """Options without a keyword, and where."""

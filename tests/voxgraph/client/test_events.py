@@ -8,7 +8,8 @@ import httpx2
 import pytest
 
 from voxgraph import AsyncClient, Client, errors
-from voxgraph.client.events import Done, Event, OtherEvent, Progress, Received, TaskAnswer, TaskFailure
+from voxgraph.client.events import Done, Event, OtherEvent
+from voxgraph.results import Progress, Received, TaskAnswer, TaskFailure
 
 Events = list[tuple[str, Any]]
 
