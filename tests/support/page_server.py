@@ -1,4 +1,4 @@
-"""The HTTP application on a port of this process, with a fake analyzer, for tests with a browser."""
+"""An HTTP application on a port of this process, for tests with a browser."""
 
 import threading
 import time
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from config.settings import GraphSettings
 from deployments.api.app import create_app
@@ -14,16 +15,21 @@ from deployments.api.service import GraphAnalyzer
 
 @contextmanager
 def serving(analyzer: GraphAnalyzer, **settings: object) -> Iterator[str]:
-    """Serve the application; yields its address."""
-    app = create_app(analyzer, GraphSettings.model_validate(settings))
+    """Serve the application for an analyzer; yields its address."""
+    with listening(create_app(analyzer, GraphSettings.model_validate(settings))) as url:
+        yield url
+
+
+@contextmanager
+def listening(app: ASGIApp) -> Iterator[str]:
+    """Serve any application; yields its address."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         while not server.started:
             time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
         server.force_exit = True

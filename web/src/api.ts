@@ -1,4 +1,7 @@
-/** The server's answers and how to ask for them. The interfaces have the names of the OpenAPI document. */
+/**
+ * The server's answers and how to ask for them. The interfaces have the names of the OpenAPI document; a field
+ * with a question mark is one that the page can do without. Fields that are null may be left out.
+ */
 import { signal } from "@preact/signals";
 import { t } from "./strings";
 
@@ -20,7 +23,7 @@ export interface LanguageAnswer {
   probabilities: Record<string, number>;
   calibrated: boolean;
   uncertain: boolean;
-  warning?: string | null;
+  warning: string | null;
 }
 export interface AccentAnswer {
   accent: string;
@@ -40,7 +43,7 @@ export interface DeepfakeAnswer {
   chunks: ChunkAnswer[];
   verdict: Finding;
   summary: { ai_generated_chunks: number; total_chunks: number };
-  advice?: string | null;
+  advice: string | null;
 }
 export interface PeaksAnswer {
   per_second: number;
@@ -48,13 +51,13 @@ export interface PeaksAnswer {
 }
 export interface QualityAnswer {
   duration_s: number;
-  speech_s?: number | null;
+  speech_s: number | null;
   clipped_ratio: number;
-  snr_db?: number | null;
-  bandwidth_hz?: number | null;
+  snr_db: number | null;
+  bandwidth_hz: number | null;
   sample_rate: number;
   channels: number;
-  channels_mixed?: string | null;
+  channels_mixed: string | null;
   missing_s: number;
   damaged_s: number;
   warnings: string[];
@@ -68,7 +71,9 @@ export interface AnalysisAnswer {
   quality?: QualityAnswer;
   audio_duration?: number;
 }
-export interface ComparisonAnswer {
+export interface PairComparisonAnswer {
+  quality1: QualityAnswer;
+  quality2: QualityAnswer;
   similarity_score: number;
   same_speaker: boolean;
   threshold: number;
@@ -84,7 +89,7 @@ export interface ModelAnswer {
 export interface HealthAnswer {
   version: string;
   checkpoints: string;
-  notice?: string | null;
+  notice: string | null;
   models: Record<string, ModelAnswer>;
   failed: Record<string, string>;
 }

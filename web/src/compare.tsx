@@ -1,7 +1,7 @@
 /** Two voices side by side, and what their similarity means in words. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { ask, type ComparisonAnswer, Problem } from "./api";
+import { ask, type PairComparisonAnswer, Problem } from "./api";
 import { Input } from "./input";
 import { Problems } from "./listen";
 import { announcement } from "./recordings";
@@ -14,7 +14,7 @@ export function Compare() {
   const first = useSignal<File | null>(null);
   const second = useSignal<File | null>(null);
   const asking = useSignal(false);
-  const answer = useSignal<ComparisonAnswer | null>(null);
+  const answer = useSignal<PairComparisonAnswer | null>(null);
   const problem = useSignal<Problem | null>(null);
   const forget = () => {
     answer.value = null;
@@ -78,12 +78,12 @@ function Voice({ title, file, onFile }: { title: string; file: File | null; onFi
 }
 
 /** The verdict in words: by the probability if there is one, else by the limit. */
-function verdictOf({ probability, same_speaker }: ComparisonAnswer): string {
+function verdictOf({ probability, same_speaker }: PairComparisonAnswer): string {
   if (probability === null) return same_speaker ? t.compare.above : t.compare.below;
   return t.compare.verdicts[BOUNDS.filter((bound) => probability >= bound).length]!;
 }
 
-function Result({ answer }: { answer: ComparisonAnswer }) {
+function Result({ answer }: { answer: PairComparisonAnswer }) {
   const { probability, prior, llr, similarity_score, threshold } = answer;
   return (
     <section class="card result">
@@ -102,6 +102,13 @@ function Result({ answer }: { answer: ComparisonAnswer }) {
           <p>{t.compare.sure(percent(probability), percent(prior))}</p>
           <p>{t.compare.evidence(times(Math.exp(Math.abs(llr))), llr >= 0)}</p>
         </>
+      )}
+      {[answer.quality1, answer.quality2].map((quality, index) =>
+        quality.warnings.map((warning) => (
+          <p class="note">
+            {index ? t.compare.second : t.compare.first}: {warning}
+          </p>
+        )),
       )}
       <p class="quiet mono">{t.compare.similarity(similarity_score.toFixed(3), threshold.toFixed(3))}</p>
     </section>

@@ -36,13 +36,13 @@ export function Input({ title, hint, many, compact, onFiles, children }: Props) 
     >
       <p class="drop-title">{title}</p>
       {hint && <p class="quiet">{hint}</p>}
-      {children}
       <div class="row">
         <button class="button" onClick={() => chooser.current!.click()}>
           {many ? t.choose : t.chooseOne}
         </button>
         <Microphone onFile={(file) => onFiles([file])} />
       </div>
+      {children}
       <input
         ref={chooser}
         type="file"

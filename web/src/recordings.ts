@@ -73,7 +73,7 @@ export class Recording {
     const response = await ask(`v1/analyze?${query}`, {
       method: "POST",
       body: this.file,
-      headers: { accept: "application/x-ndjson", "content-type": "application/octet-stream" },
+      headers: { accept: "application/x-ndjson, application/json;q=0.9", "content-type": "application/octet-stream" },
       signal,
     });
     if (!response.headers.get("content-type")?.includes("ndjson")) {

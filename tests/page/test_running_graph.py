@@ -1,0 +1,73 @@
+"""The page against the running graph: the real conversation, long files, and how soon it is there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from launched import Launched, sample_path
+from page_actions import analyze, download, drop, played_from, until
+from playwright.sync_api import expect
+
+CONVERSATION = sample_path()
+VIEWS = {
+    "light": {},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True},
+}
+FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+
+
+def diarized(http: httpx2.Client, **options: str) -> httpx2.Response:
+    files = {"file": (CONVERSATION.name, CONVERSATION.read_bytes())}
+    response = http.post("/diarize", files=files, params=options)
+    response.raise_for_status()
+    return response
+
+
+def test_the_real_conversation_has_a_lane_for_each_speaker(
+    open_page: Any, service: Launched, http: httpx2.Client
+) -> None:
+    page = open_page(service.url)
+
+    drop(page, CONVERSATION)
+
+    expect(page.locator(".exports")).to_be_visible(timeout=120_000)
+    answer = diarized(http).json()
+    expect(page.locator(".track:not(.heat)")).to_have_count(len(answer["speakers"]))
+    assert download(page, "RTTM") == diarized(http, format="rttm").text
+    assert json.loads(download(page, "JSON"))["diarization"]["speakers"] == answer["speakers"]
+
+
+def test_a_click_plays_a_turn_of_the_real_conversation(
+    open_page: Any, service: Launched, http: httpx2.Client
+) -> None:
+    page = open_page(service.url)
+    analyze(page, CONVERSATION, within_s=120)
+    answer = diarized(http).json()
+    first = next(one for one in answer["diarization_results"] if one["speaker"] == answer["speakers"][0])
+
+    page.locator(".track").first.locator(".turn").first.click()
+
+    assert played_from(page, 1) == pytest.approx(first["start"], abs=1e-3)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_whole_page_can_be_pictured(open_page: Any, service: Launched, view: str, tmp_path: Path) -> None:
+    page = open_page(service.url, **VIEWS[view])
+    analyze(page, CONVERSATION, within_s=120)
+
+    picture = page.screenshot(full_page=True, path=tmp_path / f"{view}.png")
+
+    assert len(picture) > 50_000
+
+
+def test_the_first_paint_comes_within_a_second(open_page: Any, service: Launched) -> None:
+    paints = []
+    for _ in range(3):
+        page = open_page(service.url)
+        until(page, FIRST_PAINT)
+        paints.append(page.evaluate(FIRST_PAINT))
+
+    assert min(paints) < 1_000
