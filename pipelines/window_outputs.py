@@ -26,3 +26,8 @@ class WindowOutputs:
     """Number of frames in which the speaker of each pair is the only one speaking: (pairs,)."""
     embeddings: npt.NDArray[np.float32]
     """Voice embedding of each pair, not normalized; NaN where there is none: (pairs, dimension)."""
+
+    @property
+    def most_at_once(self) -> int:
+        """The largest number of speakers in one window."""
+        return int(np.bincount(self.windows).max(initial=0))

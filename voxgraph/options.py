@@ -81,6 +81,11 @@ class SpeakerCount:
             return self.num_speakers, self.num_speakers
         return self.min_speakers or 1, self.max_speakers or math.inf
 
+    @property
+    def least(self) -> int | None:
+        """The number of speakers that the caller asks for at least; None: any."""
+        return self.num_speakers or self.min_speakers
+
 
 def _check(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:

@@ -68,7 +68,7 @@ class CamPlusPlusDiarizer(WindowDiarizer):
             segmentation.receptive_field,
             _min_duration_off(config),
             checkpoint.info(device, parameters + embedding.parameter_count, choice=embedding.choice),
-            only_voted=True,
+            as_pyannote=False,
         )
 
 

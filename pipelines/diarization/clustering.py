@@ -84,25 +84,25 @@ def cluster(
         centroids = _vbx_centroids(clustering, outputs.embeddings, usable)
         wanted = min(max(len(centroids), least), most)
         if wanted == len(centroids):
-            return _assign_distinct(outputs, _similarities(outputs.embeddings, centroids))
+            return assign_distinct(outputs, similarities_to(outputs.embeddings, centroids))
         kmeans = k_means(n_clusters=wanted, n_init=3, random_state=42, copy_x=False)
-        labels = kmeans.fit_predict(_normalize_rows(outputs.embeddings[usable]))
+        labels = kmeans.fit_predict(normalize_rows(outputs.embeddings[usable]))
     centroids = _centroids(outputs.embeddings, usable, labels)
-    similarities = _similarities(outputs.embeddings, centroids)
+    similarities = similarities_to(outputs.embeddings, centroids)
     if agglomerative and clustering.constrained_assignment:
-        return _assign_distinct(outputs, similarities)
+        return assign_distinct(outputs, similarities)
     nearest: NDArray[np.intp] = similarities.argmax(axis=1)
     return nearest
 
 
-def _normalize_rows(embeddings: np.ndarray) -> np.ndarray:
+def normalize_rows(embeddings: np.ndarray) -> np.ndarray:
     """Scale the rows to unit length, in place, and return the array."""
     for rows in _blocks(len(embeddings)):
         embeddings[rows] /= np.linalg.norm(embeddings[rows], axis=1, keepdims=True)
     return embeddings
 
 
-def _similarities(embeddings: np.ndarray, centroids: np.ndarray) -> Floats:
+def similarities_to(embeddings: np.ndarray, centroids: np.ndarray) -> Floats:
     """Return 2 - cosine distance, (pairs, clusters)."""
     return np.concatenate(
         [2 - cdist(embeddings[rows], centroids, "cosine") for rows in _blocks(len(embeddings))]
@@ -114,7 +114,7 @@ def _centroids(embeddings: np.ndarray, usable: NDArray[np.intp], labels: np.ndar
     return np.vstack([embeddings[usable[labels == label]].mean(axis=0) for label in range(labels.max() + 1)])
 
 
-def _assign_distinct(outputs: WindowOutputs, similarities: Floats) -> NDArray[np.intp]:
+def assign_distinct(outputs: WindowOutputs, similarities: Floats) -> NDArray[np.intp]:
     """Assign distinct clusters to the pairs of each window so that their total similarity is largest."""
     similarities = np.nan_to_num(similarities, nan=np.nanmin(similarities))
     clusters = np.full(len(similarities), UNASSIGNED)
@@ -127,7 +127,7 @@ def _assign_distinct(outputs: WindowOutputs, similarities: Floats) -> NDArray[np
 
 def _vbx_centroids(clustering: VBxClustering, embeddings: np.ndarray, usable: NDArray[np.intp]) -> np.ndarray:
     """Return the centroid of every speaker that VBx keeps, (clusters, dimension)."""
-    tree = linkage(_normalize_rows(embeddings[usable]), method="centroid", metric="euclidean", overwrite=True)
+    tree = linkage(normalize_rows(embeddings[usable]), method="centroid", metric="euclidean", overwrite=True)
     initial = hierarchy.fcluster(tree, clustering.threshold, criterion="distance") - 1
     _, initial = np.unique(initial, return_inverse=True)
     del tree

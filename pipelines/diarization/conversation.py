@@ -3,6 +3,7 @@
 Mirrors `SpeakerDiarization.apply` in `pyannote.audio.pipelines.speaker_diarization`, with the same output.
 """
 
+import math
 import warnings
 from typing import Any, Protocol
 
@@ -10,12 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.diarization.clustering import cluster
+from pipelines.diarization.requested_number import cluster_to
 from pipelines.diarization.turns import Timeline, activations, speaker_count, to_turns, top_speakers
 from pipelines.diarization.windows import ProgressCallback
 from pipelines.vendored.pyannote import AgglomerativeClustering, SlidingWindow, VBxClustering
 from pipelines.window_outputs import WindowOutputs
 from voxgraph.options import SpeakerCount
 from voxgraph.results import SAMPLE_RATE_HZ, DiarizationResult, ModelInfo, Turn, Waveform
+
+ANY_NUMBER = (1, math.inf)
+"""Bounds that any number of speakers is within."""
 
 
 class Windows(Protocol):
@@ -39,8 +44,10 @@ class WindowDiarizer:
         frames: Receptive field and step of the segmentation's frames.
         min_duration_off: Gaps of one speaker shorter than these seconds are closed.
         info: Description of the loaded checkpoint.
-        only_voted: Whether speakers beyond the first must talk in a window of a frame to talk in it. pyannote
-            takes others, even speakers without a cluster, where the windows count more speakers than that.
+        as_pyannote: Whether the turns are exactly pyannote's where their speakers are as many as requested.
+            Otherwise a number that the threshold does not give is that of `cluster_to`, which confuses fewer
+            seconds of conversations with short turns; and speakers beyond the first must talk in a window of
+            a frame to talk in it, where pyannote takes others, even speakers without a cluster.
     """
 
     min_samples = 1
@@ -54,11 +61,11 @@ class WindowDiarizer:
         min_duration_off: float,
         info: ModelInfo,
         *,
-        only_voted: bool = False,
+        as_pyannote: bool = True,
     ) -> None:
         self.windows, self.clustering, self.info = windows, clustering, info
         self._frames, self._min_duration_off = frames, min_duration_off
-        self._only_voted = only_voted
+        self._as_pyannote = as_pyannote
 
     def __call__(
         self, waveform: Waveform, speakers: SpeakerCount, progress: ProgressCallback | None = None
@@ -67,8 +74,8 @@ class WindowDiarizer:
 
         Args:
             waveform: Float32, (samples,), 16 kHz mono; shorter than a window of 10 s is fine.
-            speakers: Requested number of speakers; `num_speakers` overrides the bounds. The result has fewer
-                if fewer voices can be distinguished.
+            speakers: Requested number of speakers; `num_speakers` overrides the bounds. Where the networks
+                tell fewer apart, the result has fewer and says why.
             progress: Called with the windows done and in total after each batch.
 
         Raises:
@@ -92,14 +99,49 @@ class WindowDiarizer:
         window_grid = SlidingWindow(start=0.0, duration=window, step=hop)
         timeline = Timeline(window_grid, self._frames, len(outputs.speech))
         count = np.minimum(speaker_count(outputs, timeline), bounds[1]).astype(np.uint8)
-        if not count.any():
-            return DiarizationResult((), (), ())
+        found = DiarizationResult((), (), ())
+        if count.any():
+            found = self._clustered(outputs, count, timeline, samples / SAMPLE_RATE_HZ, bounds)
+        return found.with_request(speakers.least, outputs.most_at_once, len(outputs.speech))
+
+    def _clustered(
+        self,
+        outputs: WindowOutputs,
+        count: NDArray[np.uint8],
+        timeline: Timeline,
+        seconds: float,
+        bounds: tuple[int, float],
+    ) -> DiarizationResult:
+        """Find the turns with as many speakers as requested, or as near to it as the voices allow."""
+
+        def beyond(answer: DiarizationResult) -> float:
+            found = len(answer.speakers)
+            return max(bounds[0] - found, found - bounds[1], 0)
+
+        def turns(clusters: NDArray[np.intp]) -> DiarizationResult:
+            return self._turns_of(outputs, clusters, count, timeline, seconds)
+
         with warnings.catch_warnings():
             # A voice of one frame has no standard deviation, and few embeddings form no clusters.
             warnings.simplefilter("ignore")
-            clusters = cluster(self.clustering, outputs, bounds)
+            found = turns(cluster(self.clustering, outputs, bounds if self._as_pyannote else ANY_NUMBER))
+            if beyond(found):
+                wanted = int(min(max(len(found.speakers), bounds[0]), bounds[1]))
+                found = min((found, turns(cluster_to(outputs, wanted))), key=beyond)
+            if beyond(found) and not self._as_pyannote:
+                found = min((found, turns(cluster(self.clustering, outputs, bounds))), key=beyond)
+        return found
+
+    def _turns_of(
+        self,
+        outputs: WindowOutputs,
+        clusters: NDArray[np.intp],
+        count: NDArray[np.uint8],
+        timeline: Timeline,
+        seconds: float,
+    ) -> DiarizationResult:
         votes = activations(outputs, clusters, timeline)
-        if self._only_voted:
+        if not self._as_pyannote:
             # At least one, since speech of a speaker without a cluster is still speech.
             voted = np.maximum((votes > 0).sum(axis=1), 1)
             count = np.minimum(count, voted).astype(np.uint8)
@@ -107,7 +149,7 @@ class WindowDiarizer:
             to_turns(top_speakers(votes, most), timeline.frames, self._min_duration_off)
             for most in (count, np.minimum(count, 1))
         )
-        return _result(turns, exclusive, samples / SAMPLE_RATE_HZ)
+        return _result(turns, exclusive, seconds)
 
 
 def _result(diarization: NDArray[Any], exclusive: NDArray[Any], seconds: float) -> DiarizationResult:

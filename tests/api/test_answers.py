@@ -96,6 +96,19 @@ async def test_turns_shorter_than_min_duration_are_left_out(
     ]
     assert answer["segments_count"] == 2
     assert analyzer.speakers == SpeakerCount(min_speakers=2)
+    assert (answer["speakers_requested"], answer["speakers_note"]) == (2, None)
+
+
+async def test_fewer_speakers_than_requested_are_explained(client: httpx2.AsyncClient) -> None:
+    answer = await post(client, "/diarize", data={"num_speakers": "3"})
+    alone = await post(client, "/diarize", data={"num_speakers": "2", "min_duration": "1.5"})
+
+    assert answer["speakers_requested"] == 3
+    assert answer["speakers_note"].startswith("Found 2 of 3 speakers:")
+    assert alone["speakers"] == ["SPEAKER_00"]
+    assert alone["speakers_note"] == (
+        "All turns of 1 speaker are shorter than the requested minimum of 1.5 s."
+    )
 
 
 async def test_more_than_half_of_the_chunks_make_a_deepfake(

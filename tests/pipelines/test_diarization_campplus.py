@@ -93,10 +93,10 @@ def test_the_number_of_speakers_is_kept(diarizer: CamPlusPlusDiarizer, conversat
     def found(speakers: SpeakerCount) -> int:
         return len(diarizer.turns(outputs, len(conversation), speakers).speakers)
 
-    assert found(SpeakerCount(num_speakers=1)) == 1
+    assert [found(SpeakerCount(num_speakers=number)) for number in range(1, 6)] == [1, 2, 3, 4, 5]
     assert found(SpeakerCount(max_speakers=1)) == 1
-    assert found(SpeakerCount(num_speakers=2)) == 2
     assert found(SpeakerCount(min_speakers=3)) == 3
+    assert found(SpeakerCount(min_speakers=1, max_speakers=5)) == 2
     assert 1 <= found(SpeakerCount(num_speakers=20)) <= 20
     with pytest.raises(InvalidOptions, match="min_speakers is 3"):
         found(SpeakerCount(min_speakers=3, max_speakers=2))

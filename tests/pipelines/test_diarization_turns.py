@@ -1,6 +1,7 @@
 """Test that turns equal those of pyannote for any outputs of the windows, in blocks and without."""
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import cache
 from typing import Any
@@ -114,6 +115,12 @@ def pyannote_turns(
     ]
 
 
+def missing(turns: Iterable[Turn], speakers: SpeakerCount) -> float:
+    """Return by how many speakers the turns differ from the nearest number that was requested."""
+    found, (low, high) = len({turn.speaker for turn in turns}), speakers.bounds
+    return max(low - found, found - high, 0)
+
+
 @pytest.mark.parametrize("in_blocks", [False, True])
 def test_turns_are_those_of_pyannote(
     diarizer: Diarizer, in_blocks: bool, monkeypatch: pytest.MonkeyPatch
@@ -135,21 +142,19 @@ def test_turns_are_those_of_pyannote(
         speech, embeddings = conversation(diarizer, windows, voices, noise, seed)
         outputs = outputs_of(speech, embeddings)
         usable = int((outputs.frames_alone >= 0.2 * outputs.frames).sum())
-        requested = max(speakers.num_speakers or 0, speakers.min_speakers or 0)
         with warnings.catch_warnings(), monkeypatch.context() as patch:
             warnings.simplefilter("ignore")
             found = diarizer.turns(outputs, (windows + 9) * 16_000, speakers)
-            if requested > usable and isinstance(diarizer.clustering, VBxClustering):
-                # pyannote raises. One window has at most two overlapping speakers, possibly none, and a
-                # turn must end after its first frame.
-                timeline = turns.Timeline(
-                    SlidingWindow(start=0.0, duration=10.0, step=1.0), diarizer._frames, windows
-                )
-                has_speech = bool(turns.speaker_count(outputs, timeline)[:-1].any())
-                assert has_speech <= len(found.speakers) <= max(2, usable)
+            assert (found.speakers_note is not None) == (len(found.speakers) < (speakers.least or 0))
+            if (speakers.least or 0) > usable and isinstance(diarizer.clustering, VBxClustering):
+                assert len(found.speakers) <= speakers.bounds[1]  # pyannote raises
                 return
             patch.setattr(pyannote_clustering, "linkage", scipy_linkage)
-            assert list(found.turns) == pyannote_turns(diarizer, speech, embeddings, speakers)
+            theirs = pyannote_turns(diarizer, speech, embeddings, speakers)
+        # Where pyannote does not keep to the request, the voices of the windows may come nearer to it.
+        assert missing(found.turns, speakers) <= missing(theirs, speakers)
+        if missing(found.turns, speakers) == missing(theirs, speakers):
+            assert list(found.turns) == theirs
 
     check()
 

@@ -117,7 +117,8 @@ class FakeAnalyzer:
     async def diarize(self, waveform: Waveform, speakers: SpeakerCount) -> DiarizationResult:
         self._record(waveform)
         self.speakers = speakers
-        return DiarizationResult(TURNS, TURNS, ("SPEAKER_00", "SPEAKER_01"))
+        found = DiarizationResult(TURNS, TURNS, ("SPEAKER_00", "SPEAKER_01"))
+        return found.with_request(speakers.least, most_at_once=2, windows=1)
 
     async def detect_deepfake(self, waveform: Waveform, options: ChunkOptions) -> DeepfakeVerdict:
         self._record(waveform)

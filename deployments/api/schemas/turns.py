@@ -23,6 +23,10 @@ class TurnsAnswer(BaseModel):
     diarization_results: list[TurnAnswer]
     segments_count: int
     speakers: list[str]
+    speakers_requested: int | None = None
+    """The number of speakers that was asked for, at least; null without such an option."""
+    speakers_note: str | None = None
+    """Why fewer were found than asked for; null otherwise."""
 
     @classmethod
     def from_result(cls, result: DiarizationResult, **processing: Any) -> Self:
@@ -31,8 +35,14 @@ class TurnsAnswer(BaseModel):
             TurnAnswer(start=round(turn.start_s, 3), end=round(turn.end_s, 3), speaker=turn.speaker)
             for turn in result.turns
         ]
-        speakers = list(result.speakers)
-        return cls(diarization_results=turns, segments_count=len(turns), speakers=speakers, **processing)
+        return cls(
+            diarization_results=turns,
+            segments_count=len(turns),
+            speakers=list(result.speakers),
+            speakers_requested=result.speakers_requested,
+            speakers_note=result.speakers_note,
+            **processing,
+        )
 
 
 class DiarizationAnswer(TurnsAnswer, ProcessingInfo, Noted):
