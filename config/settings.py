@@ -103,6 +103,23 @@ class AudioLimits(_Frozen):
     """Maximum sample rate times channels: 48 kHz with 32 channels, 192 kHz with 8 and 768 kHz with 2."""
 
 
+class DecoderSettings(_Frozen):
+    """The processes in which an ingress replica decodes recordings, and what one recording may cost there."""
+
+    processes: Annotated[int, Field(ge=0, le=64)] = 2
+    """Recordings that are decoded at the same time. 0: in threads of the ingress itself, where a decoder that
+    crashes ends the replica, and memory and processor time have no limit."""
+    max_memory_bytes: Annotated[int, Field(ge=1 << 20)] = 256 * 1024 * 1024
+    """Maximum address space of a process beyond its own, the waveform's and three times the upload's."""
+    min_cpu_s: Annotated[float, Field(gt=0)] = 3.0
+    """Processor time that every recording may take, in seconds."""
+    cpu_share: Annotated[float, Field(gt=0)] = 0.1
+    """Processor time that a second of audio may take besides. MP3 takes 0.003, the most expensive recording
+    within `AudioLimits` 0.04."""
+    max_stall_s: Annotated[float, Field(gt=0)] = 20.0
+    """Seconds without a decoded block, and before the first one, after which a process is killed."""
+
+
 class BatchTunables(_Frozen):
     """``user_config`` of every model deployment."""
 
@@ -192,6 +209,7 @@ class GraphSettings(_Frozen):
     """Operating points of the deepfake detector. None: those of its checkpoint, or, if it has none, the
     defaults of `voxgraph.results.OperatingPoints`, which are not fitted."""
     limits: AudioLimits = AudioLimits()
+    decoders: DecoderSettings = DecoderSettings()
     cors_origins: tuple[str, ...] = ()
     """Origins that browsers may call from; ``*`` allows all, empty none."""
     root_path: Annotated[str, Field(pattern=r"^(/[^/?#]+)*/?$")] = ""

@@ -20,7 +20,7 @@ import psutil
 import uvicorn
 import yaml
 
-from config.settings import GraphSettings, IngressTunables
+from config.settings import DecoderSettings, GraphSettings, IngressTunables
 from deployments.api.app import create_app
 from deployments.deepfake import conclude
 from deployments.events import Answer, once, run_tasks
@@ -266,6 +266,8 @@ class LocalAnalyzer:
 @contextmanager
 def serving(settings: GraphSettings) -> Iterator[Path]:
     """Serve the HTTP application on a socket in a folder of this user alone; yield the path of the socket."""
+    # The recordings are the caller's own, so that processes to kill would only cost their start.
+    settings = settings.model_copy(update={"decoders": DecoderSettings(processes=0)})
     app = create_app(LocalAnalyzer(settings), settings)
     with tempfile.TemporaryDirectory(prefix="voxgraph-") as folder:
         socket = Path(folder) / "local.sock"

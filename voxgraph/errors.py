@@ -5,6 +5,8 @@ VoxError
 │   ├── EmptyAudio            no bytes, or no samples
 │   ├── UnsupportedAudio      a container or codec that is not supported
 │   ├── CorruptAudio          a known container whose content is truncated or contradictory
+│   ├── UndecodableAudio      the decoder crashed on it
+│   ├── DecodingTooCostly     decoding takes more memory or processor time than is allowed
 │   ├── AudioTooShort         fewer seconds than the model needs
 │   ├── AudioTooLong          more seconds than the limit
 │   └── NonFiniteAudio        NaN or infinite samples
@@ -68,6 +70,14 @@ class UnsupportedAudio(InvalidAudio, code="unsupported_audio"):
 
 class CorruptAudio(InvalidAudio, code="corrupt_audio"):
     """The content of a known container is truncated or contradicts its header."""
+
+
+class UndecodableAudio(InvalidAudio, code="undecodable"):
+    """The decoder crashed on the recording."""
+
+
+class DecodingTooCostly(InvalidAudio, code="decoding_too_costly"):
+    """Decoding takes more memory or processor time than a recording of its size and length may take."""
 
 
 class AudioTooShort(InvalidAudio, code="audio_too_short"):

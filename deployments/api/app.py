@@ -1,11 +1,15 @@
 """The HTTP application, built from a `GraphAnalyzer` and the settings."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 
 from config.settings import GraphSettings
 from deployments.api import errors, middleware
 from deployments.api.budget import DecodedAudioBudget
 from deployments.api.compat import accent_routes, graph_routes, voice_routes
+from deployments.api.decoders import Decoder, decoder_of
 from deployments.api.documentation import RESPONSES
 from deployments.api.pace import Pace
 from deployments.api.page import Pages
@@ -28,6 +32,17 @@ which parts are AI-generated. Every endpoint takes a recording as the whole body
 any common container and codec, at any sample rate."""
 
 
+@asynccontextmanager
+async def _run_decoder(app: FastAPI) -> AsyncGenerator[None]:
+    """Start the processes that decode before the first request, and end them with the application."""
+    decoder: Decoder = app.state.decoder
+    await decoder.start()
+    try:
+        yield
+    finally:
+        await decoder.close()
+
+
 def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
     """Build the application for an analyzer: the ingress in production, a fake in tests.
 
@@ -38,6 +53,7 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
         version=service.VERSION,
         description=DESCRIPTION,
         redirect_slashes=False,
+        lifespan=_run_decoder,
         openapi_url="/openapi.json" if settings.docs else None,
         docs_url=None,  # FastAPI's own pages load their scripts from another host
         redoc_url=None,
@@ -45,6 +61,7 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
     app.state.analyzer = analyzer
     app.state.settings = settings
     app.state.budget = DecodedAudioBudget(settings.limits)
+    app.state.decoder = decoder_of(settings)
     app.state.pages = Pages(page=settings.page, docs=settings.docs)
     app.state.pace = Pace()
     app.include_router(service.router)

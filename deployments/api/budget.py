@@ -7,7 +7,8 @@ import math
 import threading
 
 from config.settings import AudioLimits
-from pipelines.audio.decoding import Recording, decode_recording
+from deployments.api.decoders import Decoder
+from pipelines.audio.decoding import Recording
 from voxgraph.errors import Overloaded
 from voxgraph.results import SAMPLE_RATE_HZ
 
@@ -33,7 +34,7 @@ class DecodedAudioBudget:
 
 
 class Reservation:
-    """One request's part of a budget. Thread-safe; a decoding thread may outlive the request."""
+    """One request's part of a budget. Thread-safe, because decoding may report from a thread."""
 
     def __init__(self, budget: DecodedAudioBudget) -> None:
         self._budget = budget
@@ -41,10 +42,11 @@ class Reservation:
         self._closed = False
         self._lock = threading.Lock()
 
-    def decode(self, data: bytes, limits: AudioLimits, channel: int | None = None) -> Recording:
-        """Decode like `decode_recording`, and reserve the waveform until it is released.
+    async def decode(self, decoder: Decoder, data: bytes, channel: int | None = None) -> Recording:
+        """Decode a recording, and reserve the waveform until it is released.
 
-        Raises `Overloaded` as well, if the recording is longer than the free part of the budget.
+        Raises what `decoder` raises, and `Overloaded` if the recording is longer than the free part of the
+        budget.
         """
         acquired = 0
 
@@ -55,7 +57,7 @@ class Reservation:
             acquired += more
 
         try:
-            recording = decode_recording(data, limits, acquire, channel)
+            recording = await decoder.decode(data, channel, acquire)
             acquired -= self._hold(len(recording.waveform))
             return recording
         finally:

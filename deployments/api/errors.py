@@ -27,6 +27,8 @@ STATUS: dict[type[errors.VoxError], HTTPStatus] = {
     errors.EmptyAudio: HTTPStatus.BAD_REQUEST,
     errors.UnsupportedAudio: HTTPStatus.BAD_REQUEST,
     errors.CorruptAudio: HTTPStatus.BAD_REQUEST,
+    errors.UndecodableAudio: HTTPStatus.BAD_REQUEST,
+    errors.DecodingTooCostly: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.AudioTooShort: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.AudioTooLong: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.NonFiniteAudio: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -3,7 +3,6 @@
 The body is the recording itself or a form with files. `pipelines.audio` decodes the recording.
 """
 
-import asyncio
 import time
 from typing import Annotated, TypeVar
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from deployments.api.body import check_content_length, limits_of, read_limited, too_large
+from deployments.api.decoders import Decoder
 from deployments.api.forms import (
     FILE_FIELDS,
     MAX_BATCH_FILES,
@@ -63,7 +63,7 @@ class Upload:
         return round(time.perf_counter() - self._started, 4)
 
     async def decode(self, options: RecordingOptions) -> Waveform:
-        """Decode the recording, in a thread unless decoding is faster than starting one.
+        """Decode the recording: a small plain WAV here, anything else by the decoder of the application.
 
         Raises what `pipelines.audio.decoding.decode_recording` and `budget.Reservation.decode` raise.
         """
@@ -73,8 +73,8 @@ class Upload:
             # Not reserved: the waveform is only twice as large as the upload, which is in memory anyway.
             recording = decode_recording(data, limits, channel=channel)
         else:
-            decode = self._request.state.reservation.decode
-            recording = await asyncio.to_thread(decode, data, limits, channel)
+            decoder: Decoder = self._request.app.state.decoder
+            recording = await self._request.state.reservation.decode(decoder, data, channel)
             self._reserved_samples = len(recording.waveform)
         waveform, self._quality = recording.waveform, recording.quality
         self._data = b""

@@ -14,7 +14,8 @@ import soxr
 
 from config.settings import AudioLimits
 from pipelines.audio import ffmpeg, sound_file
-from pipelines.audio.mixing import Block, Mixer
+from pipelines.audio.blocks import Block, Blocks
+from pipelines.audio.mixing import Mixer
 from pipelines.audio.parts import Part, split
 from pipelines.audio.quality import measure
 from pipelines.audio.spans import Findings, Span, silence
@@ -52,6 +53,7 @@ def decode_recording(
     limits: AudioLimits,
     on_progress: ProgressCallback = lambda _: None,
     channel: int | None = None,
+    blocks: Blocks | None = None,
 ) -> Recording:
     """Decode a recording.
 
@@ -67,6 +69,7 @@ def decode_recording(
         on_progress: Called before each block of a few seconds is stored, with the seconds of audio that the
             recording has, or has so far; an exception that it raises stops the decoding.
         channel: The channel to take, from 0; None: all of them, mixed.
+        blocks: Keeps the blocks until the waveform is whole. None: in this process's memory.
 
     Raises:
         EmptyAudio: No bytes or no samples.
@@ -81,10 +84,12 @@ def decode_recording(
     if not data:
         raise EmptyAudio("The recording is empty: 0 bytes.")
     parts = split(data, limits)
-    decoder = _Decoder(parts, limits, on_progress, channel)
-    waveform, findings, mixer = decoder.run(Mixer())
+    blocks = Blocks() if blocks is None else blocks
+    decoder = _Decoder(parts, limits, on_progress, channel, blocks)
+    findings, mixer = decoder.run(Mixer())
     if cancelled := mixer.loudest_of_cancelled():
-        waveform, findings, _ = decoder.run(Mixer(cancelled))
+        findings, _ = decoder.run(Mixer(cancelled))
+    waveform = blocks.waveform()
     _check_result(waveform, findings, limits)
     mixed = "loudest" if cancelled else "mean"
     if channel is not None:
@@ -111,27 +116,33 @@ class _Decoder:
     """Decodes the files of an upload, once or, where channels cancel, twice."""
 
     def __init__(
-        self, parts: list[Part], limits: AudioLimits, on_progress: ProgressCallback, channel: int | None
+        self,
+        parts: list[Part],
+        limits: AudioLimits,
+        on_progress: ProgressCallback,
+        channel: int | None,
+        blocks: Blocks,
     ) -> None:
         self._parts = parts
         self._limits = limits
         self._on_progress = on_progress
         self._channel = channel
+        self._blocks = blocks
         self._reported_s = 0.0
 
-    def run(self, mixer: Mixer) -> tuple[Waveform, Findings, Mixer]:
-        """Return the waveform, what was found, and the mixer with the energies."""
+    def run(self, mixer: Mixer) -> tuple[Findings, Mixer]:
+        """Store the blocks; return what was found, and the mixer with the energies."""
         findings = Findings()
-        blocks = list[Block]()
+        self._blocks.truncate(0)
         for part in self._parts:
-            before = sum(map(len, blocks)) / SAMPLE_RATE_HZ
-            kept = replace(findings)
+            before, kept = len(self._blocks), replace(findings)
             try:
-                blocks += self._part(part, mixer, findings, before, sound_file.reads(part))
+                self._part(part, mixer, findings, before / SAMPLE_RATE_HZ, sound_file.reads(part))
             except sound_file.NotRead:
                 findings = kept
-                blocks += self._part(part, mixer, findings, before, False)
-        return _concatenate(blocks), findings, mixer
+                self._blocks.truncate(before)
+                self._part(part, mixer, findings, before / SAMPLE_RATE_HZ, False)
+        return findings, mixer
 
     def _report(self, seconds: float) -> None:
         """Report the seconds that the recording has, unless more were reported before."""
@@ -141,13 +152,14 @@ class _Decoder:
 
     def _part(
         self, part: Part, mixer: Mixer, findings: Findings, before_s: float, by_sound_file: bool
-    ) -> list[Block]:
+    ) -> None:
         reader = sound_file.read if by_sound_file else ffmpeg.read
         findings.stated_s = 0.0
         spans = self._checked(reader(part, self._limits, findings), findings, before_s)
         if part.lost_s:
             spans = _after_silence(part.lost_s, spans, findings)
-        return list(self._resampled(spans, mixer, before_s))
+        for block in self._resampled(spans, mixer, before_s):
+            self._blocks.append(block)
 
     def _checked(self, spans: Iterator[Span], findings: Findings, before_s: float) -> Iterator[Span]:
         """Note length, rate, channels and clipping, and take the caller's channel."""
@@ -226,19 +238,6 @@ def _after_silence(seconds: float, spans: Iterator[Span], findings: Findings) ->
     yield from silence(seconds, first.sample_rate, first.samples.shape[1])
     yield first
     yield from spans
-
-
-def _concatenate(blocks: list[Block]) -> Waveform:
-    """Concatenate the blocks, releasing each once it is copied so that they are never in memory twice."""
-    pending = blocks[::-1]
-    blocks.clear()
-    waveform = np.empty(sum(map(len, pending)), np.float32)
-    position = 0
-    while pending:
-        block = pending.pop()
-        waveform[position : position + len(block)] = block
-        position += len(block)
-    return waveform
 
 
 def _joined(blocks: Iterable[Block]) -> Block:

@@ -65,7 +65,11 @@ def read(part: Part, limits: AudioLimits, findings: Findings) -> Iterator[Span]:
             if file.duration is not None and part.container not in FRAMED:
                 check_duration(file.duration / av.time_base, limits)
             stream = _stream(file, part)
+            # WavPack asks for threads, which a confined process cannot start, and loses its first packets.
+            stream.codec_context.thread_count = 1
             yield from _Reader(file, stream, part, limits, findings).spans()
+    except MemoryError:
+        raise
     except (av.error.FFmpegError, ValueError) as error:
         reason = _ERROR_TEXT.get(type(error), "its structure is invalid")
         raise CorruptAudio(f"The {name} recording is damaged: {reason}.") from error
@@ -145,6 +149,8 @@ class _Reader:
     def _decoded(self, packet: av.Packet) -> Iterator[Span]:
         try:
             frames = packet.decode()
+        except MemoryError:
+            raise
         except av.error.FFmpegError:
             if packet.size:
                 self._lost_s += float((packet.duration or 0) * (packet.time_base or 0))

@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.audio.blocks import Block
 from pipelines.audio.spans import Samples
-
-Block = npt.NDArray[np.float32]
-"""Consecutive samples of one channel, shape (samples,)."""
 
 CANCELLED_SHARE = 0.1
 """The mean of the channels cancels where it has less than this share of the energy that the mean of unrelated

@@ -23,7 +23,8 @@ async def client_of(analyzer: FakeAnalyzer) -> AsyncIterator[Client]:
     clients: list[httpx2.AsyncClient] = []
 
     def make(**settings: object) -> httpx2.AsyncClient:
-        app = create_app(analyzer, GraphSettings.model_validate(settings))
+        # The processes that decode have tests of their own; here they would start with each application.
+        app = create_app(analyzer, GraphSettings.model_validate({"decoders": {"processes": 0}, **settings}))
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         clients.append(httpx2.AsyncClient(transport=transport, base_url="http://voxgraph"))
         return clients[-1]

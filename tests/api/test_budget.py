@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import clips
@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from config.settings import AudioLimits
-from deployments.api import budget as budget_module
 from deployments.api.budget import DecodedAudioBudget, Reservation
-from pipelines.audio.decoding import ProgressCallback, Recording, decode, decode_recording
+from deployments.api.decoders import OnProgress, ThreadDecoder
+from pipelines.audio.decoding import Recording, decode
 from voxgraph.errors import AudioTooLong, CorruptAudio, Overloaded
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
@@ -150,86 +150,114 @@ async def test_a_recording_of_a_batch_is_released_when_its_line_is_answered(clie
 
 @pytest.mark.parametrize("kind", ["FLAC", "mp3", "adts"])
 @pytest.mark.parametrize("seconds", [1, 59, 61, 130, 300])
-def test_a_reservation_decodes_like_decode_alone(kind: str, seconds: int) -> None:
+async def test_a_reservation_decodes_like_decode_alone(kind: str, seconds: int) -> None:
     limits = AudioLimits()
     data = silence(seconds, kind)
     budget = DecodedAudioBudget(limits)
     reservation = Reservation(budget)
 
-    waveform = reservation.decode(data, limits).waveform
+    waveform = (await reservation.decode(ThreadDecoder(limits), data)).waveform
 
     np.testing.assert_array_equal(waveform, decode(data, limits))
     reservation.close()
     assert_all_released(budget, limits)
 
 
+class Observed(ThreadDecoder):
+    """Decodes, and calls functions at each progress and once at the end."""
+
+    def __init__(
+        self,
+        limits: AudioLimits,
+        at_progress: Callable[[float], None] = lambda _: None,
+        at_end: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
+        super().__init__(limits)
+        self._at_progress = at_progress
+        self._at_end = at_end
+
+    async def decode(self, data: bytes, channel: int | None, on_progress: OnProgress) -> Recording:
+        def report(seconds: float) -> None:
+            on_progress(seconds)
+            self._at_progress(seconds)
+
+        recording = await super().decode(data, channel, report)
+        if self._at_end is not None:
+            await self._at_end()
+        return recording
+
+
 @pytest.mark.parametrize("kind", ["FLAC", "mp3"])
-def test_the_reservation_grows_with_the_audio_decoded_so_far(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_reservation_grows_with_the_audio_decoded_so_far(kind: str) -> None:
     limits = AudioLimits(max_audio_s=1000, max_decoded_s=1000)
     budget = DecodedAudioBudget(limits)
     reported_s: list[float] = []
 
-    def observed(
-        data: bytes, limits: AudioLimits, on_progress: ProgressCallback, channel: int | None
-    ) -> Recording:
-        def record(seconds: float) -> None:
-            on_progress(seconds)
-            reported_s.append(seconds)
-            assert free_s(budget) == pytest.approx(1000 - seconds, abs=1e-3)
+    def record(seconds: float) -> None:
+        reported_s.append(seconds)
+        assert free_s(budget) == pytest.approx(1000 - seconds, abs=1e-3)
 
-        return decode_recording(data, limits, record, channel)
-
-    monkeypatch.setattr(budget_module, "decode_recording", observed)
-    waveform = Reservation(budget).decode(silence(300, kind), limits).waveform
+    recording = await Reservation(budget).decode(Observed(limits, record), silence(300, kind))
 
     assert reported_s == sorted(reported_s)
     assert len(reported_s) == 1 if kind == "FLAC" else len(reported_s) > 50
-    assert free_s(budget) == 1000 - len(waveform) / SAMPLE_RATE_HZ
+    assert free_s(budget) == 1000 - len(recording.waveform) / SAMPLE_RATE_HZ
 
 
-def test_a_reservation_closed_during_decoding_is_released_when_the_thread_ends(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_reservation_closed_during_decoding_is_released_when_it_ends() -> None:
     limits = AudioLimits(max_audio_s=100, max_decoded_s=100)
     budget = DecodedAudioBudget(limits)
     reservation = Reservation(budget)
-    decoded, resume = threading.Event(), threading.Event()
+    decoded, resume = asyncio.Event(), asyncio.Event()
 
-    def blocked(
-        data: bytes, limits: AudioLimits, on_progress: ProgressCallback, channel: int | None
-    ) -> Recording:
-        recording = decode_recording(data, limits, on_progress, channel)
+    async def wait() -> None:
         decoded.set()
-        assert resume.wait(10)
-        return recording
+        await resume.wait()
 
-    monkeypatch.setattr(budget_module, "decode_recording", blocked)
-    thread = threading.Thread(target=reservation.decode, args=(LONG, limits))
-    thread.start()
-    assert decoded.wait(10)
+    work = asyncio.create_task(reservation.decode(Observed(limits, at_end=wait), LONG))
+    await asyncio.wait_for(decoded.wait(), 10)
     reservation.close()
     free_during_decoding_s = free_s(budget)
     resume.set()
-    thread.join(10)
+    await work
 
     assert free_during_decoding_s == 10
     assert_all_released(budget, limits)
 
 
-def test_a_refused_recording_reserves_nothing() -> None:
+async def test_a_caller_that_leaves_stops_the_thread_and_releases_its_reservation() -> None:
+    limits = AudioLimits(max_audio_s=1000, max_decoded_s=1000)
+    budget = DecodedAudioBudget(limits)
+    reported_s: list[float] = []
+
+    def record(seconds: float) -> None:
+        reported_s.append(seconds)
+        loop.call_soon_threadsafe(work.cancel)
+        assert left.wait(10)
+
+    loop, left = asyncio.get_running_loop(), threading.Event()
+    work = asyncio.create_task(Reservation(budget).decode(Observed(limits, record), silence(300, "mp3")))
+    await until(lambda: bool(reported_s) and work.cancelling() > 0)
+    left.set()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+
+    assert len(reported_s) == 1
+    assert_all_released(budget, limits)
+
+
+async def test_a_refused_recording_reserves_nothing() -> None:
     limits = AudioLimits(max_audio_s=80, max_decoded_s=100)
     budget = DecodedAudioBudget(limits)
-    reservation = Reservation(budget)
+    reservation, decoder = Reservation(budget), ThreadDecoder(limits)
 
     with pytest.raises(AudioTooLong):
-        reservation.decode(LONG, limits)
+        await reservation.decode(decoder, LONG)
     with pytest.raises(CorruptAudio):
-        reservation.decode(silence(70)[:500], limits)
+        await reservation.decode(decoder, silence(70)[:500])
     budget.acquire(40 * SAMPLE_RATE_HZ)
     with pytest.raises(Overloaded):
-        reservation.decode(silence(70), limits)
+        await reservation.decode(decoder, silence(70))
     budget.release(40 * SAMPLE_RATE_HZ)
 
     assert_all_released(budget, limits)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from config.settings import GraphSettings
+from config.settings import DecoderSettings, GraphSettings
 from deployments.api.app import create_app
 from deployments.state.local_state import LocalState
 from voxgraph.calibration import SpeakerCalibration
@@ -162,6 +162,7 @@ def analyzer() -> Hearing:
 
 @pytest.fixture
 async def client(analyzer: Hearing) -> AsyncIterator[httpx2.AsyncClient]:
-    transport = httpx2.ASGITransport(create_app(analyzer, GraphSettings()), raise_app_exceptions=False)
+    settings = GraphSettings(decoders=DecoderSettings(processes=0))
+    transport = httpx2.ASGITransport(create_app(analyzer, settings), raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://voxgraph") as made:
         yield made

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fake_analyzer import LANGUAGE, TURNS, VECTOR, FakeAnalyzer
 
-from config.settings import GraphSettings
+from config.settings import DecoderSettings, GraphSettings
 from deployments.api.app import create_app
 from voxgraph import AsyncClient, ModelKey, SpeakerCount, errors
 from voxgraph.calibration import SpeakerCalibration
@@ -28,7 +28,8 @@ def analyzer() -> FakeAnalyzer:
 
 @pytest.fixture
 async def client(analyzer: FakeAnalyzer) -> AsyncIterator[AsyncClient]:
-    transport = httpx2.ASGITransport(create_app(analyzer, GraphSettings()), raise_app_exceptions=False)
+    settings = GraphSettings(decoders=DecoderSettings(processes=0))
+    transport = httpx2.ASGITransport(create_app(analyzer, settings), raise_app_exceptions=False)
     async with AsyncClient("http://voxgraph", transport=transport) as client:
         yield client
 

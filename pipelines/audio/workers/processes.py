@@ -1,0 +1,248 @@
+"""The side of the processes: a server that forks decoders, and a decoder that waits for recordings.
+
+The server is started with a clean environment and imports what decoding needs, and nothing of the service, so
+that a decoder is there in milliseconds and knows no secret. It never reads a recording.
+"""
+
+import contextlib
+import ctypes
+import encodings
+import gc
+import importlib
+import math
+import mmap
+import os
+import pkgutil
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+
+import av
+import msgspec
+import numpy as np
+
+from config.settings import AudioLimits, DecoderSettings
+from pipelines.audio.blocks import Block, Blocks
+from pipelines.audio.decoding import decode_recording
+from pipelines.audio.workers.confinement import Meter, confine, die_with_parent
+from pipelines.audio.workers.messages import GO_ON, MAX_BYTES, Answer, Decoded, Exit, Failed, Job, Progress
+from voxgraph.errors import DecodingTooCostly, VoxError
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
+
+UPLOAD_COPIES = 3
+"""Copies of an upload that decoding may make: the content, one of its files, and one with other sizes."""
+PROGRESS_S = 0.25
+"""Seconds after which a decoder that has stored blocks reports, though the recording became no longer."""
+BYTES_PER_CPU_S = 25_000_000
+"""Bytes of an upload that take a second of processor time, at most, before anything is decoded."""
+_SAMPLE_BYTES = 4
+_LAZY_MODULES = ("numpy.ma", "numpy.fft", "numpy.linalg", "numpy.rec", "linecache", "tokenize")
+_NOT_IMPORTED = ("__main__", "datasets", "mbcs", "oem")
+"""Modules of av and encodings that are for a command line, for the network, or for Windows."""
+
+
+class SharedBlocks(Blocks):
+    """The blocks of a waveform, in a file in memory that the service shares.
+
+    Every block that is stored allows the processor time for the next.
+    """
+
+    def __init__(self, decoder: "_Decoder", file: int) -> None:
+        super().__init__()
+        self._decoder = decoder
+        self._file = file
+        self._stored_s = 0.0
+
+    def append(self, block: Block) -> None:
+        """Add a block."""
+        rest, position = np.ascontiguousarray(block).data.cast("B"), self._samples * _SAMPLE_BYTES
+        while rest:
+            written = os.pwrite(self._file, rest, position)
+            rest, position = rest[written:], position + written
+        self._samples += len(block)
+        self._stored_s += len(block) / SAMPLE_RATE_HZ
+        self._decoder.stored(self._stored_s)
+
+    def truncate(self, samples: int) -> None:
+        """Drop the samples behind the given number."""
+        self._samples = samples
+
+    def waveform(self) -> Waveform:
+        """Return the waveform, mapped from the file; it cannot be written to."""
+        size = self._samples * _SAMPLE_BYTES
+        os.ftruncate(self._file, size)
+        if not size:
+            return np.empty(0, np.float32)
+        self._decoder.allow_memory(size)
+        return np.frombuffer(mmap.mmap(self._file, size, mmap.MAP_PRIVATE, mmap.PROT_READ), np.float32)
+
+
+class _Decoder:
+    """Decodes one recording after the other until the pool closes its channel."""
+
+    def __init__(self, channel: socket.socket, limits: AudioLimits, settings: DecoderSettings) -> None:
+        self._channel = channel
+        self._limits = limits
+        self._settings = settings
+        self._meter = Meter()
+        self._cpu_s = 0.0
+        """Processor time of the process when the recording came."""
+        self._base_s = 0.0
+        """Processor time that the recording may take before anything of it is decoded."""
+        self._allowed_s = 0.0
+        self._reported_at = 0.0
+        self._seconds = 0.0
+        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
+
+    def run(self) -> None:
+        """Decode until the channel is closed."""
+        confine(int(_SAMPLE_BYTES * SAMPLE_RATE_HZ * (self._limits.max_audio_s + 60)))
+        while True:
+            message, files, _, _ = socket.recv_fds(self._channel, MAX_BYTES, 2)
+            if not message:
+                return
+            answer = self._answer(msgspec.json.decode(message, type=Job), *files)
+            self._channel.send(msgspec.json.encode(answer))
+            self._trim(0)
+
+    def stored(self, seconds: float) -> None:
+        """Allow the processor time for the next block, and let others have their turn."""
+        self._allow_cpu(seconds)
+        if time.monotonic() - self._reported_at > PROGRESS_S:
+            self._report(self._seconds)
+
+    def allow_memory(self, more_bytes: int) -> None:
+        """Allow address space besides that of now and `DecoderSettings.max_memory_bytes`."""
+        self._meter.allow_memory(more_bytes + self._settings.max_memory_bytes)
+
+    def _answer(self, job: Job, upload: int, waveform: int) -> Answer:
+        try:
+            return self._decode(job, upload, waveform)
+        except MemoryError:
+            return _failed(DecodingTooCostly("Decoding the recording takes more memory than is allowed."))
+        except VoxError as error:
+            return _failed(error)
+        except Exception:
+            return Failed("", traceback.format_exc()[-MAX_BYTES // 4 :])
+        finally:
+            os.close(upload)
+            os.close(waveform)
+
+    def _decode(self, job: Job, upload: int, waveform: int) -> Decoded:
+        self._cpu_s, self._allowed_s = time.process_time(), -math.inf
+        self._base_s = self._settings.min_cpu_s + job.size / BYTES_PER_CPU_S
+        self._reported_at, self._seconds = time.monotonic(), 0.0
+        self._allow_cpu(0.0)
+        self.allow_memory(UPLOAD_COPIES * job.size)
+        data = os.pread(upload, job.size, 0)
+        recording = decode_recording(
+            data, self._limits, self._report, job.channel, SharedBlocks(self, waveform)
+        )
+        return Decoded(len(recording.waveform), recording.quality)
+
+    def _report(self, seconds: float) -> None:
+        """Report the seconds that the recording has, and wait until the pool says to go on."""
+        self._seconds = seconds
+        self._channel.send(msgspec.json.encode(Progress(seconds)))
+        if self._channel.recv(MAX_BYTES) != GO_ON:
+            os._exit(0)
+        self._reported_at = time.monotonic()
+
+    def _allow_cpu(self, seconds: float) -> None:
+        allowed_s = self._base_s + seconds * self._settings.cpu_share
+        # A second more or less: the kernel's limit has whole seconds.
+        if allowed_s - self._allowed_s >= 1:
+            self._allowed_s = allowed_s
+            self._meter.allow_cpu(self._cpu_s + allowed_s - time.process_time())
+
+
+def _failed(error: VoxError) -> Failed:
+    return Failed(type(error).__name__, error.detail[: MAX_BYTES // 8])
+
+
+class _ForkServer:
+    """Forks decoders when the pool asks for them, and tells it when they end."""
+
+    def __init__(self, control: socket.socket, limits: AudioLimits, settings: DecoderSettings) -> None:
+        self._control = control
+        self._limits = limits
+        self._settings = settings
+        self._ended, self._end = socket.socketpair()
+        self._end.setblocking(False)
+
+    def run(self) -> None:
+        """Serve until the pool closes its side."""
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._end.fileno())
+        # Pages that the collector does not touch stay shared with the decoders.
+        gc.collect()
+        gc.freeze()
+        self._control.send(b"ready")
+        while True:
+            readable, _, _ = select.select([self._control, self._ended], [], [])
+            if self._ended in readable:
+                self._ended.recv(MAX_BYTES)
+                self._reap()
+            if self._control in readable:
+                message, files, _, _ = socket.recv_fds(self._control, MAX_BYTES, 1)
+                if not message:
+                    return
+                self._fork(socket.socket(fileno=files[0]))
+
+    def _fork(self, channel: socket.socket) -> None:
+        pid = os.fork()
+        if pid == 0:
+            self._become_decoder(channel)
+        channel.close()
+        handle = os.pidfd_open(pid)
+        socket.send_fds(self._control, [str(pid).encode()], [handle])
+        os.close(handle)
+
+    def _become_decoder(self, channel: socket.socket) -> None:
+        """Decode until the channel is closed; never return."""
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            die_with_parent()
+            for inherited in (self._control, self._ended, self._end):
+                inherited.close()
+            _Decoder(channel, self._limits, self._settings).run()
+            status = 0
+        except Exception:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    def _reap(self) -> None:
+        """Tell the pool of each decoder that has ended."""
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                exit_ = Exit(ended[0], os.waitstatus_to_exitcode(ended[1]))
+                self._control.send(msgspec.json.encode(exit_))
+
+
+def _import_all() -> None:
+    """Import what the libraries import only when they need it, which a confined decoder cannot."""
+    for package in (av, encodings):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith(_NOT_IMPORTED):
+                importlib.import_module(module.name)
+    for name in _LAZY_MODULES:
+        importlib.import_module(name)
+
+
+def main() -> None:
+    """Run the fork server on the socket, and with the settings, of the command line."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _import_all()
+    control = socket.socket(fileno=int(sys.argv[1]))
+    limits, settings = (
+        AudioLimits.model_validate_json(sys.argv[2]),
+        DecoderSettings.model_validate_json(sys.argv[3]),
+    )
+    with contextlib.suppress(ConnectionError):
+        _ForkServer(control, limits, settings).run()

@@ -1,0 +1,360 @@
+"""Decoding in processes: the same answers, and whatever happens to a process costs its recording alone."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import clips
+import muxed
+import numpy as np
+import psutil
+import pytest
+import pytest_asyncio
+from launched import ROOT
+
+from config.settings import AudioLimits, DecoderSettings
+from pipelines.audio.decoding import decode_recording
+from pipelines.audio.workers import pool as pool_module
+from pipelines.audio.workers.pool import DecoderPool
+from voxgraph.errors import AudioTooLong, DecodingTooCostly, Overloaded, UndecodableAudio, VoxError
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LIMITS = AudioLimits(max_audio_s=600)
+RATE_HZ = 16_000
+TONE = clips.ffmpeg_bytes(clips.tone(10.0, 48_000), 48_000, "ogg", "libopus")
+"""A recording of several blocks."""
+WIDE = clips.soundfile_bytes(np.zeros((30 * 96_000, 4), np.float32), 96_000, "FLAC")
+"""A small file of 30 s of 96 kHz with four channels; twenty of them, one behind the other, take seconds."""
+
+
+@asynccontextmanager
+async def pool_of(limits: AudioLimits = LIMITS, **settings: float) -> AsyncIterator[DecoderPool]:
+    pool = DecoderPool(limits, DecoderSettings.model_validate(settings))
+    try:
+        yield pool
+    finally:
+        await pool.close()
+        assert [
+            child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE
+        ] == []
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared() -> AsyncIterator[DecoderPool]:
+    async with pool_of() as pool:
+        yield pool
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def pool(shared: DecoderPool) -> DecoderPool:
+    """Return a pool whose processes all wait, whatever the test before did to them."""
+    await shared.start()
+    await until(lambda: len(shared._idle) == 2)
+    return shared
+
+
+def at_first(action: Callable[[], object]) -> Callable[[float], None]:
+    """Return a callback of progress that acts once."""
+    done = list[bool]()
+
+    def report(_: float) -> None:
+        if not done:
+            done.append(True)
+            action()
+
+    return report
+
+
+async def until(condition: Callable[[], bool], within_s: float = 5.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def decoder_pids(pool: DecoderPool) -> set[int]:
+    assert pool._server is not None
+    return {child.pid for child in psutil.Process(pool._server.pid).children()}
+
+
+def is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid)
+
+
+async def assert_decodes(pool: DecoderPool) -> None:
+    assert len((await pool.decode(TONE)).waveform) == pytest.approx(10 * RATE_HZ, abs=500)
+
+
+async def test_every_format_is_decoded_as_it_is_in_this_process(pool: DecoderPool) -> None:
+    formats = clips.formats() | {
+        "AMR": muxed.mux("amr", "amr_nb", 8_000),
+        "WMA": muxed.mux("asf", "wmav2", 44_100),
+        "CAF ALAC": muxed.mux("caf", "alac", 44_100),
+        "MP4 FLAC": muxed.mux("mp4", "flac", 44_100, gaps=[(1.5, 1.25)]),
+        "E-AC-3": muxed.mux("eac3", "eac3", 48_000),
+        "WAV ADPCM": muxed.mux("wav", "adpcm_ms", 44_100),
+        "AU": muxed.by_sound_file("AU", "PCM_16", 16_000),
+        "TTA": clips.ffmpeg_bytes(clips.tone(1.0, 48_000, 9), 48_000, "matroska", "tta"),
+        "WavPack": clips.ffmpeg_bytes(clips.tone(1.0, 48_000, 2), 48_000, "matroska", "wavpack"),
+        "channels that cancel": clips.soundfile_bytes(
+            clips.tone(5.0, 44_100, 2) * np.float32([1, -1]), 44_100, "FLAC"
+        ),
+        "joined files": TONE + clips.soundfile_bytes(clips.tone(), 16_000, "FLAC"),
+    }
+
+    for name, data in formats.items():
+        found, expected = await pool.decode(data), decode_recording(data, LIMITS)
+        assert np.array_equal(found.waveform, expected.waveform), name
+        assert found.quality == expected.quality, name
+
+
+async def test_a_channel_can_be_chosen(pool: DecoderPool) -> None:
+    stereo = clips.tone(3.0, 44_100, 2) * np.float32([1, 0.25])
+    data = clips.soundfile_bytes(stereo, 44_100, "FLAC")
+
+    found = await pool.decode(data, channel=1)
+
+    assert np.array_equal(found.waveform, decode_recording(data, LIMITS, channel=1).waveform)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"This is no recording.\n" * 100,
+        b"fLaC",
+        TONE[: len(TONE) // 2],
+        clips.soundfile_bytes(clips.tone(0.01), RATE_HZ, "FLAC"),
+        clips.soundfile_bytes(clips.tone(1.0, channels=60), RATE_HZ, "WAV", "FLOAT"),
+        clips.soundfile_bytes(np.full((RATE_HZ, 1), np.nan), RATE_HZ, "WAV", "FLOAT"),
+        muxed.mux("wav", "wmav2", 44_100),
+    ],
+    ids=["nothing", "text", "a mark", "truncated", "short", "60 channels", "NaN", "codec"],
+)
+async def test_a_refusal_is_that_of_this_process_and_ends_no_decoder(pool: DecoderPool, data: bytes) -> None:
+    before = decoder_pids(pool)
+    with pytest.raises(VoxError) as expected:
+        decode_recording(data, LIMITS)
+
+    with pytest.raises(VoxError) as found:
+        await pool.decode(data)
+
+    assert (type(found.value), found.value.detail) == (type(expected.value), expected.value.detail)
+    assert decoder_pids(pool) == before
+
+
+async def test_a_refusal_of_the_progress_stops_the_decoding(pool: DecoderPool) -> None:
+    def refuse(seconds: float) -> None:
+        raise Overloaded(f"no room for {seconds:.0f} s")
+
+    with pytest.raises(Overloaded, match="no room"):
+        await pool.decode(TONE, on_progress=refuse)
+
+    await assert_decodes(pool)
+
+
+async def test_a_recording_over_the_limit_is_refused_early() -> None:
+    async with pool_of(AudioLimits(max_audio_s=5)) as pool:
+        with pytest.raises(AudioTooLong):
+            await pool.decode(TONE)
+
+
+async def test_a_crash_costs_its_recording_alone_and_is_replaced(pool: DecoderPool) -> None:
+    before = decoder_pids(pool)
+    crashed = list[int]()
+
+    def crash() -> None:
+        (pid,) = before - {decoder.pid for decoder in pool._idle}
+        crashed.append(pid)
+        os.kill(pid, signal.SIGSEGV)
+
+    with pytest.raises(UndecodableAudio):
+        await pool.decode(TONE, on_progress=at_first(crash))
+    await assert_decodes(pool)
+
+    await until(lambda: len(pool._idle) == 2 and len(decoder_pids(pool)) == 2)
+    assert is_gone(crashed[0])
+
+
+async def test_a_crash_leaves_a_neighbour_alone(pool: DecoderPool) -> None:
+    crashing = asyncio.create_task(
+        pool.decode(TONE, on_progress=at_first(lambda: os.kill(pool._busy[0].pid, signal.SIGABRT)))
+    )
+    neighbours = [asyncio.create_task(assert_decodes(pool)) for _ in range(4)]
+
+    with pytest.raises(UndecodableAudio):
+        await crashing
+    await asyncio.gather(*neighbours)
+
+
+async def test_too_much_processor_time_is_refused() -> None:
+    async with pool_of(min_cpu_s=0.1, cpu_share=1e-6) as pool:
+        with pytest.raises(DecodingTooCostly, match="processor time"):
+            await pool.decode(WIDE * 20)
+        await assert_decodes(pool)
+
+
+async def test_too_much_memory_is_refused() -> None:
+    wide = clips.soundfile_bytes(np.zeros((10 * 192_000, 8), np.float32), 192_000, "FLAC")
+    async with pool_of(max_memory_bytes=8 << 20) as pool:
+        with pytest.raises(DecodingTooCostly, match="memory"):
+            await pool.decode(wide)
+        await assert_decodes(pool)
+
+
+async def test_a_decoder_that_stands_still_is_killed() -> None:
+    async with pool_of(max_stall_s=0.5) as pool:
+        await pool.start()
+        before = decoder_pids(pool)
+
+        with pytest.raises(DecodingTooCostly, match="stood still"):
+            await pool.decode(TONE, on_progress=at_first(lambda: os.kill(pool._busy[0].pid, signal.SIGSTOP)))
+
+        await until(lambda: sum(map(is_gone, before)) == 1)
+
+
+async def test_a_caller_that_leaves_ends_the_decoding_within_a_second(pool: DecoderPool) -> None:
+    before = decoder_pids(pool)
+    work = asyncio.create_task(pool.decode(WIDE * 20))
+    await asyncio.sleep(0.3)
+
+    started = time.monotonic()
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    await until(lambda: sum(map(is_gone, before)) == 1)
+
+    assert time.monotonic() - started < 1
+    await assert_decodes(pool)
+
+
+async def test_a_fork_server_that_was_killed_is_started_again(pool: DecoderPool) -> None:
+    assert pool._server is not None
+    server, before = pool._server.pid, decoder_pids(pool)
+
+    os.kill(server, signal.SIGKILL)
+    await until(lambda: all(map(is_gone, before)))
+    await assert_decodes(pool)
+
+    assert pool._server.pid != server
+
+
+async def test_a_decoder_that_died_while_it_waited_costs_nothing(pool: DecoderPool) -> None:
+    for pid in decoder_pids(pool):
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda pid=pid: is_gone(pid))
+
+    await assert_decodes(pool)
+
+
+async def test_a_decoder_is_replaced_after_many_recordings(
+    pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "MAX_DECODED", 2)
+    before = decoder_pids(pool)
+
+    for _ in range(4):
+        await assert_decodes(pool)
+
+    await until(lambda: len(pool._idle) == 2)
+    assert not decoder_pids(pool) & before
+
+
+async def test_a_short_recording_does_not_wait_for_a_long_one() -> None:
+    async with pool_of(processes=1) as pool:
+        await pool.start()
+        long = asyncio.create_task(pool.decode(WIDE * 10))
+        await asyncio.sleep(0.5)
+        assert not long.done()
+
+        await assert_decodes(pool)
+
+        assert not long.done()
+        assert len((await long).waveform) == 300 * RATE_HZ
+
+
+async def test_more_long_recordings_than_there_are_processes_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "LONG_S", 0.0)
+    async with pool_of(processes=1) as pool:
+        works = [asyncio.create_task(pool.decode(TONE * 10)) for _ in range(pool_module.PROCESSES_PER_PLACE)]
+        outcomes = await asyncio.gather(*works, return_exceptions=True)
+
+        assert any(isinstance(outcome, Overloaded) for outcome in outcomes)
+        assert any(not isinstance(outcome, Exception) for outcome in outcomes)
+
+
+async def test_the_fork_server_knows_no_secret_and_has_no_socket_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    async with pool_of() as pool:
+        await pool.start()
+        assert pool._server is not None
+        process = Path("/proc") / str(pool._server.pid)
+
+        environment = process.joinpath("environ").read_bytes()
+        sockets = [link for link in process.joinpath("fd").iterdir() if "socket" in os.readlink(link)]
+
+    assert b"secret" not in environment
+    assert b"RAY_" not in environment
+    assert len(sockets) == 3  # The control socket, and the pair by which it wakes itself.
+
+
+def test_the_processes_import_nothing_of_the_service() -> None:
+    code = (
+        "import sys, pipelines.audio.workers.processes\n"
+        "print(sorted({'ray', 'torch', 'fastapi', 'starlette', 'deployments'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, timeout=60)
+
+    assert done.stdout.split() == [b"[]"]
+
+
+CONFINED = """
+import os, resource, signal, socket, subprocess, sys
+from pipelines.audio.workers.confinement import confine
+
+file = os.memfd_create("file")
+assert confine(1000)
+attempts = {
+    "open": lambda: open("/etc/passwd"),
+    "write": lambda: open(sys.argv[1], "w"),
+    "socket": lambda: socket.socket(),
+    "fork": os.fork,
+    "run": lambda: subprocess.run(["true"]),
+    "kill": lambda: os.kill(os.getppid(), 0),
+    "delete": lambda: os.unlink(sys.argv[1]),
+}
+for name, attempt in attempts.items():
+    try:
+        attempt()
+    except PermissionError:
+        continue
+    print(name, "is allowed")
+try:
+    os.pwrite(file, bytes(1), 1000)
+    print("a file may be larger than allowed")
+except OSError:
+    pass
+assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
+"""
+
+
+def test_a_confined_process_opens_nothing_starts_nothing_and_kills_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.touch()
+    command = [sys.executable, "-c", CONFINED, str(target)]
+
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+
+    assert done.stdout == b""
+    assert target.exists()
