@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import clips
 import httpx2
+import numpy as np
 import pytest
+import soundfile
 from launched import Launched, sample_path
-from page_actions import analyze, download, drop, played_from, until
+from page_actions import analyze, choose, download, drop, played_from, until
 from playwright.sync_api import expect
 
 CONVERSATION = sample_path()
@@ -51,6 +54,25 @@ def test_a_click_plays_a_turn_of_the_real_conversation(
     page.locator(".track").first.locator(".turn").first.click()
 
     assert played_from(page, 1) == pytest.approx(first["start"], abs=1e-3)
+
+
+def test_ten_minutes_show_progress_and_can_be_stopped(
+    open_page: Any, service: Launched, tmp_path: Path
+) -> None:
+    samples, rate = soundfile.read(CONVERSATION, dtype="float32", always_2d=True)
+    path = tmp_path / "interview.wav"
+    # With noise of its own, so that no answer comes from a cache.
+    noise = np.random.default_rng(3).normal(0, 1e-3, (600 * rate, 1))
+    path.write_bytes(
+        clips.soundfile_bytes(np.resize(samples, (600 * rate, 1)) + noise, rate, "WAV", "PCM_16")
+    )
+    page = open_page(service.url)
+
+    choose(page, path)
+    expect(page.locator(".running")).to_contain_text("of 10:00", timeout=60_000)
+    page.get_by_role("button", name="Stop").click()
+
+    expect(page.get_by_text("You stopped this analysis.")).to_be_visible()
 
 
 @pytest.mark.parametrize("view", VIEWS)

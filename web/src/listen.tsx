@@ -119,7 +119,7 @@ function Running({ recording }: { recording: Recording }) {
   });
   const known = share.value > 0;
   return (
-    <div class="progress">
+    <div class="running">
       <progress aria-label={t.working} max={1} value={known ? share.value : undefined} />
       <p class="quiet" aria-live="polite">
         {known ? t.working : t.sending}

@@ -95,8 +95,8 @@ export class Recording {
     } else if (event === "received" || event === "done") {
       this.answer.value = { ...this.answer.value, ...(data as AnalysisAnswer) };
     } else if (event === "task_error") {
-      const { detail } = data as ErrorAnswer;
-      this.problems.value = [...this.problems.value, new Problem(detail)];
+      const { task, detail } = data as ErrorAnswer & { task: Task };
+      this.problems.value = [...this.problems.value, new Problem(t.taskFailed(t.tasks[task], detail))];
     } else if (event === "error") {
       const { detail, request_id } = data as ErrorAnswer;
       throw new Problem(detail, request_id);

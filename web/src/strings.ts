@@ -49,6 +49,7 @@ export const t = {
   ready: (name: string) => `The analysis of ${name} is ready.`,
   failed: (name: string) => `The analysis of ${name} failed.`,
 
+  taskFailed: (task: string, detail: string) => `${task}: ${detail}`,
   requestId: (id: string) => `Request ${id}`,
   lost: "The server does not answer. The page keeps trying.",
   lostProblem: "The connection to the server was lost before the answer was complete.",
@@ -67,8 +68,8 @@ export const t = {
   } as Record<string, string>,
   goodFor: {
     starter:
-      "Good for languages, voices, and conversations of two people. Accents only rank. " +
-      "Nearly every verdict on AI-generated speech is inconclusive.",
+      "Good for languages, voices and conversations of two people. Accents are less certain, " +
+      "and most verdicts on AI-generated speech are inconclusive.",
     hub: "Their accuracy on your recordings is unknown until you measure it.",
     local: "What they are good for is known to those who trained them.",
   } as Record<string, string>,
