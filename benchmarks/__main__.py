@@ -129,7 +129,7 @@ def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the workloads selected on the command line and print the page."""
     names = [workload.name for workload in all_workloads()]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -141,7 +141,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="smoke test: small networks, few requests")
     parser.add_argument("--write", action="store_true", help=WRITE_HELP)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     # Exit through the context managers on SIGTERM, so that no server is left running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     BUILD.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,10 @@
 
 import pkgutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from config.checkpoint_types import (
     AccentHeadArchitecture,
@@ -15,6 +18,7 @@ from config.checkpoint_types import (
 )
 from config.settings import STARTER, EngineOptions, GraphSettings
 from config.starter_checkpoints import STARTER_CHECKPOINTS
+from voxgraph.errors import InvalidOptions
 from voxgraph.options import AccentModel, ModelKey
 from voxgraph.results import Waveform
 
@@ -85,3 +89,16 @@ def deployed_models(settings: GraphSettings) -> dict[ModelKey, ModelKey]:
         folder = STARTER_CHECKPOINTS[key].starter_folder if source.source == STARTER else None
         deployed[key] = first.setdefault((folder, settings.engine(key)) if folder else key, key)
     return deployed
+
+
+def read_settings(config: Path) -> GraphSettings:
+    """Return the settings of the graph of a Serve configuration file; nothing else in it is read.
+
+    Raises:
+        InvalidOptions: There is no such file, or it is not one.
+    """
+    try:
+        (application,) = yaml.safe_load(config.read_text())["applications"]
+        return GraphSettings.model_validate(application.get("args", {}))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, TypeError, LookupError) as error:
+        raise InvalidOptions(f"{config} is not a Serve configuration file of voxgraph: {error}") from error

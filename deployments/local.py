@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 
 import psutil
 import uvicorn
-import yaml
 
 from config.settings import DecoderSettings, GraphSettings, IngressTunables
 from deployments.api.app import create_app
@@ -53,13 +52,6 @@ T = TypeVar("T")
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 5.0
 """Seconds in which the HTTP application starts, and after the last request stops."""
-
-
-def read_settings(config: Path) -> GraphSettings:
-    """Return the settings of the graph of a Serve configuration file; nothing else in it matters here."""
-    content = yaml.safe_load(config.read_text())
-    (application,) = content["applications"]
-    return GraphSettings.model_validate(application.get("args", {}))
 
 
 class Models:

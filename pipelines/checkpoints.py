@@ -91,8 +91,8 @@ class LocatedCheckpoint:
         )  # fmt: skip
 
 
-def locate(model: ModelKey, source: CheckpointSource) -> LocatedCheckpoint:
-    """Find a model's checkpoint, downloading it if necessary, and check that it is complete.
+def locate(model: ModelKey, source: CheckpointSource, *, may_download: bool = True) -> LocatedCheckpoint:
+    """Find a model's checkpoint, downloading it if necessary and allowed, and check that it is complete.
 
     Raises:
         CheckpointError: The model has no such checkpoint, the download fails, a file is missing, or a digest
@@ -103,8 +103,9 @@ def locate(model: ModelKey, source: CheckpointSource) -> LocatedCheckpoint:
     if source.source == HUB:
         if source.architecture is Size.STARTER:
             raise CheckpointError(f"{row.hub_id}: its starter layout is not on the hub.")
-        parts = {name: _download(part) for name, part in row.parts.items()}
-        return LocatedCheckpoint(row, _download(row), architecture, HUB, row.revision, parts)
+        parts = {name: _download(part, may_download) for name, part in row.parts.items()}
+        folder = _download(row, may_download)
+        return LocatedCheckpoint(row, folder, architecture, HUB, row.revision, parts)
     kind = STARTER if source.source == STARTER else LOCAL
     starter = STARTER_FOLDER / (row.starter_folder or model)
     folder = starter if kind == STARTER else Path(source.source).expanduser()
@@ -249,8 +250,8 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _download(repository: Checkpoint | CheckpointPart) -> Path:
-    """Return the snapshot of a repository at its revision, downloading it if it is not in the hub's cache."""
+def _download(repository: Checkpoint | CheckpointPart, may_download: bool) -> Path:
+    """Return the snapshot of a repository at its revision, downloaded if it is not in the hub's cache."""
     # Imported here because replicas with another checkpoint start a second sooner without it.
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
@@ -261,7 +262,11 @@ def _download(repository: Checkpoint | CheckpointPart) -> Path:
     name, revision = repository.hub_id, repository.revision
     files = [file.name for file in repository.files]
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=files))
+        folder = Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=files, local_files_only=not may_download
+            )
+        )
     except GatedRepoError as error:
         raise CheckpointError(
             f"{name} is gated: accept its terms on the hub and set HF_TOKEN in the environment of every node."
