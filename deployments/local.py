@@ -30,7 +30,7 @@ from deployments.transport.validation import check_length, validate_waveform
 from deployments.voices import Languages, Voices, allow_list, check_encoder, check_tasks
 from pipelines.chunking import chunk_spans
 from pipelines.routing import common_encoder
-from voxgraph.errors import CheckpointError, ModelUnavailable
+from voxgraph.errors import CheckpointError, DeadlineExceeded, ModelUnavailable
 from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
 from voxgraph.results import (
     SAMPLE_RATE_HZ,
@@ -52,6 +52,8 @@ T = TypeVar("T")
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 5.0
 """Seconds in which the HTTP application starts, and after the last request stops."""
+DIARIZATION_REPORTS = 100
+"""Most reports of progress of a diarization."""
 
 
 class Models:
@@ -114,6 +116,10 @@ class LocalAnalyzer:
         self.diarization_model = settings.diarization
         self.max_requests = self._tunables.max_requests
 
+    def close(self) -> None:
+        """Drop all questions that wait for a model."""
+        self._models.close()
+
     async def detect_language(self, waveform: Waveform, languages: Languages = ()) -> LanguageResult:
         """Detect which language is spoken, among all or among the given ones."""
         return await self._voices.language(self._accept(waveform), None, allow_list(languages))
@@ -152,11 +158,7 @@ class LocalAnalyzer:
 
     async def diarize(self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()) -> DiarizationResult:
         """Find who speaks when."""
-        clip = self._accept(waveform)
-        result: DiarizationResult = await self._models.run(
-            self.diarization_model, lambda diarizer: diarizer(clip, speakers)
-        )
-        return result
+        return await self._turns(self._accept(waveform), speakers, lambda _: None)
 
     async def detect_deepfake(
         self, waveform: Waveform, options: ChunkOptions = ChunkOptions()
@@ -194,7 +196,7 @@ class LocalAnalyzer:
         encoder: ModelKey | None = None,
         languages: Languages = (),
     ) -> AsyncGenerator[AnalysisEvent]:
-        """Answer several questions, each as soon as its answer is there; chunks report their progress."""
+        """Answer several questions, each as soon as its answer is there, and the progress of long ones."""
         check_tasks(tasks)
         check_encoder(encoder)
         clip, allowed = self._accept(waveform), allow_list(languages)
@@ -213,10 +215,12 @@ class LocalAnalyzer:
             "language": lambda _: language(),
             "speaker": voice,
             "accent": lambda _: self.identify_accent(clip),
-            "diarization": lambda _: self.diarize(clip, speakers),
+            "diarization": lambda report: self._turns(clip, speakers, report),
             "deepfake": lambda report: self._verdict(clip, options, report),
         }
-        parts: dict[Task, int] = {"deepfake": len(chunk_spans(len(clip), options))}
+        parts: dict[Task, int] = {
+            "diarization": DIARIZATION_REPORTS, "deepfake": len(chunk_spans(len(clip), options)),
+        }  # fmt: skip
         requested = {task: answers[task] for task in TASKS if task in tasks}
         async with aclosing(run_tasks(requested, parts, audio_s)) as events:
             async for event in events:
@@ -236,6 +240,23 @@ class LocalAnalyzer:
     async def info(self, model: ModelKey) -> ModelInfo:
         """Return what a model has loaded."""
         return await self._models.get(model)
+
+    async def _turns(self, clip: Waveform, speakers: SpeakerCount, report: OnProgress) -> DiarizationResult:
+        """Diarize a recording; stop at the next window if the caller goes."""
+        loop, is_unwanted = asyncio.get_running_loop(), threading.Event()
+
+        def progress(done: int, windows: int) -> None:
+            if is_unwanted.is_set():
+                raise DeadlineExceeded("Nobody waits for the answer any more.")
+            loop.call_soon_threadsafe(report, DIARIZATION_REPORTS * done // windows)
+
+        try:
+            result: DiarizationResult = await self._models.run(
+                self.diarization_model, lambda diarizer: diarizer(clip, speakers, progress)
+            )
+        finally:
+            is_unwanted.set()
+        return result
 
     async def _verdict(self, clip: Waveform, options: ChunkOptions, report: OnProgress) -> DeepfakeVerdict:
         spans, scores = chunk_spans(len(clip), options), []
@@ -260,7 +281,8 @@ def serving(settings: GraphSettings) -> Iterator[Path]:
     """Serve the HTTP application on a socket in a folder of this user alone; yield the path of the socket."""
     # The recordings are the caller's own, so that processes to kill would only cost their start.
     settings = settings.model_copy(update={"decoders": DecoderSettings(processes=0)})
-    app = create_app(LocalAnalyzer(settings), settings)
+    analyzer = LocalAnalyzer(settings)
+    app = create_app(analyzer, settings)
     with tempfile.TemporaryDirectory(prefix="voxgraph-") as folder:
         socket = Path(folder) / "local.sock"
         server = uvicorn.Server(uvicorn.Config(app, uds=str(socket), log_level="error", lifespan="off"))
@@ -276,4 +298,5 @@ def serving(settings: GraphSettings) -> Iterator[Path]:
         finally:
             # Requests in progress belong to a caller who has gone.
             server.should_exit = server.force_exit = True
+            analyzer.close()
             thread.join(STOP_LIMIT_S)

@@ -166,6 +166,7 @@ class FakeAnalyzer:
                 continue
             answers = await self.analyze(waveform, (task,), speakers, options, encoder, languages)
             yield TaskAnswer(task, getattr(answers, task))
+        self.tasks = tasks
 
     async def health(self) -> GraphHealth:
         return self.graph_health

@@ -134,8 +134,11 @@ class Run:
             self.display.finish(recording.name)
 
     async def _answer(self, client: AsyncClient, recording: Input) -> dict[str, Any]:
-        """Return the server's JSON; of a streamed answer, what the JSON would have been."""
-        if self.command not in STREAMED or not self.display.is_shown:
+        """Return the server's JSON; of a streamed answer, what the JSON would have been.
+
+        A task of an analysis that has no answer has its error there, under ``errors``.
+        """
+        if self.command not in STREAMED:
             question = QUESTIONS[self.command](recording.recording(), **self.options)
             whole: dict[str, Any] = await client.ask(question.as_json())
             return whole

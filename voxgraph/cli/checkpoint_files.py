@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from voxgraph.cli.console import stdout
 from voxgraph.cli.exits import Exit
 from voxgraph.cli.installed import of_service, starter_config
+
+SHOWN_DIGITS = 12
+"""Digits of a revision in the table."""
 
 
 def print_list(config: Path | None) -> None:
@@ -16,8 +19,8 @@ def print_list(config: Path | None) -> None:
         "model", "checkpoint", "revision", "source", "licence", box=None, padding=(0, 2), pad_edge=False
     )
     for each in of_service("deployments.checkpoint_files:listed")(config or starter_config()):
-        table.add_row(each.model, each.hub_id, each.revision, each.source, each.licence)
-    Console(highlight=False).print(table, markup=False)
+        table.add_row(each.model, each.hub_id, each.revision[:SHOWN_DIGITS], each.source, each.licence)
+    stdout().print(table)
 
 
 def print_files(config: Path | None, *, may_download: bool) -> None:

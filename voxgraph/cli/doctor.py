@@ -13,11 +13,11 @@ from enum import StrEnum
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 import voxgraph
 from voxgraph.cli.arguments import Where
+from voxgraph.cli.console import stdout
 from voxgraph.cli.exits import Exit
 from voxgraph.cli.health import fetch
 from voxgraph.cli.installed import of_service, starter_config
@@ -60,7 +60,7 @@ def examine(where: Where) -> None:
     table = Table.grid(padding=(0, 2))
     for check in checks:
         table.add_row(check.verdict, check.subject, check.finding)
-    Console(highlight=False).print(table, markup=False)
+    stdout().print(table)
     if any(check.verdict is Verdict.BAD for check in checks):
         raise typer.Exit(Exit.SOME_FAILED)
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from voxgraph.cli.arguments import Where
 from voxgraph.cli.asking import asking_options, connected
+from voxgraph.cli.console import stdout
 from voxgraph.cli.exits import Exit
 from voxgraph.client import questions
 from voxgraph.client.questions import Question
@@ -46,16 +46,16 @@ def fetch(question: Question[Any], where: Where) -> dict[str, Any]:
 
 def print_status(answer: Mapping[str, Any]) -> None:
     """Print which models answer, and why the others do not."""
-    console = Console(highlight=False)
+    console = stdout()
     memory = f"{answer['memory_usage_mb'] / 1000:.1f} GB"
     state = f"{answer['status']}; checkpoints: {answer['checkpoints']}; memory: {memory}"
-    console.print(f"voxgraph {answer['version']}: {state}", markup=False)
+    console.print(f"voxgraph {answer['version']}: {state}")
     table = Table("model", "checkpoint", "source", "runs on", box=None, padding=(0, 2), pad_edge=False)
     for key, model in answer["models"].items():
         place = f"{model['device']}, {model['engine']}, {model['precision']}"
         table.add_row(key, model["hub_id"], model["source"], place)
     for key, reason in answer["failed"].items():
         table.add_row(key, reason, "-", "does not answer")
-    console.print(table, markup=False)
+    console.print(table)
     if answer.get("notice"):
-        console.print(answer["notice"], markup=False)
+        console.print(answer["notice"])

@@ -63,7 +63,7 @@ class Input:
     """One recording of a run."""
 
     name: str
-    """As it is shown: the path, or ``-``."""
+    """The path, or ``-``."""
     output: Path
     """Path of its answer below the folder of answers, without suffix."""
 

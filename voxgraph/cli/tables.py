@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from voxgraph.cli.console import stdout
 
 Answer = Mapping[str, Any]
 Row = tuple[str, str]
@@ -19,16 +20,16 @@ SHOWN_RIVALS = 3
 
 def print_answer(command: str, name: str, answer: Answer) -> None:
     """Print the answer about one recording to standard output."""
-    console = Console(highlight=False)
+    console = stdout()
     title = f"{name} and {answer['other_file']}" if "other_file" in answer else name
     seconds = answer.get("audio_duration")
-    console.print(title if seconds is None else f"{title}  ({seconds:.1f} s)", style="bold", markup=False)
+    console.print(title if seconds is None else f"{title}  ({seconds:.1f} s)", style="bold")
     table = Table.grid(padding=(0, 2))
     for label, text in ROWS[command](answer):
         table.add_row(f"  {label}", text)
     for warning in _warnings(answer):
         table.add_row("  note", warning)
-    console.print(table, markup=False)
+    console.print(table)
     if command == "diarize" and answer["diarization_results"]:
         console.print(_turns(answer["diarization_results"]))
 
