@@ -82,7 +82,7 @@ _ACCENT = Checkpoint(
     architectures=MappingProxyType(
         {
             Size.STARTER: AccentHeadArchitecture(
-                layers=(4,), window_s=10, max_windows=3, labels=("us", "other")
+                layers=(3, 4, 5), window_s=4, max_windows=3, labels=("us", "other")
             )
         }
     ),
