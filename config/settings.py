@@ -152,6 +152,9 @@ class IngressTunables(_Frozen):
     diarization_window: Annotated[int, Field(ge=1)] = 2
     """Maximum parts of one conversation in flight, 25 s of audio each. The number of replicas plus one keeps
     all of them busy."""
+    max_running_jobs: Annotated[int, Field(ge=1)] = 2
+    """Maximum jobs of the pyannoteAI-compatible interface that one ingress replica computes at a time; the
+    others wait."""
     cache_entries: Annotated[int, Field(ge=0)] = 100
     """Maximum results in the LRU cache of one ingress replica. 0: no result is cached, but identical requests
     in flight are still computed once (single-flight)."""
@@ -168,6 +171,14 @@ class GraphStateTunables(_Frozen):
     """Maximum requests of ``/identify`` in progress in the whole graph."""
     max_queued: Annotated[int, Field(ge=0)] = 20
     """Maximum queued requests of ``/identify``; beyond it they are answered 503."""
+    max_jobs: Annotated[int, Field(ge=1)] = 1000
+    """Maximum jobs of the pyannoteAI-compatible interface that are kept, and maximum addresses for uploads. A
+    new job takes the place of the oldest one that has ended; if none has, it is answered 503."""
+    max_media_bytes: Annotated[int, Field(ge=1024)] = 512 * 1024 * 1024
+    """Maximum bytes of the recordings that are uploaded for such jobs, in the memory of GraphState; beyond it
+    an upload is answered 503."""
+    job_keep_s: Annotated[float, Field(gt=0)] = 3600.0
+    """Seconds for which an uploaded recording, and a job after its end, are kept."""
     uploads_folder: str | None = None
     """Folder whose old files are deleted, an absolute path on GraphState's node. None: no folder. The graph
     never writes audio to files; this is for the files of other programs."""

@@ -98,6 +98,11 @@ class Ingress(HeldHealthCheck):
         """Maximum number of recordings in progress in this replica."""
         return self._tunables.max_requests
 
+    @property
+    def max_running_jobs(self) -> int:
+        """Maximum number of jobs that this replica computes at a time."""
+        return self._tunables.max_running_jobs
+
     async def detect_language(self, waveform: Waveform, languages: Languages = ()) -> LanguageResult:
         """Detect which language is spoken, among all or among the given ones."""
         allowed = allow_list(languages)

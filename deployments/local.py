@@ -115,6 +115,7 @@ class LocalAnalyzer:
         self.state = LocalState()
         self.diarization_model = settings.diarization
         self.max_requests = self._tunables.max_requests
+        self.max_running_jobs = self._tunables.max_running_jobs
 
     def close(self) -> None:
         """Drop all questions that wait for a model."""

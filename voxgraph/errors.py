@@ -15,6 +15,7 @@ VoxError
 │   ├── UnreadableBody        a compressed body that is damaged or truncated
 │   ├── UploadTooLarge        more bytes than the limit
 │   ├── UploadMissing         the body or the named form field is not there
+│   ├── NotFound              no such job or upload, or no longer
 │   ├── NotAcceptable         an answer in a format that there is not
 │   ├── InvalidOptions        option values that exclude each other or are out of range
 │   ├── InvalidEmbedding      wrong length, zero or non-finite vector
@@ -114,6 +115,10 @@ class UploadMissing(InvalidRequest, code="upload_missing"):
 
 class InvalidOptions(InvalidRequest, code="invalid_options"):
     """Option values exclude each other or are out of range."""
+
+
+class NotFound(InvalidRequest, code="not_found"):
+    """There is no such job or upload, or it has expired."""
 
 
 class NotAcceptable(InvalidRequest, code="not_acceptable"):

@@ -1,6 +1,7 @@
-"""Status of the graph itself: admission queue, result cache, request counts and the uploads folder."""
+"""Status of the graph itself: admission queue, result cache, request counts, uploads folder and jobs."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,32 @@ class CleanupStatus:
     cleanup_interval_s: float
     uploads: FolderInfo
     stats: CleanupStats
+
+
+class JobStatus(StrEnum):
+    """What has become of a job; the names are those of pyannoteAI's web API."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job has ended; then its status never changes."""
+        return self in (JobStatus.SUCCEEDED, JobStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A job that is kept in memory; times are Unix times in seconds."""
+
+    id: str
+    status: JobStatus
+    created_at: float
+    updated_at: float
+    output: str = ""
+    """JSON of the result of a job that succeeded; why one failed; empty for others."""
 
 
 def _sum(first: dict[str, Count], second: dict[str, Count]) -> dict[str, Count]:

@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from config.settings import GraphSettings
 from deployments.api import errors, middleware
 from deployments.api.budget import DecodedAudioBudget
-from deployments.api.compat import accent_routes, graph_routes, voice_routes
+from deployments.api.compat import accent_routes, graph_routes, pyannoteai, voice_routes
+from deployments.api.compat.pyannoteai_jobs import JobRunner
 from deployments.api.decoders import Decoder, decoder_of
 from deployments.api.documentation import RESPONSES
 from deployments.api.pace import Pace
@@ -62,11 +63,13 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
     app.state.settings = settings
     app.state.budget = DecodedAudioBudget(settings.limits)
     app.state.decoder = decoder_of(settings)
+    app.state.job_runner = JobRunner(analyzer, app.state.budget, app.state.decoder)
     app.state.pages = Pages(page=settings.page, docs=settings.docs)
     app.state.pace = Pace()
     app.include_router(service.router)
     app.include_router(pages.router)
     app.include_router(graph_routes.router)
+    app.include_router(pyannoteai.router)
     about_recordings = (
         language, speaker, accent_routes, diarization, deepfake, analyze, batch, voice_routes, writing,
     )  # fmt: skip

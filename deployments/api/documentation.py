@@ -1,6 +1,7 @@
 """OpenAPI of the endpoints that parse the body themselves, which FastAPI therefore cannot document."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,7 +13,7 @@ from voxgraph.formats import FORMATS
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     int(status): {"model": ErrorAnswer, "description": status.phrase}
-    for status in sorted(set(STATUS.values()))
+    for status in sorted({*STATUS.values()} - {HTTPStatus.NOT_FOUND})
 }
 """Error responses that every endpoint about a recording may return."""
 

@@ -38,6 +38,7 @@ STATUS: dict[type[errors.VoxError], HTTPStatus] = {
     errors.UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UploadMissing: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidOptions: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     errors.InvalidEmbedding: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnreadableEmbedding: HTTPStatus.BAD_REQUEST,

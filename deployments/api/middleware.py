@@ -18,7 +18,7 @@ from voxgraph.errors import Overloaded
 
 log = logging.getLogger("ray.serve")
 
-EXPOSED_HEADERS = (REQUEST_ID_HEADER, "retry-after", "server-timing")
+EXPOSED_HEADERS = (REQUEST_ID_HEADER, "content-disposition", "retry-after", "server-timing")
 """Response headers that a page of another origin may read."""
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
@@ -26,6 +26,8 @@ SECURITY_HEADERS = {
     "x-frame-options": "DENY",
 }
 """Response headers of every answer: no guessing of types, no address of ours elsewhere, no frames."""
+UPLOADS = frozenset({"POST", "PUT"})
+"""Methods of the requests that may carry a recording."""
 UNCOUNTED_TAGS = frozenset({"graph", "service"})
 """Tags of the endpoints that take no recording; the statistics leave them out."""
 
@@ -96,7 +98,7 @@ class ConcurrencyLimitMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["method"] not in UPLOADS:
             await self._app(scope, receive, send)
             return
         if self._running >= scope["app"].state.analyzer.max_requests:

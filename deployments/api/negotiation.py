@@ -111,7 +111,7 @@ def _file(text: str, chosen: str, uri: str) -> Response:
     name = file_name(uri, chosen)
     plain = re.sub(r"[^\w .()-]", "_", name, flags=re.ASCII)
     disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-    headers = VARY | {"content-disposition": disposition, "x-content-type-options": "nosniff"}
+    headers = VARY | {"content-disposition": disposition}
     return Response(text, media_type=FORMATS[chosen].media_type, headers=headers)
 
 

@@ -7,12 +7,60 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from voxgraph.analyzer import Analyzer
-from voxgraph.graph import CacheInfo, CleanupStatus, Counts, QueueStatus
+from voxgraph.graph import CacheInfo, CleanupStatus, Counts, JobStatus, QueueStatus, StoredJob
 from voxgraph.options import ModelKey
+
+
+class JobStore(Protocol):
+    """Uploaded recordings and the jobs about them, which every ingress replica finds.
+
+    The methods are those of `deployments.state.jobs.JobBoard`, which says what they raise.
+    """
+
+    async def open_upload(self, key: str) -> str:
+        """Return a token with which the recording of a key can be uploaded."""
+        ...
+
+    async def add_piece(self, token: str, writer: str, number: int, piece: bytes) -> None:
+        """Add a piece of a recording; piece 0 starts it anew."""
+        ...
+
+    async def finish_upload(self, token: str, writer: str) -> None:
+        """Make a recording available under its key, in place of an older one."""
+        ...
+
+    async def drop_upload(self, token: str, writer: str) -> None:
+        """Forget an upload that broke off."""
+        ...
+
+    async def add_job(self, key: str) -> StoredJob:
+        """Start a job about the recording of a key."""
+        ...
+
+    async def job(self, job_id: str) -> StoredJob:
+        """Return a job."""
+        ...
+
+    async def piece(self, job_id: str, number: int) -> bytes | None:
+        """Return a piece of the recording of an unfinished job, None after the last."""
+        ...
+
+    async def update(self, job_id: str, status: JobStatus, output: str = "") -> None:
+        """Change the status of a job that has not ended."""
+        ...
+
+    def held(self, job_id: str) -> AbstractAsyncContextManager[None]:
+        """Keep a job alive until the block ends."""
+        ...
 
 
 class StateClient(Protocol):
     """The state that all ingress replicas share; its figures cover the whole graph."""
+
+    @property
+    def jobs(self) -> JobStore:
+        """Uploaded recordings and the jobs about them."""
+        ...
 
     def admitted(self, request_id: str) -> AbstractAsyncContextManager[None]:
         """Wait for an admission slot and hold it, until a deadline."""
@@ -58,6 +106,11 @@ class GraphAnalyzer(Analyzer, Protocol):
     @property
     def max_requests(self) -> int:
         """Recordings that one ingress replica processes at a time."""
+        ...
+
+    @property
+    def max_running_jobs(self) -> int:
+        """Jobs that one ingress replica computes at a time."""
         ...
 
     @property

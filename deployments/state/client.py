@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 from ray.serve.handle import DeploymentHandle
 
 from deployments.state.graph_state import HEARTBEAT_S, CacheSize
+from deployments.state.job_client import JobClient
+from deployments.state.leases import keep_renewed
 from deployments.state.result_cache import ResultCache
 from deployments.transport.calls import direct
 from deployments.transport.metrics import CacheMetrics
@@ -25,8 +27,6 @@ T = TypeVar("T")
 
 REPORT_INTERVAL_S = 2.0
 """Seconds between two reports: short for the readers of the counts, long enough to cost almost nothing."""
-RENEWAL_INTERVAL_S = 3.0
-"""Seconds between two renewals of the lease of a slot."""
 STATE_TIMEOUT_S = 5.0
 """Timeout of a call to the state, except for admission."""
 
@@ -43,6 +43,7 @@ class GraphStateClient:
     def __init__(self, handle: DeploymentHandle, slot_deadline_s: float, cache_entries: int) -> None:
         self.slot_deadline_s = slot_deadline_s
         self._state = direct(handle)
+        self.jobs = JobClient(handle)
         self._replica = uuid.uuid4().hex
         self._cache = ResultCache(cache_entries)
         self._cache_entries = cache_entries
@@ -193,20 +194,3 @@ class GraphStateClient:
         task = asyncio.create_task(send())
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-@contextlib.asynccontextmanager
-async def keep_renewed(renew: Callable[[], Awaitable[Any]]) -> AsyncIterator[None]:
-    """Renew a lease periodically until the block ends; failed renewals are ignored."""
-
-    async def renew_periodically() -> None:
-        while True:
-            await asyncio.sleep(RENEWAL_INTERVAL_S)
-            with contextlib.suppress(Exception):
-                await renew()
-
-    task = asyncio.create_task(renew_periodically())
-    try:
-        yield
-    finally:
-        task.cancel()

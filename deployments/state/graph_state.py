@@ -1,6 +1,6 @@
-"""State that all ingress replicas share, in one process: slots of ``/identify``, counts and the janitor.
+"""State that all ingress replicas share, in one process: slots of ``/identify``, counts, jobs, the janitor.
 
-It holds plain objects and never audio. Ingress replicas reach it through `deployments.state.client`.
+It holds plain objects. Ingress replicas reach it through `deployments.state.client`.
 """
 
 import asyncio
@@ -16,10 +16,13 @@ from deployments.replica.health import HeldHealthCheck
 from deployments.replica.loopback import listen_on_loopback
 from deployments.state.admission import Admission
 from deployments.state.janitor import Janitor
+from deployments.state.jobs import JobBoard
 from voxgraph.graph import CacheInfo, CleanupStatus, Counts, QueueStatus
 
 HEARTBEAT_S = 10.0
 """Seconds after which an ingress replica reports even if it has counted nothing."""
+EXPIRY_INTERVAL_S = 30.0
+"""Seconds after which expired recordings and jobs are dropped even if nobody asks for them."""
 REPORT_EXPIRY_S = 3 * HEARTBEAT_S
 """Seconds after its last report at which an ingress replica counts as gone."""
 
@@ -36,7 +39,7 @@ class CacheSize:
 
 
 class GraphState(HeldHealthCheck):
-    """Admission, counts and janitor of the graph, reset by a restart; `clock` is monotonic, in seconds."""
+    """Admission, counts, jobs and janitor of the graph, lost at a restart; `clock` is monotonic, in s."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         listen_on_loopback()
@@ -49,6 +52,8 @@ class GraphState(HeldHealthCheck):
         self._generation = time.time_ns()
         self._caches: dict[str, tuple[float, CacheSize]] = {}
         """Time of the last report and size of the cache, by ingress replica."""
+        self.jobs = JobBoard(clock)
+        self._expiry_task: asyncio.Task[None] | None = None
         self._janitor = Janitor(None)
         self._cleanup_task: asyncio.Task[None] | None = None
 
@@ -56,6 +61,9 @@ class GraphState(HeldHealthCheck):
         """Apply the tunables of `user_config`; counts and slots are kept."""
         self._tunables = GraphStateTunables.model_validate(user_config)
         self._admission.reconfigure(self._tunables)
+        self.jobs.reconfigure(self._tunables)
+        if self._expiry_task is None:
+            self._expiry_task = asyncio.create_task(self._expire_periodically())
         folder, stats = self._tunables.uploads_folder, self._janitor.stats
         self._janitor = Janitor(Path(folder) if folder else None)
         self._janitor.stats = stats
@@ -126,6 +134,15 @@ class GraphState(HeldHealthCheck):
     async def clean(self) -> tuple[int, int]:
         """Delete old files now; return their number and their bytes."""
         return await asyncio.to_thread(self._janitor.clean, self._tunables.max_file_age_hours * 3600)
+
+    async def ask_jobs(self, method: str, *arguments: Any) -> Any:
+        """Call a method of `JobBoard`."""
+        return await getattr(self.jobs, method)(*arguments)
+
+    async def _expire_periodically(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRY_INTERVAL_S)
+            self.jobs.expire()
 
     async def _clean_periodically(self) -> None:
         while True:

@@ -6,8 +6,26 @@ from collections.abc import AsyncIterator
 
 from config.settings import IngressTunables
 from deployments.state.graph_state import CacheSize, GraphState
+from deployments.state.jobs import JobBoard
+from deployments.state.leases import keep_renewed
 from voxgraph.errors import DeadlineExceeded
 from voxgraph.graph import CacheInfo, CleanupStatus, Count, Counts, QueueStatus
+
+
+class LocalJobs:
+    """Implements `deployments.api.service.JobStore`."""
+
+    def __init__(self, board: JobBoard) -> None:
+        self.open_upload, self.add_piece = board.open_upload, board.add_piece
+        self.finish_upload, self.drop_upload = board.finish_upload, board.drop_upload
+        self.add_job, self.job, self.piece, self.update = board.add_job, board.job, board.piece, board.update
+        self._board = board
+
+    @contextlib.asynccontextmanager
+    async def held(self, job_id: str) -> AsyncIterator[None]:
+        """Renew a job until the block ends."""
+        async with keep_renewed(lambda: self._board.renew(job_id)):
+            yield
 
 
 class LocalState:
@@ -16,6 +34,7 @@ class LocalState:
     def __init__(self) -> None:
         self.graph = GraphState()
         self.slot_deadline_s = IngressTunables().accent_deadline_s
+        self.jobs = LocalJobs(self.graph.jobs)
         self._unreported = Counts()
 
     @contextlib.asynccontextmanager

@@ -263,7 +263,7 @@ async def test_browsers_may_read_the_retry_timing_and_request_id_headers(client_
     answer = await client_of(cors_origins=["https://ours.example"]).get("/health", headers=headers)
 
     exposed = set(answer.headers["access-control-expose-headers"].split(", "))
-    assert exposed == {"retry-after", "server-timing", "x-request-id"}
+    assert exposed == {"content-disposition", "retry-after", "server-timing", "x-request-id"}
 
 
 async def test_an_analysis_without_its_empty_fields_is_still_one(client: httpx2.AsyncClient) -> None:

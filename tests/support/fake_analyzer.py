@@ -51,6 +51,7 @@ class FakeAnalyzer:
     def __init__(self) -> None:
         self.state = LocalState()
         self.max_requests = 128
+        self.max_running_jobs = 2
         self.diarization_model = ModelKey.DIARIZATION_COMMUNITY_1
         self.error: BaseException | None = None
         self.failures: dict[Task, VoxError] = {}

@@ -61,7 +61,9 @@ def keywords_of(method: str) -> set[str]:
 
 
 def test_every_endpoint_has_a_method_or_a_reason_to_have_none() -> None:
-    assert set(PATHS) == {*QUESTIONS, *WITH_OTHER_BODIES, *ANSWERED_BY_OTHERS}
+    ours = {path for path, each in PATHS.items() if next(iter(each.values()))["tags"] != ["pyannoteai"]}
+
+    assert ours == {*QUESTIONS, *WITH_OTHER_BODIES, *ANSWERED_BY_OTHERS}
 
 
 @pytest.mark.parametrize(("path", "method"), QUESTIONS.items())
