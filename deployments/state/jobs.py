@@ -50,7 +50,7 @@ class JobBoard:
         self._clock = clock
         self._wall_clock = wall_clock
         self._uploads: dict[str, _Upload] = {}
-        """By token, in the order in which they were opened."""
+        """Uploads by token; the oldest is first."""
         self._complete: dict[str, _Upload] = {}
         """The newest complete upload of each key."""
         self._jobs: dict[str, _Job] = {}
