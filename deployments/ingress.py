@@ -4,7 +4,6 @@ HTTP requests arrive through `deployments.api.app`. The ingress calls the models
 through their handles.
 """
 
-import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
@@ -45,7 +44,6 @@ from voxgraph.results import (
     Analysis,
     AnalysisEvent,
     DeepfakeVerdict,
-    DiarizationProgress,
     DiarizationResult,
     GraphHealth,
     LanguageResult,
@@ -158,26 +156,6 @@ class Ingress(HeldHealthCheck):
         """Find who speaks when."""
         turns = partial(self._turns, speakers=speakers)
         return await self._answer("diarization", self._models_for("diarization"), waveform, turns, speakers)
-
-    async def diarize_with_progress(
-        self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()
-    ) -> AsyncGenerator[DiarizationProgress | DiarizationResult]:
-        """Find who speaks when; yield the progress after each part, and the result last.
-
-        Call it through a handle with ``stream=True``. It bypasses the result cache.
-        """
-        clip = self._accept("diarization", waveform)
-        deadline = Deadline.after(self._tunables.diarization_deadline_s)
-        parts = len(conversation_parts(len(waveform)))
-        progress: asyncio.Queue[int | None] = asyncio.Queue()
-        work = asyncio.create_task(self._turns(clip, deadline, speakers, progress.put_nowait))
-        work.add_done_callback(lambda _: progress.put_nowait(None))
-        try:
-            while (done := await progress.get()) is not None:
-                yield DiarizationProgress(done, parts)
-            yield await work
-        finally:
-            work.cancel()
 
     async def detect_deepfake(
         self, waveform: Waveform, options: ChunkOptions = ChunkOptions()

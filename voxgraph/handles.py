@@ -31,18 +31,20 @@ from voxgraph.results import (
     Analysis,
     AnalysisEvent,
     DeepfakeVerdict,
-    DiarizationProgress,
     DiarizationResult,
     GraphHealth,
     LanguageResult,
     ModelInfo,
+    Progress,
     SpeakerResult,
+    TaskAnswer,
+    TaskFailure,
     Waveform,
 )
 
 T = TypeVar("T")
 P = ParamSpec("P")
-ProgressCallback = Callable[[DiarizationProgress], None]
+ProgressCallback = Callable[[Progress], None]
 
 APPLICATION = "voxgraph"
 """Name of the application in the configuration files."""
@@ -117,17 +119,20 @@ class AsyncVoxgraph:
         timeout_s: float = DIARIZATION_DEADLINE_S,
         on_progress: ProgressCallback | None = None,
     ) -> DiarizationResult:
-        """Find who speaks when; `on_progress` is called after each part of a long recording."""
+        """Find who speaks when; `on_progress` gets a `Progress` after each part of a long recording."""
         if on_progress is None:
             result: DiarizationResult = await self._call("diarize", timeout_s, waveform, speakers)
             return result
-        method = self._handle.options(stream=True).diarize_with_progress
-        answers = stream(lambda: method.remote(waveform, speakers), Deadline.after(timeout_s))
-        async with aclosing(answers):
-            async for answer in answers:
-                if isinstance(answer, DiarizationResult):
-                    return answer
-                on_progress(answer)
+        events = self.analyze_events(waveform, ("diarization",), speakers, timeout_s=timeout_s)
+        async with aclosing(events):
+            async for event in events:
+                match event:
+                    case Progress():
+                        on_progress(event)
+                    case TaskAnswer(result=DiarizationResult() as found):
+                        return found
+                    case TaskFailure():
+                        raise event.error
         raise ModelUnavailable("The graph ended the stream before the result.")
 
     async def detect_deepfake(

@@ -18,8 +18,8 @@ GERMAN = LanguageResult("de", "German", 1.0, {"de": 1.0})
 
 
 CLIENT_PARAMETERS = {"timeout_s", "on_progress"}
-INTERNAL_METHODS = {"check_health", "reconfigure", "diarize_with_progress"}
-"""Serve calls the first two; the third implements `diarize` with progress."""
+INTERNAL_METHODS = {"check_health", "reconfigure"}
+"""Serve calls them."""
 
 
 def public_methods(cls: type) -> dict[str, Callable[..., Any]]:

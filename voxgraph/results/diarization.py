@@ -75,14 +75,3 @@ class DiarizationResult:
 
 def _speakers(number: int) -> str:
     return f"{number} speaker" if number == 1 else f"{number} speakers"
-
-
-@dataclass(frozen=True, slots=True)
-class DiarizationProgress:
-    """Progress of the diarization of a long recording."""
-
-    done: int
-    """Number of parts that are done."""
-    parts: int
-    """Number of parts, each of `pipelines.chunking.PART_WINDOWS` windows of 10 s with a hop of 1 s. The
-    clustering at the end is not counted."""
