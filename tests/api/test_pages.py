@@ -8,6 +8,8 @@ import clips
 import httpx2
 import pytest
 
+from deployments.api.page.pages import DOCS_MARK
+
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8", "accept-encoding": "gzip, br"}
 WAV = clips.soundfile_bytes(clips.tone(1.0), 16_000, "WAV", "PCM_16")
 
@@ -70,6 +72,14 @@ async def test_behind_a_prefix_the_links_of_the_pages_begin_with_it(client_of: A
         assert all(link.startswith("/voice/assets/") for link in found)
         answers = [await client.get(link.removeprefix("/voice" if not prefix else "")) for link in found]
         assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_the_page_links_to_the_documentation_only_where_there_is_one(client_of: Any) -> None:
+    marks = [
+        DOCS_MARK in (await client_of(docs=docs).get("/", headers=BROWSER)).text for docs in (True, False)
+    ]
+
+    assert marks == [True, False]
 
 
 async def test_page_and_documentation_can_be_switched_off(client_of: Any) -> None:

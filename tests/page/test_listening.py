@@ -34,6 +34,12 @@ def test_a_dropped_recording_is_answered_in_lanes_bars_and_words(page: Page, rec
     assert [word for word in WORDS if word not in text] == []
 
 
+def test_a_file_that_is_dropped_beside_the_area_is_taken(page: Page, recording: Path) -> None:
+    drop(page, recording, "header")
+
+    expect(page.locator(".exports")).to_be_visible()
+
+
 def test_a_click_plays_exactly_its_turn(page: Page, recording: Path) -> None:
     analyze(page, recording)
 

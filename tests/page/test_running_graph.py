@@ -1,6 +1,10 @@
 """The page against the running graph: the real conversation, long files, and how soon it is there."""
 
 import json
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +13,9 @@ import httpx2
 import numpy as np
 import pytest
 import soundfile
-from launched import Launched, sample_path
+from launched import ROOT, Launched, sample_path
 from page_actions import analyze, choose, download, drop, played_from, until
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 CONVERSATION = sample_path()
 VIEWS = {
@@ -54,6 +58,31 @@ def test_a_click_plays_a_turn_of_the_real_conversation(
     page.locator(".track").first.locator(".turn").first.click()
 
     assert played_from(page, 1) == pytest.approx(first["start"], abs=1e-3)
+
+
+def test_the_copied_commands_ask_the_same(open_page: Any, service: Launched) -> None:
+    page = open_page(service.url)
+    analyze(page, CONVERSATION, within_s=120)
+    turns = json.loads(download(page, "JSON"))["diarization"]["diarization_results"]
+
+    curl = json.loads(run(shlex.split(copied(page, "curl"))))
+    python = run([sys.executable, "-c", copied(page, "Python")])
+
+    assert curl["diarization"]["diarization_results"] == turns
+    assert python.startswith("Analysis(")
+    assert python.count("Turn(") >= len(turns)
+
+
+def copied(page: Page, way: str) -> str:
+    page.get_by_role("button", name=way, exact=True).click()
+    return page.locator("pre").inner_text()
+
+
+def run(command: list[str]) -> str:
+    """Run a command beside the conversation, and return what it prints."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=CONVERSATION.parent, env=environment, capture_output=True, check=True)
+    return done.stdout.decode()
 
 
 def test_ten_minutes_show_progress_and_can_be_stopped(

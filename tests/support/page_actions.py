@@ -6,19 +6,19 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-DROP = """([content, name]) => {
+DROP = """([content, name, target]) => {
   const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
   const transfer = new DataTransfer();
   transfer.items.add(new File([bytes], name));
-  document.querySelector(".drop").dispatchEvent(
+  document.querySelector(target).dispatchEvent(
     new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }),
   );
 }"""
 
 
-def drop(page: Page, path: Path) -> None:
-    """Drop a file on the page."""
-    page.evaluate(DROP, [base64.b64encode(path.read_bytes()).decode(), path.name])
+def drop(page: Page, path: Path, target: str = ".drop") -> None:
+    """Drop a file on an element of the page."""
+    page.evaluate(DROP, [base64.b64encode(path.read_bytes()).decode(), path.name, target])
 
 
 def choose(page: Page, *paths: Path) -> None:

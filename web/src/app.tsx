@@ -8,6 +8,8 @@ import { announcement } from "./recordings";
 import { t } from "./strings";
 
 const view = signal(location.hash === "#compare" ? "compare" : "listen");
+/** Whether there is documentation: the server takes the element away where it is switched off. */
+const hasDocs = document.querySelector("meta[name=docs]") !== null;
 window.addEventListener("hashchange", () => {
   view.value = location.hash === "#compare" ? "compare" : "listen";
 });
@@ -65,8 +67,7 @@ function Header() {
       <nav aria-label={t.name}>
         {link("listen")}
         {link("compare")}
-        {/* Absent where the operator has switched it off; the link is harmless then. */}
-        <a href={`${ROOT}docs`}>{t.views.docs}</a>
+        {hasDocs && <a href={`${ROOT}docs`}>{t.views.docs}</a>}
       </nav>
     </header>
   );

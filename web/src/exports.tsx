@@ -130,9 +130,12 @@ function Ways({ recording }: { recording: Recording }) {
             {t.ways[one]}
           </button>
         ))}
-        <button class="button" onClick={copy}>
-          <span aria-live="polite">{copied.value ? t.copied : t.copy}</span>
-        </button>
+        {/* Browsers give the clipboard only to pages of https:// or of this machine. */}
+        {navigator.clipboard && (
+          <button class="button" onClick={copy}>
+            <span aria-live="polite">{copied.value ? t.copied : t.copy}</span>
+          </button>
+        )}
       </div>
       <pre tabIndex={0} aria-label={t.ways[way.value]}>
         <code>{text}</code>

@@ -1,5 +1,6 @@
 /** The view of one recording after the other: input, list, progress, answers. */
 import { useComputed } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import type { Problem, Task } from "./api";
 import { Cards } from "./cards";
 import { Exports } from "./exports";
@@ -10,6 +11,7 @@ import { clock } from "./text";
 import { Timeline } from "./timeline";
 
 export function Listen() {
+  useEffect(() => takeDrops(), []);
   const some = recordings.value.length > 0;
   const shown = selected.value;
   return (
@@ -23,6 +25,16 @@ export function Listen() {
       {shown && <Shown key={shown.id} recording={shown} />}
     </>
   );
+}
+
+/** Take files that are dropped beside every area, which would otherwise replace the page. */
+function takeDrops(): void {
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    if (event.defaultPrevented) return;
+    event.preventDefault();
+    if (location.hash !== "#compare") add(event.dataTransfer?.files ?? []);
+  });
 }
 
 function Options() {

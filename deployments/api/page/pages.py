@@ -28,6 +28,10 @@ ASSET_HEADERS = {"cache-control": "public, max-age=31536000, immutable", "vary":
 """The names of the files contain a hash of their content, so they never change."""
 
 
+DOCS_MARK = '<meta name="docs" content="on" />'
+"""Element of the page that stands for a link to the documentation."""
+
+
 class Asset:
     """A file that a page loads."""
 
@@ -69,7 +73,7 @@ class Pages:
 
     def page(self, request: Request) -> Response:
         """Return the page at ``/``."""
-        return _html(request, self._page)
+        return _html(request, self._page if self.has_docs else self._page.replace(DOCS_MARK, ""))
 
     def docs(self, request: Request) -> Response:
         """Return the documentation."""
