@@ -26,6 +26,8 @@ class WindowOutputs:
     """Number of frames in which the speaker of each pair is the only one speaking: (pairs,)."""
     embeddings: npt.NDArray[np.float32]
     """Voice embedding of each pair, not normalized; NaN where there is none: (pairs, dimension)."""
+    probabilities: npt.NDArray[np.uint8] | None = None
+    """Probability that each speaker talks in a frame, 0..255 for 0..1: (windows, frames, speakers)."""
 
     @property
     def most_at_once(self) -> int:

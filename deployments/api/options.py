@@ -17,6 +17,7 @@ from voxgraph.options import (
     SpeakerCount,
     Task,
 )
+from voxgraph.results import DiarizationResult
 from voxgraph.similarity import DEFAULT_THRESHOLD
 
 MAX_PEAKS_PER_S = 100
@@ -137,6 +138,9 @@ class SpeakerOptions(RecordingOptions):
     num_speakers: _Speakers = Field(None, description="Exact number of speakers.")
     min_speakers: _Speakers = Field(None, description="Minimum number of speakers.")
     max_speakers: _Speakers = Field(None, description="Maximum number of speakers.")
+    exclusive: bool = Field(False, description="Give turns without overlap: one speaker at any time.")
+    embeddings: bool = Field(False, description="Add the mean embedding of each speaker.")
+    frames: bool = Field(False, description="Add the confidence of each speaker frame by frame.")
 
     @model_validator(mode="after")
     def _check_bounds(self) -> "SpeakerOptions":
@@ -150,11 +154,19 @@ class SpeakerOptions(RecordingOptions):
             num_speakers=self.num_speakers, min_speakers=self.min_speakers, max_speakers=self.max_speakers
         )
 
+    def shown(self, found: DiarizationResult) -> DiarizationResult:
+        """Return what is asked for of a result."""
+        return found.only(exclusive=self.exclusive, embeddings=self.embeddings, frames=self.frames)
+
 
 class DiarizationOptions(SpeakerOptions, TurnFormatOptions):
     """Options of ``/diarize``."""
 
     min_duration: float = Field(0.0, ge=0.0, description="Leave out turns shorter than this, in seconds.")
+
+    def shown(self, found: DiarizationResult) -> DiarizationResult:
+        """Return what is asked for of a result."""
+        return super().shown(found).without_short_turns(self.min_duration).named(self.names)
 
 
 class DeepfakeOptions(RecordingOptions):
@@ -192,6 +204,10 @@ class BatchOptions(SpeakerOptions, DeepfakeOptions, RoutingOptions):
 
 class AnalyzeOptions(BatchOptions, TurnFormatOptions):
     """Options of ``/v1/analyze``."""
+
+    def shown(self, found: DiarizationResult) -> DiarizationResult:
+        """Return what is asked for of a result."""
+        return super().shown(found).named(self.names)
 
 
 class DeepfakeFileOptions(DeepfakeOptions, FormatOptions):

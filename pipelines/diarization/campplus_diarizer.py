@@ -60,7 +60,8 @@ class CamPlusPlusDiarizer(WindowDiarizer):
             batch_size=max_segmentation_batch(device),
             device=torch.device(device),
         )
-        embedding = CamPlusPlus(_locate_embedding(checkpoint), device, options)
+        encoder = _locate_embedding(checkpoint)
+        embedding = CamPlusPlus(encoder, device, options)
         parameters = sum(weights.numel() for weights in segmentation.parameters())
         super().__init__(
             VoiceAnalyzer(inference, embedding, checkpoint.identity),
@@ -68,6 +69,7 @@ class CamPlusPlusDiarizer(WindowDiarizer):
             segmentation.receptive_field,
             _min_duration_off(config),
             checkpoint.info(device, parameters + embedding.parameter_count, choice=embedding.choice),
+            space=(encoder.row.hub_id, encoder.revision),
             as_pyannote=False,
         )
 

@@ -5,19 +5,36 @@ Mirrors `SpeakerDiarization.apply` in `pyannote.audio.pipelines.speaker_diarizat
 
 import math
 import warnings
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.diarization.clustering import cluster
+from pipelines.diarization.clustering import cluster, voices_of
 from pipelines.diarization.requested_number import cluster_to
-from pipelines.diarization.turns import Timeline, activations, speaker_count, to_turns, top_speakers
+from pipelines.diarization.turns import (
+    Timeline,
+    activations,
+    confidence_of,
+    confidences,
+    speaker_count,
+    to_turns,
+    top_speakers,
+)
 from pipelines.diarization.windows import ProgressCallback
 from pipelines.vendored.pyannote import AgglomerativeClustering, SlidingWindow, VBxClustering
 from pipelines.window_outputs import WindowOutputs
 from voxgraph.options import SpeakerCount
-from voxgraph.results import SAMPLE_RATE_HZ, DiarizationResult, ModelInfo, Turn, Waveform
+from voxgraph.results import (
+    SAMPLE_RATE_HZ,
+    DiarizationResult,
+    Embedding,
+    FrameConfidence,
+    ModelInfo,
+    Turn,
+    Waveform,
+)
 
 ANY_NUMBER = (1, math.inf)
 """Bounds that any number of speakers is within."""
@@ -44,6 +61,7 @@ class WindowDiarizer:
         frames: Receptive field and step of the segmentation's frames.
         min_duration_off: Gaps of one speaker shorter than these seconds are closed.
         info: Description of the loaded checkpoint.
+        space: Model and revision of the embeddings; None: those of the checkpoint.
         as_pyannote: Whether the turns are exactly pyannote's where their speakers are as many as requested.
             Otherwise a number that the threshold does not give is that of `cluster_to`, which confuses fewer
             seconds of conversations with short turns; and speakers beyond the first must talk in a window of
@@ -61,10 +79,12 @@ class WindowDiarizer:
         min_duration_off: float,
         info: ModelInfo,
         *,
+        space: tuple[str, str] | None = None,
         as_pyannote: bool = True,
     ) -> None:
         self.windows, self.clustering, self.info = windows, clustering, info
         self._frames, self._min_duration_off = frames, min_duration_off
+        self._space = space or (info.hub_id, info.revision)
         self._as_pyannote = as_pyannote
 
     def __call__(
@@ -94,82 +114,121 @@ class WindowDiarizer:
         Raises:
             InvalidOptions: `min_speakers` is more than `max_speakers`.
         """
-        bounds = speakers.bounds
-        hop, window = self.windows.hop / SAMPLE_RATE_HZ, self.windows.window / SAMPLE_RATE_HZ
-        window_grid = SlidingWindow(start=0.0, duration=window, step=hop)
+        window_grid = SlidingWindow(
+            start=0.0,
+            duration=self.windows.window / SAMPLE_RATE_HZ,
+            step=self.windows.hop / SAMPLE_RATE_HZ,
+        )
         timeline = Timeline(window_grid, self._frames, len(outputs.speech))
-        count = np.minimum(speaker_count(outputs, timeline), bounds[1]).astype(np.uint8)
-        found = DiarizationResult((), (), ())
+        count = np.minimum(speaker_count(outputs, timeline), speakers.bounds[1]).astype(np.uint8)
+        found = DiarizationResult((), (), (), embeddings={})
         if count.any():
-            found = self._clustered(outputs, count, timeline, samples / SAMPLE_RATE_HZ, bounds)
+            recording = _Recording(outputs, timeline, count, samples / SAMPLE_RATE_HZ)
+            found = self._result(recording, self._group(recording, speakers.bounds))
         return found.with_request(speakers.least, outputs.most_at_once, len(outputs.speech))
 
-    def _clustered(
-        self,
-        outputs: WindowOutputs,
-        count: NDArray[np.uint8],
-        timeline: Timeline,
-        seconds: float,
-        bounds: tuple[int, float],
-    ) -> DiarizationResult:
+    def _group(self, recording: "_Recording", bounds: tuple[int, float]) -> "_Groups":
         """Find the turns with as many speakers as requested, or as near to it as the voices allow."""
+        outputs = recording.outputs
 
-        def beyond(answer: DiarizationResult) -> float:
-            found = len(answer.speakers)
-            return max(bounds[0] - found, found - bounds[1], 0)
+        def beyond(groups: _Groups) -> float:
+            return max(bounds[0] - groups.speakers, groups.speakers - bounds[1], 0)
 
-        def turns(clusters: NDArray[np.intp]) -> DiarizationResult:
-            return self._turns_of(outputs, clusters, count, timeline, seconds)
+        def turns(clusters: NDArray[np.intp]) -> _Groups:
+            return self._turns_of(recording, clusters)
 
         with warnings.catch_warnings():
             # A voice of one frame has no standard deviation, and few embeddings form no clusters.
             warnings.simplefilter("ignore")
             found = turns(cluster(self.clustering, outputs, bounds if self._as_pyannote else ANY_NUMBER))
             if beyond(found):
-                wanted = int(min(max(len(found.speakers), bounds[0]), bounds[1]))
+                wanted = int(min(max(found.speakers, bounds[0]), bounds[1]))
                 found = min((found, turns(cluster_to(outputs, wanted))), key=beyond)
             if beyond(found) and not self._as_pyannote:
                 found = min((found, turns(cluster(self.clustering, outputs, bounds))), key=beyond)
         return found
 
-    def _turns_of(
-        self,
-        outputs: WindowOutputs,
-        clusters: NDArray[np.intp],
-        count: NDArray[np.uint8],
-        timeline: Timeline,
-        seconds: float,
-    ) -> DiarizationResult:
-        votes = activations(outputs, clusters, timeline)
+    def _turns_of(self, recording: "_Recording", clusters: NDArray[np.intp]) -> "_Groups":
+        count = recording.count
+        votes = activations(recording.outputs, clusters, recording.timeline)
         if not self._as_pyannote:
             # At least one, since speech of a speaker without a cluster is still speech.
             voted = np.maximum((votes > 0).sum(axis=1), 1)
             count = np.minimum(count, voted).astype(np.uint8)
         turns, exclusive = (
-            to_turns(top_speakers(votes, most), timeline.frames, self._min_duration_off)
+            to_turns(top_speakers(votes, most), recording.timeline.frames, self._min_duration_off)
             for most in (count, np.minimum(count, 1))
         )
-        return _result(turns, exclusive, seconds)
+        # The last window is padded.
+        turns, exclusive = (rows[rows["start_s"] < recording.seconds] for rows in (turns, exclusive))
+        return _Groups(clusters, turns, exclusive)
 
+    def _result(self, recording: "_Recording", groups: "_Groups") -> DiarizationResult:
+        """Name the speakers in order of first appearance, and add confidences and voices."""
+        order = dict.fromkeys(groups.turns["speaker"].tolist())
+        names = {speaker: f"SPEAKER_{index:02d}" for index, speaker in enumerate(order)}
+        frames = recording.timeline.frames
+        certain = confidences(recording.outputs, groups.clusters, recording.timeline)
 
-def _result(diarization: NDArray[Any], exclusive: NDArray[Any], seconds: float) -> DiarizationResult:
-    """Name the speakers in order of first appearance and drop the turns in the padding.
+        def turns(rows: NDArray[Any]) -> tuple[Turn, ...]:
+            means = np.full(len(rows), np.nan) if certain is None else confidence_of(rows, certain, frames)
+            # Convert row by row: a list of all rows would be larger than the result.
+            return tuple(
+                Turn(start, min(end, recording.seconds), names[speaker], _known(mean))
+                for (start, end, speaker), mean in zip((row.item() for row in rows), means, strict=True)
+            )
 
-    Args:
-        diarization: Sorted turns of `turns.TURN_DTYPE`.
-        exclusive: The same without overlap.
-        seconds: Length of the recording.
-    """
-    order = dict.fromkeys(diarization["speaker"].tolist())
-    names = {speaker: f"SPEAKER_{index:02d}" for index, speaker in enumerate(order)}
-
-    def turns(rows: NDArray[Any]) -> tuple[Turn, ...]:
-        inside = rows[rows["start_s"] < seconds]
-        # Convert row by row: a list of all rows would be larger than the result.
-        return tuple(
-            Turn(start, min(end, seconds), names[speaker])
-            for start, end, speaker in (row.item() for row in inside)
+        voices = voices_of(recording.outputs, groups.clusters)
+        return DiarizationResult(
+            turns(groups.turns),
+            turns(groups.exclusive),
+            tuple(sorted(names.values())),
+            embeddings={
+                name: Embedding(voices[speaker], *self._space)
+                for speaker, name in names.items()
+                if speaker in voices
+            },
+            frames=None if certain is None else _frame_confidence(certain, names, recording),
         )
 
-    found = turns(diarization)
-    return DiarizationResult(found, turns(exclusive), tuple(sorted({turn.speaker for turn in found})))
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Recording:
+    """What the networks found in a recording."""
+
+    outputs: WindowOutputs
+    timeline: Timeline
+    count: NDArray[np.uint8]
+    """Number of speakers in each frame, (frames,)."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Groups:
+    """Clusters of the pairs of a recording and what follows from them; turns are of `turns.TURN_DTYPE`."""
+
+    clusters: NDArray[np.intp]
+    turns: NDArray[Any]
+    exclusive: NDArray[Any]
+
+    @property
+    def speakers(self) -> int:
+        """Number of speakers with turns."""
+        return len(np.unique(self.turns["speaker"]))
+
+
+def _known(mean: float) -> float | None:
+    return None if math.isnan(mean) else float(mean)
+
+
+def _frame_confidence(
+    certain: NDArray[np.uint8], names: dict[int, str], recording: _Recording
+) -> FrameConfidence:
+    """Pack the frames inside the recording."""
+    frames = recording.timeline.frames
+    first_s = frames.start + frames.duration / 2
+    inside = math.ceil(max(0.0, recording.seconds - first_s) / frames.step)
+    values = {
+        name: certain[:inside, speaker] for speaker, name in names.items() if speaker < certain.shape[1]
+    }
+    return FrameConfidence.pack(first_s, frames.step, values)

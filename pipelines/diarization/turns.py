@@ -38,13 +38,19 @@ class Timeline:
 def speaker_count(outputs: WindowOutputs, timeline: Timeline) -> NDArray[np.uint8]:
     """Count the speakers in each frame, the rounded mean over its windows: (frames,)."""
     talking = np.zeros(timeline.count, np.uint8)
-    covering = np.zeros(timeline.count, np.uint8)
     for start, packed in zip(timeline.starts, outputs.speech, strict=True):
         frames = slice(start, start + outputs.frames)
         talking[frames] += np.unpackbits(packed, axis=0, count=outputs.frames).sum(axis=1, dtype=np.uint8)
-        covering[frames] += 1
-    mean = talking.astype(np.float32) / np.maximum(covering, 1)
+    mean = talking.astype(np.float32) / _covering(outputs, timeline)
     return np.rint(mean).astype(np.uint8)
+
+
+def _covering(outputs: WindowOutputs, timeline: Timeline) -> NDArray[np.uint8]:
+    """Count the windows of each frame, at least 1: (frames,)."""
+    covering = np.zeros(timeline.count, np.uint8)
+    for start in timeline.starts:
+        covering[start : start + outputs.frames] += 1
+    return np.maximum(covering, 1)
 
 
 def activations(outputs: WindowOutputs, clusters: np.ndarray, timeline: Timeline) -> NDArray[np.uint8]:
@@ -59,6 +65,31 @@ def activations(outputs: WindowOutputs, clusters: np.ndarray, timeline: Timeline
             merged = active[:, speakers[local == cluster]].max(axis=1)
             votes[start : start + outputs.frames, cluster] += merged
     return votes
+
+
+def confidences(outputs: WindowOutputs, clusters: np.ndarray, timeline: Timeline) -> NDArray[np.uint8] | None:
+    """Average the probability that each speaker talks over the windows of a frame: (frames, speakers).
+
+    A window in which a speaker does not talk counts as 0.
+
+    Returns:
+        0..255 for 0..1; None if the segmentation gives no probabilities.
+    """
+    if outputs.probabilities is None:
+        return None
+    # A frame has at most ten windows, so sums are below 2,560.
+    sums = np.zeros((timeline.count, clusters.max() + 1), np.uint16)
+    firsts = np.searchsorted(outputs.windows, np.arange(len(outputs.speech) + 1))
+    for window, start in enumerate(timeline.starts):
+        pairs = slice(firsts[window], firsts[window + 1])
+        local, speakers = clusters[pairs], outputs.speakers[pairs]
+        for cluster in set(local.tolist()) - {UNASSIGNED}:
+            merged = outputs.probabilities[window][:, speakers[local == cluster]].max(axis=1)
+            sums[start : start + outputs.frames, cluster] += merged
+    covering = _covering(outputs, timeline)
+    for column in sums.T:
+        column[:] = np.rint(column / covering)
+    return sums.astype(np.uint8)
 
 
 def top_speakers(votes: NDArray[np.uint8], count: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -108,6 +139,28 @@ def to_turns(active: NDArray[np.bool_], frames: SlidingWindow, min_duration_off:
         by_speaker.append(turns)
     turns = np.concatenate(by_speaker)
     return turns[np.lexsort((turns["speaker"], turns["end_s"], turns["start_s"]))]
+
+
+def confidence_of(
+    turns: NDArray[Any], certain: NDArray[np.uint8], frames: SlidingWindow
+) -> NDArray[np.float64]:
+    """Average the confidence of each turn's speaker over its frames: 0..1, (turns,), NaN without one.
+
+    Args:
+        turns: Turns of `TURN_DTYPE`.
+        certain: Confidences of `confidences`.
+        frames: Grid of the frames.
+    """
+    edges = np.stack([turns["start_s"], turns["end_s"]], axis=1) - frames.start - frames.duration / 2
+    edges = np.rint(edges / frames.step).astype(np.intp)
+    found = np.full(len(turns), np.nan)
+    # Speech that no cluster has belongs to speakers beyond the clusters.
+    for speaker in np.unique(turns["speaker"][turns["speaker"] < certain.shape[1]]):
+        own = turns["speaker"] == speaker
+        sums = np.append(0, np.cumsum(certain[:, speaker], dtype=np.int64))
+        first, last = edges[own].T
+        found[own] = (sums[last] - sums[first]) / (255 * np.maximum(last - first, 1))
+    return found
 
 
 def _middles(indices: NDArray[np.intp], frames: SlidingWindow) -> NDArray[np.float64]:

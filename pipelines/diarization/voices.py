@@ -25,6 +25,7 @@ from pipelines.diarization.windows import (
     compile_segmentation,
     concatenate,
     cut,
+    hard_and_soft,
     max_segmentation_batch,
     outputs_of,
     window_count,
@@ -95,7 +96,7 @@ class VoiceAnalyzer:
     def _analyze_block(self, samples: Tensor) -> WindowOutputs:
         clips = samples.unfold(0, self.window, self.hop).unsqueeze(1)  # (windows, 1, samples), a view
         found = [self._segmentation.infer(batch) for batch in torch.split(clips, self._batch)]
-        speech = np.concatenate(found)  # (windows, frames, speakers), 0 or 1
+        speech, probabilities = hard_and_soft(np.concatenate(found))
         windows, speakers = np.nonzero(speech.any(axis=1))
         masks = voice_masks(speech, self._nearest)[windows, speakers]
         firsts = windows * (self.hop // HOP_SAMPLES)
@@ -106,7 +107,7 @@ class VoiceAnalyzer:
             (features,) = self._embedding.features([samples])
             frames = [torch.from_numpy(firsts[pair] + np.flatnonzero(masks[pair])) for pair in embedded]
             embeddings[embedded] = self._embed([features[own] for own in frames])
-        return outputs_of(speech, windows, speakers, embeddings[sources])
+        return outputs_of(speech, windows, speakers, embeddings[sources], probabilities)
 
     def _embed(self, voices: Sequence[Tensor]) -> np.ndarray:
         """Embed clips of features, each (frames, mels), in batches of near lengths: (clips, dimension)."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipelines.chunking import PART_WINDOWS
 from pipelines.diarization.networks import N_MELS, ResNetFrames
@@ -98,7 +98,7 @@ class WindowAnalyzer:
 
     def _analyze_batch(self, samples: Tensor) -> WindowOutputs:
         clips = samples.unfold(0, self.window, self.hop).unsqueeze(1)  # (windows, 1, samples), a view
-        speech = self._segmentation.infer(clips)  # (windows, frames, speakers), 0 or 1
+        speech, probabilities = hard_and_soft(self._segmentation.infer(clips))
         windows, speakers = np.nonzero(speech.any(axis=1))
         embeddings = np.zeros((len(windows), self._embedding.dimension), np.float32)
         masks = pooling_masks(speech, self._minimum_frames)
@@ -109,7 +109,7 @@ class WindowAnalyzer:
             found = self._embed(features[batch], torch.from_numpy(masks[batch]))
             inside = np.isin(windows, batch)
             embeddings[inside] = found[np.searchsorted(batch, windows[inside]), speakers[inside]]
-        return outputs_of(speech, windows, speakers, embeddings)
+        return outputs_of(speech, windows, speakers, embeddings, probabilities)
 
     @torch.inference_mode()
     def _features(self, samples: Tensor) -> Tensor:
@@ -160,6 +160,29 @@ def compile_segmentation(segmentation: Inference, choice: EngineChoice, identity
         ((-1, 1, window),),
         f"{identity} segmentation",
     )
+    segmentation.conversion = HardAndSoft(segmentation.conversion)
+
+
+class HardAndSoft(nn.Module):
+    """Convert powerset classes to speech and to the probability of speech of each speaker, side by side.
+
+    Args:
+        powerset: pyannote's conversion.
+    """
+
+    def __init__(self, powerset: nn.Module) -> None:
+        super().__init__()
+        self.powerset = powerset
+
+    def forward(self, classes: Tensor) -> Tensor:
+        """Map log-probabilities (windows, frames, classes) to (windows, frames, 2 * speakers)."""
+        return torch.cat([self.powerset(classes), self.powerset(classes, soft=True)], dim=-1)
+
+
+def hard_and_soft(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Split the output of `HardAndSoft`: speech, 0 or 1, and its probability; (windows, frames, speakers)."""
+    speakers = found.shape[-1] // 2
+    return found[..., :speakers], found[..., speakers:]
 
 
 def cut(waveform: Waveform, first: int, last: int, window: int, hop: int) -> Tensor:
@@ -177,7 +200,11 @@ def alone(speech: np.ndarray) -> np.ndarray:
 
 
 def outputs_of(
-    speech: np.ndarray, windows: np.ndarray, speakers: np.ndarray, embeddings: np.ndarray
+    speech: np.ndarray,
+    windows: np.ndarray,
+    speakers: np.ndarray,
+    embeddings: np.ndarray,
+    probabilities: np.ndarray | None = None,
 ) -> WindowOutputs:
     """Pack the outputs of some windows.
 
@@ -186,7 +213,10 @@ def outputs_of(
         windows: Window of each pair, (pairs,).
         speakers: Local speaker of each pair, (pairs,).
         embeddings: Float32, (pairs, dimension).
+        probabilities: Probability of speech, 0..1, (windows, frames, speakers).
     """
+    if probabilities is not None:
+        probabilities = np.rint(255 * probabilities).clip(0, 255).astype(np.uint8)
     return WindowOutputs(
         speech=np.packbits(speech.astype(bool), axis=1),
         frames=speech.shape[1],
@@ -194,6 +224,7 @@ def outputs_of(
         speakers=speakers,
         frames_alone=alone(speech).sum(axis=1)[windows, speakers].astype(np.int32),
         embeddings=embeddings,
+        probabilities=probabilities,
     )
 
 
@@ -238,15 +269,21 @@ def concatenate(parts: Iterable[WindowOutputs], windows: int) -> WindowOutputs:
     for part in parts:
         if not done:
             speech = np.empty((windows, *part.speech.shape[1:]), np.uint8)
+            probabilities = None
+            if part.probabilities is not None:
+                probabilities = np.empty((windows, *part.probabilities.shape[1:]), np.uint8)
             # Allocated for the maximum number of pairs: pages that are never written take no memory.
             whole = [
                 np.empty((windows * speech.shape[-1], *values.shape[1:]), values.dtype)
                 for values in (part.windows, part.speakers, part.frames_alone, part.embeddings)
             ]
         speech[done : done + len(part.speech)] = part.speech
+        if probabilities is not None:
+            probabilities[done : done + len(part.speech)] = part.probabilities
         rows = slice(pairs, pairs + len(part.windows))
         values = (part.windows + done, part.speakers, part.frames_alone, part.embeddings)
         for target, new in zip(whole, values, strict=True):
             target[rows] = new
         done, pairs = done + len(part.speech), rows.stop
-    return WindowOutputs(speech, part.frames, *(values[:pairs] for values in whole))
+    numbers, speakers, frames_alone, embeddings = (values[:pairs] for values in whole)
+    return WindowOutputs(speech, part.frames, numbers, speakers, frames_alone, embeddings, probabilities)

@@ -1,5 +1,6 @@
 """The answer of each endpoint, field by field."""
 
+from base64 import b64decode
 from dataclasses import replace
 from typing import Any
 
@@ -91,12 +92,48 @@ async def test_turns_shorter_than_min_duration_are_left_out(
     answer = await post(client, "/diarize", data={"min_speakers": "2", "min_duration": "0.5"})
 
     assert answer["diarization_results"] == [
-        {"start": 0.5, "end": 2.0, "speaker": "SPEAKER_00"},
-        {"start": 2.5, "end": 3.25, "speaker": "SPEAKER_01"},
+        {"start": 0.5, "end": 2.0, "speaker": "SPEAKER_00", "confidence": 0.912},
+        {"start": 2.5, "end": 3.25, "speaker": "SPEAKER_01", "confidence": None},
     ]
     assert answer["segments_count"] == 2
     assert analyzer.speakers == SpeakerCount(min_speakers=2)
     assert (answer["speakers_requested"], answer["speakers_note"]) == (2, None)
+
+
+@pytest.mark.parametrize("path", ["/diarize", "/v1/analyze"])
+async def test_turns_do_not_overlap_on_request(client: httpx2.AsyncClient, path: str) -> None:
+    answer = await post(client, path, params={"exclusive": "true"})
+
+    found = answer if path == "/diarize" else answer["diarization"]
+    assert [turn["start"] for turn in found["diarization_results"]] == [0.5, 2.5]
+    assert found["segments_count"] == 2
+
+
+@pytest.mark.parametrize("path", ["/diarize", "/v1/analyze"])
+async def test_voices_and_frames_of_speakers_are_added_on_request(
+    client: httpx2.AsyncClient, path: str
+) -> None:
+    plain = await post(client, path)
+    asked = {"embeddings": "true", "frames": "true", "names": '{"SPEAKER_00": "Ann"}'}
+    answer = await post(client, path, params=asked)
+
+    if path == "/v1/analyze":
+        plain, answer = plain["diarization"], answer["diarization"]
+    assert plain.get("speaker_embeddings") is plain.get("frame_confidence") is None
+    assert set(answer["speaker_embeddings"]) == {"Ann", "SPEAKER_01"}
+    voice = answer["speaker_embeddings"]["Ann"]
+    assert (len(voice["embedding"]), voice["model"], voice["revision"]) == (192, "some/encoder", "abc")
+    frames = answer["frame_confidence"]
+    assert (frames["start"], frames["step"]) == (0.031, 0.017)
+    assert list(b64decode(frames["data"]["Ann"])) == [0, 128, 255]
+
+
+async def test_voices_of_speakers_without_turns_are_left_out(client: httpx2.AsyncClient) -> None:
+    asked = {"embeddings": "true", "frames": "true", "min_duration": "1"}
+    answer = await post(client, "/diarize", params=asked)
+
+    assert answer["speakers"] == ["SPEAKER_00"]
+    assert set(answer["speaker_embeddings"]) == set(answer["frame_confidence"]["data"]) == {"SPEAKER_00"}
 
 
 async def test_fewer_speakers_than_requested_are_explained(client: httpx2.AsyncClient) -> None:

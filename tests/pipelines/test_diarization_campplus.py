@@ -141,7 +141,7 @@ def test_the_parts_of_a_long_recording_give_the_numbers_of_the_whole(
     parts = [diarizer.windows(clip[start:end]) for start, end in spans]
 
     together = concatenate(parts, sum(len(part.speech) for part in parts))
-    for name in ("speech", "windows", "speakers", "frames_alone", "embeddings"):
+    for name in ("speech", "windows", "speakers", "frames_alone", "embeddings", "probabilities"):
         np.testing.assert_array_equal(getattr(together, name), getattr(whole, name), name)
     total = window_count(len(clip), 160_000, 16_000)
     assert calls == [(PART_WINDOWS, total), (total, total)]
@@ -154,8 +154,8 @@ def test_a_long_recording_is_read_in_blocks(
 
     def infer(clips: torch.Tensor) -> np.ndarray:
         sizes.append(len(clips))
-        speech = np.zeros((len(clips), 589, 3), np.float32)
-        speech[:, :300, 1] = 1
+        speech = np.zeros((len(clips), 589, 6), np.float32)
+        speech[:, :300, [1, 4]] = 1
         return speech
 
     embedded: list[int] = []

@@ -21,6 +21,7 @@ from voxgraph.results import (
     DeepfakeVerdict,
     DiarizationResult,
     Embedding,
+    FrameConfidence,
     GraphHealth,
     LanguageResult,
     ModelInfo,
@@ -39,7 +40,12 @@ LANGUAGE = LanguageResult(
 )
 NAMES = {"ja": "Japanese", "ko": "Korean", "zh": "Chinese", "th": "Thai", "vi": "Vietnamese", "en": "English"}
 VECTOR = np.linspace(-1, 1, 192).astype(np.float32)
-TURNS = (Turn(0.5, 2.0, "SPEAKER_00"), Turn(1.75, 1.9, "SPEAKER_01"), Turn(2.5, 3.25, "SPEAKER_01"))
+TURNS = (
+    Turn(0.5, 2.0, "SPEAKER_00", 0.912),
+    Turn(1.75, 1.9, "SPEAKER_01", 0.5),
+    Turn(2.5, 3.25, "SPEAKER_01"),
+)
+EXCLUSIVE_TURNS = (TURNS[0], TURNS[2])
 
 
 class FakeAnalyzer:
@@ -118,7 +124,16 @@ class FakeAnalyzer:
     async def diarize(self, waveform: Waveform, speakers: SpeakerCount) -> DiarizationResult:
         self._record(waveform)
         self.speakers = speakers
-        found = DiarizationResult(TURNS, TURNS, ("SPEAKER_00", "SPEAKER_01"))
+        speakers_found = ("SPEAKER_00", "SPEAKER_01")
+        voices = {speaker: Embedding(VECTOR, "some/encoder", "abc") for speaker in speakers_found}
+        frames = {speaker: np.array([0, 128, 255], np.uint8) for speaker in voices}
+        found = DiarizationResult(
+            TURNS,
+            EXCLUSIVE_TURNS,
+            speakers_found,
+            embeddings=voices,
+            frames=FrameConfidence.pack(0.031, 0.017, frames),
+        )
         return found.with_request(speakers.least, most_at_once=2, windows=1)
 
     async def detect_deepfake(self, waveform: Waveform, options: ChunkOptions) -> DeepfakeVerdict:

@@ -5,6 +5,7 @@ client; a field that is missing raises `KeyError`, which `voxgraph.client.failur
 """
 
 import json
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ from voxgraph.results import (
     DiarizationResult,
     Embedding,
     Finding,
+    FrameConfidence,
     GraphHealth,
     LanguageResult,
     Match,
@@ -85,9 +87,30 @@ def accent(answer: Json) -> AccentResult:
 
 
 def diarization(answer: Json) -> DiarizationResult:
-    """Read who speaks when; the exclusive turns are those of the answer to ``exclusive``, else none."""
-    turns = tuple(Turn(turn["start"], turn["end"], turn["speaker"]) for turn in answer["diarization_results"])
-    return DiarizationResult(turns, (), tuple(answer["speakers"]))
+    """Read who speaks when; the answer has no exclusive turns beside the others."""
+    turns = tuple(
+        Turn(turn["start"], turn["end"], turn["speaker"], turn.get("confidence"))
+        for turn in answer["diarization_results"]
+    )
+    embeddings, frames = answer.get("speaker_embeddings"), answer.get("frame_confidence")
+    return DiarizationResult(
+        turns,
+        (),
+        tuple(answer["speakers"]),
+        answer.get("speakers_requested"),
+        answer.get("speakers_note"),
+        None if embeddings is None else {speaker: _voice(given) for speaker, given in embeddings.items()},
+        None if frames is None else _frames(frames),
+    )
+
+
+def _voice(answer: Json) -> Embedding:
+    return Embedding(np.array(answer["embedding"], np.float32), answer["model"], answer["revision"])
+
+
+def _frames(answer: Json) -> FrameConfidence:
+    values = {speaker: np.frombuffer(b64decode(data), np.uint8) for speaker, data in answer["data"].items()}
+    return FrameConfidence.pack(answer["start"], answer["step"], values)
 
 
 def deepfake(answer: Json) -> DeepfakeVerdict:

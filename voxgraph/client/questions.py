@@ -130,15 +130,24 @@ def diarize(
     min_speakers: int | None = None,
     max_speakers: int | None = None,
     min_duration: float | None = None,
+    exclusive: bool = False,
+    embeddings: bool = False,
+    frames: bool = False,
     channel: int | None = None,
     timeout_s: float = DIARIZATION_DEADLINE_S,
 ) -> Question[DiarizationResult]:
-    """Find who speaks when; turns shorter than `min_duration` seconds are left out."""
+    """Find who speaks when; turns shorter than `min_duration` seconds are left out.
+
+    With `exclusive`, the turns do not overlap. `embeddings` and `frames` add those of the speakers.
+    """
     options = _options(
         num_speakers=num_speakers,
         min_speakers=min_speakers,
         max_speakers=max_speakers,
         min_duration=min_duration,
+        exclusive=exclusive,
+        embeddings=embeddings,
+        frames=frames,
         channel=channel,
     )
     return Question("/diarize", answers.diarization, options, _file(recording), timeout_s=timeout_s)
@@ -164,6 +173,9 @@ def analyze(
     num_speakers: int | None = None,
     min_speakers: int | None = None,
     max_speakers: int | None = None,
+    exclusive: bool = False,
+    embeddings: bool = False,
+    frames: bool = False,
     chunk_duration: float | None = None,
     overlap: float | None = None,
     encoder: Encoder | None = None,
@@ -177,6 +189,9 @@ def analyze(
         num_speakers=num_speakers,
         min_speakers=min_speakers,
         max_speakers=max_speakers,
+        exclusive=exclusive,
+        embeddings=embeddings,
+        frames=frames,
         chunk_duration=chunk_duration,
         overlap=overlap,
         encoder=encoder,

@@ -9,7 +9,7 @@ from voxgraph.results.accent import US_ACCENT, AccentResult
 from voxgraph.results.analysis import Analysis
 from voxgraph.results.audio import SAMPLE_RATE_HZ, Waveform
 from voxgraph.results.deepfake import DeepfakeChunk, DeepfakeScore, DeepfakeVerdict, Finding, OperatingPoints
-from voxgraph.results.diarization import DiarizationResult, Turn
+from voxgraph.results.diarization import DiarizationResult, FrameConfidence, Turn
 from voxgraph.results.events import AnalysisEvent, Progress, Received, TaskAnswer, TaskFailure
 from voxgraph.results.language import TOP_LANGUAGES, UNKNOWN_LANGUAGE, LanguageResult
 from voxgraph.results.matches import Match, StoredVoice
@@ -31,6 +31,7 @@ __all__ = [
     "DiarizationResult",
     "Embedding",
     "Finding",
+    "FrameConfidence",
     "GraphHealth",
     "LanguageResult",
     "Match",

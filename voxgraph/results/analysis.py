@@ -1,7 +1,6 @@
 """All answers about one recording."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from voxgraph.results.accent import AccentResult
 from voxgraph.results.deepfake import DeepfakeVerdict
@@ -19,7 +18,3 @@ class Analysis:
     accent: AccentResult | None = None
     diarization: DiarizationResult | None = None
     deepfake: DeepfakeVerdict | None = None
-
-    def named(self, names: Mapping[str, str]) -> "Analysis":
-        """Write names in place of the labels of speakers."""
-        return self if self.diarization is None else replace(self, diarization=self.diarization.named(names))

@@ -1,7 +1,16 @@
 """Who spoke when."""
 
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from voxgraph.results.speaker import Embedding
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +21,33 @@ class Turn:
     end_s: float
     speaker: str
     """``SPEAKER_00``, ``SPEAKER_01``, ... in order of first appearance."""
+    confidence: float | None = None
+    """Mean probability, 0..1, that the speaker talks in the frames of the turn: that of the segmentation,
+    averaged over its windows. None if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameConfidence:
+    """Probability that each speaker talks, frame by frame."""
+
+    start_s: float
+    """Middle of the first frame, in seconds from the start of the recording."""
+    step_s: float
+    """Seconds from one frame to the next."""
+    packed: Mapping[str, bytes]
+    """For each speaker, `values` as deflated bytes."""
+
+    @classmethod
+    def pack(
+        cls, start_s: float, step_s: float, values: Mapping[str, npt.NDArray[np.uint8]]
+    ) -> "FrameConfidence":
+        """Pack the `values` of each speaker; they are mostly 0 and 255."""
+        packed = {speaker: zlib.compress(kept.tobytes(), 1) for speaker, kept in values.items()}
+        return cls(start_s, step_s, packed)
+
+    def values(self, speaker: str) -> npt.NDArray[np.uint8]:
+        """Return the probabilities of one speaker, 0..255 for 0..1: (frames,)."""
+        return np.frombuffer(zlib.decompress(self.packed[speaker]), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +64,19 @@ class DiarizationResult:
     """The number of speakers that the caller asked for, at least; None without such a number."""
     speakers_note: str | None = None
     """Why fewer speakers were found than requested; None otherwise."""
+    embeddings: Mapping[str, Embedding] | None = field(default=None, compare=False)
+    """For each speaker with an embedding, the mean of those that were clustered, with a length of 1."""
+    frames: FrameConfidence | None = field(default=None, compare=False)
+    """Probabilities by frame; None if the segmentation gives none."""
+
+    def only(self, *, exclusive: bool, embeddings: bool, frames: bool) -> "DiarizationResult":
+        """Keep what the caller asks for: turns without overlap in place of all, and further fields."""
+        asked = replace(
+            self,
+            embeddings=self.embeddings if embeddings else None,
+            frames=self.frames if frames else None,
+        )
+        return asked._with_turns(self.exclusive_turns, self.exclusive_turns) if exclusive else asked
 
     def with_request(self, requested: int | None, most_at_once: int, windows: int) -> "DiarizationResult":
         """Add how many speakers were requested, and if fewer were found, why.
@@ -57,20 +106,53 @@ class DiarizationResult:
             tuple(turn for turn in kept if turn.end_s - turn.start_s >= min_duration_s)
             for kept in (self.turns, self.exclusive_turns)
         )
-        speakers, note = tuple(sorted({turn.speaker for turn in turns})), self.speakers_note
+        left = self._with_turns(turns, exclusive)
+        speakers, note = left.speakers, self.speakers_note
         if len(speakers) < min(len(self.speakers), self.speakers_requested or 0):
             short = f"All turns of {_speakers(len(self.speakers) - len(speakers))} are shorter than the "
             note = f"{note or ''} {short}requested minimum of {min_duration_s:g} s.".lstrip()
-        return replace(self, turns=turns, exclusive_turns=exclusive, speakers=speakers, speakers_note=note)
+        return replace(left, speakers_note=note)
+
+    def _with_turns(self, turns: tuple[Turn, ...], exclusive: tuple[Turn, ...]) -> "DiarizationResult":
+        """Take these turns, and leave out what belongs to speakers without one."""
+        speakers = tuple(sorted({turn.speaker for turn in turns}))
+        embeddings, frames = self.embeddings, self.frames
+        return replace(
+            self,
+            turns=turns,
+            exclusive_turns=exclusive,
+            speakers=speakers,
+            embeddings=None if embeddings is None else _of(speakers, embeddings),
+            frames=None if frames is None else replace(frames, packed=_of(speakers, frames.packed)),
+        )
 
     def named(self, names: Mapping[str, str]) -> "DiarizationResult":
-        """Write names in place of labels; two speakers with one name become one."""
+        """Write names in place of labels.
+
+        Two speakers with one name become one, with the embedding and the frames of the first of them.
+        """
         turns, exclusive = (
             tuple(replace(turn, speaker=names.get(turn.speaker, turn.speaker)) for turn in kept)
             for kept in (self.turns, self.exclusive_turns)
         )
         speakers = tuple(dict.fromkeys(names.get(label, label) for label in self.speakers))
-        return replace(self, turns=turns, exclusive_turns=exclusive, speakers=speakers)
+        embeddings, frames = self.embeddings, self.frames
+        return replace(
+            self,
+            turns=turns,
+            exclusive_turns=exclusive,
+            speakers=speakers,
+            embeddings=None if embeddings is None else _renamed(embeddings, names),
+            frames=None if frames is None else replace(frames, packed=_renamed(frames.packed, names)),
+        )
+
+
+def _of(speakers: tuple[str, ...], values: Mapping[str, T]) -> dict[str, T]:
+    return {speaker: value for speaker, value in values.items() if speaker in speakers}
+
+
+def _renamed(values: Mapping[str, T], names: Mapping[str, str]) -> dict[str, T]:
+    return {names.get(label, label): value for label, value in reversed(tuple(values.items()))}
 
 
 def _speakers(number: int) -> str:

@@ -1,6 +1,7 @@
 """All tasks for one recording."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -56,8 +57,9 @@ async def answer_of(upload: Upload, analyzer: GraphAnalyzer, options: BatchOptio
         analysis = await analyzer.analyze(waveform, *_asked(options))
     finally:
         upload.release()
+    turns = analysis.diarization
     return AnalysisAnswer.from_result(
-        analysis.named(options.names) if isinstance(options, AnalyzeOptions) else analysis,
+        replace(analysis, diarization=None if turns is None else options.shown(turns)),
         outline,
         quality=upload.quality(),
         processing_time=upload.processing_time,
@@ -74,7 +76,7 @@ async def _stream(
 
     def answer(event: TaskAnswer) -> BaseModel:
         is_diarization = event.task == "diarization"
-        return task_answer(event.task, event.result.named(options.names) if is_diarization else event.result)
+        return task_answer(event.task, options.shown(event.result) if is_diarization else event.result)
 
     extras = [] if outline is None else [("peaks", PeaksAnswer.model_validate(outline))]
     return await streamed(request, chosen, upload, events, answer, extras, exclude_none=True)
@@ -96,4 +98,4 @@ async def _file(chosen: str, upload: Upload, analyzer: GraphAnalyzer, options: A
         return chunks_file(chosen, upload.name, await analyzer.detect_deepfake(waveform, options.chunks))
     result = await analyzer.diarize(waveform, options.speakers)
     info = await analyzer.info(analyzer.diarization_model)
-    return turns_file(chosen, upload.name, result.named(options.names), upload.audio_duration, info)
+    return turns_file(chosen, upload.name, options.shown(result), upload.audio_duration, info)

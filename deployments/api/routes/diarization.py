@@ -31,7 +31,7 @@ async def diarize(
 
     def answer(found: DiarizationResult, info: ModelInfo) -> DiarizationAnswer:
         return DiarizationAnswer.from_result(
-            _shown(found, options), quality=upload.quality(), **processing_info(info, upload).model_dump()
+            options.shown(found), quality=upload.quality(), **processing_info(info, upload).model_dump()
         )
 
     if chosen in STREAMS:
@@ -41,11 +41,6 @@ async def diarize(
     found = await analyzer.diarize(waveform, options.speakers)
     info = await analyzer.info(analyzer.diarization_model)
     if chosen != JSON:
-        return turns_file(chosen, upload.name, _shown(found, options), upload.audio_duration, info)
+        return turns_file(chosen, upload.name, options.shown(found), upload.audio_duration, info)
     response.headers.update(VARY)
     return answer(found, info)
-
-
-def _shown(found: DiarizationResult, options: DiarizationOptions) -> DiarizationResult:
-    """Return what the options leave of a result."""
-    return found.without_short_turns(options.min_duration).named(options.names)

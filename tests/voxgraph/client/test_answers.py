@@ -99,7 +99,21 @@ async def test_a_diarization_has_its_turns(client: AsyncClient, analyzer: FakeAn
 
     assert found.turns == (TURNS[0], TURNS[2])
     assert found.speakers == ("SPEAKER_00", "SPEAKER_01")
+    assert (found.speakers_requested, found.speakers_note) == (2, None)
+    assert (found.embeddings, found.frames) == (None, None)
     assert analyzer.speakers == SpeakerCount(min_speakers=2, max_speakers=3)
+
+
+async def test_a_diarization_has_the_voices_and_frames_that_were_asked_for(client: AsyncClient) -> None:
+    found = await client.diarize(CLIP, exclusive=True, embeddings=True, frames=True)
+
+    assert found.turns == (TURNS[0], TURNS[2])
+    assert found.embeddings is not None
+    assert found.frames is not None
+    voice = found.embeddings["SPEAKER_01"]
+    np.testing.assert_allclose(voice.vector, VECTOR, rtol=1e-6)
+    assert (voice.model, voice.revision) == ("some/encoder", "abc")
+    assert found.frames.values("SPEAKER_01").tolist() == [0, 128, 255]
 
 
 async def test_a_verdict_has_its_chunks_and_the_points_that_divide_them(
