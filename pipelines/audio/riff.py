@@ -20,7 +20,10 @@ _PLACEHOLDERS = (
 """Sizes in 32 bits that stand for an unknown size. Beyond them, a size over that of the file is a lie."""
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 _FORMAT_CHUNK_BYTES = 16
-_LINEAR_TAGS = (1, 3, 6, 7)
+_MAX_PLAIN_CHUNKS = 16
+"""Chunks of a WAV that is plain, so that reading its headers takes microseconds."""
+_PCM_TAG = 1
+_LINEAR_TAGS = (_PCM_TAG, 3, 6, 7)
 """Format tags of PCM, float, A-law and mu-law (RFC 2361)."""
 _EXTENSIBLE_TAG = 0xFFFE
 
@@ -72,6 +75,57 @@ def with_sizes(data: bytes) -> bytes:
     struct.pack_into("<4sI", changed, 0, b"RIFF", min(len(data) - 8, UNKNOWN_SIZE - 1))
     struct.pack_into("<I", changed, chunk.header + 4, size)
     return bytes(changed)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainPcm:
+    """The samples of a WAV of 16-bit PCM that has nothing unusual."""
+
+    offset: int
+    """Position of the first sample."""
+    frames: int
+    channels: int
+    sample_rate: int
+
+
+def plain_pcm(data: bytes) -> PlainPcm | None:
+    """Read the headers of a WAV of 16-bit PCM; return None for any other, and if anything is unusual.
+
+    Usual are true sizes, whole frames, and few chunks, the last of which ends the content.
+    """
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        return None
+    chunks = _few_chunks(data)
+    if chunks is None or b"fmt " not in chunks or b"data" not in chunks:
+        return None
+    (header, header_size), (offset, size) = chunks[b"fmt "], chunks[b"data"]
+    if header_size < _FORMAT_CHUNK_BYTES or offset < header:
+        return None
+    tag, channels, rate, _, frame_bytes, bits = struct.unpack_from("<HHIIHH", data, header)
+    if (tag, bits) != (_PCM_TAG, 16) or not 0 < frame_bytes == 2 * channels:
+        return None
+    if rate == 0 or size == 0 or size % frame_bytes:
+        return None
+    return PlainPcm(offset, size // frame_bytes, channels, rate)
+
+
+def _few_chunks(data: bytes) -> dict[bytes, tuple[int, int]] | None:
+    """Return position and size of the content of a WAV's chunks by their names.
+
+    None unless all are whole, the last ends the content, format and samples are there once, and they are few.
+    """
+    chunks, position = dict[bytes, tuple[int, int]](), 12
+    for _ in range(_MAX_PLAIN_CHUNKS):
+        if position + 8 > len(data):
+            break
+        name, size = struct.unpack_from("<4sI", data, position)
+        end = position + 8 + size
+        # Behind the samples there may be another file.
+        if name in (b"RIFF", b"RF64") or end > len(data) or (name in (b"fmt ", b"data") and name in chunks):
+            return None
+        chunks[name] = position + 8, size
+        position = end + size % 2
+    return chunks if position in (len(data), len(data) + 1) else None
 
 
 def is_linear(data: bytes) -> bool:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 
+import numpy as np
 import soundfile
 
 from config.settings import AudioLimits
@@ -17,6 +18,7 @@ BLOCK_S = 4.0
 """Seconds of audio that are read at once."""
 UNKNOWN_FRAMES = 1 << 62
 """libsndfile's frame count for a FLAC without a total (written to a pipe), which it cannot decode."""
+_PCM16_SCALE = np.float32(1 / (1 << 15))
 _CONTAINERS = frozenset({Container.W64, Container.AIFF, Container.AU, Container.NIST, Container.FLAC})
 
 
@@ -32,14 +34,18 @@ def reads(part: Part) -> bool:
 
 
 def read(part: Part, limits: AudioLimits, findings: Findings) -> Iterator[Span]:
-    """Yield the samples of a file.
+    """Yield the samples of a file; those of a plain WAV without libsndfile.
 
     Raises:
         NotRead: libsndfile cannot open it, or finds damage.
         CorruptAudio: The file has fewer samples than its header states.
         UnsupportedAudio, AudioTooLong: Beyond a limit.
     """
-    data = riff.with_sizes(part.data) if part.container is Container.WAV else part.data
+    is_wav = part.container is Container.WAV
+    if is_wav and (plain := riff.plain_pcm(part.data)) is not None:
+        yield from _read_plain(part.data, plain, limits, findings)
+        return
+    data = riff.with_sizes(part.data) if is_wav else part.data
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             check_stream(file.channels, file.samplerate, limits)
@@ -56,6 +62,17 @@ def read(part: Part, limits: AudioLimits, findings: Findings) -> Iterator[Span]:
                 yield Span(samples, file.samplerate)
     except soundfile.LibsndfileError as error:
         raise NotRead from error
+
+
+def _read_plain(data: bytes, plain: riff.PlainPcm, limits: AudioLimits, findings: Findings) -> Iterator[Span]:
+    check_stream(plain.channels, plain.sample_rate, limits)
+    findings.stated_s = plain.frames / plain.sample_rate
+    check_duration(findings.stated_s, limits)
+    values = np.frombuffer(data, "<i2", plain.frames * plain.channels, plain.offset)
+    frames, block = values.reshape(-1, plain.channels), int(BLOCK_S * plain.sample_rate)
+    for start in range(0, plain.frames, block):
+        scaled = np.multiply(frames[start : start + block], _PCM16_SCALE, dtype=np.float32)
+        yield Span(scaled, plain.sample_rate)
 
 
 def _truncated(left: int) -> CorruptAudio:

@@ -30,6 +30,8 @@ from voxgraph.results import SAMPLE_RATE_HZ
 
 LIMITS = AudioLimits()
 FORMATS = clips.formats()
+LIST = b"LIST" + struct.pack("<I", 5) + b"INFO!\0"
+"""A chunk with a padding byte."""
 REFUSAL_LIMIT_S = 1.0
 
 
@@ -74,14 +76,45 @@ def test_only_a_small_wav_that_needs_no_resampling_is_quick(
     assert not any(is_quick(buffer.getvalue()[:length]) for length in range(44))
 
 
-def test_a_wav_with_chunks_before_its_samples_is_not_quick() -> None:
+@pytest.mark.parametrize("is_before", [True, False])
+def test_a_wav_with_many_chunks_is_not_quick(is_before: bool) -> None:
     data = wav(clips.tone(1.0), "PCM_16")
-    position = data.index(b"data")
+    position = data.index(b"data") if is_before else len(data)
     padded = data[:position] + b"JUNK\0\0\0\0" * 1_000 + data[position:]
 
     assert is_quick(data)
     assert not is_quick(padded)
     assert np.array_equal(decode(padded, LIMITS), decode(data, LIMITS))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+@pytest.mark.parametrize(("before", "behind"), [(b"", b""), (LIST, b""), (b"", LIST), (LIST, LIST[:-1])])
+def test_a_plain_wav_is_read_as_libsndfile_reads_it(channels: int, before: bytes, behind: bytes) -> None:
+    samples = np.random.default_rng(channels).uniform(-1, 1, (70_001, channels)).astype(np.float32)
+    plain = wav(samples, "PCM_16")
+    position = plain.index(b"data")
+    data = plain[:position] + before + plain[position:] + behind
+
+    expected, _ = soundfile.read(io.BytesIO(plain), dtype="float32", always_2d=True)
+
+    assert is_quick(data) is (len(data) <= QUICK_BYTES)
+    assert np.array_equal(decode(data, LIMITS), expected.mean(axis=1, dtype=np.float32))
+
+
+def test_what_is_unusual_in_a_wav_is_left_to_libsndfile() -> None:
+    data = wav(clips.tone(1.0), "PCM_16")
+    position = data.index(b"data")
+    unusual = {
+        "another file behind": data + data,
+        "half a frame": data[:-1],
+        "no samples": data[:position],
+        "samples before the format": data[:12] + data[position:] + data[12:position],
+        "two formats": data[:position] + data[12:position] + data[position:],
+        "no channels": data[:22] + bytes(2) + data[24:],
+        "a format that is cut off": data[:16] + bytes(4) + data[20:],
+    }
+
+    assert [name for name, changed in unusual.items() if is_quick(changed)] == []
 
 
 def test_a_quick_recording_decodes_within_20_ms() -> None:
