@@ -25,9 +25,10 @@ class Job(msgspec.Struct, tag=True):
 
 
 class Progress(msgspec.Struct, tag=True):
-    """Seconds of audio that the recording has, or has so far. The decoder waits for `GO_ON`."""
+    """The decoder goes on, and waits for `GO_ON`."""
 
     seconds: float
+    """Seconds of audio that need room: those that the recording has so far, and some more if it has more."""
 
 
 class Decoded(msgspec.Struct, tag=True):
