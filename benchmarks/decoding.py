@@ -68,15 +68,8 @@ async def timed(work: Callable[[], Awaitable[object]]) -> float:
 
 async def compare(data: bytes, thread: Decoder, process: Decoder, rounds: int) -> np.ndarray:
     """Decode a recording by both in turn; return their milliseconds, (rounds, 2)."""
-    return np.array(
-        [
-            [
-                await timed(partial(decoder.decode, data, None, lambda _: None))
-                for decoder in (thread, process)
-            ]
-            for _ in range(rounds)
-        ]
-    )
+    works = [partial(decoder.decode, data, None, lambda _: None) for decoder in (thread, process)]
+    return np.array([[await timed(work) for work in works] for _ in range(rounds)])
 
 
 def _row(name: str, data: bytes, times: np.ndarray) -> list[str]:

@@ -37,12 +37,12 @@ UPLOAD_COPIES = 3
 PROGRESS_S = 0.25
 """Seconds after which a decoder that has stored blocks reports, though the recording became no longer."""
 AHEAD_S = 30.0
-"""Seconds of audio that a decoder asks for ahead: a round trip takes longer than to decode a second of MP3."""
+"""Seconds of audio that a decoder asks for ahead, because to ask takes 0.3 ms."""
 BYTES_PER_CPU_S = 25_000_000
 """Bytes of an upload that take a second of processor time, at most, before anything is decoded."""
 LARGE_BYTES = 16_000_000
-"""Bytes of upload and waveform from which on freed memory is returned to the system: four minutes. For a short
-recording, getting it back would take longer than its decoding."""
+"""Bytes of upload and waveform, those of four minutes, from which on freed memory returns to the system.
+After a short recording, getting it anew takes as long as half of the decoding."""
 KEPT_BYTES = 8 << 20
 """Size of an array up to which its memory is kept."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -177,7 +177,7 @@ class _Decoder:
 
 
 def _keep_freed_memory(libc: ctypes.CDLL) -> None:
-    """Have glibc keep the memory of freed blocks for the next: getting it anew took half of the time of a WAV."""
+    """Have glibc keep the memory of freed blocks for the next: new memory took half of a WAV's time."""
     if hasattr(libc, "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES)
         libc.mallopt(_M_TRIM_THRESHOLD, 4 * KEPT_BYTES)
