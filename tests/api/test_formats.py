@@ -112,6 +112,14 @@ async def test_turns_need_the_diarization(client: httpx2.AsyncClient) -> None:
     assert "json (application/json), csv (text/csv)" in response.json()["detail"]
 
 
+async def test_turns_without_overlap_and_their_confidence_are_written(client: httpx2.AsyncClient) -> None:
+    response = await post(client, params={"format": "tsv", "exclusive": "true"})
+
+    assert response.text.splitlines()[1:] == [
+        "0.500\t2.000\tSPEAKER_00\t0.9120", "2.500\t3.250\tSPEAKER_01\t",
+    ]  # fmt: skip
+
+
 async def test_a_file_of_turns_runs_only_the_diarization(client: httpx2.AsyncClient, analyzer: Any) -> None:
     await post(client, "/v1/analyze", params={"format": "srt", "num_speakers": 2})
 

@@ -60,11 +60,20 @@ async def test_every_answer_says_how_long_it_is_kept(client: httpx2.AsyncClient)
     assert all("kept in memory for an hour" in answer.json()["warning"] for answer in answers)
 
 
+async def test_turns_have_their_confidence_in_percent_on_request(client: httpx2.AsyncClient) -> None:
+    await upload(client)
+    job = await ended(client, await start(client, turnLevelConfidence=True))
+
+    assert [turn["confidence"] for turn in job["output"]["diarization"]] == [
+        {"SPEAKER_00": 91}, {"SPEAKER_01": 50}, {},
+    ]  # fmt: skip
+
+
 async def test_exclusive_turns_are_added_on_request(client: httpx2.AsyncClient) -> None:
     await upload(client)
     job = await ended(client, await start(client, exclusive=True))
 
-    assert len(job["output"]["exclusiveDiarization"]) == 3
+    assert [turn["start"] for turn in job["output"]["exclusiveDiarization"]] == [0.5, 2.5]
 
 
 @pytest.mark.parametrize(

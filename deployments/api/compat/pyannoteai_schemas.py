@@ -68,7 +68,9 @@ class DiarizeRequest(_Body):
     @classmethod
     def _has_no_samples(cls, confidence: bool) -> bool:
         if confidence:
-            raise ValueError("The service has no confidence of samples, only of turns: turnLevelConfidence.")
+            raise ValueError(
+                "Here only turns have one: turnLevelConfidence. /diarize has that of frames: frames=true."
+            )
         return confidence
 
     @field_validator("transcription", "transcriptionConfig", "webhook")
@@ -138,5 +140,4 @@ def _segments(turns: Sequence[Turn], has_confidence: bool) -> list[dict[str, Any
 
 def _confidence(turn: Turn) -> dict[str, int]:
     """Return the confidence in percent by speaker; empty where the segmentation gives none."""
-    confidence: float | None = getattr(turn, "confidence", None)
-    return {} if confidence is None else {turn.speaker: round(100 * confidence)}
+    return {} if turn.confidence is None else {turn.speaker: round(100 * turn.confidence)}
