@@ -67,8 +67,11 @@ def test_the_copied_commands_ask_the_same(open_page: Any, service: Launched) -> 
 
     curl = json.loads(run(shlex.split(copied(page, "curl"))))
     python = run([sys.executable, "-c", copied(page, "Python")])
+    program, *arguments = shlex.split(copied(page, "Command"))
+    command = json.loads(run([sys.executable, "-m", program, *arguments]))
 
     assert curl["diarization"]["diarization_results"] == turns
+    assert command["diarization"]["diarization_results"] == turns
     assert python.startswith("Analysis(")
     assert python.count("Turn(") >= len(turns)
 
