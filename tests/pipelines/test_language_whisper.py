@@ -104,12 +104,31 @@ def test_the_probabilities_are_of_99_languages_and_sum_to_one(
 def test_a_clip_is_answered_as_it_is_with_silence_behind_it(
     reference: WhisperLanguageIdentifier, clip: Clip
 ) -> None:
-    padded = np.zeros(160_000, np.float32)
-    padded[: 3 * SECOND] = clip(3 * SECOND)
+    padded = np.zeros(10 * SECOND, np.float32)
+    padded[: 6 * SECOND] = clip(6 * SECOND)
 
-    (found,), (expected,) = reference([clip(3 * SECOND)]), reference([padded])
+    (found,), (expected,) = reference([clip(6 * SECOND)]), reference([padded])
 
     assert found == expected
+
+
+@pytest.mark.parametrize("samples", [2 * SECOND, 2 * SECOND + 1, 5 * SECOND])
+def test_a_short_clip_is_the_mean_of_two_places_in_the_window(
+    samples: int, reference: WhisperLanguageIdentifier, clip: Clip
+) -> None:
+    """Both places are windows of their own here, and are heard at no third place."""
+    first, middle = np.zeros((2, 10 * SECOND), np.float32)
+    first[:samples] = clip(samples)
+    start = (10 * SECOND - samples) // 2 // 320 * 320 + 160
+    middle[start : start + samples] = clip(samples)
+
+    found, expected = (
+        reference.log_probabilities([clip(samples)]),
+        reference.log_probabilities([first, middle]),
+    )
+
+    assert torch.allclose(found, expected.mean(dim=0), atol=1e-6)
+    assert not torch.allclose(expected[0], expected[1], atol=1e-3)
 
 
 def test_a_long_recording_is_the_mean_of_its_windows_log_probabilities(
