@@ -92,6 +92,7 @@ def test_pyannote_reads_rttm(
     ]
     assert len({label for *_, label in tracks}) == len({name for *_, name in promised})
     assert all(segment.duration > 0 for segment, *_ in tracks)
+    assert all(isinstance(label, str) for *_, label in tracks)  # pandas has taken none for a missing value
 
 
 @EXAMPLES
@@ -208,6 +209,13 @@ def test_a_cell_that_looks_like_a_formula_is_none() -> None:
     rows = list(csv.reader(io.StringIO(write(SPOKEN, "csv", uri="a", duration_s=4, names=names))))
 
     assert [row[2] for row in rows[1:]] == ["'=HYPERLINK(1)", "'@sum", "'@sum"]
+
+
+def test_quotes_are_doubled_in_a_textgrid() -> None:
+    text = write(SPOKEN, "textgrid", uri="a", duration_s=4, names={"SPEAKER_00": 'Ann "x"'})
+
+    assert 'name = "Ann ""x"""\n' in text
+    assert 'text = "Ann ""x"""\n' in text
 
 
 def test_names_that_rttm_would_write_alike_stay_two_speakers() -> None:

@@ -61,14 +61,11 @@ def spans_of(turns: Iterable[TimedTurn], names: Mapping[str, str] | None = None)
         turns: In any order; they may overlap.
         names: Name to write in place of a label. A name without a visible character is not used.
     """
-    shown = {label: one_line(name) for label, name in (names or {}).items()}
+    turns, given = list(turns), names or {}
+    labels = {turn.speaker for turn in turns}
+    shown = {label: one_line(given.get(label, "")) or one_line(label) or "-" for label in labels}
     spans = [
-        span(
-            turn.start_s,
-            turn.end_s,
-            shown.get(turn.speaker) or one_line(turn.speaker) or "-",
-            getattr(turn, "confidence", None),
-        )
+        span(turn.start_s, turn.end_s, shown[turn.speaker], getattr(turn, "confidence", None))
         for turn in turns
     ]
     return sorted(spans, key=lambda one: (one.start_ms, one.end_ms))

@@ -17,9 +17,9 @@ def write_vtt(spans: Sequence[Span], note: str | None = None) -> str:
         note: What stands in a comment at the top, in one line.
     """
     comment = "" if note is None else f"NOTE {_escaped(one_line(note))}\n\n"
+    voices = {label: f"<v {_escaped(label)}>{_escaped(label)}" for label in {span.label for span in spans}}
     cues = (
-        f"{_time(span.start_ms, '.')} --> {_time(span.end_ms, '.')}\n"
-        f"<v {_escaped(span.label)}>{_escaped(span.label)}\n\n"
+        f"{_time(span.start_ms, '.')} --> {_time(span.end_ms, '.')}\n{voices[span.label]}\n\n"
         for span in spans
     )
     return f"WEBVTT\n\n{comment}{''.join(cues)}"
