@@ -63,6 +63,10 @@ def test_the_keyboard_plays_pauses_and_moves(page: Page, recording: Path) -> Non
     until(page, "window.player.currentTime > 5")
     page.keyboard.press("[")
     assert played_from(page, 3) == TURNS[2].start_s
+    page.get_by_role("link", name="Compare voices").click()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("]")
+    assert page.evaluate("window.plays.length") == 3
 
 
 def test_the_table_says_and_plays_what_the_lanes_show(page: Page, recording: Path) -> None:
@@ -92,7 +96,7 @@ def test_names_reach_every_download_and_are_never_markup(page: Page, recording: 
     analyze(page, recording)
     name = "Ann <b>& Bob"
 
-    page.locator(".speaker").first.fill(name)
+    page.locator(".speaker").first.press_sequentially(name)
     page.get_by_text("Turns as a table").click()
 
     expect(page.locator("article tbody th").first).to_have_text(f"▶ {name}")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ class SlowAnalyzer(FakeAnalyzer):
         except (GeneratorExit, asyncio.CancelledError):
             self.cancelled = True
             raise
-        yield TaskAnswer("diarization", DiarizationResult(TURNS, TURNS, SPEAKERS))
+        turns = tuple(replace(turn, confidence=0.5) for turn in TURNS)
+        yield TaskAnswer("diarization", DiarizationResult(turns, turns, SPEAKERS))
 
 
 @pytest.fixture
@@ -80,6 +82,9 @@ def test_progress_and_what_is_ready_are_shown_before_the_end(
 
     expect(page.locator(".exports")).to_be_visible()
     expect(page.locator(".running")).to_have_count(0)
+    expect(page.locator(".turn").first).to_have_css("opacity", "0.65")
+    page.get_by_text("Turns as a table").click()
+    expect(page.locator("article tbody tr").first).to_contain_text("50 %")
 
 
 def test_stop_ends_the_work_of_the_server(page: Page, analyzer: SlowAnalyzer, ten_minutes: Path) -> None:

@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { ask, type PairComparisonAnswer, Problem } from "./api";
 import { Input } from "./input";
-import { Problems } from "./listen";
+import { Problems } from "./problems";
 import { announcement } from "./recordings";
 import { t } from "./strings";
 import { percent, times } from "./text";

@@ -1,7 +1,7 @@
 /** The answer in every format, and the same question as curl, Python and command. */
 import { useSignal } from "@preact/signals";
 import { apiKey, ask, Problem, ROOT } from "./api";
-import { Problems } from "./listen";
+import { Problems } from "./problems";
 import type { Recording } from "./recordings";
 import { t } from "./strings";
 import { shell } from "./text";
@@ -42,15 +42,10 @@ export function Exports({ recording }: { recording: Recording }) {
   );
 }
 
-/** The names that the listener gave; the others keep those of the answer. */
-function givenNames(recording: Recording): Record<string, string> {
-  return Object.fromEntries(Object.entries(recording.names.value).filter(([, name]) => name));
-}
-
 /** The whole answer with the given names, without what only the page draws. */
 function jsonOf(recording: Recording): Blob {
   const { peaks: _, ...answer } = recording.answer.value;
-  const names = givenNames(recording);
+  const names = recording.given;
   const named = (speaker: string) => names[speaker] ?? speaker;
   const diarization = answer.diarization && {
     ...answer.diarization,
@@ -73,7 +68,7 @@ async function written(recording: Recording, format: string, uri: string): Promi
       uri,
       audio_duration,
       diarization_results: diarization!.diarization_results,
-      names: givenNames(recording),
+      names: recording.given,
     }),
   });
   return response.blob();
@@ -90,7 +85,7 @@ function download(blob: Blob, name: string): void {
 type Way = keyof typeof t.ways;
 
 /** What asks the same question; a key is never part of it, only the variable that holds it. */
-export function texts(recording: Recording): Record<Way, string> {
+function texts(recording: Recording): Record<Way, string> {
   const name = recording.file.name;
   const base = ROOT.replace(/\/$/, "");
   const key = apiKey() ? ` -H "Authorization: Bearer $VOXGRAPH_API_KEY"` : "";

@@ -1,10 +1,11 @@
 /** The view of one recording after the other: input, list, progress, answers. */
 import { useComputed } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import type { Problem, Task } from "./api";
+import type { Task } from "./api";
 import { Cards } from "./cards";
 import { Exports } from "./exports";
 import { Input } from "./input";
+import { Problems } from "./problems";
 import { add, type Recording, recordings, remove, selected, speakers, TASKS, tasks } from "./recordings";
 import { t } from "./strings";
 import { clock } from "./text";
@@ -143,18 +144,5 @@ function Running({ recording }: { recording: Recording }) {
         ))}
       </ul>
     </div>
-  );
-}
-
-export function Problems({ problems }: { problems: Problem[] }) {
-  return (
-    <>
-      {problems.map((problem) => (
-        <div class="banner bad" role="alert">
-          <p>{problem.message}</p>
-          {problem.requestId && <p class="quiet mono">{t.requestId(problem.requestId)}</p>}
-        </div>
-      ))}
-    </>
   );
 }

@@ -45,7 +45,13 @@ export class Recording {
 
   /** The name to show for a speaker of the answer. */
   name(speaker: string): string {
-    return this.names.value[speaker] || defaultName(speaker);
+    return this.names.value[speaker]?.trim() || defaultName(speaker);
+  }
+
+  /** The names that were given; the other speakers keep those of the answer. */
+  get given(): Record<string, string> {
+    const given = Object.entries(this.names.value).map(([speaker, name]) => [speaker, name.trim()]);
+    return Object.fromEntries(given.filter(([, name]) => name));
   }
 
   /** Ask the server; the answer comes in parts if it streams. */
@@ -145,7 +151,8 @@ export function remove(recording: Recording): void {
   URL.revokeObjectURL(recording.url);
 }
 
-function defaultName(speaker: string): string {
+/** The name of a speaker that nobody has named. */
+export function defaultName(speaker: string): string {
   const [, kind, number] = /^(SPEAKER|CHANNEL)_(\d+)$/.exec(speaker) ?? [];
   if (!kind) return speaker;
   return kind === "CHANNEL" ? t.channel(Number(number) + 1) : t.speaker(Number(number) + 1);

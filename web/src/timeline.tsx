@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import WaveSurfer from "wavesurfer.js";
 import type { ChunkAnswer, Finding, TurnAnswer } from "./api";
 import { Player } from "./player";
-import type { Recording } from "./recordings";
+import { defaultName, type Recording } from "./recordings";
 import { t } from "./strings";
 import { SignTable, TurnTable } from "./tables";
 import { clock, percent } from "./text";
@@ -22,7 +22,7 @@ export function Timeline({ recording }: { recording: Recording }) {
   const zoom = useMemo<Zoom>(() => ({ level: signal(0), scale: () => undefined }), [recording]);
   const frame = useRef<HTMLDivElement>(null);
   const turns = diarization?.diarization_results ?? [];
-  useKeys(player, turns);
+  useKeys(frame, player, turns);
   useSignalEffect(() => {
     const { start, end } = view.value;
     const at = (player.time.value - start) / (end - start);
@@ -43,10 +43,11 @@ export function Timeline({ recording }: { recording: Recording }) {
           <Lane
             key={speaker}
             lane={lane}
+            label={defaultName(speaker)}
             name={recording.name(speaker)}
             given={recording.names.value[speaker] ?? ""}
             share={Math.round((100 * (shares.get(speaker) ?? 0)) / total)}
-            onName={(name) => (recording.names.value = { ...recording.names.value, [speaker]: name.trim() })}
+            onName={(name) => (recording.names.value = { ...recording.names.value, [speaker]: name })}
             turns={turns.filter((turn) => turn.speaker === speaker)}
             view={view.value}
             player={player}
@@ -76,12 +77,13 @@ function Legend() {
   );
 }
 
-/** Keys that work everywhere but in fields. */
-function useKeys(player: Player, turns: TurnAnswer[]): void {
+/** Keys that work wherever the timeline is shown, but not in fields and in what scrolls. */
+function useKeys(frame: { current: HTMLElement | null }, player: Player, turns: TurnAnswer[]): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement;
-      if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, select, textarea")) return;
+      if (!frame.current?.offsetParent || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (target.closest("input, select, pre, .scroll") && !target.closest("button")) return;
       if (event.key === " " && target.closest("button, a, summary")) return;
       const time = player.audio.currentTime;
       const action = {
@@ -226,6 +228,7 @@ function colours() {
 
 interface LaneProps {
   lane: number;
+  label: string;
   name: string;
   given: string;
   share: number;
@@ -235,7 +238,7 @@ interface LaneProps {
   onName: (name: string) => void;
 }
 
-function Lane({ lane, name, given, share, turns, view, player, onName }: LaneProps) {
+function Lane({ lane, label, name, given, share, turns, view, player, onName }: LaneProps) {
   const play = (time: number) => {
     const turn = turns.find(({ start, end }) => start <= time && time <= end) ?? nearest(turns, time);
     if (turn) player.playSpan(turn.start, turn.end);
@@ -247,8 +250,8 @@ function Lane({ lane, name, given, share, turns, view, player, onName }: LanePro
         <input
           class="speaker"
           value={given}
-          placeholder={name}
-          aria-label={t.nameOf(name)}
+          placeholder={label}
+          aria-label={t.nameOf(label)}
           onInput={(event) => onName(event.currentTarget.value)}
         />
         <span class="quiet mono">{t.share(share)}</span>
@@ -283,7 +286,7 @@ function Heat({ chunks, view, player }: { chunks: ChunkAnswer[]; view: View; pla
             <i
               key={cell.start}
               class={`sign ${cell.verdict}`}
-              style={place(cell, view)}
+              style={{ ...place(cell, view), opacity: cell.verdict === "ai_generated" ? cell.probability : 1 }}
               title={`${t.verdicts[cell.verdict]}, ${percent(cell.probability)}`}
             />
           ))
