@@ -7,6 +7,7 @@ import numpy as np
 
 from config.checkpoints import CHECKPOINTS
 from deployments.state.local_state import LocalState
+from deployments.voices import check_tasks
 from pipelines.allow_list import allowed_names
 from voxgraph.calibration import SpeakerCalibration
 from voxgraph.errors import ModelUnavailable, VoxError
@@ -117,11 +118,11 @@ class FakeAnalyzer:
         info = ModelInfo(model, CHECKPOINTS[model].hub_id, "abc", "hub", "cpu", 7, labels)
         return replace(info, same_speaker=self.calibration)
 
-    async def identify_accent(self, waveform: Waveform, model: AccentModel) -> AccentResult:
+    async def identify_accent(self, waveform: Waveform, model: AccentModel = "xlsr") -> AccentResult:
         self._record(waveform)
         return self.accent
 
-    async def diarize(self, waveform: Waveform, speakers: SpeakerCount) -> DiarizationResult:
+    async def diarize(self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()) -> DiarizationResult:
         self._record(waveform)
         self.speakers = speakers
         speakers_found = ("SPEAKER_00", "SPEAKER_01")
@@ -136,7 +137,9 @@ class FakeAnalyzer:
         )
         return found.with_request(speakers.least, most_at_once=2, windows=1)
 
-    async def detect_deepfake(self, waveform: Waveform, options: ChunkOptions) -> DeepfakeVerdict:
+    async def detect_deepfake(
+        self, waveform: Waveform, options: ChunkOptions = ChunkOptions()
+    ) -> DeepfakeVerdict:
         self._record(waveform)
         self.options = options
         chunks = [
@@ -154,6 +157,7 @@ class FakeAnalyzer:
         encoder: ModelKey | None = None,
         languages: tuple[str, ...] = (),
     ) -> Analysis:
+        check_tasks(tasks)
         self.tasks = tasks
         return Analysis(
             language=await self.detect_language(waveform, languages) if "language" in tasks else None,
