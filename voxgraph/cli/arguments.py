@@ -31,6 +31,10 @@ MinSpeakers = Annotated[
 MaxSpeakers = Annotated[
     int | None, typer.Option("--max-speakers", "--max_speakers", min=1, help="Most speakers.")
 ]
+Exclusive = Annotated[
+    bool, typer.Option("--exclusive", help="Give turns without overlap: one speaker at any time.")
+]
+Embeddings = Annotated[bool, typer.Option("--embeddings", help="Add the mean embedding of each speaker.")]
 ChunkDuration = Annotated[float | None, typer.Option(help="Length of a chunk in seconds.")]
 Overlap = Annotated[float | None, typer.Option(help="Overlapping share of two chunks, 0 to 0.9.")]
 

@@ -23,6 +23,8 @@ def analyze(
     num_speakers: arguments.NumSpeakers = None,
     min_speakers: arguments.MinSpeakers = None,
     max_speakers: arguments.MaxSpeakers = None,
+    exclusive: arguments.Exclusive = False,
+    embeddings: arguments.Embeddings = False,
     chunk_duration: arguments.ChunkDuration = None,
     overlap: arguments.Overlap = None,
     encoder: arguments.Encoder = None,
@@ -38,7 +40,8 @@ def analyze(
     options = {
         "tasks": tasks, "num_speakers": num_speakers, "min_speakers": min_speakers,
         "max_speakers": max_speakers, "chunk_duration": chunk_duration, "overlap": overlap,
-        "encoder": encoder, "languages": languages, "channel": channel,
+        "encoder": encoder, "languages": languages, "channel": channel, "exclusive": exclusive,
+        "embeddings": embeddings,
     }  # fmt: skip
     ask("analyze", recordings, options, where, output)
 
@@ -101,6 +104,8 @@ def diarize(
     min_duration: Annotated[
         float | None, typer.Option(help="Leave out turns shorter than this, in seconds.")
     ] = None,
+    exclusive: arguments.Exclusive = False,
+    embeddings: arguments.Embeddings = False,
     channel: arguments.Channel = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the timeline of one recording into this picture (matplotlib).")
@@ -114,7 +119,7 @@ def diarize(
 
     options = {
         "num_speakers": num_speakers, "min_speakers": min_speakers, "max_speakers": max_speakers,
-        "min_duration": min_duration, "channel": channel,
+        "min_duration": min_duration, "channel": channel, "exclusive": exclusive, "embeddings": embeddings,
     }  # fmt: skip
     ask("diarize", recordings, options, where, output, plot)
 

@@ -117,9 +117,11 @@ def _warnings(answer: Answer) -> Iterator[str]:
 
 
 def _turns(turns: Sequence[Answer]) -> Table:
-    table = Table("start", "end", "speaker", box=None, padding=(0, 2), pad_edge=False)
+    table = Table("start", "end", "speaker", "sure", box=None, padding=(0, 2), pad_edge=False)
     for turn in turns:
-        table.add_row(clock(turn["start"]), clock(turn["end"]), turn["speaker"])
+        sure = turn.get("confidence")
+        times = clock(turn["start"]), clock(turn["end"])
+        table.add_row(*times, turn["speaker"], "" if sure is None else _percent(sure))
     return table
 
 

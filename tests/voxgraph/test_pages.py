@@ -1,0 +1,96 @@
+"""Every block of the pages about the client and the command runs as it stands."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fake_analyzer import FakeAnalyzer
+from launched import ROOT
+from recordings import DATA
+from served import served
+
+from config.settings import GraphSettings
+from deployments.api.app import create_app
+from voxgraph.cli.app import main
+from voxgraph.cli.exits import Exit
+
+RECORDINGS = ("meeting.m4a", "a.wav", "b.mp3", "x.wav", "calls/monday.wav", "calls/more/tuesday.wav")
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / "docs" / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+COMMANDS = [line for block in blocks("command.md", "bash") for line in block.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def url():
+    with served(create_app(FakeAnalyzer(), GraphSettings())) as url:
+        yield url
+
+
+@pytest.fixture
+def folder(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the recordings that the pages name."""
+    for name in RECORDINGS:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(DATA / "voice.wav", tmp_path / name)
+    shutil.copy(ROOT / "serve_config.yaml", tmp_path)
+    (tmp_path / "voxgraph").write_text(f'#!/bin/sh\nexec {sys.executable} -m voxgraph "$@"\n')
+    (tmp_path / "voxgraph").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("VOXGRAPH_URL", url)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+@pytest.mark.usefixtures("folder")
+def test_every_command_runs_as_it_is_written(url: str, line: str, capfd: pytest.CaptureFixture[str]) -> None:
+    words = shlex.split(line.replace(DEFAULT_URL, url))
+    if words[0] == "voxgraph" and "<" not in words:
+        status = main(words[1:])
+    else:  # A line that the shell has to understand.
+        status = subprocess.run(
+            ["sh", "-c", line.replace(DEFAULT_URL, url)], timeout=60, check=False
+        ).returncode
+
+    # What the doctor finds depends on the machine.
+    assert status in ({Exit.OK, Exit.SOME_FAILED} if line == "voxgraph doctor" else {Exit.OK})
+    assert capfd.readouterr().out or "--output-dir" in line
+
+
+@pytest.mark.parametrize("block", blocks("client.md", "python"))
+@pytest.mark.usefixtures("folder")
+def test_every_block_of_python_runs_as_it_is_written(url: str, block: str) -> None:
+    exec(compile(block.replace(DEFAULT_URL, url), "docs/client.md", "exec"), {})
+
+
+def test_the_page_names_every_command_and_every_exit_status() -> None:
+    page = (ROOT / "docs" / "command.md").read_text()
+    names = {path.stem for path in (ROOT / "tests" / "voxgraph" / "cli" / "help").glob("*.txt")}
+
+    assert [name for name in names - {"voxgraph"} if f"{name.replace('-', ' ')}" not in page] == []
+    assert {int(status) for status in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == set(Exit)
+
+
+def test_every_method_of_the_client_is_on_its_page() -> None:
+    from voxgraph import Client
+
+    page = (ROOT / "docs" / "client.md").read_text()
+    methods = {name for name in vars(Client) if not name.startswith("_")} - {"ask", "stream", "close"}
+
+    assert [name for name in sorted(methods) if f"`{name}`" not in page] == []
+
+
+def test_the_lines_of_the_page_are_of_this_command() -> None:
+    assert COMMANDS
+    assert all("voxgraph" in shlex.split(line, comments=False) for line in COMMANDS)
