@@ -92,6 +92,8 @@ class AudioLimits(_Frozen):
     """Minimum seconds of decoded audio (one ECAPA frame context needs 0.04 s)."""
     max_channels: Annotated[int, Field(ge=1, le=255)] = 32
     """Maximum channels of the audio stream; they are averaged to mono."""
+    max_separate_channels: Annotated[int, Field(ge=1, le=255)] = 8
+    """Maximum channels of a recording whose channels are diarized separately; all are in memory at once."""
     max_level: Annotated[float, Field(ge=1.0, le=2.0**40)] = 2.0**32
     """Maximum magnitude of a sample, where full scale is 1: 32-bit integers stored as float are accepted.
     From 1e14 on, the squares in a spectrum overflow float32."""

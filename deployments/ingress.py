@@ -18,6 +18,7 @@ from ray.serve.handle import DeploymentHandle
 
 from config.settings import GraphSettings, IngressTunables
 from deployments.api.app import create_app
+from deployments.channels import ONE_SPEAKER, diarize_each
 from deployments.deepfake import conclude
 from deployments.events import Answer, once, run_tasks
 from deployments.loading import ACCENT_MODELS
@@ -156,6 +157,20 @@ class Ingress(HeldHealthCheck):
         """Find who speaks when."""
         turns = partial(self._turns, speakers=speakers)
         return await self._answer("diarization", self._models_for("diarization"), waveform, turns, speakers)
+
+    async def diarize_channels(self, channels: Sequence[Waveform]) -> DiarizationResult:
+        """Find when each channel talks; a channel is one speaker, without what it copies of others."""
+        deadline = Deadline.after(self._tunables.diarization_deadline_s)
+        models = self._models_for("diarization")
+        compute = partial(self._turns, speakers=ONE_SPEAKER)
+
+        async def turns(channel: Waveform) -> DiarizationResult:
+            clip = self._accept("diarization", channel)
+            return await self._cached("diarization", models, clip, deadline, compute, ONE_SPEAKER)
+
+        for channel in channels:
+            validate_waveform(channel, self._settings)
+        return await diarize_each(channels, self._settings.limits, turns)
 
     async def detect_deepfake(
         self, waveform: Waveform, options: ChunkOptions = ChunkOptions()

@@ -8,7 +8,7 @@ import asyncio
 import tempfile
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
@@ -21,6 +21,7 @@ import uvicorn
 
 from config.settings import DecoderSettings, GraphSettings, IngressTunables
 from deployments.api.app import create_app
+from deployments.channels import ONE_SPEAKER, diarize_each
 from deployments.deepfake import conclude
 from deployments.events import Answer, once, run_tasks
 from deployments.loading import ACCENT_MODELS, deployed_models, load_diarizer, load_pipeline
@@ -160,6 +161,11 @@ class LocalAnalyzer:
     async def diarize(self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()) -> DiarizationResult:
         """Find who speaks when."""
         return await self._turns(self._accept(waveform), speakers, lambda _: None)
+
+    async def diarize_channels(self, channels: Sequence[Waveform]) -> DiarizationResult:
+        """Find when each channel talks; a channel is one speaker, without what it copies of others."""
+        clips = [self._accept(channel) for channel in channels]
+        return await diarize_each(clips, self._settings.limits, lambda clip: self.diarize(clip, ONE_SPEAKER))
 
     async def detect_deepfake(
         self, waveform: Waveform, options: ChunkOptions = ChunkOptions()

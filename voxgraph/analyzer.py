@@ -5,7 +5,7 @@ with a fake. Waveforms are float32, shape (samples,), mono, 16 kHz. Every method
 `voxgraph.errors.VoxError` if it cannot answer.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
@@ -64,6 +64,19 @@ class Analyzer(Protocol):
 
     async def diarize(self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()) -> DiarizationResult:
         """Find who speaks when."""
+        ...
+
+    async def diarize_channels(self, channels: Sequence[Waveform]) -> DiarizationResult:
+        """Find when each channel talks: every channel is one speaker, ``CHANNEL_0``, ``CHANNEL_1``, ...
+
+        What is only a quiet copy of another channel does not count.
+
+        Args:
+            channels: Waveforms of one length.
+
+        Raises:
+            InvalidOptions: There are no channels, or they differ in length.
+        """
         ...
 
     async def detect_deepfake(

@@ -7,7 +7,7 @@ in the replicas; a call whose replica died is retried once.
 
 import asyncio
 import functools
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -135,6 +135,13 @@ class AsyncVoxgraph:
                         raise event.error
         raise ModelUnavailable("The graph ended the stream before the result.")
 
+    async def diarize_channels(
+        self, channels: Sequence[Waveform], *, timeout_s: float = DIARIZATION_DEADLINE_S
+    ) -> DiarizationResult:
+        """Find when each channel talks: every channel is one speaker, ``CHANNEL_0``, ``CHANNEL_1``, ..."""
+        result: DiarizationResult = await self._call("diarize_channels", timeout_s, tuple(channels))
+        return result
+
     async def detect_deepfake(
         self, waveform: Waveform, options: ChunkOptions = ChunkOptions(), *, timeout_s: float = DEADLINE_S
     ) -> DeepfakeVerdict:
@@ -246,6 +253,7 @@ class Voxgraph:
     embed_pair = _blocking(AsyncVoxgraph.embed_pair)
     identify_accent = _blocking(AsyncVoxgraph.identify_accent)
     diarize = _blocking(AsyncVoxgraph.diarize)
+    diarize_channels = _blocking(AsyncVoxgraph.diarize_channels)
     detect_deepfake = _blocking(AsyncVoxgraph.detect_deepfake)
     analyze = _blocking(AsyncVoxgraph.analyze)
     analyze_events = _iterating(AsyncVoxgraph.analyze_events)

@@ -1,10 +1,11 @@
 """Options of the endpoints, from the query or the form: names, ranges, defaults."""
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, WithJsonSchema, field_validator, model_validator
 
+from voxgraph.errors import InvalidOptions
 from voxgraph.formats import FORMATS, one_line
 from voxgraph.options import (
     MAX_CHUNK_S,
@@ -163,6 +164,20 @@ class DiarizationOptions(SpeakerOptions, TurnFormatOptions):
     """Options of ``/diarize``."""
 
     min_duration: float = Field(0.0, ge=0.0, description="Leave out turns shorter than this, in seconds.")
+    channels: Literal["mix", "separate"] = Field(
+        "mix", description="`separate`: each channel is a speaker, as in calls with one line per channel."
+    )
+
+    @model_validator(mode="after")
+    def _check_channels(self) -> Self:
+        if self.channels == "separate":
+            others = ("channel", "num_speakers", "min_speakers", "max_speakers")
+            if given := [name for name in others if getattr(self, name) is not None]:
+                raise InvalidOptions(
+                    f"channels=separate takes every channel as one speaker; it does not go with "
+                    f"{' and '.join(given)}."
+                )
+        return self
 
     def shown(self, found: DiarizationResult) -> DiarizationResult:
         """Return what is asked for of a result."""

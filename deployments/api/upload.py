@@ -75,13 +75,32 @@ class Upload:
         else:
             decoder: Decoder = self._request.app.state.decoder
             recording = await self._request.state.reservation.decode(decoder, data, channel)
-            self._reserved_samples = len(recording.waveform)
+            self._reserved_samples += len(recording.waveform)
         waveform, self._quality = recording.waveform, recording.quality
         self._data = b""
         timings: dict[str, float] = self._request.state.timings
         timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - started
         self.audio_duration = round(len(waveform) / SAMPLE_RATE_HZ, 3)
         return waveform
+
+    async def decode_channels(self, options: RecordingOptions) -> list[Waveform]:
+        """Decode every channel of the recording by itself, one after the other; raises what `decode` raises.
+
+        Raises `InvalidOptions` as well, if there are more than `AudioLimits.max_separate_channels`.
+        """
+        data, most = self._data, limits_of(self._request).max_separate_channels
+        waveforms, qualities = list[Waveform](), list[Quality]()
+        while not qualities or len(qualities) < qualities[0].channels:
+            self._data = data
+            waveforms.append(await self.decode(options.model_copy(update={"channel": len(waveforms)})))
+            assert self._quality is not None
+            qualities.append(self._quality)
+            if self._quality.channels > most:
+                raise errors.InvalidOptions(
+                    f"The recording has {self._quality.channels} channels; channels=separate takes {most}."
+                )
+        self._quality = Quality.of_channels(qualities)
+        return waveforms
 
     def quality(self) -> QualityAnswer:
         """Return the notes about the recording, which must have been decoded."""

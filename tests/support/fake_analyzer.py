@@ -1,6 +1,6 @@
 """An analyzer with fixed answers, for tests of the HTTP application and of its clients without models."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -68,6 +68,7 @@ class FakeAnalyzer:
         self.waveform: Waveform | None = None
         self.speakers: SpeakerCount | None = None
         self.options: ChunkOptions | None = None
+        self.channels: Sequence[Waveform] = ()
         self.tasks: tuple[Task, ...] | None = None
         self.accent = AccentResult("us", 0.85671, 0.85671, {"us": 0.85671, "canada": 0.14329})
         self.scores = (0.9, 0.2, 0.7)
@@ -136,6 +137,12 @@ class FakeAnalyzer:
             frames=FrameConfidence.pack(0.031, 0.017, frames),
         )
         return found.with_request(speakers.least, most_at_once=2, windows=1)
+
+    async def diarize_channels(self, channels: Sequence[Waveform]) -> DiarizationResult:
+        self._record(channels[0])
+        self.channels = channels
+        found = await self.diarize(channels[0], SpeakerCount(num_speakers=1))
+        return DiarizationResult.of_channels([found] * len(channels))
 
     async def detect_deepfake(
         self, waveform: Waveform, options: ChunkOptions = ChunkOptions()

@@ -133,12 +133,14 @@ def diarize(
     exclusive: bool = False,
     embeddings: bool = False,
     frames: bool = False,
+    channels: Literal["mix", "separate"] | None = None,
     channel: int | None = None,
     timeout_s: float = DIARIZATION_DEADLINE_S,
 ) -> Question[DiarizationResult]:
     """Find who speaks when; turns shorter than `min_duration` seconds are left out.
 
-    With `exclusive`, the turns do not overlap. `embeddings` and `frames` add those of the speakers.
+    With `exclusive`, the turns do not overlap. `embeddings` and `frames` add those of the speakers. With
+    ``channels="separate"`` each channel is one speaker.
     """
     options = _options(
         num_speakers=num_speakers,
@@ -148,6 +150,7 @@ def diarize(
         exclusive=exclusive,
         embeddings=embeddings,
         frames=frames,
+        channels=channels,
         channel=channel,
     )
     return Question("/diarize", answers.diarization, options, _file(recording), timeout_s=timeout_s)

@@ -1,7 +1,7 @@
 """Who spoke when."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -20,7 +20,8 @@ class Turn:
     start_s: float
     end_s: float
     speaker: str
-    """``SPEAKER_00``, ``SPEAKER_01``, ... in order of first appearance."""
+    """``SPEAKER_00``, ``SPEAKER_01``, ... in order of first appearance; ``CHANNEL_0`` and so on where each
+    channel is a speaker."""
     confidence: float | None = None
     """Mean probability, 0..1, that the speaker talks in the frames of the turn: that of the segmentation,
     averaged over its windows. None if there is none."""
@@ -68,6 +69,31 @@ class DiarizationResult:
     """For each speaker with an embedding, the mean of those that were clustered, with a length of 1."""
     frames: FrameConfidence | None = field(default=None, compare=False)
     """Probabilities by frame; None if the segmentation gives none."""
+
+    @classmethod
+    def of_channels(cls, found: Sequence["DiarizationResult"]) -> "DiarizationResult":
+        """Join the results of channels that were diarized separately, each as one speaker.
+
+        The speakers are ``CHANNEL_0``, ``CHANNEL_1``, ... Where turns of several channels overlap, the
+        exclusive turns leave the time to the one that began first.
+        """
+        channels = [
+            result.named(dict.fromkeys(result.speakers, f"CHANNEL_{index}"))
+            for index, result in enumerate(found)
+        ]
+        turns = sorted(
+            (turn for channel in channels for turn in channel.turns),
+            key=lambda turn: (turn.start_s, turn.end_s, turn.speaker),
+        )
+        frames = [channel.frames for channel in channels if channel.frames is not None]
+        packed = {name: values for each in frames for name, values in each.packed.items()}
+        return cls(
+            tuple(turns),
+            tuple(_one_at_a_time(turns)),
+            tuple(channel.speakers[0] for channel in channels if channel.speakers),
+            embeddings={name: voice for each in channels for name, voice in (each.embeddings or {}).items()},
+            frames=replace(frames[0], packed=packed) if frames else None,
+        )
 
     def only(self, *, exclusive: bool, embeddings: bool, frames: bool) -> "DiarizationResult":
         """Keep what the caller asks for: turns without overlap in place of all, and further fields."""
@@ -145,6 +171,15 @@ class DiarizationResult:
             embeddings=None if embeddings is None else _renamed(embeddings, names),
             frames=None if frames is None else replace(frames, packed=_renamed(frames.packed, names)),
         )
+
+
+def _one_at_a_time(turns: Sequence[Turn]) -> Iterator[Turn]:
+    """Cut what overlaps an earlier turn from sorted turns."""
+    free_s = 0.0
+    for turn in turns:
+        if turn.end_s > free_s:
+            yield replace(turn, start_s=max(turn.start_s, free_s))
+            free_s = turn.end_s
 
 
 def _of(speakers: tuple[str, ...], values: Mapping[str, T]) -> dict[str, T]:

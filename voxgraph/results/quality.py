@@ -1,6 +1,6 @@
 """How well a recording can be heard: figures that every answer carries, and what they mean in words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 ENOUGH_SPEECH_S = {"an accent": 4.0, "a language": 3.0, "a voice": 3.0}
@@ -35,7 +35,7 @@ class Quality:
     """Channels of the file, the most if it joins several."""
     channels_mixed: str | None
     """How the channels became one: ``mean``; ``loudest`` where the mean cancels; ``channel 0`` and so on for
-    the caller's choice; None for one channel."""
+    the caller's choice; ``separate`` where each was heard by itself; None for one channel."""
     channels_differ: bool = False
     """Whether the mean of the channels is much weaker than the mean of equal channels would be."""
     missing_s: float = 0.0
@@ -44,6 +44,19 @@ class Quality:
     """Seconds that could not be decoded, in their place as silence."""
     speech_s: float | None = None
     """Seconds of speech that were found; None if nobody looked for it."""
+
+    @classmethod
+    def of_channels(cls, channels: Sequence["Quality"]) -> "Quality":
+        """Join the figures of channels that were decoded separately: of each, that of the worst channel."""
+        return replace(
+            channels[0],
+            clipped_ratio=max(channel.clipped_ratio for channel in channels),
+            snr_db=min((snr for each in channels if (snr := each.snr_db) is not None), default=None),
+            bandwidth_hz=min(
+                (hz for each in channels if (hz := each.bandwidth_hz) is not None), default=None
+            ),
+            channels_mixed="separate" if channels[0].channels > 1 else None,
+        )
 
     def heard(self, speech_s: float | None) -> "Quality":
         """Add the seconds of speech, at most those of the recording."""

@@ -9,6 +9,7 @@ from deployments.api.options import DiarizationOptions
 from deployments.api.schemas.turns import DiarizationAnswer
 from deployments.api.streaming import streamed
 from deployments.api.upload import AudioUpload, processing_info
+from voxgraph.errors import InvalidOptions
 from voxgraph.formats import JSON, TURN_FORMATS
 from voxgraph.results import DiarizationResult, ModelInfo
 
@@ -27,18 +28,24 @@ async def diarize(
     """Return who speaks when, in seconds from the start."""
     options = upload.options(DiarizationOptions)
     chosen = choose(request, options.format, (JSON, *TURN_FORMATS), options.stream)
-    waveform = await upload.decode(options)
 
     def answer(found: DiarizationResult, info: ModelInfo) -> DiarizationAnswer:
         return DiarizationAnswer.from_result(
             options.shown(found), quality=upload.quality(), **processing_info(info, upload).model_dump()
         )
 
+    is_separate = options.channels == "separate"
     if chosen in STREAMS:
+        if is_separate:
+            raise InvalidOptions("The answer to channels=separate is not streamed.")
+        waveform = await upload.decode(options)
         info = await analyzer.info(analyzer.diarization_model)
         events = analyzer.analyze_events(waveform, ("diarization",), options.speakers)
         return await streamed(request, chosen, upload, events, lambda event: answer(event.result, info))
-    found = await analyzer.diarize(waveform, options.speakers)
+    if is_separate:
+        found = await analyzer.diarize_channels(await upload.decode_channels(options))
+    else:
+        found = await analyzer.diarize(await upload.decode(options), options.speakers)
     info = await analyzer.info(analyzer.diarization_model)
     if chosen != JSON:
         return turns_file(chosen, upload.name, options.shown(found), upload.audio_duration, info)
