@@ -118,20 +118,28 @@ class Run:
         self.display.start(recording.name)
         try:
             answer = await self._answer(client, recording)
-            if self.plot is not None:
-                from voxgraph.cli.plot import draw
-
-                draw(answer, recording.name, self.plot)
-            self.writer.write(recording, answer)
-            self._note_failed_tasks(recording, answer)
         except FATAL:
             raise
         except VoxError as error:
             self._fail(recording, error.detail, error.code, error.request_id)
         except OSError as error:
             self._fail(recording, f"The file cannot be read: {error.strerror or error}.", "unreadable_file")
+        else:
+            self._write(recording, answer)
         finally:
             self.display.finish(recording.name)
+
+    def _write(self, recording: Input, answer: dict[str, Any]) -> None:
+        if self.plot is not None:
+            from voxgraph.cli.plot import draw
+
+            draw(answer, recording.name, self.plot)
+        with self.display.hidden():
+            self.writer.write(recording, answer)
+        failures = answer.get("errors", {})
+        self.failed += bool(failures)
+        for task, error in failures.items():
+            self.display.say(f"voxgraph: {recording.name}: {task}: {error['detail']}")
 
     async def _answer(self, client: AsyncClient, recording: Input) -> dict[str, Any]:
         """Return the server's JSON; of a streamed answer, what the JSON would have been.
@@ -153,9 +161,9 @@ class Run:
         """Take one event of a streamed answer."""
         name, data = line["event"], line["data"]
         if name == "progress":
-            self.display.advance(recording.name, data["done_s"], data["audio_s"])
+            self.display.advance(recording.name, data["task"], data["done_s"], data["audio_s"])
         elif name == "received":
-            self.display.advance(recording.name, 0.0, data["audio_duration"])
+            self.display.advance(recording.name, "", 0.0, data["audio_duration"])
         elif name == "task_error":
             found.setdefault("errors", {})[data["task"]] = data
         elif name == "error":
@@ -165,16 +173,11 @@ class Run:
         else:
             found[name] = data
 
-    def _note_failed_tasks(self, recording: Input, answer: Mapping[str, Any]) -> None:
-        failures = answer.get("errors", {})
-        self.failed += bool(failures)
-        for task, error in failures.items():
-            self.display.say(f"voxgraph: {recording.name}: {task}: {error['detail']}")
-
     def _fail(self, recording: Input, detail: str, code: str, request_id: str | None = None) -> None:
         self.failed += 1
         self.display.say(f"voxgraph: {recording.name}: {detail}")
-        self.writer.fail(recording, {"detail": detail, "code": code, "request_id": request_id})
+        with self.display.hidden():
+            self.writer.fail(recording, {"detail": detail, "code": code, "request_id": request_id})
 
 
 def asking_options(options: Mapping[str, Any], where: Where) -> dict[str, Any]:

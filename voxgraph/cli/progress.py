@@ -1,6 +1,8 @@
 """Progress of a run on standard error, in seconds of audio, for people who watch it on a terminal."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -29,6 +31,7 @@ class Display:
         )
         self._recordings = recordings
         self._bars: dict[str, TaskID] = {}
+        self._tasks: dict[str, dict[str, float]] = {}
         self._whole = self._progress.add_task("recordings", total=recordings, state=f"0 of {recordings}")
         self._done = 0
 
@@ -45,16 +48,29 @@ class Display:
         """Show that a recording is being sent."""
         self._bars[name] = self._progress.add_task(name, total=None, state="sending")
 
-    def advance(self, name: str, done_s: float, audio_s: float) -> None:
-        """Show how many seconds of a recording are done."""
+    def advance(self, name: str, task: str, done_s: float, audio_s: float) -> None:
+        """Show how many seconds of a recording are done by the task that is furthest behind."""
+        tasks = self._tasks.setdefault(name, {})
+        tasks[task] = done_s
+        done_s = min((done for each, done in tasks.items() if each), default=0.0)
         state = f"{done_s:.0f} of {audio_s:.0f} s"
         self._progress.update(self._bars[name], completed=done_s, total=audio_s or None, state=state)
 
     def finish(self, name: str) -> None:
         """Show that a recording has its answer or its error."""
         self._progress.remove_task(self._bars.pop(name))
+        self._tasks.pop(name, None)
         self._done += 1
         self._progress.update(self._whole, completed=self._done, state=f"{self._done} of {self._recordings}")
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Remove the bars while something else is written to the terminal."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
 
     def say(self, text: str) -> None:
         """Write a line to standard error, above the bars."""

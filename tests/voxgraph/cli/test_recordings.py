@@ -13,9 +13,10 @@ from fake_analyzer import FakeAnalyzer
 from recordings import DATA
 
 from voxgraph import ModelKey, SpeakerCount
-from voxgraph.cli import asking
+from voxgraph.cli import asking, writers
+from voxgraph.cli.progress import Display
 from voxgraph.client import failures
-from voxgraph.errors import Overloaded
+from voxgraph.errors import ModelUnavailable, Overloaded
 from voxgraph.options import ChunkOptions
 
 VOICE, OTHER = DATA / "voice.wav", DATA / "other.wav"
@@ -268,6 +269,45 @@ def test_nobody_reads_the_answers_any_more(command, monkeypatch: pytest.MonkeyPa
     def close(*_: object) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr(asking, "find_inputs", close)
+    monkeypatch.setattr(writers.StreamWriter, "write", close)
 
-    assert command("language", VOICE).status == 1
+    done = command("language", VOICE, OTHER)
+
+    assert (done.status, done.err) == (1, "")
+
+
+def test_progress_is_shown_to_those_who_watch(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(asking, "is_watched", lambda *, quiet: not quiet)
+
+    watched = command("diarize", VOICE, OTHER)
+    quiet = command("diarize", VOICE, OTHER, "--quiet")
+
+    assert "recordings" in watched.err
+    assert "0 of 2" in watched.err
+    assert quiet.err == ""
+    assert len(lines(watched.out)) == len(lines(quiet.out)) == 2
+
+
+def test_the_bar_is_that_of_the_task_furthest_behind() -> None:
+    display = Display(1, is_shown=False)
+    display.start("x")
+    for task, done_s in (("", 0.0), ("deepfake", 8.0), ("diarization", 2.0)):
+        display.advance("x", task, done_s, 10.0)
+
+    assert display._progress.tasks[1].completed == 2.0
+
+
+@pytest.mark.parametrize("format", ["ndjson", "json"])
+def test_a_task_without_an_answer_leaves_the_others(command, fake: FakeAnalyzer, format: str) -> None:
+    fake.failures = {"accent": ModelUnavailable("Gone.")}
+    done = command("analyze", VOICE, "--format", format)
+    table = command("analyze", VOICE, "--format", "table")
+    fake.failures = {}
+
+    answer = json.loads(done.out)
+    assert done.status == table.status == 1
+    assert answer["errors"]["accent"]["code"] == "model_unavailable"
+    assert answer["language"]["language"] == "ja"
+    assert "accent: Gone." in done.err
+    assert "no answer: Gone." in table.out
