@@ -4,6 +4,7 @@ HTTP requests arrive through `deployments.api.app`. The ingress calls the models
 through their handles.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
@@ -11,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
 import psutil
 from fastapi import FastAPI
 from ray import serve
@@ -58,6 +60,8 @@ from voxgraph.results import (
 T = TypeVar("T")
 Models = dict[ModelKey, DeploymentHandle]
 
+INLINE_SAMPLES = 1 << 20
+"""Samples up to which a recording is validated on the event loop, in half a millisecond: a minute."""
 HEALTH_DEADLINE_S = 5.0
 """Seconds after which a model that has not answered a health request counts as busy or failed."""
 
@@ -129,7 +133,7 @@ class Ingress(HeldHealthCheck):
         check_encoder(encoder)
         allowed = allow_list(languages)
         deadline = Deadline.after(self._tunables.deadline_s)
-        clips = [self._accept("speaker", waveform) for waveform in (first, second)]
+        clips = [await self._accept("speaker", waveform) for waveform in (first, second)]
         found: list[LanguageResult | None] = [None, None]
         if encoder is None:
             detect = partial(self._voices.language, languages=allowed)
@@ -230,7 +234,7 @@ class Ingress(HeldHealthCheck):
         """
         check_tasks(tasks)
         check_encoder(encoder)
-        clip, allowed = self._accept("analyze", waveform), allow_list(languages)
+        clip, allowed = await self._accept("analyze", waveform), allow_list(languages)
         with suppress(
             ModelUnavailable, *BUSY_ERRORS
         ):  # Then the tasks that need the model fail by themselves.
@@ -329,6 +333,7 @@ class Ingress(HeldHealthCheck):
         return conclude(spans, scores, options, self._settings)
 
     async def _call_model(self, model: ModelKey, clip: Clip, deadline: Deadline) -> Any:
+        await clip.pack()
         return await call(lambda: self._models[model].answer(clip), deadline)
 
     async def _answer(
@@ -344,7 +349,7 @@ class Ingress(HeldHealthCheck):
         A question that includes diarization has a deadline of its own.
         """
         deadline = self._deadline_of(models)
-        clip = self._accept(question, waveform)
+        clip = await self._accept(question, waveform)
         return await self._cached(question, models, clip, deadline, compute, *options)
 
     async def _cached(
@@ -383,9 +388,11 @@ class Ingress(HeldHealthCheck):
             "deepfake": (ModelKey.DEEPFAKE,),
         }[task]
 
-    def _accept(self, question: str, waveform: Waveform) -> Clip:
-        """Validate a recording and count it."""
-        clip = Clip(validate_waveform(waveform, self._settings))
+    async def _accept(self, question: str, waveform: Waveform) -> Clip:
+        """Validate a recording, a long one in a thread, and count it."""
+        validate = partial(validate_waveform, waveform, self._settings)
+        is_long = isinstance(waveform, np.ndarray) and waveform.size > INLINE_SAMPLES
+        clip = Clip(await asyncio.to_thread(validate) if is_long else validate())
         self._metrics.record_received(question, len(clip.waveform) / SAMPLE_RATE_HZ)
         return clip
 

@@ -1,6 +1,8 @@
 """Recordings on their way from the ingress to the models: packed, and sent in one of two ways."""
 
-from functools import cached_property
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import ray
 from ray.serve.handle import DeploymentHandle
 
 from deployments.transport.calls import DIRECT_BYTES, direct
+from voxgraph.calls import STORE_FULL
 from voxgraph.results import Waveform
 
 Samples = Waveform | npt.NDArray[np.int16]
@@ -46,29 +49,57 @@ def from_pcm16(samples: Samples) -> Waveform:
 
 
 class Clip:
-    """A recording that several models may read; a long one is put into the object store on first use."""
+    """A recording that several models may read; a long one is put into the object store once."""
 
     def __init__(self, waveform: Waveform) -> None:
         self.waveform = waveform
+        self._is_short: bool | None = None
+        self._samples: Samples | None = None
+        self._reference: ray.ObjectRef[Samples] | None = None
+        self._packing: asyncio.Future[object] | None = None
 
-    @cached_property
+    @property
     def is_short(self) -> bool:
         """Whether the recording is sent directly."""
-        return self.waveform.nbytes <= 2 * DIRECT_BYTES and self._pcm16.nbytes <= DIRECT_BYTES
+        if self._is_short is None:
+            self._is_short = self.waveform.nbytes <= 2 * DIRECT_BYTES and self._pcm16.nbytes <= DIRECT_BYTES
+        return self._is_short
 
-    @cached_property
+    async def pack(self) -> None:
+        """Make the payload of a long recording in a thread: four hours take 2 s, for which nobody waits."""
+        if self.is_short:
+            return
+        if self._packing is None:
+            self._packing = asyncio.get_running_loop().run_in_executor(_packers, self._put)
+        # Whoever sends the payload tries again, and tells the caller that the store is full.
+        with suppress(*STORE_FULL):
+            await asyncio.shield(self._packing)
+
+    @property
     def payload(self) -> "Samples | ray.ObjectRef[Samples]":
         """Argument for a handle of `ModelHandle.handle_for`: samples, or a reference to them."""
-        return self._pcm16 if self.is_short else ray.put(self._pcm16)
+        return self._pcm16 if self.is_short else self._put()
 
     @property
     def digest_source(self) -> Samples:
         """Samples that identify the recording: those that are sent, if they have been computed anyway."""
         return self._pcm16 if self.is_short else self.waveform
 
-    @cached_property
+    @property
     def _pcm16(self) -> Samples:
-        return to_pcm16(self.waveform)
+        if self._samples is None:
+            self._samples = to_pcm16(self.waveform)
+        return self._samples
+
+    def _put(self) -> "ray.ObjectRef[Samples]":
+        if self._reference is None:
+            self._reference = ray.put(self._pcm16)
+            self._samples = None  # The store has them.
+        return self._reference
+
+
+_packers = ThreadPoolExecutor(2, thread_name_prefix="packing")
+"""Threads of their own, because a full object store makes them wait."""
 
 
 class ModelHandle:

@@ -1,5 +1,7 @@
 """Recordings are sent directly or through the object store, as 16-bit PCM if that is lossless."""
 
+import asyncio
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from ray.exceptions import ObjectStoreFullError
 from ray.serve._private.constants import RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH
 
 from deployments.state.result_cache import cache_key
@@ -53,6 +56,50 @@ def test_a_clip_is_sent_directly_up_to_a_size_and_by_reference_above_it(
     sent: Any = clip.payload if direct else clip.payload[1]
     np.testing.assert_array_equal(from_pcm16(sent), waveform)
     assert [options["_by_reference"] for options in requested] == [False]
+
+
+async def test_a_long_clip_is_packed_once_in_a_thread_while_the_loop_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[str] = []
+    resume = threading.Event()
+
+    def put(_: object) -> str:
+        threads.append(threading.current_thread().name)
+        assert resume.wait(10)
+        return "reference"
+
+    monkeypatch.setattr(clips.ray, "put", put)
+    clip = Clip(pcm(2 * DIRECT_BYTES))
+
+    packing = asyncio.gather(clip.pack(), clip.pack())
+    await asyncio.sleep(0.01)
+    resume.set()
+    await packing
+
+    assert [name.split("_")[0] for name in threads] == ["packing"]
+    assert clip.payload == "reference"
+
+
+async def test_a_full_store_is_reported_when_the_clip_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def put(_: object) -> None:
+        raise ObjectStoreFullError
+
+    monkeypatch.setattr(clips.ray, "put", put)
+    clip = Clip(pcm(2 * DIRECT_BYTES))
+
+    await clip.pack()
+
+    with pytest.raises(ObjectStoreFullError):
+        _ = clip.payload
+
+
+async def test_a_short_clip_is_not_packed_in_a_thread() -> None:
+    clip = Clip(pcm(MIN_PCM16_SAMPLES))
+
+    await clip.pack()
+
+    assert clip.payload is clip.digest_source
 
 
 @given(
