@@ -12,18 +12,33 @@ from pipelines.audio.decoding import Recording
 from voxgraph.errors import Overloaded
 from voxgraph.results import SAMPLE_RATE_HZ
 
+SHORT_S = 300.0
+"""Seconds of audio up to which a recording is short."""
+KEPT_SHARE = 1 / 8
+"""Share of the budget that is kept for short recordings, if one of maximum length still fits beside it."""
+
 
 class DecodedAudioBudget:
-    """Samples of decoded audio that all requests may hold together. Thread-safe."""
+    """Samples of decoded audio that all requests may hold together. Thread-safe.
+
+    A part is kept for short recordings, so that long ones never leave no room for them.
+    """
 
     def __init__(self, limits: AudioLimits) -> None:
-        self._free = _samples(max(limits.max_decoded_s, limits.max_audio_s))
+        seconds = max(limits.max_decoded_s, limits.max_audio_s)
+        self._free = _samples(seconds)
+        self._kept = _samples(min(seconds * KEPT_SHARE, seconds - limits.max_audio_s))
         self._lock = threading.Lock()
 
-    def acquire(self, samples: int) -> None:
-        """Reserve samples; raise `Overloaded` if fewer are free."""
+    def acquire(self, samples: int, seconds: float) -> None:
+        """Reserve samples; raise `Overloaded` if too few are free.
+
+        Args:
+            samples: How many more.
+            seconds: How many seconds the recording has so far.
+        """
         with self._lock:
-            if samples > self._free:
+            if samples > self._free - (self._kept if seconds > SHORT_S else 0):
                 raise Overloaded("Other recordings leave no memory for this one; try again in a moment.")
             self._free -= samples
 
@@ -53,7 +68,7 @@ class Reservation:
         def acquire(seconds: float) -> None:
             nonlocal acquired
             more = _samples(seconds) - acquired
-            self._budget.acquire(more)
+            self._budget.acquire(more, seconds)
             acquired += more
 
         try:

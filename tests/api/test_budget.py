@@ -255,12 +255,26 @@ async def test_a_refused_recording_reserves_nothing() -> None:
         await reservation.decode(decoder, LONG)
     with pytest.raises(CorruptAudio):
         await reservation.decode(decoder, silence(70)[:500])
-    budget.acquire(40 * SAMPLE_RATE_HZ)
+    budget.acquire(40 * SAMPLE_RATE_HZ, 40)
     with pytest.raises(Overloaded):
         await reservation.decode(decoder, silence(70))
     budget.release(40 * SAMPLE_RATE_HZ)
 
     assert_all_released(budget, limits)
+
+
+def test_long_recordings_leave_room_for_short_ones() -> None:
+    budget = DecodedAudioBudget(AudioLimits())
+    hour = 3600 * SAMPLE_RATE_HZ
+
+    for _ in range(7):
+        budget.acquire(hour, 3600)
+    with pytest.raises(Overloaded):
+        budget.acquire(1, 301)
+    for _ in range(12):
+        budget.acquire(hour // 12, 300)
+    with pytest.raises(Overloaded):
+        budget.acquire(1, 1)
 
 
 def free_s(budget: DecodedAudioBudget) -> float:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import clips
@@ -13,6 +14,7 @@ from launched import ROOT
 
 from config.settings import AudioLimits
 from pipelines.audio.decoding import decode
+from pipelines.audio.formats import sniff
 from pipelines.audio.mp4_index import MAX_TRACKS, check_index
 from voxgraph.errors import CorruptAudio, UnsupportedAudio
 
@@ -112,6 +114,19 @@ def test_a_table_that_ends_before_its_rows_is_corrupt(kind: bytes) -> None:
 
     with pytest.raises(CorruptAudio, match=kind.decode()):
         decode(data, LIMITS)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"\r\n" * 8_000_000, (b"\0" * 4095 + b"\n") * 4_000, b"ID3\4\0\0\0\0\0\0" * 800_000],
+    ids=["line ends", "zeros and line ends", "empty tags"],
+)
+def test_what_precedes_a_recording_is_skipped_or_refused_quickly(start: bytes) -> None:
+    started = time.thread_time()
+
+    assert sniff(start + b"no recording") is None
+
+    assert time.thread_time() - started < MAX_S
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(768_000, 3), (192_000, 9), (96_000, 17)])

@@ -109,7 +109,11 @@ class _Decoder:
     def run(self) -> None:
         """Decode until the channel is closed."""
         _keep_freed_memory(self._libc)
-        confine(int(_SAMPLE_BYTES * SAMPLE_RATE_HZ * (self._limits.max_audio_s + 60)))
+        if not confine(int(_SAMPLE_BYTES * SAMPLE_RATE_HZ * (self._limits.max_audio_s + 60))):
+            print(
+                "The decoders run without a filter of system calls, which this kernel refuses.",
+                file=sys.stderr,
+            )
         while True:
             message, files, _, _ = socket.recv_fds(self._channel, MAX_BYTES, 2)
             if not message:
