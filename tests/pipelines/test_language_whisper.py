@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import recordings
 import torch
 from clips import noise
+from closeness import numbers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_checkpoints import small_checkpoint
@@ -20,7 +20,6 @@ from config.checkpoints import FAMILIES
 from config.settings import CheckpointSource, EngineOptions, Family, Size
 from pipelines import language_whisper
 from pipelines.checkpoints import LocatedCheckpoint, locate
-from pipelines.engines import openvino
 from pipelines.language_calibration import MAX_ENTROPY_NATS
 from pipelines.language_whisper import WhisperLanguageIdentifier
 from pipelines.whisper_checkpoint import whisper_architecture
@@ -31,12 +30,11 @@ from training.layouts.whisper import write_calibration, write_small_layout
 from training.layouts.writer import write_checkpoint
 from voxgraph.errors import AudioTooShort, CheckpointError
 from voxgraph.options import ModelKey
-from voxgraph.results import UNKNOWN_LANGUAGE, LanguageResult, Waveform
+from voxgraph.results import UNKNOWN_LANGUAGE, Waveform
 
 Clip = Callable[..., Waveform]
 TORCH = EngineOptions(engine="torch", precision="float32")
 OPENVINO = EngineOptions(engine="openvino", precision="float32")
-BFLOAT16 = EngineOptions(engine="openvino", precision="bfloat16")
 SECOND = 16_000
 
 
@@ -67,17 +65,6 @@ def identifier(request: pytest.FixtureRequest, published: LocatedCheckpoint) -> 
 @pytest.fixture(scope="module")
 def reference(published: LocatedCheckpoint) -> WhisperLanguageIdentifier:
     return WhisperLanguageIdentifier(published, "cpu", TORCH)
-
-
-@pytest.fixture(scope="module")
-def starter() -> WhisperLanguageIdentifier:
-    return WhisperLanguageIdentifier(
-        locate(ModelKey.LANGUAGE, CheckpointSource(source="starter")), "cpu", TORCH
-    )
-
-
-def numbers(result: LanguageResult) -> np.ndarray:
-    return np.array([*result.probabilities.values()])
 
 
 @settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -305,58 +292,6 @@ def test_the_full_size_network_has_as_many_weights_as_its_parts() -> None:
     assert sum(parameter.numel() for parameter in network.parameters()) == 42_712_576
 
 
-@pytest.mark.skipif(
-    torch.backends.cpu.get_cpu_capability() != "AVX512", reason="OpenVINO imitates bfloat16 on AVX512 only"
-)
-def test_in_bfloat16_the_probabilities_hardly_move(
-    starter: WhisperLanguageIdentifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(openvino, "cpu_capabilities", lambda: ["FP32", "BF16"])
-    checkpoint = locate(ModelKey.LANGUAGE, CheckpointSource(source="starter"))
-    tested = WhisperLanguageIdentifier(checkpoint, "cpu", BFLOAT16)
-    assert tested.info.precision == "bfloat16"
-
-    for name in ("en_m3.flac", "zh_f3.flac", "ja_m3.flac"):
-        (found,), (expected,) = tested([recordings.samples(name)]), starter([recordings.samples(name)])
-        assert found.language == expected.language
-        assert np.abs(numbers(found) - numbers(expected)).max() < 0.05
-
-
-@pytest.mark.parametrize(
-    ("name", "language"),
-    [("voice.wav", "en"), ("en_m3.flac", "en"), ("zh_f3.flac", "zh"), ("ja_m3.flac", "ja"),
-     ("es_f3.flac", "es"), ("conversation.flac", "en"), ("accent_us_m3.flac", "en")],
-)  # fmt: skip
-def test_the_starter_checkpoint_recognises_languages(
-    name: str, language: str, starter: WhisperLanguageIdentifier
-) -> None:
-    (found,) = starter([recordings.samples(name)])
-
-    assert found.language == language
-    assert found.confidence > 0.8
-    assert found.calibrated
-
-
-def test_the_starter_checkpoint_does_not_guess_where_nobody_speaks(
-    starter: WhisperLanguageIdentifier,
-) -> None:
-    time = np.arange(5 * SECOND) / SECOND
-    silence = np.zeros(3 * SECOND, np.float32)
-    tone = (0.3 * np.sin(2 * np.pi * 500 * time)).astype(np.float32)
-
-    generator = np.random.default_rng(0)
-    white = (0.1 * generator.normal(size=3 * SECOND)).astype(np.float32)
-    brown = np.cumsum(generator.normal(size=3 * SECOND)).astype(np.float32)
-    clips = [silence, tone, white, 0.5 * brown / np.abs(brown).max(), noise(4 * SECOND, 1)]
-
-    results = starter(clips)
-
-    assert [result.language for result in results] == [UNKNOWN_LANGUAGE] * len(clips)
-    for result in results[:2]:
-        assert not result.is_heard
-        assert result.among({"en": "English", "de": "German"}).language == UNKNOWN_LANGUAGE
-
-
 def test_an_answer_of_the_hub_s_layout_is_not_calibrated(
     reference: WhisperLanguageIdentifier, clip: Clip
 ) -> None:
@@ -364,23 +299,3 @@ def test_an_answer_of_the_hub_s_layout_is_not_calibrated(
 
     assert not found.calibrated
     assert found.min_confidence == 0.0
-
-
-def test_a_calibrated_answer_is_the_same_alone_and_in_a_batch(starter: WhisperLanguageIdentifier) -> None:
-    clips = [recordings.samples("en_m3.flac"), noise(2 * SECOND, 3), recordings.samples("ja_m3.flac")]
-
-    for clip, found in zip(clips, starter(clips), strict=True):
-        (alone,) = starter([clip])
-        assert np.abs(numbers(found) - numbers(alone)).max() <= 1e-5
-        assert (found.language, found.is_heard, found.warning) == (
-            alone.language, alone.is_heard, alone.warning,
-        )  # fmt: skip
-
-
-def test_an_answer_about_a_short_clip_says_so(starter: WhisperLanguageIdentifier) -> None:
-    sentence = recordings.samples("en_m3.flac")
-
-    short, whole = starter([sentence[: 2 * SECOND], np.tile(sentence, 3)])
-
-    assert short.warning is not None
-    assert whole.warning is None
