@@ -35,6 +35,13 @@ Exclusive = Annotated[
     bool, typer.Option("--exclusive", help="Give turns without overlap: one speaker at any time.")
 ]
 Embeddings = Annotated[bool, typer.Option("--embeddings", help="Add the mean embedding of each speaker.")]
+Frames = Annotated[
+    bool, typer.Option("--frames", help="Add the probability of each speaker, frame by frame.")
+]
+Channels = Annotated[
+    str | None,
+    typer.Option(metavar="HOW", help="mix, or separate: each channel is one speaker, as on many telephones."),
+]
 ChunkDuration = Annotated[float | None, typer.Option(help="Length of a chunk in seconds.")]
 Overlap = Annotated[float | None, typer.Option(help="Overlapping share of two chunks, 0 to 0.9.")]
 

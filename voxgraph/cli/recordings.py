@@ -25,6 +25,7 @@ def analyze(
     max_speakers: arguments.MaxSpeakers = None,
     exclusive: arguments.Exclusive = False,
     embeddings: arguments.Embeddings = False,
+    frames: arguments.Frames = False,
     chunk_duration: arguments.ChunkDuration = None,
     overlap: arguments.Overlap = None,
     encoder: arguments.Encoder = None,
@@ -41,7 +42,7 @@ def analyze(
         "tasks": tasks, "num_speakers": num_speakers, "min_speakers": min_speakers,
         "max_speakers": max_speakers, "chunk_duration": chunk_duration, "overlap": overlap,
         "encoder": encoder, "languages": languages, "channel": channel, "exclusive": exclusive,
-        "embeddings": embeddings,
+        "embeddings": embeddings, "frames": frames,
     }  # fmt: skip
     ask("analyze", recordings, options, where, output)
 
@@ -106,6 +107,8 @@ def diarize(
     ] = None,
     exclusive: arguments.Exclusive = False,
     embeddings: arguments.Embeddings = False,
+    frames: arguments.Frames = False,
+    channels: arguments.Channels = None,
     channel: arguments.Channel = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the timeline of one recording into this picture (matplotlib).")
@@ -120,6 +123,7 @@ def diarize(
     options = {
         "num_speakers": num_speakers, "min_speakers": min_speakers, "max_speakers": max_speakers,
         "min_duration": min_duration, "channel": channel, "exclusive": exclusive, "embeddings": embeddings,
+        "frames": frames, "channels": channels,
     }  # fmt: skip
     ask("diarize", recordings, options, where, output, plot)
 

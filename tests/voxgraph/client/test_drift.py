@@ -1,6 +1,7 @@
-"""The client asks every question of the interface, with every option as a keyword."""
+"""The client and the command ask every question of the interface, with every option."""
 
 import inspect
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from config.settings import GraphSettings
 from deployments.api.app import create_app
 from voxgraph import AsyncClient, Client
+from voxgraph.cli import recordings
+from voxgraph.cli.arguments import Output, Where
+from voxgraph.cli.asking import QUESTIONS as QUESTIONS_OF_COMMANDS
 from voxgraph.client import questions
 
 PATHS: dict[str, dict[str, Any]] = create_app(None, GraphSettings()).openapi()["paths"]  # type: ignore[arg-type]
@@ -81,6 +85,17 @@ def test_every_field_of_a_search_is_an_argument() -> None:
     assert keywords_of("find_match") == set(body["properties"]) - {
         "user_embedding", "stored_embeddings", "model", "revision",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "build"), {**QUESTIONS_OF_COMMANDS, "compare": questions.compare}.items()
+)
+def test_every_option_is_one_of_the_command(command: str, build: Any) -> None:
+    options = inspect.signature(getattr(recordings, command)).parameters
+    others = {"recordings", "first", "second", "plot", "timeout", "json"}
+    others |= {each.name for group in (Where, Output) for each in fields(group)}
+
+    assert set(options) - others == keywords_of(build.__name__)
 
 
 @pytest.mark.parametrize("client", [Client, AsyncClient])
