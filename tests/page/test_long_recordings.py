@@ -14,13 +14,10 @@ import psutil
 import pytest
 from fake_analyzer import FakeAnalyzer
 from page_actions import analyze, played_from
-from page_server import listening
+from page_server import application, listening
 from playwright.sync_api import expect
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
-
-from config.settings import GraphSettings
-from deployments.api.app import create_app
 
 HOURS = 10
 SECONDS = HOURS * 3600
@@ -63,7 +60,7 @@ class LongAnswers:
     """The application, but an analysis of anything is that of ten hours: no model runs that long here."""
 
     def __init__(self) -> None:
-        self._app = create_app(FakeAnalyzer(), GraphSettings())
+        self._app = application(FakeAnalyzer())
         self._answer = JSONResponse(ten_hours())
         self.received = 0
 

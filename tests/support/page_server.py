@@ -16,14 +16,19 @@ from deployments.api.service import GraphAnalyzer
 @contextmanager
 def serving(analyzer: GraphAnalyzer, **settings: object) -> Iterator[str]:
     """Serve the application for an analyzer; yields its address."""
-    with listening(create_app(analyzer, GraphSettings.model_validate(settings))) as url:
+    with listening(application(analyzer, **settings)) as url:
         yield url
+
+
+def application(analyzer: GraphAnalyzer, **settings: object) -> ASGIApp:
+    """Return the application; it decodes in threads, because processes would start with each of them."""
+    return create_app(analyzer, GraphSettings.model_validate({"decoders": {"processes": 0}, **settings}))
 
 
 @contextmanager
 def listening(app: ASGIApp) -> Iterator[str]:
     """Serve any application; yields its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
