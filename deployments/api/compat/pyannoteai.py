@@ -34,9 +34,9 @@ router = APIRouter(
 
 
 @router.get("/test")
-async def test() -> schemas.TestAnswer:
+async def test() -> schemas.OkAnswer:
     """Say that the key is accepted; the SDK asks this first. Every key is."""
-    return schemas.TestAnswer()
+    return schemas.OkAnswer()
 
 
 async def _read_body(request: Request) -> bytes:
@@ -77,7 +77,7 @@ async def media_input(request: Request, body: BodyDep, analyzer: AnalyzerDep) ->
         }
     },
 )
-async def put_media(token: str, request: Request, analyzer: AnalyzerDep) -> schemas.TestAnswer:
+async def put_media(token: str, request: Request, analyzer: AnalyzerDep) -> schemas.OkAnswer:
     """Take in a recording; it is kept in memory, and not decoded before a job asks for it."""
     limit, jobs = limits_of(request).max_upload_bytes, analyzer.state.jobs
     check_content_length(request, limit)
@@ -97,7 +97,7 @@ async def put_media(token: str, request: Request, analyzer: AnalyzerDep) -> sche
         await asyncio.shield(jobs.drop_upload(token, writer))
         raise
     await jobs.finish_upload(token, writer)
-    return schemas.TestAnswer()
+    return schemas.OkAnswer()
 
 
 @router.post("/diarize", openapi_extra=_takes(schemas.DiarizeRequest))

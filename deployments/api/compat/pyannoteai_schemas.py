@@ -114,8 +114,8 @@ class JobDetails(JobAnswer):
         )
 
 
-class TestAnswer(BaseModel):
-    """Says that a key is accepted."""
+class OkAnswer(BaseModel):
+    """Says that a key, or a recording, is accepted."""
 
     status: str = "OK"
     message: str = KEPT
