@@ -169,7 +169,7 @@ class Ingress(HeldHealthCheck):
         compute = partial(self._turns, speakers=ONE_SPEAKER)
 
         async def turns(channel: Waveform) -> DiarizationResult:
-            clip = self._accept("diarization", channel)
+            clip = await self._accept("diarization", channel)
             return await self._cached("diarization", models, clip, deadline, compute, ONE_SPEAKER)
 
         for channel in channels:
