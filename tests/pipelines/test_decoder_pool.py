@@ -219,6 +219,13 @@ async def test_a_decoder_that_stands_still_is_killed() -> None:
         await until(lambda: sum(map(is_gone, before)) == 1)
 
 
+async def test_a_decoder_that_goes_on_for_ever_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "SLOWEST", 0.0)
+    async with pool_of(max_stall_s=0.6, cpu_share=10.0) as pool:
+        with pytest.raises(DecodingTooCostly, match=r"more than \d+ s"):
+            await pool.decode(WIDE * 20)
+
+
 async def test_a_caller_that_leaves_ends_the_decoding_within_a_second(pool: DecoderPool) -> None:
     before = decoder_pids(pool)
     work = asyncio.create_task(pool.decode(WIDE * 20))
@@ -333,6 +340,8 @@ attempts = {
     "run": lambda: subprocess.run(["true"]),
     "kill": lambda: os.kill(os.getppid(), 0),
     "delete": lambda: os.unlink(sys.argv[1]),
+    "limit": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (1, 1)),
+    "priority": lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 1),
 }
 for name, attempt in attempts.items():
     try:
@@ -346,6 +355,7 @@ try:
 except OSError:
     pass
 assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 """
 
 

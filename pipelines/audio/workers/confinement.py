@@ -20,8 +20,10 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 
 _SECCOMP_MODE_FILTER = 2
 _ALLOW, _EPERM = 0x7FFF_0000, 0x0005_0001
 _LOAD, _EQUAL, _GREATER, _RETURN = 0x20, 0x15, 0x25, 0x06
-_NUMBER_AT, _ARCHITECTURE_AT = 0, 4
-"""Positions of the call's number and of the architecture in what a filter sees (linux/seccomp.h)."""
+_NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENT_AT = 0, 4, 16
+"""Positions of the call's number, of the architecture and of the call's first argument in what a filter sees
+(linux/seccomp.h)."""
+_PRLIMIT = (302, 261)
 _FOREIGN_CALLS = 0x4000_0000
 """Numbers from which on x86_64 takes calls of another convention, which would go round the filter."""
 _ARCHITECTURES = {"x86_64": (0xC000_003E, 0), "aarch64": (0xC000_00B7, 1)}
@@ -39,6 +41,9 @@ _FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
     "clone": (56, 220), "clone3": (435, 435),
     "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138),
     "pidfd_send_signal": (424, 424), "pidfd_open": (434, 434), "pidfd_getfd": (438, 438),
+    "setpriority": (141, 140), "sched_setaffinity": (203, 122), "sched_setscheduler": (144, 119),
+    "sched_setparam": (142, 118), "sched_setattr": (314, 274), "ioprio_set": (251, 30),
+    "process_madvise": (440, 440), "migrate_pages": (256, 238), "move_pages": (279, 239),
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
     "io_uring_setup": (425, 425), "bpf": (321, 280), "userfaultfd": (323, 282),
     "perf_event_open": (298, 241), "keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218),
@@ -124,15 +129,24 @@ def _filter_code(architecture: int, column: int) -> bytes:
     """Return the filter's instructions, 8 bytes each; behind a test are the instructions to skip."""
     numbers = [row[column] for row in _FORBIDDEN.values()]
     tests = [number for number in numbers if number is not None]
+    refusal = 5 + len(tests) + 4
     code = [
         _instruction(_LOAD, _ARCHITECTURE_AT),
         _instruction(_EQUAL, architecture, 1, 0),
         _instruction(_RETURN, _EPERM),
         _instruction(_LOAD, _NUMBER_AT),
-        _instruction(_GREATER, _FOREIGN_CALLS - 1, len(tests) + 1, 0),
+        _instruction(_GREATER, _FOREIGN_CALLS - 1, refusal - 5, 0),
     ]
-    code += [_instruction(_EQUAL, number, len(tests) - position, 0) for position, number in enumerate(tests)]
-    code += [_instruction(_RETURN, _ALLOW), _instruction(_RETURN, _EPERM)]
+    for number in tests:
+        code.append(_instruction(_EQUAL, number, refusal - len(code) - 1, 0))
+    code += [
+        # Limits may be set of this process alone, which is number 0.
+        _instruction(_EQUAL, _PRLIMIT[column], 0, 2),
+        _instruction(_LOAD, _ARGUMENT_AT),
+        _instruction(_EQUAL, 0, 0, 1),
+        _instruction(_RETURN, _ALLOW),
+        _instruction(_RETURN, _EPERM),
+    ]
     return b"".join(code)
 
 

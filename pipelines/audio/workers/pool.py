@@ -27,12 +27,14 @@ log = logging.getLogger(__name__)
 MAX_DECODED = 1000
 """Recordings after which a process is replaced, because the heap of any long-lived process grows."""
 PROCESSES_PER_PLACE = 4
-"""Processes at most for each recording that may be decoded at once; all but one hold long recordings that
-wait for their next turn."""
+"""Processes at most for each recording that may be decoded at once. All but one of them may hold long
+recordings, which wait for their next turn."""
 LONG_S = 1.0
 """Seconds of work from which on a recording is long."""
 COPIED_AT_ONCE = 1 << 20
 """Bytes up to which an upload is copied on the event loop, in half a millisecond."""
+SLOWEST = 10
+"""Seconds that a second of processor time may take on a busy machine."""
 BYTES_PER_S = 10_000_000
 """Bytes of an upload for which a decoder has another second before the first block."""
 _SAMPLE_BYTES = 4
@@ -76,6 +78,7 @@ class DecoderPool:
         self._processes = asyncio.Semaphore(PROCESSES_PER_PLACE * settings.processes)
         self._turns = Turns(settings.processes)
         self._long = 0
+        self._is_closed = False
         self._refilling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -83,7 +86,8 @@ class DecoderPool:
         await self._refill()
 
     async def close(self) -> None:
-        """End all processes."""
+        """End all processes; recordings that are being decoded fail."""
+        self._is_closed = True
         if self._refilling is not None:
             self._refilling.cancel()
         for decoder in (*self._idle, *self._busy):
@@ -138,6 +142,7 @@ class DecoderPool:
                 if not isinstance(answer, Progress):
                     return answer
                 await self._go_on(work, answer.seconds)
+                self._check_time(work, job)
                 allowed_s = self._settings.max_stall_s
         finally:
             if work.has_place:
@@ -173,6 +178,13 @@ class DecoderPool:
             work.since, work.has_place = time.monotonic(), True
         work.decoder.go_on(GO_ON)
 
+    def _check_time(self, work: _Work, job: Job) -> None:
+        """Refuse a recording that takes too long, should the limit of its process not hold."""
+        allowed_s = self._settings.max_stall_s + job.size / BYTES_PER_S
+        allowed_s += SLOWEST * self._settings.cpu_share * min(work.seconds, self._limits.max_audio_s)
+        if work.had_s() > allowed_s:
+            raise DecodingTooCostly(f"Decoding took more than {allowed_s:.0f} s.")
+
     async def _end_of(self, decoder: DecoderProcess) -> Exception:
         """Return the error for a decoder that ended, or that sent what none sends."""
         if self._server is None or self._server.has_ended:
@@ -205,6 +217,8 @@ class DecoderPool:
         decoder.kill()
         if self._server is not None:
             self._server.forget(decoder)
+        if self._is_closed:
+            return
         if self._refilling is None or self._refilling.done():
             self._refilling = asyncio.create_task(self._refill_if_possible())
 

@@ -1,0 +1,73 @@
+"""Over HTTP, a recording on which its decoder crashes is refused, and others are answered."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+
+import clips
+import httpx2
+import numpy as np
+import pytest
+
+from config.settings import GraphSettings
+from deployments.api.app import create_app
+from pipelines.audio.workers.pool import DecoderPool
+
+OPUS = clips.ffmpeg_bytes(clips.tone(5.0, 48_000), 48_000, "ogg", "libopus")
+LONG = clips.soundfile_bytes(np.zeros((30 * 96_000, 4), np.float32), 96_000, "FLAC") * 20
+"""A small upload that takes seconds."""
+
+
+@pytest.fixture
+async def app(analyzer: Any) -> AsyncIterator[Any]:
+    app = create_app(analyzer, GraphSettings())
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def client(app: Any) -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://voxgraph") as client:
+        yield client
+
+
+async def busy(app: Any) -> int:
+    """Wait for a process that decodes, and return its number."""
+    pool: DecoderPool = app.state.decoder
+    async with asyncio.timeout(5):
+        while not pool._busy:
+            await asyncio.sleep(0.01)
+    return pool._busy[0].pid
+
+
+async def test_the_processes_wait_before_the_first_request(app: Any) -> None:
+    assert len(app.state.decoder._idle) == 2
+
+
+async def test_a_crash_is_answered_400_and_costs_nobody_else(app: Any, client: httpx2.AsyncClient) -> None:
+    crashing = asyncio.create_task(client.post("/detect-language", content=LONG))
+    os.kill(await busy(app), signal.SIGSEGV)
+    others = await asyncio.gather(*(client.post("/detect-language", content=OPUS) for _ in range(5)))
+
+    refused = await crashing
+
+    assert (refused.status_code, refused.json()["code"]) == (400, "undecodable")
+    assert [response.status_code for response in others] == [200] * 5
+
+
+async def test_a_client_that_leaves_ends_its_process_and_frees_the_budget(
+    app: Any, client: httpx2.AsyncClient
+) -> None:
+    free = app.state.budget._free
+    leaving = asyncio.create_task(client.post("/detect-language", content=LONG))
+    await busy(app)
+
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+
+    assert app.state.decoder._busy == []
+    assert app.state.budget._free == free
+    assert (await client.post("/detect-language", content=OPUS)).status_code == 200
