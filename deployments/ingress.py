@@ -173,7 +173,7 @@ class Ingress(HeldHealthCheck):
             return await self._cached("diarization", models, clip, deadline, compute, ONE_SPEAKER)
 
         for channel in channels:
-            validate_waveform(channel, self._settings)
+            await self._validated(channel)
         return await diarize_each(channels, self._settings.limits, turns)
 
     async def detect_deepfake(
@@ -389,12 +389,17 @@ class Ingress(HeldHealthCheck):
         }[task]
 
     async def _accept(self, question: str, waveform: Waveform) -> Clip:
-        """Validate a recording, a long one in a thread, and count it."""
-        validate = partial(validate_waveform, waveform, self._settings)
-        is_long = isinstance(waveform, np.ndarray) and waveform.size > INLINE_SAMPLES
-        clip = Clip(await asyncio.to_thread(validate) if is_long else validate())
+        """Validate a recording and count it."""
+        clip = Clip(await self._validated(waveform))
         self._metrics.record_received(question, len(clip.waveform) / SAMPLE_RATE_HZ)
         return clip
+
+    async def _validated(self, waveform: Waveform) -> Waveform:
+        """Validate a recording, a long one in a thread; raises what `validate_waveform` raises."""
+        is_long = isinstance(waveform, np.ndarray) and waveform.size > INLINE_SAMPLES
+        if is_long:
+            return await asyncio.to_thread(validate_waveform, waveform, self._settings)
+        return validate_waveform(waveform, self._settings)
 
 
 def with_cors_origins(settings: GraphSettings, variable: str) -> GraphSettings:
