@@ -1,6 +1,6 @@
 """The contract of analyzers, for the handles of the running graph and for its HTTP client."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
 import pytest
@@ -13,11 +13,18 @@ from voxgraph.analyzer import Analyzer
 from voxgraph.handles import AsyncVoxgraph
 
 
-@pytest.fixture(scope="module", params=["handles", "client"])
-async def analyzer(request: pytest.FixtureRequest, service: Launched) -> AsyncIterator[Analyzer]:
+@pytest.fixture(scope="module")
+def driver(service: Launched) -> Iterator[None]:
+    with service.driver():
+        yield
+
+
+@pytest.fixture(params=["handles", "client"])
+async def analyzer(
+    request: pytest.FixtureRequest, service: Launched, driver: None
+) -> AsyncIterator[Analyzer]:
     if request.param == "handles":
-        with service.driver():
-            yield cast("Analyzer", AsyncVoxgraph.connect())
+        yield cast("Analyzer", AsyncVoxgraph.connect())
         return
     async with AsyncClient(service.url) as client:
         yield cast("Analyzer", ClientAnalyzer(client))
