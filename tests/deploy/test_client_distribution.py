@@ -81,19 +81,20 @@ def test_the_client_needs_what_the_service_needs_of_the_same() -> None:
 
 @pytest.fixture(scope="module")
 def alone(client: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return the environment of an interpreter that has the client's wheel and its dependencies alone."""
+    """Return the environment of an interpreter that has the client and its dependencies alone."""
     folder = tmp_path_factory.mktemp("alone")
-    for name in dependencies("voxgraph-client", Path(str(client.filename))):
-        for file in importlib.metadata.distribution(name).files or ():
-            if file.parts[0] not in ("..", "__pycache__") and not (folder / file.parts[0]).exists():
-                path = Path(str(importlib.metadata.distribution(name).locate_file(file.parts[0])))
-                (folder / file.parts[0]).symlink_to(path)
-    return os.environ | {"PYTHONPATH": f"{client.filename}{os.pathsep}{folder}"}
+    client.extractall(folder)
+    for name in dependencies("voxgraph-client", folder):
+        distribution = importlib.metadata.distribution(name)
+        for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
+            if not (folder / top).exists():
+                (folder / top).symlink_to(str(distribution.locate_file(top)))
+    return os.environ | {"PYTHONPATH": str(folder)}
 
 
-def dependencies(name: str, wheel: Path) -> Iterator[str]:
-    """Yield the distributions that a wheel needs, directly or not."""
-    (found,) = importlib.metadata.distributions(name=name, path=[str(wheel)])
+def dependencies(name: str, folder: Path) -> Iterator[str]:
+    """Yield the distributions that one in a folder needs, directly or not."""
+    (found,) = importlib.metadata.distributions(name=name, path=[str(folder)])
     waiting, seen = list(found.requires or ()), set[str]()
     while waiting:
         requirement = Requirement(waiting.pop())
