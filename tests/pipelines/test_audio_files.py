@@ -269,6 +269,18 @@ def test_joined_wavs_of_unknown_length_are_both_read() -> None:
     assert np.array_equal(decode(endless * 2, LIMITS), np.tile(decode(plain, LIMITS), 2))
 
 
+@pytest.mark.parametrize("name", ["WebM Opus", "Matroska AAC"])
+def test_a_recorder_that_started_again_is_read_whole(name: str, whole: Callable[[str], bytes]) -> None:
+    live = _live(
+        *{"WebM Opus": ("webm", "libopus", 48_000), "Matroska AAC": ("matroska", "aac", 44_100)}[name]
+    )
+    alone, sized = decode(live, LIMITS), decode(whole(name), LIMITS)
+
+    assert np.array_equal(decode(live + live, LIMITS), np.concatenate([alone, alone]))
+    assert np.array_equal(decode(live + whole(name), LIMITS), np.concatenate([alone, sized]))
+    assert np.array_equal(decode(whole(name) + live, LIMITS), np.concatenate([sized, alone]))
+
+
 def test_an_empty_wav_with_a_chunk_behind_it_is_empty() -> None:
     empty = muxed.by_sound_file("WAV", "PCM_16", 16_000)[:44]
     data = both(put("<I", 4, 48), put("<I", b"data", 0))(empty) + b"LIST" + struct.pack("<I", 4) + b"INFO"

@@ -73,6 +73,19 @@ def test_a_speaker_with_only_short_turns_is_removed_with_them() -> None:
     assert found.speakers == ("SPEAKER_00",)
 
 
+def test_speakers_with_one_name_have_the_voice_of_the_first() -> None:
+    voices = {f"SPEAKER_0{index}": Embedding(np.full(2, index), "some/encoder", "abc") for index in range(3)}
+    turns = tuple(Turn(index, index + 1.0, speaker) for index, speaker in enumerate(voices))
+
+    found = DiarizationResult(turns, turns, tuple(voices), embeddings=voices).named(
+        {"SPEAKER_01": "Ann", "SPEAKER_02": "Ann"}
+    )
+
+    assert found.speakers == ("SPEAKER_00", "Ann")
+    assert found.embeddings is not None
+    assert {name: voice.vector[0] for name, voice in found.embeddings.items()} == {"SPEAKER_00": 0, "Ann": 1}
+
+
 @pytest.mark.parametrize(("threshold", "same"), [(0.99, True), (1.0, False)])
 def test_voices_above_the_threshold_are_the_same_speaker(threshold: float, same: bool) -> None:
     voice = Embedding(np.linspace(-1, 1, 192).astype(np.float32), "some/encoder", "abc")

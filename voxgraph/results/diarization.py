@@ -187,7 +187,10 @@ def _of(speakers: tuple[str, ...], values: Mapping[str, T]) -> dict[str, T]:
 
 
 def _renamed(values: Mapping[str, T], names: Mapping[str, str]) -> dict[str, T]:
-    return {names.get(label, label): value for label, value in reversed(tuple(values.items()))}
+    renamed = dict[str, T]()
+    for label, value in values.items():
+        renamed.setdefault(names.get(label, label), value)
+    return renamed
 
 
 def _speakers(number: int) -> str:
