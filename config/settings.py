@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from voxgraph.keys import Key
 from voxgraph.options import DEADLINE_S, DIARIZATION_DEADLINE_S, ModelKey
 
 CNCELEB_MIN_PROBABILITY = 0.8
@@ -40,6 +41,12 @@ HUB = "hub"
 ENGINE_CACHE = "VOXGRAPH_ENGINE_CACHE"
 """Environment variable of a node: the folder that caches converted networks (never audio). If it is not set,
 each replica converts its own networks in memory. The contents may be deleted at any time."""
+
+
+HTTP_HOST = "VOXGRAPH_HTTP_HOST"
+"""Environment variable of a node, set by `make serve`: the address on which clients reach the service."""
+KEYS_FILE = "VOXGRAPH_KEYS_FILE"
+"""Environment variable of a node: `GraphSettings.keys_file`, if the settings have none."""
 
 
 class CheckpointSource(_Frozen):
@@ -83,6 +90,18 @@ class AudioLimits(_Frozen):
     """Maximum bytes of one voice search: 100,000 voices take 260 to 430 MB, depending on the digits."""
     max_stall_s: Annotated[float, Field(gt=0)] = 30.0
     """Seconds without a byte of the body after which the request is answered 408 and its slot is released."""
+    min_upload_bytes_per_s: Annotated[float, Field(ge=0)] = 1024
+    """Least mean rate of an upload after `upload_grace_s`; a slower one is answered 408. 0: none. The default
+    is below what a voice codec sends while somebody speaks, so that a recording may be sent as it is made."""
+    upload_grace_s: Annotated[float, Field(ge=0)] = 10.0
+    """Seconds at the beginning of an upload in which it may be slower."""
+    max_bodies_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024 * 1024
+    """Maximum bytes of bodies in one ingress replica's memory, until they are decoded; beyond it requests are
+    answered 503. A replica that holds no other body accepts the largest one that is allowed."""
+    max_client_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the places of a replica and of its memory for bodies and decoded audio that one client may
+    hold; beyond it that client is answered 429. A client is a key, or an address. Programs on the same
+    machine that send no key have no share."""
     max_audio_s: Annotated[float, Field(gt=0)] = 4 * 3600.0
     """Maximum seconds of decoded audio."""
     max_decoded_s: Annotated[float, Field(gt=0)] = 8 * 3600.0
@@ -225,6 +244,17 @@ class GraphSettings(_Frozen):
     decoders: DecoderSettings = DecoderSettings()
     cors_origins: tuple[str, ...] = ()
     """Origins that browsers may call from; ``*`` allows all, empty none."""
+    allowed_hosts: tuple[str, ...] | None = None
+    """Names that ``Host`` may have, without ports; others are answered 421. None: those of the loopback if
+    `make serve` listens there, otherwise all."""
+    api_keys: tuple[Key, ...] = ()
+    """API keys. With one, or with `keys_file`, every request needs a key, pages on this machine excepted."""
+    keys_file: str | None = None
+    """File of further API keys on each node with an ingress, an absolute path. `python -m deployments.keys`
+    writes it; it is read again when it changes. ``VOXGRAPH_KEYS_FILE`` in the environment names it, too."""
+    open_pages: bool | None = None
+    """Whether the pages for browsers, ``/openapi.json`` and ``/health`` need no key. None: they need none for
+    programs on this machine."""
     root_path: Annotated[str, Field(pattern=r"^(/[^/?#]+)*/?$")] = ""
     """Path under which a proxy publishes the service, such as ``/voice``; empty: the root."""
     page: bool = True

@@ -6,7 +6,7 @@ through their handles.
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
@@ -18,8 +18,9 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from config.settings import GraphSettings, IngressTunables
+from config.settings import HTTP_HOST, KEYS_FILE, GraphSettings, IngressTunables
 from deployments.api.app import create_app
+from deployments.api.hosts import default_hosts
 from deployments.channels import ONE_SPEAKER, diarize_each
 from deployments.deepfake import conclude
 from deployments.events import Answer, once, run_tasks
@@ -89,7 +90,8 @@ class Ingress(HeldHealthCheck):
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Return the HTTP application; Serve calls this after the constructor."""
-        return create_app(self, with_cors_origins(self._settings, os.environ.get("ALLOWED_ORIGINS", "")))
+        settings = with_cors_origins(self._settings, os.environ.get("ALLOWED_ORIGINS", ""))
+        return create_app(self, with_surroundings(settings, os.environ))
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Apply the tunables of `user_config`; requests in progress keep theirs."""
@@ -406,3 +408,12 @@ def with_cors_origins(settings: GraphSettings, variable: str) -> GraphSettings:
     """Take the CORS origins from `variable`, separated by commas, if the settings have none."""
     origins = tuple(origin.strip() for origin in variable.split(",") if origin.strip())
     return settings if settings.cors_origins else settings.model_copy(update={"cors_origins": origins})
+
+
+def with_surroundings(settings: GraphSettings, variables: Mapping[str, str]) -> GraphSettings:
+    """Take the allowed hosts and the file of keys from the node's environment if the settings have none."""
+    hosts = default_hosts(variables.get(HTTP_HOST, ""))
+    found = {"allowed_hosts": hosts, "keys_file": variables.get(KEYS_FILE)}
+    return settings.model_copy(
+        update={name: value for name, value in found.items() if getattr(settings, name) is None}
+    )

@@ -27,6 +27,7 @@ VoxError
 │   └── InferenceError        a forward pass failed
 ├── DeadlineExceeded          the answer was not ready in time
 └── Overloaded                every queue is full; try again later
+    └── RateLimited           this client has its share, or asks more often than it may
 
 The HTTP client has three more, in `voxgraph.client.errors`.
 
@@ -159,3 +160,7 @@ class DeadlineExceeded(VoxError, code="deadline_exceeded"):
 
 class Overloaded(VoxError, code="overloaded"):
     """Every queue is full; the caller may try again after a pause."""
+
+
+class RateLimited(Overloaded, code="rate_limited"):
+    """This client holds its share, or asks more often than it may; others are still answered."""

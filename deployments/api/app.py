@@ -2,19 +2,24 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
 from config.settings import GraphSettings
 from deployments.api import errors, middleware
+from deployments.api.auth import AuthMiddleware, Keyring
+from deployments.api.bodies import bodies_budget
 from deployments.api.budget import DecodedAudioBudget
 from deployments.api.compat import accent_routes, graph_routes, pyannoteai, voice_routes
 from deployments.api.compat.pyannoteai_jobs import JobRunner
 from deployments.api.decoders import Decoder, decoder_of
 from deployments.api.documentation import RESPONSES
+from deployments.api.hosts import HostsMiddleware
 from deployments.api.pace import Pace
 from deployments.api.page import Pages
 from deployments.api.paths import PathMiddleware
+from deployments.api.refreshed import Refreshed
 from deployments.api.routes import (
     analyze,
     batch,
@@ -65,7 +70,10 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
     app.state.decoder = decoder_of(settings)
     app.state.job_runner = JobRunner(analyzer, app.state.budget, app.state.decoder)
     app.state.pages = Pages(page=settings.page, docs=settings.docs)
+    app.state.bodies = bodies_budget(settings.limits)
     app.state.pace = Pace()
+    app.state.health = Refreshed(lambda: analyzer.health())
+    app.state.stats = Refreshed(partial(graph_routes.collect, app))
     app.include_router(service.router)
     app.include_router(pages.router)
     app.include_router(graph_routes.router)
@@ -77,6 +85,8 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
         app.include_router(module.router, responses=RESPONSES)
     errors.install(app)
     app.add_middleware(middleware.ConcurrencyLimitMiddleware)
+    app.add_middleware(AuthMiddleware, keyring=Keyring(settings), open_pages=settings.open_pages)
+    app.add_middleware(HostsMiddleware, settings=settings)
     app.add_middleware(middleware.RequestContextMiddleware)
     app.add_middleware(PathMiddleware, root_path=settings.root_path)
     if settings.cors_origins:

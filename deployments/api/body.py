@@ -1,6 +1,7 @@
 """Read request bodies into memory, with their size limited while they arrive, and decompress them."""
 
 import asyncio
+import time
 import zlib
 from collections.abc import AsyncGenerator, Iterator
 
@@ -37,7 +38,9 @@ async def read_limited(request: Request, limit: int) -> AsyncGenerator[bytes, No
         UploadTooLarge: More than `limit` bytes have arrived, or come out of the decompression.
         UnsupportedEncoding: ``Content-Encoding`` is none of `ENCODINGS`.
         UnreadableBody: The body is not what ``Content-Encoding`` says, or breaks off.
-        DeadlineExceeded: No data has arrived for `AudioLimits.max_stall_s`.
+        DeadlineExceeded: No data has arrived for `AudioLimits.max_stall_s`, or less than
+            `AudioLimits.min_upload_bytes_per_s`.
+        Overloaded, RateLimited: Bodies take all memory that there is for them, or for this client.
     """
     decompressor = _decompressor(request)
     received = 0
@@ -58,20 +61,39 @@ def too_large(limit: int) -> errors.UploadTooLarge:
 
 async def _arriving(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
     """Yield the body as it arrives; raises `UploadTooLarge` and `DeadlineExceeded`."""
-    received, stall_s = 0, limits_of(request).max_stall_s
+    limits = limits_of(request)
+    started, received = time.monotonic(), 0
     chunks = request.stream()
-    try:
-        while True:
-            async with asyncio.timeout(stall_s):
+    while True:
+        wait_s = _patience_s(limits, received, time.monotonic() - started)
+        try:
+            async with asyncio.timeout(wait_s):
                 chunk = await anext(chunks, None)
-            if chunk is None:
-                return
-            received += len(chunk)
-            if received > limit:
-                raise too_large(limit)
-            yield chunk
-    except TimeoutError as error:
-        raise errors.DeadlineExceeded(f"The upload stalled: no data arrived for {stall_s:g} s.") from error
+        except TimeoutError as error:
+            raise _too_slow(limits, stalled=wait_s >= limits.max_stall_s) from error
+        if chunk is None:
+            return
+        received += len(chunk)
+        if received > limit:
+            raise too_large(limit)
+        yield chunk
+
+
+def _patience_s(limits: AudioLimits, received: int, elapsed_s: float) -> float:
+    """Return the seconds that the next bytes may take, after `received` bytes in `elapsed_s` seconds."""
+    if not limits.min_upload_bytes_per_s:
+        return limits.max_stall_s
+    left_s = limits.upload_grace_s + received / limits.min_upload_bytes_per_s - elapsed_s
+    return min(limits.max_stall_s, max(left_s, 0.0))
+
+
+def _too_slow(limits: AudioLimits, *, stalled: bool) -> errors.DeadlineExceeded:
+    if stalled:
+        return errors.DeadlineExceeded(f"The upload stalled: no data arrived for {limits.max_stall_s:g} s.")
+    return errors.DeadlineExceeded(
+        f"The upload is too slow: after {limits.upload_grace_s:g} s, a mean of "
+        f"{limits.min_upload_bytes_per_s:g} bytes a second is needed."
+    )
 
 
 def _decompressor(request: Request) -> "_Decompressor | None":

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deployments.api.bodies import Flow, flow
+
 REQUEST_ID_HEADER = "x-request-id"
 STEERING_HEADERS = frozenset(
     {
@@ -112,10 +114,16 @@ class EdgeMiddleware:
 
     Serve refuses in plain text: a request that took too long, too many requests, an unknown path. The
     application never answers an error in plain text, so that such an answer is Serve's.
+
+    Args:
+        app: Serve's own middleware, or the application.
+        limits_flow: Whether to read a body only as fast as the application, which must run in the same task
+            or in one that it has started.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, limits_flow: bool = False) -> None:
         self._app = app
+        self._limits_flow = limits_flow
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request or connection."""
@@ -125,6 +133,10 @@ class EdgeMiddleware:
         scope = {**scope, "headers": cleaned(scope["headers"])}
         if scope["type"] == "http":
             send = _Answer(scope, send)
+            if self._limits_flow:
+                limited = Flow()
+                flow.set(limited)
+                receive = limited.from_connection(receive)
         await self._app(scope, receive, send)
 
 

@@ -49,6 +49,7 @@ STATUS: dict[type[errors.VoxError], HTTPStatus] = {
     errors.InferenceError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.DeadlineExceeded: HTTPStatus.REQUEST_TIMEOUT,
     errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
 }
 """HTTP status of every error that voxgraph raises on purpose."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -11,10 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from config.settings import AudioLimits
+from deployments.api.bodies import Body, flow
 from deployments.api.budget import Reservation
 from deployments.api.edge import INTERNAL_ERROR, REQUEST_ID_HEADER, is_request_id, new_request_id
 from deployments.api.errors import CLIENT_CLOSED_REQUEST, error_response, vox_error_response
-from voxgraph.errors import Overloaded
+from deployments.api.shares import client_of
+from voxgraph.errors import Overloaded, RateLimited
 
 log = logging.getLogger("ray.serve")
 
@@ -66,6 +70,8 @@ class RequestContextMiddleware:
                 headers["server-timing"] = ", ".join(durations)
             await send(message)
 
+        if (limited := flow.get()) is not None:
+            receive = limited.by_application(receive)
         try:
             await self._app(scope, receive, send_with_headers)
         except asyncio.CancelledError:
@@ -83,39 +89,56 @@ class RequestContextMiddleware:
             _observe(scope, status, elapsed_s)
             # The server has percent-decoded the path, so it may contain line breaks.
             path = quote(scope["path"], errors="replace")
-            log.info("%s %s %s %d %.1f ms", request_id, scope["method"], path, status, 1000 * elapsed_s)
+            who = f" key {scope['state']['key_name']}" if "key_name" in scope["state"] else ""
+            log.info(
+                "%s %s %s %d %.1f ms%s", request_id, scope["method"], path, status, 1000 * elapsed_s, who
+            )
 
 
 class ConcurrencyLimitMiddleware:
     """Refuse a recording before its body is read when `max_requests` recordings are in progress.
 
-    Sets ``request.state.reservation``, the request's part of the budget of decoded audio.
+    A client that has its share of them in progress is refused before. Sets ``request.state.body`` and
+    ``request.state.reservation``, the request's parts of the budgets of bodies and of decoded audio.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._running = 0
+        self._running: Counter[str | None] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] != "http" or scope["method"] not in UPLOADS:
             await self._app(scope, receive, send)
             return
-        if self._running >= scope["app"].state.analyzer.max_requests:
-            error = Overloaded(f"{self._running} recordings are in progress; try again in a moment.")
+        state, client = scope["app"].state, client_of(scope)
+        if error := self._refusal(client, state.analyzer.max_requests, state.settings.limits):
             response = await vox_error_response(Request(scope), error)
             await response(scope, receive, send)
             return
-        self._running += 1
-        reservation = Reservation(scope["app"].state.budget)
+        self._running[client] += 1
         started = time.perf_counter()
-        scope.setdefault("state", {})["reservation"] = reservation
+        body, reservation = Body(state.bodies, client), Reservation(state.budget, client)
+        scope.setdefault("state", {}).update(body=body, reservation=reservation)
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, body.counted(receive), send)
         finally:
             reservation.close()
-            self._running -= 1
-            scope["app"].state.pace.finish(time.perf_counter() - started)
+            body.release()
+            self._running[client] -= 1
+            if not self._running[client]:
+                del self._running[client]
+            state.pace.finish(time.perf_counter() - started)
+
+    def _refusal(self, client: str | None, max_requests: int, limits: AudioLimits) -> Overloaded | None:
+        """Return the error of a request for which there is no place, or None."""
+        running = self._running.total()
+        if running >= max_requests:
+            return Overloaded(f"{running} recordings are in progress; try again in a moment.")
+        share = max(1, int(limits.max_client_share * max_requests))
+        if client is not None and self._running[client] >= share:
+            return RateLimited(f"{share} recordings of yours are in progress; wait for their answers.")
+        return None
 
 
 class CORSErrorMiddleware(CORSMiddleware):

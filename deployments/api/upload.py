@@ -77,6 +77,7 @@ class Upload:
             recording = await self._request.state.reservation.decode(decoder, data, channel)
             self._reserved_samples += len(recording.waveform)
         waveform, self._quality = recording.waveform, recording.quality
+        self._request.state.body.release(len(self._data))
         self._data = b""
         timings: dict[str, float] = self._request.state.timings
         timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - started

@@ -20,6 +20,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from config.settings import HTTP_HOST
 from deployments.api.edge import (
     INTERNAL_ERROR,
     MAX_REQUEST_ID_CHARS,
@@ -34,8 +35,6 @@ COMMAND = str(Path(sysconfig.get_path("scripts")) / "voxgraph-haproxy")
 """Path of the command in the environment where this project is installed."""
 BINARY_VARIABLE = "RAY_SERVE_HAPROXY_BINARY_PATH"
 """Environment variable with the path of the HAProxy that Serve starts."""
-HTTP_HOST_VARIABLE = "VOXGRAPH_HTTP_HOST"
-"""Environment variable with the address that HAProxy listens on; Serve's own address if it is not set."""
 METRICS_HOST_VARIABLE = "VOXGRAPH_METRICS_HOST"
 """Environment variable with the address of HAProxy's metrics and statistics; the loopback if not set."""
 CONNECTIONS_VARIABLE = "VOXGRAPH_MAX_CONNECTIONS"
@@ -119,7 +118,7 @@ def in_our_words(text: str, pages: dict[int, Path]) -> str:
     metrics_host = os.environ.get(METRICS_HOST_VARIABLE, "127.0.0.1")
     for section in ("frontend prometheus", "listen stats"):
         text = _with_host(text, section, metrics_host)
-    if host := os.environ.get(HTTP_HOST_VARIABLE):
+    if host := os.environ.get(HTTP_HOST):
         text = _with_host(text, FRONTEND, "*" if host in ("0.0.0.0", "::") else host)
     # HAProxy may be started again with a file that has the rules already.
     text = re.sub(rf"^ *{BEGIN}\n.*?^ *{END}\n", "", text, flags=re.MULTILINE | re.DOTALL)

@@ -29,9 +29,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from config.settings import GraphSettings
+from config.settings import HTTP_HOST, KEYS_FILE, GraphSettings
+from deployments.api.hosts import default_hosts
 from deployments.api.schemas.health import HealthAnswer
-from deployments.launch import environment, haproxy, private
+from deployments.launch import environment, private
 
 POLL_S = 1.0
 """Seconds between two status checks; shorter intervals take CPU time from the models that start."""
@@ -64,6 +65,8 @@ def launch(config: Path, *, port: int | None = None, timeout_s: float = 600.0) -
     started = time.monotonic()
     schema = read_config(config, port)
     check_port(schema)
+    if warning := exposure_warning(schema):
+        console.print(f"[bold]Warning:[/] {warning}\n")
     with (
         tempfile.TemporaryDirectory(prefix="voxgraph-") as folder,
         stop_signals() as stop,
@@ -99,6 +102,20 @@ def check_port(schema: ServeDeploySchema) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise LaunchFailed(f"cannot listen on {host}:{port}: {error.strerror}; try --port") from error
+
+
+def exposure_warning(schema: ServeDeploySchema) -> str | None:
+    """Return what a network can do to a graph that it reaches and that asks for no key, or None."""
+    host = schema.http_options.host or ""
+    args = [application.args for application in schema.applications]
+    has_keys = KEYS_FILE in os.environ or any(each.get("api_keys") or each.get("keys_file") for each in args)
+    if has_keys or default_hosts(host) is not None:
+        return None
+    return (
+        f"listening on {host} without API keys: everybody who reaches this port can have recordings "
+        "analyzed, take all of the machine's time, and compare voices. Set keys_file, or put a proxy that "
+        "asks who they are before it (SECURITY.md)."
+    )
 
 
 def check_resources(schema: ServeDeploySchema) -> None:
@@ -179,10 +196,11 @@ def local_cluster(folder: Path, http_host: str = LOOPBACK_HOST) -> Iterator[None
     writes is of this user alone, with its token for access to the cluster.
     """
     environment.apply(environment.single_machine_environment(folder))
-    os.environ[haproxy.HTTP_HOST_VARIABLE] = http_host
+    os.environ[HTTP_HOST] = http_host
     os.environ.pop("RAY_ADDRESS", None)
     os.umask(private.PRIVATE_UMASK)
     private.protect_token()
+    private.switch_off_core_dumps()
     # The progress table shows what is ready; further log lines stay in Serve's log files.
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,6 +1,7 @@
 """Files of a cluster that no other user of the machine may read: sockets, logs, the token."""
 
 import os
+import resource
 import stat
 import tempfile
 from pathlib import Path
@@ -25,6 +26,11 @@ def session_folder() -> Path:
         raise OSError(f"{outer} is not a folder of this user.")
     outer.chmod(0o700)
     return outer / "ray"
+
+
+def switch_off_core_dumps() -> None:
+    """Keep a crash of this process, or of one that it starts, from writing a recording to a disk."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def protect_token() -> None:

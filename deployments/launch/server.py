@@ -7,6 +7,8 @@ connection that sends nothing stayed. (Serve has no other setting for the server
 """
 
 import asyncio
+import os
+import sys
 from typing import Any
 
 import uvicorn.config
@@ -38,7 +40,17 @@ def middlewares() -> list[Middleware]:
     Serve calls this in every process that is about to listen.
     """
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{LimitedHttp.__module__}:{LimitedHttp.__qualname__}"
-    return [Middleware(EdgeMiddleware)]
+    return [Middleware(EdgeMiddleware, limits_flow=_runs_the_application())]
+
+
+def _runs_the_application() -> bool:
+    """Whether this process is an ingress replica that runs the application in the server's event loop.
+
+    Serve's proxy passes requests on to replicas, in whose processes the application reads the body.
+    """
+    context = sys.modules.get("ray.serve.context")
+    in_replica = context is not None and context._get_internal_replica_context() is not None
+    return in_replica and os.environ.get("RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD") == "0"
 
 
 class LimitedHttp(HttpToolsProtocol):

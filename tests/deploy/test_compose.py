@@ -21,6 +21,7 @@ each = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 def test_there_is_a_service_per_kind_of_machine_and_each_needs_its_profile() -> None:
     assert {name: service.profiles for name, service in SERVICES.items()} == {
         "starter": ["starter"],
+        "checkpoints": ["cpu", "gpu"],
         "cpu": ["cpu"],
         "gpu": ["gpu"],
     }
@@ -50,9 +51,31 @@ def test_the_object_store_fits_into_shared_memory(service: ComposeService) -> No
     assert 0.95 * shared >= ray_constants.REQUIRE_SHM_SIZE_THRESHOLD
 
 
+def test_only_the_http_port_is_published_and_on_the_loopback_unless_another_address_is_chosen() -> None:
+    ports = {name: service.ports for name, service in SERVICES.items()}
+
+    assert ports.pop("checkpoints") == []
+    assert set(map(tuple, ports.values())) == {("${VOXGRAPH_PUBLISH:-127.0.0.1}:8000:8000",)}
+
+
+def test_only_the_container_that_fetches_checkpoints_has_the_token_and_may_write_them() -> None:
+    fetch = SERVICES["checkpoints"]
+    others = [service for name, service in SERVICES.items() if name != "checkpoints"]
+
+    assert "HF_TOKEN" in fetch.environment
+    assert fetch.volumes == ["checkpoints:/checkpoints"]
+    for service in others:
+        assert service.environment == {"HF_HUB_OFFLINE": "1"}
+        assert service.volumes == ["checkpoints:/checkpoints:ro"]
+    assert [set(SERVICES[name].depends_on) for name in ("cpu", "gpu")] == [{"checkpoints"}] * 2
+
+
 @each
-def test_only_the_http_port_is_published(service: ComposeService) -> None:
-    assert service.ports == ["8000:8000"]
+def test_a_container_has_few_rights_and_dumps_no_core(service: ComposeService) -> None:
+    assert service.read_only
+    assert service.cap_drop == ["ALL"]
+    assert service.security_opt == ["no-new-privileges:true"]
+    assert service.ulimits["core"] == 0
 
 
 @pytest.mark.parametrize("name", ["cpu", "gpu"])

@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 from launched import ROOT
-from manifests import Budget, Claim, RayServiceSpec, Service, containers, manifests, ray_service
+from manifests import (
+    Budget,
+    Claim,
+    NetworkPolicy,
+    PodTemplate,
+    RayServiceSpec,
+    Service,
+    containers,
+    manifests,
+    ray_service,
+)
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ServeApplicationSchema, ServeDeploySchema
 
@@ -163,6 +173,78 @@ def test_workers_read_checkpoints_from_the_volume_and_tokens_from_secrets(servic
     assert (reads.read_only, writes.read_only) == (True, False)
     assert {v.name: v.value for v in worker.env} == {"HF_HUB_OFFLINE": "1"}
     assert [v.name for v in fetch.env if v.value_from is not None] == ["HF_TOKEN"]
+
+
+BOTH = pytest.mark.parametrize("path", [PRODUCTION, STARTER], ids=lambda path: path.name)
+
+
+def pods(path: Path) -> list[PodTemplate]:
+    cluster = ray_service(path).ray_cluster_config
+    return [group.template for group in (cluster.head_group_spec, *cluster.worker_group_specs)]
+
+
+@BOTH
+def test_every_process_of_the_cluster_shows_a_token(path: Path) -> None:
+    assert ray_service(path).ray_cluster_config.auth_options.mode == "token"
+
+
+@BOTH
+def test_every_pod_is_unprivileged_and_read_only(path: Path) -> None:
+    for pod in pods(path):
+        assert pod.spec.security_context is not None
+        assert all(
+            container.security_context for container in (*pod.spec.init_containers, *pod.spec.containers)
+        )
+        assert {"/dev/shm", "/tmp", "/home/voxgraph"} <= {
+            mount.mount_path for mount in pod.spec.containers[0].volume_mounts
+        }
+    # The head's autoscaler asks the Kubernetes API; without one, nobody does.
+    with_token = [pod.spec.automount_service_account_token for pod in pods(path)]
+    assert with_token == [path == PRODUCTION, False]
+
+
+@BOTH
+def test_only_pods_of_the_cluster_and_the_operator_reach_ports_of_ray(path: Path) -> None:
+    (policy,) = (m.spec for m in manifests(path) if isinstance(m, NetworkPolicy))
+    labels = [pod.metadata.labels for pod in pods(path)]
+    assert all(policy.pod_selector.selects(each) for each in labels)
+    assert policy.policy_types == ["Ingress", "Egress"]
+
+    for rule in policy.ingress:
+        ports = {port.port for port in rule.ports}
+        if not rule.from_:
+            assert ports == {8000}
+            continue
+        (peer,) = rule.from_
+        if ports:
+            assert peer.namespace_selector is not None
+            assert ports in ({8265}, {8080})
+        else:
+            assert peer.namespace_selector is None
+            assert peer.pod_selector is not None
+            assert all(peer.pod_selector.selects(each) for each in labels)
+            assert not peer.pod_selector.selects({"app": "another"})
+
+
+def test_only_the_production_workers_reach_other_networks() -> None:
+    (starter,) = (m.spec for m in manifests(STARTER) if isinstance(m, NetworkPolicy))
+    (production,) = (m.spec for m in manifests(PRODUCTION) if isinstance(m, NetworkPolicy))
+
+    assert [peer.ip_block for rule in starter.egress for peer in rule.to if peer.ip_block] == []
+    (block,) = (peer.ip_block for rule in production.egress for peer in rule.to if peer.ip_block)
+    assert block.except_ == ["169.254.0.0/16"]
+
+
+def test_only_the_head_and_the_cleanup_of_the_operator_reach_redis() -> None:
+    (policy,) = (m.spec for m in manifests(DEPLOY / "redis.yaml") if isinstance(m, NetworkPolicy))
+    head, worker = (pod.metadata.labels for pod in pods(PRODUCTION))
+    (rule,) = policy.ingress
+    selectors = [peer.pod_selector for peer in rule.from_ if peer.pod_selector is not None]
+
+    assert policy.egress == []
+    assert {port.port for port in rule.ports} == {6379}
+    assert any(selector.selects(head) for selector in selectors)
+    assert not any(selector.selects(worker) for selector in selectors)
 
 
 def test_no_manifest_holds_a_secret() -> None:

@@ -84,6 +84,12 @@ def test_the_token_and_the_folder_of_the_cluster_are_of_this_user_alone(service:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
+def test_no_process_dumps_core(service: Launched) -> None:
+    for process in service.processes():
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+        assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE), process.cmdline()
+
+
 @pytest.mark.parametrize(
     "header",
     [

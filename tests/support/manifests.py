@@ -1,7 +1,7 @@
 """Typed schemas of the Kubernetes, KubeRay and Compose fields that the manifests under deploy/ use.
 
 Unknown keys are an error, since the tests have neither a Kubernetes server nor Compose to validate them.
-KubeRay's fields are those of ray.io/v1 in 1.4 (ray-operator/apis/ray/v1 of ray-project/kuberay).
+KubeRay's fields are those of ray.io/v1 in 1.6 (ray-operator/apis/ray/v1 of ray-project/kuberay).
 """
 
 from collections.abc import Iterator
@@ -205,8 +205,13 @@ class Autoscaler(Strict):
     resources: Resources
 
 
+class AuthOptions(Strict):
+    mode: Literal["token"]
+
+
 class RayCluster(Strict):
     ray_version: str
+    auth_options: AuthOptions
     enable_in_tree_autoscaling: bool = False
     autoscaler_options: Autoscaler | None = None
     gcs_fault_tolerance_options: GcsFaultTolerance | None = None
@@ -284,7 +289,65 @@ class StatefulSet(Strict):
     spec: StatefulSetSpec
 
 
-Manifest = Annotated[RayService | Claim | Budget | Service | StatefulSet, Field(discriminator="kind")]
+class Expression(Strict):
+    key: str
+    operator: Literal["In"]
+    values: list[str]
+
+
+class PodSelector(Strict):
+    match_labels: Labels = {}
+    match_expressions: list[Expression] = []
+
+    def selects(self, labels: Labels) -> bool:
+        """Whether pods with these labels are selected."""
+        expressions = all(labels.get(each.key) in each.values for each in self.match_expressions)
+        return self.match_labels.items() <= labels.items() and expressions
+
+
+class IpBlock(Strict):
+    cidr: str
+    except_: list[str] = Field(default=[], alias="except")
+
+
+class Peer(Strict):
+    pod_selector: PodSelector | None = None
+    namespace_selector: PodSelector | None = None
+    ip_block: IpBlock | None = None
+
+
+class PolicyPort(Strict):
+    protocol: Literal["TCP", "UDP"]
+    port: int
+
+
+class IngressRule(Strict):
+    ports: list[PolicyPort] = []
+    from_: list[Peer] = Field(default=[], alias="from")
+
+
+class EgressRule(Strict):
+    ports: list[PolicyPort] = []
+    to: list[Peer] = []
+
+
+class PolicySpec(Strict):
+    pod_selector: PodSelector
+    policy_types: list[Literal["Ingress", "Egress"]]
+    ingress: list[IngressRule]
+    egress: list[EgressRule]
+
+
+class NetworkPolicy(Strict):
+    api_version: Literal["networking.k8s.io/v1"]
+    kind: Literal["NetworkPolicy"]
+    metadata: Metadata
+    spec: PolicySpec
+
+
+Manifest = Annotated[
+    RayService | Claim | Budget | Service | StatefulSet | NetworkPolicy, Field(discriminator="kind")
+]
 MANIFEST: TypeAdapter[Any] = TypeAdapter(Manifest)
 
 
@@ -334,6 +397,14 @@ class HealthCheck(Snake):
     start_period: Duration
 
 
+class NoHealthCheck(Snake):
+    disable: Literal[True]
+
+
+class After(Snake):
+    condition: Literal["service_completed_successfully"]
+
+
 class Device(Snake):
     driver: Literal["nvidia"]
     count: Literal["all"] | int
@@ -357,7 +428,7 @@ class ComposeService(Snake):
     build: Build
     profiles: list[str]
     command: list[str]
-    restart: Literal["unless-stopped"]
+    restart: Literal["unless-stopped", "no"]
     init: Literal[True]
     ports: list[str]
     environment: dict[str, str]
@@ -367,8 +438,9 @@ class ComposeService(Snake):
     tmpfs: list[str]
     cap_drop: list[Literal["ALL"]]
     security_opt: list[str]
-    ulimits: dict[Literal["nofile"], int]
-    healthcheck: HealthCheck
+    ulimits: dict[Literal["nofile", "core"], int]
+    healthcheck: HealthCheck | NoHealthCheck
+    depends_on: dict[str, After] = {}
     stop_grace_period: Duration
     deploy: Deploy | None = None
 

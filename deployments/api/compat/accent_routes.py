@@ -1,10 +1,11 @@
 """Endpoints for the confidence that an accent is American."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_recording
 from deployments.api.options import AccentOptions, RecordingOptions
+from deployments.api.owners import owned_id
 from deployments.api.schemas.accent import NotedAccentAnswer, UsConfidenceAnswer
 from deployments.api.upload import AudioUpload, WavUpload
 
@@ -12,13 +13,15 @@ router = APIRouter(tags=["accent"])
 
 
 @router.post("/identify", openapi_extra=takes_recording(AccentOptions, "audio/wav"))
-async def identify(upload: WavUpload, analyzer: AnalyzerDep) -> NotedAccentAnswer | UsConfidenceAnswer:
+async def identify(
+    request: Request, upload: WavUpload, analyzer: AnalyzerDep
+) -> NotedAccentAnswer | UsConfidenceAnswer:
     """Return the confidence, in percent, that the accent is American (XLSR model); `detail` adds all accents.
 
     Takes only WAV, and a bounded number of requests at a time.
     """
     options = upload.options(AccentOptions)
-    async with analyzer.state.admitted(upload.request_id):
+    async with analyzer.state.admitted(owned_id(request)):
         result = await analyzer.identify_accent(await upload.decode(options), "xlsr")
     if options.detail:
         return NotedAccentAnswer.from_result(result, 2, quality=upload.quality())

@@ -1,26 +1,34 @@
 """Endpoints about the whole graph: statistics, queue, cache and uploads folder."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI, Request
 
 from deployments.api.compat import graph_schemas as schemas
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import RESPONSES
+from deployments.api.owners import own_ids
 
 router = APIRouter(tags=["graph"], responses={503: RESPONSES[503], 408: RESPONSES[408]})
 
 
-@router.get("/stats")
-async def stats(analyzer: AnalyzerDep) -> schemas.StatsAnswer:
-    """Return requests, inference times, cache, queue and memory of all replicas together."""
-    state = analyzer.state
+async def collect(app: FastAPI) -> schemas.StatsAnswer:
+    """Ask all parts of the graph for the answer of ``/stats``."""
+    state = app.state.analyzer.state
     totals = await state.counts(), await state.cache_info(), await state.queue(), await state.cleanup_status()
-    return schemas.StatsAnswer.from_result(*totals, (await analyzer.health()).memory_mb)
+    return schemas.StatsAnswer.from_result(*totals, (await app.state.health.get()).memory_mb)
+
+
+@router.get("/stats")
+async def stats(request: Request) -> schemas.StatsAnswer:
+    """Return requests, inference times, cache, queue and memory of all replicas together."""
+    answer: schemas.StatsAnswer = await request.app.state.stats.get()
+    return answer
 
 
 @router.get("/queue-status")
-async def queue_status(analyzer: AnalyzerDep) -> schemas.QueueAnswer:
-    """Return the running ``/identify`` requests and the number that wait."""
-    return schemas.QueueAnswer.from_result(await analyzer.state.queue())
+async def queue_status(request: Request, analyzer: AnalyzerDep) -> schemas.QueueAnswer:
+    """Return the numbers of ``/identify`` requests that run and wait, and the ids of the caller's own."""
+    answer = schemas.QueueAnswer.from_result(await analyzer.state.queue())
+    return answer.model_copy(update={"active_request_ids": own_ids(request, answer.active_request_ids)})
 
 
 @router.get("/cleanup-status")

@@ -29,6 +29,8 @@ MAX_LIST_BYTES = 64 * 1024
 MAX_VOICES = 1_000_000
 """Most embeddings in a body. Valid ones take at least 400 bytes each, but the size limit has room for so many
 empty ones that the objects for them would fill the memory."""
+MAX_OBJECTS = 2 * MAX_VOICES
+"""Most objects in a body, with those in the metadata; each takes up to 490 bytes once it is parsed."""
 MAX_ID_CHARS = 80
 """Most characters of an id in an error message."""
 
@@ -66,7 +68,7 @@ class Search(msgspec.Struct):
     """The body of ``/find-match``."""
 
     user_embedding: msgspec.Raw
-    stored_embeddings: Annotated[list[StoredVoice], msgspec.Meta(min_length=1)]
+    stored_embeddings: Annotated[list[StoredVoice], msgspec.Meta(min_length=1, max_length=MAX_VOICES)]
     top_n: Annotated[int, msgspec.Meta(ge=1)] = DEFAULT_TOP_N
     threshold: Threshold = DEFAULT_THRESHOLD
     model: str | None = None
@@ -194,8 +196,11 @@ Body = TypeVar("Body", bound=_HasEmbeddings)
 def parse(body: bytearray, model: type[Body]) -> tuple[Body, list[NumberList]]:
     """Parse a body except for its numbers; return it and the texts of its ``embeddings()``, in order.
 
-    Raises `InvalidOptions` if the body is not JSON, or does not match the model.
+    Raises `InvalidOptions` if the body is not JSON, does not match the model, or has too many objects.
     """
+    # However its keys are spelled, each voice is an object.
+    if body.count(b"{") > MAX_OBJECTS:
+        raise InvalidOptions(f"The body has more than {MAX_OBJECTS} objects.")
     spans = _find_lists(body)
     request, indices = _parse_rest(body, spans, model)
     used = sorted(index for index in indices if index is not None)

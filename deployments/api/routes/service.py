@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response, status
 import voxgraph
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.page import Pages
-from deployments.api.schemas.health import HealthAnswer
+from deployments.api.schemas.health import HealthAnswer, LiveAnswer
 from deployments.api.schemas.index import IndexAnswer, QueueSystem
 
 VERSION = voxgraph.__version__
@@ -24,10 +24,16 @@ RESPONSE_FORMAT = {
 router = APIRouter(tags=["service"])
 
 
+@router.get("/livez")
+async def livez() -> LiveAnswer:
+    """Say that this server answers, without asking any model."""
+    return LiveAnswer(status="alive")
+
+
 @router.get("/health", responses={503: {"model": HealthAnswer, "description": "No model is available."}})
-async def health(analyzer: AnalyzerDep, response: Response) -> HealthAnswer:
+async def health(request: Request, response: Response) -> HealthAnswer:
     """Return which models are available, where they run and what they have loaded; 503 if none is."""
-    answer = HealthAnswer.from_result(await analyzer.health(), VERSION)
+    answer = HealthAnswer.from_result(await request.app.state.health.get(), VERSION)
     if not answer.models:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return answer

@@ -1,5 +1,7 @@
 """Response bodies about the models: what is loaded, where it runs, what failed."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 from config.settings import STARTER
@@ -12,6 +14,12 @@ STARTER_NOTICE = (
     "measured on."
 )
 """Notice of every graph that has loaded a starter checkpoint."""
+
+
+class LiveAnswer(BaseModel):
+    """The answer of a server that runs."""
+
+    status: Literal["alive"]
 
 
 class SpeakerCalibrationAnswer(BaseModel):

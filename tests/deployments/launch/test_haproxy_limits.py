@@ -12,6 +12,7 @@ import pytest
 from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
 from ray.serve.config import HTTPOptions
 
+from config.settings import HTTP_HOST
 from deployments.api.edge import STEERING_HEADERS
 from deployments.api.errors import ErrorAnswer
 from deployments.launch import haproxy
@@ -234,7 +235,7 @@ def test_metrics_and_statistics_are_on_the_loopback(tmp_path: Path, monkeypatch:
 
 
 def test_addresses_can_be_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    variables = {haproxy.METRICS_HOST_VARIABLE: "192.0.2.7", haproxy.HTTP_HOST_VARIABLE: "0.0.0.0"}
+    variables = {haproxy.METRICS_HOST_VARIABLE: "192.0.2.7", HTTP_HOST: "0.0.0.0"}
     found = binds(rewritten(tmp_path, monkeypatch, **variables))
 
     assert found["prometheus"].startswith("192.0.2.7:")

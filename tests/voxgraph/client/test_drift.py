@@ -38,6 +38,7 @@ ANSWERED_BY_OTHERS = {
     "/audio/model-info": "info",
     "/": "about the server itself",
     "/stats": "about the server itself",
+    "/livez": "about the server itself",
     "/queue-status": "about the server itself",
     "/cleanup-status": "about the server itself",
     "/clear-cache": "about the server itself",

@@ -1,0 +1,178 @@
+"""Hostile clients against a running graph: each is refused, and a good client beside it notices nothing."""
+
+import asyncio
+import contextlib
+import gzip
+import io
+import json
+import socket
+import struct
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import hostile
+import httpx2
+import numpy as np
+import pytest
+import soundfile
+from launched import Launched
+from recordings import new_wav, wav
+
+from deployments.api.errors import ErrorAnswer
+
+Beside = Callable[[], contextlib.AbstractContextManager[None]]
+
+GOOD = "en_m3.flac"
+
+
+def silence(seconds: float, rate_hz: int = 16_000, channels: int = 1) -> bytes:
+    buffer = io.BytesIO()
+    samples = np.zeros((int(seconds * rate_hz), channels), np.int16)
+    soundfile.write(buffer, samples, rate_hz, format="FLAC")
+    return buffer.getvalue()
+
+
+def junk_behind(chunks: int) -> bytes:
+    """A small plain WAV with many chunks behind its samples."""
+    file = bytearray(wav(GOOD) + b"JUNK\0\0\0\0" * chunks)
+    file[4:8] = struct.pack("<I", len(file) - 8)
+    return bytes(file)
+
+
+BOMB = gzip.compress(bytes(300_000_000), 1)
+RECORDINGS: dict[str, Callable[[], bytes]] = {
+    "an M4A that counts 40 million samples": lambda: hostile.counted_samples(40_000_000),
+    "an M4A with four tracks of 4 million": lambda: hostile.counted_samples(4_000_000, tracks=4),
+    "a fragment that counts 10 million samples": lambda: hostile.long_fragment(10_000_000),
+    "a table where none belongs": lambda: hostile.hidden_table(4_000_000),
+    **{f"pictures in {name}": (lambda make=make: make(8_000)) for name, make in hostile.PICTURED.items()},
+    "FLAC of 655,350 Hz and 8 channels": lambda: silence(20, 655_350, 8),
+    "WAV with 20,000 chunks behind": lambda: junk_behind(20_000),
+    "text": lambda: b"Not a recording.\n" * 10_000,
+}
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_a_hostile_recording_costs_only_itself(service: Launched, beside: Beside, name: str) -> None:
+    content = RECORDINGS[name]()
+    assert len(content) < 10_000_000
+
+    with beside(), httpx2.Client(base_url=service.url, timeout=60) as client:
+        started = time.monotonic()
+        responses = [client.post("/detect-language", content=content) for _ in range(3)]
+        assert time.monotonic() - started < 3 * 15
+
+    for response in responses:
+        assert response.status_code in (200, 400, 413, 422, 503), response.text
+        if response.status_code != 200:
+            assert "0x" not in ErrorAnswer.model_validate_json(response.content).detail
+
+
+def test_long_silences_leave_room_for_a_short_recording(service: Launched, beside: Beside) -> None:
+    hour = silence(3600)
+
+    with (
+        beside(),
+        httpx2.Client(base_url=service.url, timeout=120) as client,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        sent = [pool.submit(client.post, "/detect-language", content=hour) for _ in range(4)]
+        statuses = {each.result().status_code for each in sent}
+
+    assert statuses <= {200, 408, 413, 422, 429, 503}
+
+
+def test_uploads_of_a_byte_at_a_time_are_ended(service: Launched, beside: Beside) -> None:
+    door = urlsplit(service.url)
+    head = b"POST /detect-language HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\nR"
+
+    with beside():
+        drips = [socket.create_connection((door.hostname, door.port)) for _ in range(100)]
+        for drip in drips:
+            drip.sendall(head)
+        for _ in range(24):
+            for drip in drips:
+                with contextlib.suppress(OSError):
+                    drip.sendall(b"I")
+            time.sleep(0.5)
+        answers = []
+        for drip in drips:
+            drip.settimeout(20)
+            answers.append(drip.recv(4096))
+            drip.close()
+
+    assert all(b" 408 " in answer.split(b"\r\n")[0] for answer in answers)
+
+
+def test_a_caller_that_leaves_and_asks_not_to_be_noticed_frees_its_place(
+    service: Launched, beside: Beside
+) -> None:
+    door = urlsplit(service.url)
+    content = new_wav(4711, 20.0)
+    head = (
+        b"POST /identify HTTP/1.1\r\nhost: localhost\r\nx-request-disconnect-disabled: ?1\r\n"
+        b"x-request-timeout-seconds: 0\r\ncontent-length: %d\r\n\r\n" % len(content)
+    )
+
+    with beside(), httpx2.Client(base_url=service.url, timeout=60) as client:
+        for _ in range(8):
+            with socket.create_connection((door.hostname, door.port)) as leaver:
+                leaver.sendall(head + content)
+        deadline = time.monotonic() + 15
+        while client.get("/queue-status").json()["active_requests"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        answered = client.post("/identify", content=wav(GOOD))
+
+    assert answered.status_code == 200, answered.text
+
+
+def test_a_flood_of_health_requests_is_answered(service: Launched, beside: Beside) -> None:
+    async def flood() -> set[int]:
+        async with httpx2.AsyncClient(base_url=service.url, timeout=60) as client:
+            answers = await asyncio.gather(*(client.get("/health") for _ in range(200)))
+        return {answer.status_code for answer in answers}
+
+    with beside():
+        statuses = asyncio.run(flood())
+
+    assert statuses == {200}
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "content", "headers"),
+    [
+        ("a bomb of gzip", "/detect-language", BOMB, {"content-encoding": "gzip"}),
+        (
+            "voices spelled with an escape", "/find-match",
+            b'{"user_embedding":[],"stored_embeddings":['
+            + b",".join([b'{"id":1,"\\u0065mbedding":[]}'] * 300_000) + b"]}",
+            {"content-type": "application/json"},
+        ),
+        ("deep JSON", "/find-match", b"[" * 5_000_000, {"content-type": "application/json"}),
+        ("deep JSON", "/compare-voices", json.dumps({"embedding1": [[]] * 9}).encode(), {}),
+    ],
+    ids=["gzip", "escapes", "depth", "lists"],
+)  # fmt: skip
+def test_a_hostile_body_is_refused(
+    service: Launched, beside: Beside, name: str, path: str, content: bytes, headers: dict[str, str]
+) -> None:
+    with beside(), httpx2.Client(base_url=service.url, timeout=60) as client:
+        refused = client.post(path, content=content, headers=headers)
+
+    assert 400 <= refused.status_code < 500, name
+    ErrorAnswer.model_validate_json(refused.content)
+
+
+def test_pages_of_others_and_other_names_are_refused(service: Launched) -> None:
+    with httpx2.Client(base_url=service.url, timeout=60) as client:
+        rebound = client.get("/queue-status", headers={"host": "attacker.example"})
+        foreign = [
+            client.post(path, headers={"origin": "https://evil.example", "sec-fetch-site": "cross-site"})
+            for path in ("/clear-cache", "/cleanup-files", "/detect-language")
+        ]
+
+    assert rebound.status_code == 421
+    assert [answer.status_code for answer in foreign] == [403, 403, 403]
