@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-cluster lint format bench bench-gpu eval training page lock clean
+.PHONY: help serve check test test-cluster lint format bench bench-gpu eval training page test-hostile sbom lock clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -81,6 +81,12 @@ eval: .venv/.installed-eval  ## Measure the graph's answers on labelled recordin
 	touch $@
 
 training: .venv/.installed-training  ## Install what the recipes in training/ need.
+
+test-hostile: .venv/.installed-dev  ## Send hostile requests to a running graph with a good client beside them.
+	$(BIN)/python -m pytest tests/hostile
+
+sbom: .venv/.installed  ## Write the bill of materials, sbom.json (CycloneDX).
+	@$(BIN)/python deploy/sbom.py sbom.json
 
 lock: .venv/bin/uv  ## Resolve the dependencies again into requirements/.
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/build.in -o requirements/build.txt

@@ -25,13 +25,14 @@ from torch.overrides import TorchFunctionMode
 from config.checkpoint_types import Architecture, Checkpoint, CheckpointFile, CheckpointPart
 from config.checkpoints import row_for
 from config.settings import HUB, STARTER, CheckpointSource, Size
+from pipelines import checkpoint_lock
 from pipelines.engines.select import TORCH_FLOAT32, EngineChoice
 from voxgraph.errors import CheckpointError
 from voxgraph.options import ModelKey
 from voxgraph.results import ModelInfo
 
 LOCAL = "local"
-STARTER_FOLDER = Path(__file__).parents[1] / "checkpoints" / "starter"
+STARTER_FOLDER = checkpoint_lock.STARTERS
 """The folder of the starter checkpoints; models that share one share its folder."""
 LABEL_SEPARATOR = " => "
 LABEL_FOOTER = "================"
@@ -113,6 +114,11 @@ def locate(model: ModelKey, source: CheckpointSource, *, may_download: bool = Tr
         raise CheckpointError(f"{row.hub_id}: there is no folder {folder}.")
     parts = _starter_parts(row) if kind == STARTER else {}
     found = LocatedCheckpoint(row, folder, architecture, kind, "", parts)
+    for name in _files_of_layout(row):
+        path = found.file(name)
+        checkpoint_lock.check_rights(path.parent, [path.name])
+        if kind == STARTER:
+            checkpoint_lock.check_starter(path)
     return replace(found, revision=f"{kind}-{_digest_of_layout(found)}")
 
 
@@ -233,21 +239,18 @@ def _label(line: str, file: str) -> tuple[int, str]:
 
 def _digest_of_layout(checkpoint: LocatedCheckpoint) -> str:
     """Return twelve hex digits of a SHA-256 over all files of the layout that are part of the revision."""
-    row = checkpoint.row
-    files = {file.name: file for file in row.files}
-    files |= {f"{part}/{file.name}": file for part, other in row.parts.items() for file in other.files}
     digest = hashlib.sha256()
-    for name, file in files.items():
+    for name, file in _files_of_layout(checkpoint.row).items():
         path = checkpoint.file(name)
         if file.in_revision:
-            digest.update(_digest(path).encode())
+            digest.update(checkpoint_lock.digest_of(path).encode())
     return digest.hexdigest()[:12]
 
 
-def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file in hex."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+def _files_of_layout(row: Checkpoint) -> dict[str, CheckpointFile]:
+    """Return all files of a layout, those of its parts included, by their names in it."""
+    files = {file.name: file for file in row.files}
+    return files | {f"{part}/{file.name}": file for part, other in row.parts.items() for file in other.files}
 
 
 def _download(repository: Checkpoint | CheckpointPart, may_download: bool) -> Path:
@@ -277,8 +280,8 @@ def _download(repository: Checkpoint | CheckpointPart, may_download: bool) -> Pa
         ) from error
     except (HTTPError, OSError) as error:
         raise CheckpointError(f"{name} at {revision} cannot be downloaded: {_one_line(error)}") from error
-    for file in repository.files:
-        check_digest(folder / file.name, file)
+    checkpoint_lock.check_rights(folder, files)
+    checkpoint_lock.check_download(repository, folder)
     return folder
 
 
@@ -295,5 +298,5 @@ def check_digest(path: Path, file: CheckpointFile) -> None:
     """
     if not path.is_file():
         raise CheckpointError(f"{file.name} is missing in {path.parent}.")
-    if file.sha256 is not None and (actual := _digest(path)) != file.sha256:
+    if file.sha256 is not None and (actual := checkpoint_lock.digest_of(path)) != file.sha256:
         raise CheckpointError(f"{path} has SHA-256 {actual}, not {file.sha256}.")

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 from launched import Launched
-from recordings import wav
+from recordings import new_wav, wav
 
 from deployments.api.errors import ErrorAnswer
 from deployments.launch.private import TOKEN, session_folder
@@ -151,3 +151,13 @@ def test_a_path_that_serve_does_not_know_has_our_body(door: tuple[str, int]) -> 
 
     assert status_of(head) == 404
     ErrorAnswer.model_validate_json(body)
+
+
+def test_a_body_of_several_megabytes_arrives_and_one_that_nobody_reads_is_answered(
+    door: tuple[str, int],
+) -> None:
+    content = new_wav(1, 100.0)
+    assert len(content) > 3_000_000
+
+    assert status_of(exchange(door, ask(body=content))[0]) == 200
+    assert status_of(exchange(door, ask(body=content, path=b"/no/such/path"))[0]) == 404
