@@ -1,6 +1,6 @@
 """Write a bill of materials in CycloneDX 1.6: ``python deploy/sbom.py [FILE]``, or to the output.
 
-It has the packages of ``requirements/base.txt`` with the hashes that an installation accepts, and the files of
+It has the packages of ``requirements/base.txt`` with the hashes that an installation accepts, and files of
 the starter checkpoints. (uv exports CycloneDX only from a ``uv.lock``, which this project does not have.)
 """
 

@@ -56,6 +56,7 @@ async def test_without_a_list_every_name_is_answered(client: httpx2.AsyncClient)
         {"sec-fetch-site": "cross-site"},
         {"origin": "https://evil.example"},
         {"origin": "null"},
+        {"origin": "http://[::1"},
         {"origin": "http://voxgraph.evil.example"},
     ],
 )
