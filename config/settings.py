@@ -250,8 +250,8 @@ class GraphSettings(_Frozen):
     api_keys: tuple[Key, ...] = ()
     """API keys. With one, or with `keys_file`, every request needs a key, pages on this machine excepted."""
     keys_file: str | None = None
-    """File of further API keys on each node with an ingress, an absolute path. `python -m deployments.keys`
-    writes it; it is read again when it changes. ``VOXGRAPH_KEYS_FILE`` in the environment names it, too."""
+    """File of further API keys on each node with an ingress, an absolute path. ``voxgraph keys`` writes it;
+    it is read again when it changes. ``VOXGRAPH_KEYS_FILE`` in the environment names it, too."""
     open_pages: bool | None = None
     """Whether the pages for browsers, ``/openapi.json`` and ``/health`` need no key. None: they need none for
     programs on this machine."""

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from voxgraph.errors import VoxError
+
 Scope = Literal["ask", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 """``ask``: all questions, and what the server says about itself. ``admin``: clear the cache, delete files."""
@@ -22,7 +24,7 @@ SECRET_BYTES = 32
 MAX_NAME_CHARS = 64
 
 
-class KeysError(ValueError):
+class KeysError(VoxError, ValueError, code="keys"):
     """A file of keys that cannot be read, or a key that cannot be made; the message says why."""
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments import keys as command
+from voxgraph.cli.app import main
 from voxgraph.keys import KeysError, add_key, digest, read_keys, revoke_key
 
 
@@ -73,13 +73,15 @@ def test_another_file_is_refused(tmp_path: Path, content: str) -> None:
 def test_the_command_makes_lists_and_revokes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = ["--file", str(tmp_path / "keys.json")]
 
-    assert command.main([*file, "new", "clinic", "--scope", "admin"]) == 0
+    assert main(["keys", "new", "clinic", *file, "--admin", "--requests-per-minute", "60"]) == 0
     secret = capsys.readouterr().out.strip()
-    assert command.main([*file, "list"]) == 0
+    assert main(["keys", "list", *file]) == 0
     listed = capsys.readouterr().out
-    assert command.main([*file, "revoke", "clinic"]) == 0
-    assert command.main([*file, "revoke", "clinic"]) == 1
+    assert read_keys(tmp_path / "keys.json")[0].requests_per_minute == 60
+    assert main(["keys", "revoke", "clinic", *file]) == 0
+    assert main(["keys", "revoke", "clinic", *file]) == 1
 
     assert secret.startswith("vox_")
-    assert listed.startswith("clinic\tadmin\t20")
+    assert listed.startswith("clinic\task,admin\t20")
     assert secret not in listed
+    assert "no key clinic" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import voxgraph
-from voxgraph.cli import checkpoints, recordings, server, service
+from voxgraph.cli import checkpoints, keys, recordings, server, service
 from voxgraph.cli.exits import Exit, status_of
 from voxgraph.errors import VoxError
 
@@ -37,6 +37,7 @@ PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opt
 app.command("eval", context_settings=PASSED_ON)(service.evaluate)
 app.command(context_settings=PASSED_ON)(service.bench)
 app.add_typer(checkpoints.app)
+app.add_typer(keys.app)
 
 
 def _print_version(wanted: bool) -> None:

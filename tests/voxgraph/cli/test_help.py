@@ -16,11 +16,12 @@ from voxgraph.cli.app import app
 HELP = Path(__file__).parent / "help"
 COMMANDS = {
     "analyze", "language", "accent", "deepfake", "diarize", "embed", "compare", "serve", "eval", "bench",
-    "status", "doctor", "openapi", "checkpoints",
+    "status", "doctor", "openapi", "checkpoints", "keys",
 }  # fmt: skip
 PAGES = [
     *((name,) for name in sorted(COMMANDS)),
     *(("checkpoints", name) for name in ("list", "pull", "verify")),
+    *(("keys", name) for name in ("list", "new", "revoke")),
     (),
 ]
 HEAVY = {
@@ -48,7 +49,7 @@ def test_every_command_has_a_page_with_an_example() -> None:
     assert names | groups == COMMANDS
     assert {path.stem for path in HELP.glob("*.txt")} == {"-".join(page) or "voxgraph" for page in PAGES}
     for page in PAGES:
-        if page not in ((), ("checkpoints",)):
+        if page not in ((), ("checkpoints",), ("keys",)):
             assert "Example: " in (HELP / f"{'-'.join(page)}.txt").read_text()
 
 

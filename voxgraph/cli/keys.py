@@ -1,0 +1,57 @@
+"""Commands about the API keys in a file that a server reads."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="keys",
+    help="Make, list and revoke API keys in a file that a server reads (keys_file).",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+File = Annotated[Path, typer.Option("--file", help="The file of the keys.")]
+Name = Annotated[str, typer.Argument(help="Stands for the key in logs.")]
+
+
+@app.command()
+def new(
+    name: Name,
+    file: File,
+    admin: Annotated[bool, typer.Option("--admin", help="Also clear the cache and delete files.")] = False,
+    requests_per_minute: Annotated[int | None, typer.Option(help="No limit by default.")] = None,
+    max_concurrent: Annotated[int | None, typer.Option(help="Recordings in progress at a time.")] = None,
+) -> None:
+    """Make a key and show it, this once.
+
+    Example: voxgraph keys new clinic --file keys.json --requests-per-minute 600
+    """
+    from voxgraph.keys import SCOPES, add_key
+
+    scopes = SCOPES if admin else ("ask",)
+    print(add_key(file, name, scopes, requests_per_minute, max_concurrent))
+    typer.echo("This is the only time that the key is shown.", err=True)
+
+
+@app.command("list")
+def list_keys(file: File) -> None:
+    """List the names, scopes and times of the keys.
+
+    Example: voxgraph keys list --file keys.json
+    """
+    from voxgraph.keys import read_keys
+
+    for key in read_keys(file):
+        print(key.name, ",".join(key.scopes), key.created, sep="\t")
+
+
+@app.command()
+def revoke(name: Name, file: File) -> None:
+    """Remove a key. Servers refuse it about a second later.
+
+    Example: voxgraph keys revoke clinic --file keys.json
+    """
+    from voxgraph.keys import revoke_key
+
+    revoke_key(file, name)
