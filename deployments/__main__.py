@@ -17,7 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     environment.apply(environment.DRIVER_ENVIRONMENT)
     # Imported only here, because it imports Ray, which reads those variables.
-    from deployments.launch.launcher import LaunchFailed, launch
+    from deployments.launch.configuration import LaunchFailed
+    from deployments.launch.launcher import launch
 
     try:
         launch(options.config, port=options.port, timeout_s=options.timeout)

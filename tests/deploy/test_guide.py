@@ -7,7 +7,7 @@ import pytest
 from launched import ROOT
 from manifests import Service, manifests
 
-from deployments.launch.launcher import read_config, required_resources
+from deployments.launch.configuration import read_config, required_resources
 
 DEPLOY = ROOT / "deploy"
 PAGE = (DEPLOY / "README.md").read_text()

@@ -22,7 +22,7 @@ from ray.serve.schema import ServeApplicationSchema, ServeDeploySchema
 
 from config.settings import GraphSettings, IngressTunables
 from deployments.graph import DEFAULTS
-from deployments.launch.launcher import required_resources
+from deployments.launch.configuration import required_resources
 
 DEPLOY = ROOT / "deploy"
 PRODUCTION, STARTER = DEPLOY / "kuberay.yaml", DEPLOY / "kuberay-starter.yaml"

@@ -17,7 +17,7 @@ from ray.serve.schema import ServeDeploySchema
 from config.settings import ENGINE_CACHE, GraphSettings
 from deployments.graph import NAMES
 from deployments.launch import launcher
-from deployments.launch.launcher import read_config, required_resources
+from deployments.launch.configuration import LaunchFailed, read_config, required_resources
 from deployments.loading import deployed_models
 from voxgraph.options import ModelKey
 
@@ -120,7 +120,7 @@ def test_a_proxy_that_does_not_start_is_a_failed_launch(
 
     monkeypatch.setattr(launcher.serve_api, "serve_start", serve_start)
 
-    with pytest.raises(launcher.LaunchFailed, match="proxy did not start"):
+    with pytest.raises(LaunchFailed, match="proxy did not start"):
         launcher.deploy(ServeDeploySchema.model_validate(TINY))
 
 

@@ -5,10 +5,17 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 
+import clips
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from fake_analyzer import FakeAnalyzer
+from ray.serve._private.direct_ingress_http_util import ASGIDIReceiveProxy
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from config.settings import AudioLimits, GraphSettings
+from deployments.api import bodies
+from deployments.api.app import create_app
+from deployments.api.edge import EdgeMiddleware
 from deployments.api.errors import ErrorAnswer
 from deployments.launch import server
 from deployments.launch.environment import NODE_ENVIRONMENT
@@ -27,8 +34,8 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @contextlib.asynccontextmanager
-async def listening() -> AsyncIterator[int]:
-    config = uvicorn.Config(echo, port=0, http=LimitedHttp, lifespan="off", log_config=None)
+async def listening(app: ASGIApp = echo) -> AsyncIterator[int]:
+    config = uvicorn.Config(app, port=0, http=LimitedHttp, lifespan="off", log_config=None)
     service = uvicorn.Server(config)
     task = asyncio.create_task(service.serve())
     while not service.started:
@@ -142,3 +149,48 @@ def test_serve_installs_it_where_it_listens(monkeypatch: pytest.MonkeyPatch) -> 
     assert config.http_protocol_class is LimitedHttp
     assert NODE_ENVIRONMENT[server.CALLBACK_VARIABLE] == server.CALLBACK
     assert json.dumps(server.CALLBACK).strip('"') == "deployments.launch.server:middlewares"
+
+
+class LikeServe:
+    """Calls the application as a replica of Serve does: in a task, with a body that another task reads."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.queued: list[int] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        proxy = ASGIDIReceiveProxy(scope, receive, asyncio.get_running_loop())
+        fetching = proxy.fetch_until_disconnect_task()
+
+        async def call() -> None:
+            await self._app(scope, proxy, send)
+
+        answering = asyncio.create_task(call())
+        await asyncio.wait([answering, fetching], return_when=asyncio.FIRST_COMPLETED)
+        self.queued.append(proxy.queue.qsize())
+        fetching.cancel()
+        await answering
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [(b"/detect-language", 200), (b"/no/such/path", 404), (b"/identify", 413)]
+)
+async def test_a_long_body_passes_through_serves_queue_and_an_unread_one_stays_outside(
+    path: bytes, status: int
+) -> None:
+    limits = AudioLimits(max_accent_upload_bytes=1_000_000)
+    inner = create_app(FakeAnalyzer(), GraphSettings(limits=limits, decoders={"processes": 0}))  # type: ignore[arg-type]
+    like_serve = LikeServe(inner)
+    content = clips.soundfile_bytes(clips.tone(200.0), 16_000, "WAV", "PCM_16")
+    assert len(content) > 5 * bodies.MAX_UNREAD_BYTES
+
+    async with listening(EdgeMiddleware(like_serve, limits_flow=True)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head(b"content-length: %d" % len(content), path=path, method=b"POST") + content)
+        async with asyncio.timeout(30):
+            answer = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 %d " % status), answer[:300]
+    # Chunks of 64 KiB or more: what nobody has read is about a megabyte.
+    assert like_serve.queued[0] <= 2 * bodies.MAX_UNREAD_BYTES // 65_536

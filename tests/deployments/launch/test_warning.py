@@ -4,7 +4,7 @@ import pytest
 from ray.serve.schema import ServeDeploySchema
 
 from config.settings import KEYS_FILE
-from deployments.launch.launcher import behind_haproxy, exposure_warning
+from deployments.launch.configuration import behind_haproxy, exposure_warning
 
 
 def schema(host: str, **args: object) -> ServeDeploySchema:
