@@ -64,13 +64,16 @@ class Body:
 
         async def receive_and_count() -> Message:
             message = await receive()
-            arrived = len(message.get("body", b""))
-            if arrived:
-                self._budget.acquire(arrived, self._client, "uploads")
-                self._held += arrived
+            self.take(len(message.get("body", b"")))
             return message
 
         return receive_and_count
+
+    def take(self, amount: int) -> None:
+        """Count bytes that are in memory from now on; raises what `SharedBudget.acquire` raises."""
+        if amount:
+            self._budget.acquire(amount, self._client, "uploads")
+            self._held += amount
 
     def release(self, amount: int | None = None) -> None:
         """Return bytes that are in memory no longer; None returns all."""

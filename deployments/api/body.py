@@ -14,6 +14,10 @@ ENCODINGS = ("gzip", "deflate")
 """Values of ``Content-Encoding`` that are decompressed, beside ``identity``."""
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _RAW_DEFLATE = -zlib.MAX_WBITS
+MAX_EXPANSION = 20
+"""Bytes that may come out of the decompression of one, beyond the first `FREE_EXPANSION_BYTES`. Recordings
+and galleries become a few times larger."""
+FREE_EXPANSION_BYTES = 8 * 1024 * 1024
 _PIECE_BYTES = 1 << 16
 """Bytes that are decompressed at once, so that a small body cannot fill the memory."""
 
@@ -35,7 +39,8 @@ async def read_limited(request: Request, limit: int) -> AsyncGenerator[bytes, No
     """Yield the body in chunks as they arrive, decompressed.
 
     Raises:
-        UploadTooLarge: More than `limit` bytes have arrived, or come out of the decompression.
+        UploadTooLarge: More than `limit` bytes have arrived, or come out of the decompression, or it makes
+            the body more than `MAX_EXPANSION` times as large.
         UnsupportedEncoding: ``Content-Encoding`` is none of `ENCODINGS`.
         UnreadableBody: The body is not what ``Content-Encoding`` says, or breaks off.
         DeadlineExceeded: No data has arrived for `AudioLimits.max_stall_s`, or less than
@@ -49,6 +54,10 @@ async def read_limited(request: Request, limit: int) -> AsyncGenerator[bytes, No
             received += len(piece)
             if received > limit:
                 raise too_large(limit)
+            if decompressor and received > max(FREE_EXPANSION_BYTES, MAX_EXPANSION * decompressor.fed):
+                raise errors.UploadTooLarge(f"The body becomes more than {MAX_EXPANSION} times as large.")
+            if decompressor:
+                request.state.body.take(len(piece))
             yield piece
     if decompressor:
         decompressor.check_end()
@@ -115,9 +124,12 @@ class _Decompressor:
         self._encoding = encoding
         self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._is_first = True
+        self.fed = 0
+        """Compressed bytes so far."""
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Yield what comes out of the next chunk, in pieces."""
+        self.fed += len(chunk)
         while chunk:
             if self._stream.eof:
                 self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)

@@ -188,6 +188,19 @@ async def test_what_comes_out_of_a_compressed_body_is_limited(client_of: Any) ->
     assert response.status_code == 413
 
 
+async def test_a_body_that_expands_a_thousand_times_is_refused_early(client_of: Any) -> None:
+    client = client_of(limits=AudioLimits())
+    headers = {"content-encoding": "gzip"}
+    quiet = clips.soundfile_bytes(np.zeros(2_000_000, np.float32), 16_000, "WAV", "PCM_16")
+
+    bomb = await client.post("/detect-language", content=gzip.compress(bytes(100_000_000)), headers=headers)
+    within = await client.post("/detect-language", content=gzip.compress(quiet), headers=headers)
+
+    assert (bomb.status_code, bomb.json()["code"]) == (413, "upload_too_large")
+    assert "20 times" in bomb.json()["detail"]
+    assert within.status_code == 200, within.text
+
+
 @pytest.mark.parametrize("path", ["/health", "/", "/docs", "/openapi.json", "/stats"])
 async def test_head_is_get_without_a_body(client: httpx2.AsyncClient, path: str) -> None:
     head, get = await client.head(path), await client.get(path)

@@ -1,6 +1,7 @@
 """One client cannot take every place, all memory for bodies, or all memory for decoded audio."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -128,6 +129,16 @@ async def test_bodies_have_a_budget_together(analyzer: Any) -> None:
     assert (beyond.status_code, beyond.json()["code"]) == (503, "overloaded")
     assert [task.result().status_code for task in (held, own)] == [200, 200]
     assert later.status_code == 200
+
+
+async def test_what_comes_out_of_a_compressed_body_counts(analyzer: Any) -> None:
+    limits = AudioLimits(max_upload_bytes=38_000, max_gallery_bytes=1024, max_bodies_bytes=1024)
+    body = gzip.compress(WAV + bytes(5_000))
+    app = create_app(analyzer, GraphSettings(limits=limits))
+    async with client_at(app, HERE) as here:
+        refused = await here.post("/detect-language", content=body, headers={"content-encoding": "gzip"})
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
 
 
 async def test_a_recording_that_is_decoded_no_longer_counts_as_a_body(analyzer: Any) -> None:
