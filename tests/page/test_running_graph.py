@@ -60,6 +60,31 @@ def test_a_click_plays_a_turn_of_the_real_conversation(
     assert played_from(page, 1) == pytest.approx(first["start"], abs=1e-3)
 
 
+def test_a_voice_is_recorded_and_answered(open_page: Any, service: Launched) -> None:
+    page = open_page(service.url)
+
+    page.get_by_role("button", name="Record").click()
+    page.wait_for_timeout(3_000)
+    page.get_by_role("button", name="Stop recording").click()
+
+    expect(page.locator(".exports")).to_be_visible(timeout=60_000)
+    expect(page.locator(".card h3").first).to_contain_text("Language")
+
+
+def test_a_text_file_is_refused_in_the_words_of_the_graph(
+    open_page: Any, service: Launched, http: httpx2.Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("These are notes.")
+    page = open_page(service.url)
+
+    drop(page, path)
+
+    expect(page.get_by_role("alert")).to_contain_text(
+        http.post("/v1/analyze", content=path.read_bytes()).json()["detail"]
+    )
+
+
 def test_the_copied_commands_ask_the_same(open_page: Any, service: Launched) -> None:
     page = open_page(service.url)
     analyze(page, CONVERSATION, within_s=120)
