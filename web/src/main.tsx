@@ -1,4 +1,7 @@
-import "./style.css";
+import "./styles/theme.css";
+import "./styles/frame.css";
+import "./styles/recording.css";
+import "./styles/answers.css";
 import { render } from "preact";
 import { App } from "./app";
 
