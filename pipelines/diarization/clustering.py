@@ -114,21 +114,27 @@ def _centroids(embeddings: np.ndarray, usable: NDArray[np.intp], labels: np.ndar
     return np.vstack([embeddings[usable[labels == label]].mean(axis=0) for label in range(labels.max() + 1)])
 
 
+def has_voice(outputs: WindowOutputs) -> NDArray[np.bool_]:
+    """Return which pairs have an embedding with a direction, (pairs,)."""
+    has: NDArray[np.bool_] = np.linalg.norm(outputs.embeddings, axis=1) > 0  # false for NaN
+    return has
+
+
 def voices_of(outputs: WindowOutputs, clusters: np.ndarray) -> dict[int, NDArray[np.float32]]:
     """Average the unit embeddings of each cluster: length 1, (dimension,), by cluster.
 
     Like the centroids of the clustering, they are of the pairs that are long enough to be clustered, if there
     are any. A cluster without embeddings has no voice.
     """
-    valid = ~np.isnan(outputs.embeddings).any(axis=1)
+    valid = has_voice(outputs)
     long_enough = outputs.frames_alone >= MIN_ACTIVE_RATIO * outputs.frames
     voices = dict[int, NDArray[np.float32]]()
     for cluster in np.unique(clusters[valid & (clusters != UNASSIGNED)]).tolist():
         own = valid & (clusters == cluster)
         chosen = own & long_enough if (own & long_enough).any() else own
-        (mean,) = normalize_rows(normalize_rows(outputs.embeddings[chosen]).mean(axis=0, keepdims=True))
-        if np.isfinite(mean).all():
-            voices[cluster] = mean
+        mean = normalize_rows(outputs.embeddings[chosen]).mean(axis=0)
+        if length := float(np.linalg.norm(mean)):
+            voices[cluster] = mean / length
     return voices
 
 

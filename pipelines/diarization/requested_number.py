@@ -9,7 +9,13 @@ window are different ones.
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.diarization.clustering import UNASSIGNED, assign_distinct, normalize_rows, similarities_to
+from pipelines.diarization.clustering import (
+    UNASSIGNED,
+    assign_distinct,
+    has_voice,
+    normalize_rows,
+    similarities_to,
+)
 from pipelines.vendored.pyannote import k_means
 from pipelines.window_outputs import WindowOutputs
 
@@ -33,7 +39,7 @@ def cluster_to(outputs: WindowOutputs, speakers: int) -> NDArray[np.intp]:
     Returns:
         Clusters from 0, (pairs,). There are fewer than `speakers` where there are fewer different embeddings.
     """
-    valid = np.flatnonzero(~np.isnan(outputs.embeddings).any(axis=1))
+    valid = np.flatnonzero(has_voice(outputs))
     if speakers == 1 or len(valid) == 0:
         return np.zeros(len(outputs.windows), np.intp)
     # A pair that never talks alone still has a voice.
