@@ -214,6 +214,14 @@ class _ForkServer:
         gc.collect()
         gc.freeze()
         self._control.send(b"ready")
+        try:
+            self._serve()
+        finally:
+            # Decoders that end after this would wake a server whose socket is closed.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.set_wakeup_fd(-1)
+
+    def _serve(self) -> None:
         while True:
             readable, _, _ = select.select([self._control, self._ended], [], [])
             if self._ended in readable:

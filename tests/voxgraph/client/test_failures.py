@@ -56,13 +56,17 @@ def broken(error: type[httpx2.TransportError]) -> Answer:
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Record the pauses instead of making them."""
+    """Record the pauses of this thread instead of making them; a server of another test may have its own."""
     made: list[float] = []
+    here, sleep, asyncio_sleep = threading.get_ident(), time.sleep, asyncio.sleep
+
+    def wait(seconds: float) -> None:
+        made.append(seconds) if threading.get_ident() == here else sleep(seconds)
 
     async def pause(seconds: float) -> None:
-        made.append(seconds)
+        made.append(seconds) if threading.get_ident() == here else await asyncio_sleep(seconds)
 
-    monkeypatch.setattr("voxgraph.client.http.time.sleep", made.append)
+    monkeypatch.setattr("voxgraph.client.http.time.sleep", wait)
     monkeypatch.setattr("voxgraph.client.http.asyncio.sleep", pause)
     return made
 
