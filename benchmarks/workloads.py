@@ -97,7 +97,7 @@ def all_workloads(
             job=Job.DIARIZATION, one_by_one=True, stock=stock,
         ),
         Workload(
-            "analyze", ALL, (RequestKind("/v1/analyze", 30.0),), 1, 1,
+            "analyze", ALL, (RequestKind("/v1/analyze?allow_no_speech=true", 30.0),), 1, 1,
             job=Job.ANALYZE, one_by_one=True, replicas=1,
         ),
         Workload("mixed", (*VOICES, ModelKey.DEEPFAKE), (*(EMBED,) * 9, DEEPFAKE), 8, 40),

@@ -183,6 +183,12 @@ class IngressTunables(_Frozen):
     """Summed probability of Chinese, Cantonese, Japanese, Korean, Thai and Vietnamese from which the CN-Celeb
     encoder embeds a voice. A lower value sends more clips of other languages there, where they cannot be
     compared with the other clips of the same voice."""
+    min_speech_s: Annotated[float, Field(ge=0)] = 0.05
+    """Seconds of speech below which a recording counts as one without speech: it is answered 422, unless
+    ``allow_no_speech`` is given. 0: no recording does."""
+    min_gliding_share: Annotated[float, Field(ge=0, le=1)] = 0.08
+    """Share of the sound whose spectral peaks move within 128 ms (`pipelines.audio.tonality`), below which it
+    counts as tones or music, in which the segmentation may have found voices. 0: no sound does."""
 
 
 class GraphStateTunables(_Frozen):

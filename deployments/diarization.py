@@ -41,6 +41,17 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Listening:
+    """A recording or a part of one, in which speech is looked for and no speakers."""
+
+    waveform: Waveform
+
+    def run(self, diarizer: "WindowDiarizer") -> float:
+        """Find the seconds of speech."""
+        return diarizer.speech_seconds(self.waveform)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Conclusion:
     """The network outputs of all parts of a recording, sorted by start and ready for clustering."""
 
@@ -57,8 +68,8 @@ class Conclusion:
         return diarizer.turns(whole, self.samples, self.speakers)
 
 
-Item = Conversation | Part | Conclusion
-Result = DiarizationResult | WindowOutputs
+Item = Conversation | Part | Listening | Conclusion
+Result = DiarizationResult | WindowOutputs | float
 
 
 class ItemwiseDiarizer:
@@ -83,6 +94,12 @@ class Diarization(ModelReplica[Item, Result]):
         """Find who speaks when; `samples` is a top-level argument, so it may be an object reference."""
         result = await self.answer(Conversation(from_pcm16(samples), speakers))
         assert isinstance(result, DiarizationResult)
+        return result
+
+    async def speech_seconds(self, samples: Samples) -> float:
+        """Find the seconds of speech in a recording or a part of one, by the segmentation alone."""
+        result = await self.answer(Listening(from_pcm16(samples)))
+        assert isinstance(result, float)
         return result
 
     async def windows(self, samples: Samples) -> WindowOutputs:

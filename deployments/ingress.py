@@ -24,10 +24,12 @@ from deployments.api.hosts import default_hosts
 from deployments.channels import ONE_SPEAKER, diarize_each
 from deployments.deepfake import conclude
 from deployments.events import Answer, once, run_tasks
+from deployments.listening import RemoteListener
 from deployments.loading import ACCENT_MODELS
 from deployments.replica.health import HeldHealthCheck
 from deployments.replica.loopback import listen_on_loopback
 from deployments.replica.malloc_trim import start_malloc_trim_thread
+from deployments.speech import require_speech
 from deployments.state.client import GraphStateClient
 from deployments.state.result_cache import cache_key
 from deployments.transport.calls import call_all, call_when_capacity
@@ -85,6 +87,7 @@ class Ingress(HeldHealthCheck):
         self.state = GraphStateClient(state, self._tunables.accent_deadline_s, self._tunables.cache_entries)
         self.diarization_model = settings.diarization
         self._voices = Voices(self._call_model, self._infos, lambda: self._tunables)
+        self._listener = RemoteListener(self._models[settings.diarization], lambda: self._tunables)
         self._metrics = IngressMetrics()
         start_malloc_trim_thread()
 
@@ -97,6 +100,7 @@ class Ingress(HeldHealthCheck):
         """Apply the tunables of `user_config`; requests in progress keep theirs."""
         self._tunables = IngressTunables.model_validate(user_config)
         self.state.reconfigure(self._tunables.accent_deadline_s, self._tunables.cache_entries)
+        self._listener.reconfigure()
 
     @property
     def max_requests(self) -> int:
@@ -108,21 +112,29 @@ class Ingress(HeldHealthCheck):
         """Maximum number of jobs that this replica computes at a time."""
         return self._tunables.max_running_jobs
 
-    async def detect_language(self, waveform: Waveform, languages: Languages = ()) -> LanguageResult:
+    async def detect_language(
+        self, waveform: Waveform, languages: Languages = (), allow_no_speech: bool = False
+    ) -> LanguageResult:
         """Detect which language is spoken, among all or among the given ones."""
         allowed = allow_list(languages)
         language = partial(self._voices.language, languages=allowed)
-        return await self._answer("language", self._models_for("language"), waveform, language, allowed)
+        found = await self._answer("language", self._models_for("language"), waveform, language, allowed)
+        return require_speech(found, allow_no_speech)
 
     async def embed(
-        self, waveform: Waveform, encoder: ModelKey | None = None, languages: Languages = ()
+        self,
+        waveform: Waveform,
+        encoder: ModelKey | None = None,
+        languages: Languages = (),
+        allow_no_speech: bool = False,
     ) -> SpeakerResult:
         """Embed the voice; the language, among the given ones, decides the encoder unless one is named."""
         check_encoder(encoder)
         routing = self._routing(encoder, languages)
         voice = partial(self._voices.voice, encoder=encoder, languages=allow_list(languages))
         models = self._models_for("speaker", encoder)
-        return await self._answer("speaker", models, waveform, voice, *routing)
+        found = await self._answer("speaker", models, waveform, voice, *routing)
+        return require_speech(found, allow_no_speech)
 
     async def embed_pair(
         self,
@@ -130,6 +142,7 @@ class Ingress(HeldHealthCheck):
         second: Waveform,
         encoder: ModelKey | None = None,
         languages: Languages = (),
+        allow_no_speech: bool = False,
     ) -> tuple[SpeakerResult, SpeakerResult]:
         """Embed two voices with one encoder: the named one, or that of the language detected most surely."""
         check_encoder(encoder)
@@ -150,14 +163,18 @@ class Ingress(HeldHealthCheck):
             *(self._cached("speaker", models, clip, deadline, embed, *routing) for clip in clips)
         )
         one, other = (
-            replace(voice, language=language) for voice, language in zip(voices, found, strict=True)
+            require_speech(replace(voice, language=language), allow_no_speech)
+            for voice, language in zip(voices, found, strict=True)
         )
         return one, other
 
-    async def identify_accent(self, waveform: Waveform, model: AccentModel = "xlsr") -> AccentResult:
+    async def identify_accent(
+        self, waveform: Waveform, model: AccentModel = "xlsr", allow_no_speech: bool = False
+    ) -> AccentResult:
         """Identify the accent of spoken English."""
         accent = partial(self._accent, model=model)
-        return await self._answer("accent", (ACCENT_MODELS[model],), waveform, accent)
+        found = await self._answer("accent", (ACCENT_MODELS[model],), waveform, accent)
+        return require_speech(found, allow_no_speech)
 
     async def diarize(self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()) -> DiarizationResult:
         """Find who speaks when."""
@@ -179,11 +196,12 @@ class Ingress(HeldHealthCheck):
         return await diarize_each(channels, self._settings.limits, turns)
 
     async def detect_deepfake(
-        self, waveform: Waveform, options: ChunkOptions = ChunkOptions()
+        self, waveform: Waveform, options: ChunkOptions = ChunkOptions(), allow_no_speech: bool = False
     ) -> DeepfakeVerdict:
         """Detect which overlapping chunks are AI-generated; all replicas of the detector share them."""
         verdict = partial(self._verdict, options=options)
-        return await self._answer("deepfake", self._models_for("deepfake"), waveform, verdict, options)
+        found = await self._answer("deepfake", self._models_for("deepfake"), waveform, verdict, options)
+        return require_speech(found, allow_no_speech)
 
     async def analyze(
         self,
@@ -193,6 +211,7 @@ class Ingress(HeldHealthCheck):
         options: ChunkOptions = ChunkOptions(),
         encoder: ModelKey | None = None,
         languages: Languages = (),
+        allow_no_speech: bool = False,
     ) -> Analysis:
         """Answer several questions about one recording concurrently; the language is detected once.
 
@@ -216,10 +235,12 @@ class Ingress(HeldHealthCheck):
                 self._voices.language_and_voice(clip, deadline, tasks, encoder, allowed),
                 *(questions[task]() for task in requested),
             )
-            return Analysis(**voice, **dict(zip(requested, answers, strict=True)))
+            found = Analysis(**voice, **dict(zip(requested, answers, strict=True)))
+            return found if found.diarization is None else replace(found, speech_s=found.diarization.speech_s)
 
         context = (sorted(tasks), speakers, options, *self._routing(encoder, languages))
-        return await self._answer("analyze", models, waveform, analysis, *context)
+        answered = await self._answer("analyze", models, waveform, analysis, *context)
+        return require_speech(answered, allow_no_speech or models == [self.diarization_model])
 
     async def analyze_events(
         self,
@@ -229,6 +250,7 @@ class Ingress(HeldHealthCheck):
         options: ChunkOptions = ChunkOptions(),
         encoder: ModelKey | None = None,
         languages: Languages = (),
+        allow_no_speech: bool = False,
     ) -> AsyncGenerator[AnalysisEvent]:
         """Answer several questions about one recording, each as soon as its answer is there.
 
@@ -247,7 +269,8 @@ class Ingress(HeldHealthCheck):
 
         async def cached(task: Task, compute: Callable[..., Awaitable[Any]], *context: object) -> Any:
             models = self._models_for(task, encoder if task == "speaker" else None)
-            return await self._cached(task, models, clip, deadline, compute, *context)
+            found = await self._cached(task, models, clip, deadline, compute, *context)
+            return require_speech(found, allow_no_speech or task == "diarization")
 
         detect = partial(self._voices.language, languages=allowed)
         language = once(lambda: cached("language", detect, allowed))
@@ -365,10 +388,14 @@ class Ingress(HeldHealthCheck):
     ) -> T:
         """Answer a question from the cache, or compute it; identical questions in flight are computed once.
 
-        The cache key is made of the recording, the question, the revisions of `models`, and `options`.
+        The cache key is made of the recording, the question, the revisions of `models`, and `options`. How
+        much speech there is is found beside every question.
         """
         revisions = await gather_or_cancel(*(self._infos.revision(model) for model in models))
-        key = await cache_key(clip.digest_source, question, models, revisions, options)
+        limits = self._listener.limits
+        key = await cache_key(clip.digest_source, question, models, revisions, options, limits)
+        if [*models] != [self.diarization_model]:  # which finds the speech itself
+            compute = self._listener.beside(compute)
         return await self.state.cached(key, question, lambda: compute(clip, deadline), deadline)
 
     def _deadline_of(self, models: Sequence[ModelKey]) -> Deadline:

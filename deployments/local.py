@@ -8,7 +8,7 @@ import asyncio
 import tempfile
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
@@ -25,6 +25,7 @@ from deployments.channels import ONE_SPEAKER, diarize_each
 from deployments.deepfake import conclude
 from deployments.events import Answer, once, run_tasks
 from deployments.loading import ACCENT_MODELS, deployed_models, load_diarizer, load_pipeline
+from deployments.speech import Heard, Listener, Spans, require_speech, with_speech
 from deployments.state.local_state import LocalState
 from deployments.transport.concurrency import OnProgress
 from deployments.transport.validation import check_length, validate_waveform
@@ -113,6 +114,7 @@ class LocalAnalyzer:
         self._models = Models(settings)
         self._tunables = IngressTunables()
         self._voices: Voices[Waveform, None] = Voices(self._ask, self._models, lambda: self._tunables)
+        self._listener: Listener[Waveform, None] = Listener(self._seconds_of_speech, lambda: self._tunables)
         self.state = LocalState()
         self.diarization_model = settings.diarization
         self.max_requests = self._tunables.max_requests
@@ -122,16 +124,26 @@ class LocalAnalyzer:
         """Drop all questions that wait for a model."""
         self._models.close()
 
-    async def detect_language(self, waveform: Waveform, languages: Languages = ()) -> LanguageResult:
+    async def detect_language(
+        self, waveform: Waveform, languages: Languages = (), allow_no_speech: bool = False
+    ) -> LanguageResult:
         """Detect which language is spoken, among all or among the given ones."""
-        return await self._voices.language(self._accept(waveform), None, allow_list(languages))
+        clip = self._accept(waveform)
+        found = self._voices.language(clip, None, allow_list(languages))
+        return await self._with_speech(clip, found, allow_no_speech)
 
     async def embed(
-        self, waveform: Waveform, encoder: ModelKey | None = None, languages: Languages = ()
+        self,
+        waveform: Waveform,
+        encoder: ModelKey | None = None,
+        languages: Languages = (),
+        allow_no_speech: bool = False,
     ) -> SpeakerResult:
         """Embed the voice; the language, among the given ones, decides the encoder unless one is named."""
         check_encoder(encoder)
-        return await self._voices.voice(self._accept(waveform), None, encoder, allow_list(languages))
+        clip = self._accept(waveform)
+        found = self._voices.voice(clip, None, encoder, allow_list(languages))
+        return await self._with_speech(clip, found, allow_no_speech)
 
     async def embed_pair(
         self,
@@ -139,6 +151,7 @@ class LocalAnalyzer:
         second: Waveform,
         encoder: ModelKey | None = None,
         languages: Languages = (),
+        allow_no_speech: bool = False,
     ) -> tuple[SpeakerResult, SpeakerResult]:
         """Embed two voices with one encoder: the named one, or that of the language detected most surely."""
         check_encoder(encoder)
@@ -147,15 +160,23 @@ class LocalAnalyzer:
         if encoder is None:
             known = [await self._voices.language(clip, None, allow_list(languages)) for clip in clips]
             found, encoder = [*known], common_encoder(known, self._tunables.cnceleb_min_probability)
-        voices = [await self._voices.voice(clip, None, encoder) for clip in clips]
+        voices = [
+            await self._with_speech(clip, self._voices.voice(clip, None, encoder), allow_no_speech)
+            for clip in clips
+        ]
         one, other = (
             replace(voice, language=language) for voice, language in zip(voices, found, strict=True)
         )
         return one, other
 
-    async def identify_accent(self, waveform: Waveform, model: AccentModel = "xlsr") -> AccentResult:
+    async def identify_accent(
+        self, waveform: Waveform, model: AccentModel = "xlsr", allow_no_speech: bool = False
+    ) -> AccentResult:
         """Identify the accent of spoken English."""
-        result: AccentResult = await self._ask(ACCENT_MODELS[model], self._accept(waveform))
+        clip = self._accept(waveform)
+        result: AccentResult = await self._with_speech(
+            clip, self._ask(ACCENT_MODELS[model], clip), allow_no_speech
+        )
         return result
 
     async def diarize(self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()) -> DiarizationResult:
@@ -168,10 +189,11 @@ class LocalAnalyzer:
         return await diarize_each(clips, self._settings.limits, lambda clip: self.diarize(clip, ONE_SPEAKER))
 
     async def detect_deepfake(
-        self, waveform: Waveform, options: ChunkOptions = ChunkOptions()
+        self, waveform: Waveform, options: ChunkOptions = ChunkOptions(), allow_no_speech: bool = False
     ) -> DeepfakeVerdict:
         """Detect which overlapping chunks are AI-generated."""
-        return await self._verdict(self._accept(waveform), options, lambda _: None)
+        clip = self._accept(waveform)
+        return await self._with_speech(clip, self._verdict(clip, options, lambda _: None), allow_no_speech)
 
     async def analyze(
         self,
@@ -181,18 +203,26 @@ class LocalAnalyzer:
         options: ChunkOptions = ChunkOptions(),
         encoder: ModelKey | None = None,
         languages: Languages = (),
+        allow_no_speech: bool = False,
     ) -> Analysis:
         """Answer several questions about one recording in sequence; the language is detected once."""
         check_tasks(tasks)
         check_encoder(encoder)
         clip = self._accept(waveform)
-        voice = await self._voices.language_and_voice(clip, None, tasks, encoder, allow_list(languages))
-        return Analysis(
-            **voice,
-            accent=await self.identify_accent(clip) if "accent" in tasks else None,
-            diarization=await self.diarize(clip, speakers) if "diarization" in tasks else None,
-            deepfake=await self.detect_deepfake(clip, options) if "deepfake" in tasks else None,
-        )
+        if set(tasks) == {"diarization"}:
+            turns = await self.diarize(clip, speakers)
+            return Analysis(diarization=turns, speech_s=turns.speech_s)
+
+        async def analysis() -> Analysis:
+            voice = await self._voices.language_and_voice(clip, None, tasks, encoder, allow_list(languages))
+            return Analysis(
+                **voice,
+                accent=await self._ask(ACCENT_MODELS["xlsr"], clip) if "accent" in tasks else None,
+                diarization=await self.diarize(clip, speakers) if "diarization" in tasks else None,
+                deepfake=await self._verdict(clip, options, lambda _: None) if "deepfake" in tasks else None,
+            )
+
+        return await self._with_speech(clip, analysis(), allow_no_speech)
 
     async def analyze_events(
         self,
@@ -202,6 +232,7 @@ class LocalAnalyzer:
         options: ChunkOptions = ChunkOptions(),
         encoder: ModelKey | None = None,
         languages: Languages = (),
+        allow_no_speech: bool = False,
     ) -> AsyncGenerator[AnalysisEvent]:
         """Answer several questions, each as soon as its answer is there, and the progress of long ones."""
         check_tasks(tasks)
@@ -212,18 +243,22 @@ class LocalAnalyzer:
         audio_s = len(clip) / SAMPLE_RATE_HZ
         yield Received(round(audio_s, 3))
         language = once(lambda: self._voices.language(clip, None, allowed))
+        speech = once(lambda: self._listener.speech_s(clip, clip, None))
 
-        async def voice(_: OnProgress) -> SpeakerResult:
+        async def voice() -> SpeakerResult:
             if encoder is None:
                 return await self._voices.voice_in(await language(), clip, None)
             return await self._voices.voice(clip, None, encoder)
 
+        async def spoken(answer: Coroutine[Any, Any, Heard]) -> Heard:
+            return require_speech(with_speech(await answer, await speech()), allow_no_speech)
+
         answers: dict[Task, Answer] = {
-            "language": lambda _: language(),
-            "speaker": voice,
-            "accent": lambda _: self.identify_accent(clip),
+            "language": lambda _: spoken(language()),
+            "speaker": lambda _: spoken(voice()),
+            "accent": lambda _: spoken(self._ask(ACCENT_MODELS["xlsr"], clip)),
             "diarization": lambda report: self._turns(clip, speakers, report),
-            "deepfake": lambda report: self._verdict(clip, options, report),
+            "deepfake": lambda report: spoken(self._verdict(clip, options, report)),
         }
         parts: dict[Task, int] = {
             "diarization": DIARIZATION_REPORTS, "deepfake": len(chunk_spans(len(clip), options)),
@@ -271,6 +306,20 @@ class LocalAnalyzer:
             scores.append(await self._ask(ModelKey.DEEPFAKE, clip[start:end]))
             report(len(scores))
         return conclude(spans, scores, options, self._settings)
+
+    async def _with_speech(
+        self, clip: Waveform, answer: Coroutine[Any, Any, Heard], allow_no_speech: bool
+    ) -> Heard:
+        """Add the seconds of speech to a result, or raise `NoSpeech` as `require_speech` does."""
+        found = await answer
+        speech_s = await self._listener.speech_s(clip, clip, None)
+        return require_speech(with_speech(found, speech_s), allow_no_speech)
+
+    async def _seconds_of_speech(self, clip: Waveform, spans: Spans, _deadline: None) -> list[float]:
+        def listen(diarizer: Any) -> list[float]:
+            return [diarizer.speech_seconds(clip[start:end]) for start, end in spans]
+
+        return await self._models.run(self.diarization_model, listen)
 
     async def _ask(self, model: ModelKey, clip: Waveform, _deadline: None = None) -> Any:
         def answer(pipeline: Any) -> Any:

@@ -9,6 +9,11 @@ PART_WINDOWS = 16
 """Windows in one part: a multiple of the segmentation batch size, so that parts give the same numbers as the
 whole, and few, so that replicas finish together and the next request waits two seconds instead of four."""
 
+SPEECH_PART_WINDOWS = 8
+"""Windows in one part of a recording in which only speech is looked for: 80 s, half a second of a core."""
+MAX_SPEECH_PARTS = 6
+"""Most parts in which speech is looked for: 8 min. In a longer recording, they are spread over it."""
+
 
 def spans(samples: int, chunk: int, hop: int) -> list[tuple[int, int]]:
     """Cut a clip into overlapping chunks of one length.
@@ -53,3 +58,27 @@ def conversation_parts(samples: int) -> list[tuple[int, int]]:
         start = parts[-1][0] + step
         parts.append((start, min(start + length, samples)))
     return parts
+
+
+def speech_parts(samples: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Cut a recording into the parts in which speech is looked for, and the rest.
+
+    Args:
+        samples: Length of the recording, > 0.
+
+    Returns:
+        (start, end) in samples of at most `MAX_SPEECH_PARTS` parts, sorted by start, without overlap; and of
+        all other parts, which matter only if there is no speech in the first. The last part of the recording
+        has at least one window, or is the whole recording.
+    """
+    length = SPEECH_PART_WINDOWS * CONVERSATION_WINDOW
+    bounds = [*range(0, samples - CONVERSATION_WINDOW + 1, length)] or [0]
+    parts = list(zip(bounds, [*bounds[1:], samples], strict=True))
+    if len(parts) <= MAX_SPEECH_PARTS:
+        return parts, []
+    last = len(parts) - 1
+    chosen = {number * last // (MAX_SPEECH_PARTS - 1) for number in range(MAX_SPEECH_PARTS)}
+    return (
+        [part for number, part in enumerate(parts) if number in chosen],
+        [part for number, part in enumerate(parts) if number not in chosen],
+    )

@@ -3,6 +3,9 @@
 The ingress implements it with deployment handles, `voxgraph.handles` by calling the ingress, and the tests
 with a fake. Waveforms are float32, shape (samples,), mono, 16 kHz. Every method raises a
 `voxgraph.errors.VoxError` if it cannot answer.
+
+A question about the language, voice, accent or deepfake of a recording without speech raises `NoSpeech`,
+unless `allow_no_speech` is given. `speech_s` of each result says how much speech was found.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -26,7 +29,9 @@ from voxgraph.results import (
 class Analyzer(Protocol):
     """The questions that can be asked about a recording, and about the graph itself."""
 
-    async def detect_language(self, waveform: Waveform, languages: tuple[str, ...] = ()) -> LanguageResult:
+    async def detect_language(
+        self, waveform: Waveform, languages: tuple[str, ...] = (), allow_no_speech: bool = False
+    ) -> LanguageResult:
         """Detect which language is spoken; `languages` are the codes of the allowed ones, empty: all.
 
         Raises:
@@ -35,7 +40,11 @@ class Analyzer(Protocol):
         ...
 
     async def embed(
-        self, waveform: Waveform, encoder: ModelKey | None = None, languages: tuple[str, ...] = ()
+        self,
+        waveform: Waveform,
+        encoder: ModelKey | None = None,
+        languages: tuple[str, ...] = (),
+        allow_no_speech: bool = False,
     ) -> SpeakerResult:
         """Embed the voice; the language, among `languages`, decides the encoder unless one is named.
 
@@ -50,6 +59,7 @@ class Analyzer(Protocol):
         second: Waveform,
         encoder: ModelKey | None = None,
         languages: tuple[str, ...] = (),
+        allow_no_speech: bool = False,
     ) -> tuple[SpeakerResult, SpeakerResult]:
         """Embed two voices with one encoder: the named one, or that of the language detected most surely.
 
@@ -58,7 +68,9 @@ class Analyzer(Protocol):
         """
         ...
 
-    async def identify_accent(self, waveform: Waveform, model: AccentModel = "xlsr") -> AccentResult:
+    async def identify_accent(
+        self, waveform: Waveform, model: AccentModel = "xlsr", allow_no_speech: bool = False
+    ) -> AccentResult:
         """Identify the accent of spoken English."""
         ...
 
@@ -80,7 +92,7 @@ class Analyzer(Protocol):
         ...
 
     async def detect_deepfake(
-        self, waveform: Waveform, options: ChunkOptions = ChunkOptions()
+        self, waveform: Waveform, options: ChunkOptions = ChunkOptions(), allow_no_speech: bool = False
     ) -> DeepfakeVerdict:
         """Detect which overlapping chunks are AI-generated."""
         ...
@@ -93,6 +105,7 @@ class Analyzer(Protocol):
         options: ChunkOptions = ChunkOptions(),
         encoder: ModelKey | None = None,
         languages: tuple[str, ...] = (),
+        allow_no_speech: bool = False,
     ) -> Analysis:
         """Answer several questions about one recording concurrently.
 
@@ -109,6 +122,7 @@ class Analyzer(Protocol):
         options: ChunkOptions = ChunkOptions(),
         encoder: ModelKey | None = None,
         languages: tuple[str, ...] = (),
+        allow_no_speech: bool = False,
     ) -> AsyncGenerator[AnalysisEvent]:
         """Answer several questions about one recording concurrently, each as soon as its answer is there.
 

@@ -9,6 +9,7 @@ VoxError
 │   ├── DecodingTooCostly     decoding takes more memory or processor time than is allowed
 │   ├── AudioTooShort         fewer seconds than the model needs
 │   ├── AudioTooLong          more seconds than the limit
+│   ├── NoSpeech              nobody speaks in it
 │   └── NonFiniteAudio        NaN or infinite samples
 ├── InvalidRequest            the request itself is wrong
 │   ├── UnsupportedEncoding   a body compressed in a way that is not supported
@@ -88,6 +89,10 @@ class AudioTooShort(InvalidAudio, code="audio_too_short"):
 
 class AudioTooLong(InvalidAudio, code="audio_too_long"):
     """The recording has more decoded seconds than the limit."""
+
+
+class NoSpeech(InvalidAudio, code="no_speech"):
+    """Nobody speaks in the recording, so that an answer about a voice or a language would mean nothing."""
 
 
 class NonFiniteAudio(InvalidAudio, code="non_finite_audio"):

@@ -56,6 +56,8 @@ class AsyncVoxgraph:
     Waveforms are float32, shape (samples,), mono, 16 kHz: what `pipelines.audio.decode` returns. Every method
     takes a timeout in seconds and raises `DeadlineExceeded` after it, `Overloaded` when queues are full,
     `ModelUnavailable` when a model is not available, and `InvalidAudio` for an array that is not a waveform.
+    Questions about the language, voice, accent or deepfake of a recording without speech raise `NoSpeech`,
+    unless `allow_no_speech` is given.
     """
 
     def __init__(self, handle: DeploymentHandle) -> None:
@@ -71,10 +73,17 @@ class AsyncVoxgraph:
         return cls(serve.get_app_handle(application))
 
     async def detect_language(
-        self, waveform: Waveform, languages: tuple[str, ...] = (), *, timeout_s: float = DEADLINE_S
+        self,
+        waveform: Waveform,
+        languages: tuple[str, ...] = (),
+        allow_no_speech: bool = False,
+        *,
+        timeout_s: float = DEADLINE_S,
     ) -> LanguageResult:
         """Detect which language is spoken; `languages` are the codes of the allowed ones, empty: all."""
-        result: LanguageResult = await self._call("detect_language", timeout_s, waveform, languages)
+        result: LanguageResult = await self._call(
+            "detect_language", timeout_s, waveform, languages, allow_no_speech
+        )
         return result
 
     async def embed(
@@ -82,11 +91,14 @@ class AsyncVoxgraph:
         waveform: Waveform,
         encoder: ModelKey | None = None,
         languages: tuple[str, ...] = (),
+        allow_no_speech: bool = False,
         *,
         timeout_s: float = DEADLINE_S,
     ) -> SpeakerResult:
         """Embed the voice; the language, among `languages`, decides the encoder unless one is named."""
-        result: SpeakerResult = await self._call("embed", timeout_s, waveform, encoder, languages)
+        result: SpeakerResult = await self._call(
+            "embed", timeout_s, waveform, encoder, languages, allow_no_speech
+        )
         return result
 
     async def embed_pair(
@@ -95,20 +107,28 @@ class AsyncVoxgraph:
         second: Waveform,
         encoder: ModelKey | None = None,
         languages: tuple[str, ...] = (),
+        allow_no_speech: bool = False,
         *,
         timeout_s: float = DEADLINE_S,
     ) -> tuple[SpeakerResult, SpeakerResult]:
         """Embed two voices with one encoder: the named one, or that of the language detected most surely."""
         result: tuple[SpeakerResult, SpeakerResult] = await self._call(
-            "embed_pair", timeout_s, first, second, encoder, languages
+            "embed_pair", timeout_s, first, second, encoder, languages, allow_no_speech
         )
         return result
 
     async def identify_accent(
-        self, waveform: Waveform, model: AccentModel = "xlsr", *, timeout_s: float = DEADLINE_S
+        self,
+        waveform: Waveform,
+        model: AccentModel = "xlsr",
+        allow_no_speech: bool = False,
+        *,
+        timeout_s: float = DEADLINE_S,
     ) -> AccentResult:
         """Identify the accent of spoken English."""
-        result: AccentResult = await self._call("identify_accent", timeout_s, waveform, model)
+        result: AccentResult = await self._call(
+            "identify_accent", timeout_s, waveform, model, allow_no_speech
+        )
         return result
 
     async def diarize(
@@ -143,10 +163,17 @@ class AsyncVoxgraph:
         return result
 
     async def detect_deepfake(
-        self, waveform: Waveform, options: ChunkOptions = ChunkOptions(), *, timeout_s: float = DEADLINE_S
+        self,
+        waveform: Waveform,
+        options: ChunkOptions = ChunkOptions(),
+        allow_no_speech: bool = False,
+        *,
+        timeout_s: float = DEADLINE_S,
     ) -> DeepfakeVerdict:
         """Detect which overlapping chunks are AI-generated."""
-        result: DeepfakeVerdict = await self._call("detect_deepfake", timeout_s, waveform, options)
+        result: DeepfakeVerdict = await self._call(
+            "detect_deepfake", timeout_s, waveform, options, allow_no_speech
+        )
         return result
 
     async def analyze(
@@ -157,12 +184,13 @@ class AsyncVoxgraph:
         options: ChunkOptions = ChunkOptions(),
         encoder: ModelKey | None = None,
         languages: tuple[str, ...] = (),
+        allow_no_speech: bool = False,
         *,
         timeout_s: float = DIARIZATION_DEADLINE_S,
     ) -> Analysis:
         """Answer several questions concurrently; no task or an unknown one raises `InvalidOptions`."""
         result: Analysis = await self._call(
-            "analyze", timeout_s, waveform, tasks, speakers, options, encoder, languages
+            "analyze", timeout_s, waveform, tasks, speakers, options, encoder, languages, allow_no_speech
         )
         return result
 
@@ -174,6 +202,7 @@ class AsyncVoxgraph:
         options: ChunkOptions = ChunkOptions(),
         encoder: ModelKey | None = None,
         languages: tuple[str, ...] = (),
+        allow_no_speech: bool = False,
         *,
         timeout_s: float = DIARIZATION_DEADLINE_S,
     ) -> AsyncGenerator[AnalysisEvent]:
@@ -182,7 +211,7 @@ class AsyncVoxgraph:
         A task that fails does not affect the others. Closing the generator cancels what still runs.
         """
         method = self._handle.options(stream=True).analyze_events
-        arguments = waveform, tasks, speakers, options, encoder, languages
+        arguments = waveform, tasks, speakers, options, encoder, languages, allow_no_speech
         async with aclosing(stream(lambda: method.remote(*arguments), Deadline.after(timeout_s))) as events:
             async for event in events:
                 yield event

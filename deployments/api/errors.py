@@ -31,6 +31,7 @@ STATUS: dict[type[errors.VoxError], HTTPStatus] = {
     errors.DecodingTooCostly: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.AudioTooShort: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.AudioTooLong: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.NoSpeech: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NonFiniteAudio: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
     errors.UnsupportedEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

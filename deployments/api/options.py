@@ -37,6 +37,15 @@ class RecordingOptions(BaseModel):
     )
 
 
+_ALLOW_NO_SPEECH = "Whether to answer about a recording in which nobody speaks, instead of refusing it."
+
+
+class SpeechOptions(RecordingOptions):
+    """Options of every endpoint that answers about speech; the endpoints of the old services refuse none."""
+
+    allow_no_speech: bool = Field(True, description=_ALLOW_NO_SPEECH)
+
+
 class FormatOptions(BaseModel):
     """Options of every endpoint whose answer can be written in other formats than JSON."""
 
@@ -71,7 +80,7 @@ class TurnFormatOptions(FormatOptions):
         return {label: shown for label, name in names.items() if (shown := one_line(name))}
 
 
-class LanguageOptions(RecordingOptions):
+class LanguageOptions(SpeechOptions):
     """Options of every endpoint that detects the language."""
 
     languages: tuple[str, ...] = Field(
@@ -118,6 +127,7 @@ class ComparisonOptions(RoutingOptions):
 class VerificationOptions(RoutingOptions):
     """Options of ``/v1/speaker/compare``."""
 
+    allow_no_speech: bool = Field(False, description=_ALLOW_NO_SPEECH)
     threshold: float | None = Field(
         None,
         ge=-1.0,
@@ -127,7 +137,7 @@ class VerificationOptions(RoutingOptions):
     )
 
 
-class AccentOptions(RecordingOptions):
+class AccentOptions(SpeechOptions):
     """Options of ``/identify``."""
 
     detail: bool = Field(False, description="Add the accent and the probability of every accent.")
@@ -184,7 +194,7 @@ class DiarizationOptions(SpeakerOptions, TurnFormatOptions):
         return super().shown(found).without_short_turns(self.min_duration).named(self.names)
 
 
-class DeepfakeOptions(RecordingOptions):
+class DeepfakeOptions(SpeechOptions):
     """Options of every endpoint that detects generated speech."""
 
     chunk_duration: float = Field(
@@ -203,6 +213,7 @@ class DeepfakeOptions(RecordingOptions):
 class BatchOptions(SpeakerOptions, DeepfakeOptions, RoutingOptions):
     """Options of ``/v1/batch``."""
 
+    allow_no_speech: bool = Field(False, description=_ALLOW_NO_SPEECH)
     tasks: tuple[Task, ...] = Field(TASKS, min_length=1, description="Tasks to run, separated by commas.")
     peaks: int | None = Field(
         None,

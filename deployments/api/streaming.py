@@ -19,7 +19,7 @@ from deployments.api.errors import INTERNAL_ERROR, error_answer, error_type, vox
 from deployments.api.negotiation import EVENTS, STREAMS, VARY
 from deployments.api.schemas.events import DoneData, ProgressData, ReceivedData, TaskErrorData
 from deployments.api.upload import Upload
-from voxgraph.errors import VoxError
+from voxgraph.errors import NoSpeech, VoxError
 from voxgraph.results import AnalysisEvent, Progress, Received, TaskAnswer, TaskFailure
 
 log = logging.getLogger("ray.serve")
@@ -87,19 +87,21 @@ async def _payloads(
     extras: Sequence[Payload],
 ) -> AsyncGenerator[Payload]:
     """Yield the name and the data of each event; errors of the whole analysis end it with ``error``."""
+    speech_s: float | None = None
     try:
         async with aclosing(events):
             yield _payload(first, answers)
             for extra in extras:
                 yield extra
             async for event in events:
+                speech_s = _speech_s(event, speech_s)
                 yield _payload(event, answers)
         yield (
             "done",
             DoneData(
                 processing_time=upload.processing_time,
                 audio_duration=upload.audio_duration,
-                quality=upload.quality(),
+                quality=upload.quality(speech_s),
             ),
         )
     except VoxError as error:
@@ -109,6 +111,17 @@ async def _payloads(
         yield "error", error_answer(request, INTERNAL_ERROR, "ProcessingError", "internal")
     finally:
         upload.release()
+
+
+def _speech_s(event: AnalysisEvent, known_s: float | None) -> float | None:
+    """Return the seconds of speech that are known after an event; those of the turns come second."""
+    match event:
+        case TaskFailure(error=NoSpeech()):
+            return 0.0
+        case TaskAnswer() if known_s is None or event.task != "diarization":
+            found: float | None = event.result.speech_s
+            return found
+    return known_s
 
 
 def _payload(event: AnalysisEvent, answers: Answers) -> Payload:

@@ -103,10 +103,10 @@ class Upload:
         self._quality = Quality.of_channels(qualities)
         return waveforms
 
-    def quality(self) -> QualityAnswer:
-        """Return the notes about the recording, which must have been decoded."""
+    def quality(self, speech_s: float | None) -> QualityAnswer:
+        """Return the notes about the recording, which must have been decoded, and its seconds of speech."""
         assert self._quality is not None
-        return QualityAnswer.from_result(self._quality)
+        return QualityAnswer.from_result(self._quality.heard(speech_s))
 
     def release(self) -> None:
         """Return the decoded audio to the budget before the request ends, which would also do it."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.diarization.clustering import cluster, voices_of
 from pipelines.diarization.requested_number import cluster_to
+from pipelines.diarization.speech import speech_seconds
 from pipelines.diarization.turns import (
     Timeline,
     activations,
@@ -23,7 +24,7 @@ from pipelines.diarization.turns import (
     top_speakers,
 )
 from pipelines.diarization.windows import ProgressCallback
-from pipelines.vendored.pyannote import AgglomerativeClustering, SlidingWindow, VBxClustering
+from pipelines.vendored.pyannote import AgglomerativeClustering, Inference, SlidingWindow, VBxClustering
 from pipelines.window_outputs import WindowOutputs
 from voxgraph.options import SpeakerCount
 from voxgraph.results import (
@@ -47,6 +48,8 @@ class Windows(Protocol):
     """Length of a window in samples."""
     hop: int
     """Distance between the starts of two windows in samples."""
+    segmentation: Inference
+    """The network that finds speech."""
 
     def __call__(self, waveform: Waveform, progress: ProgressCallback | None = None) -> WindowOutputs:
         """Run every window of a recording of at least one sample."""
@@ -102,6 +105,11 @@ class WindowDiarizer:
             InvalidOptions: `min_speakers` is more than `max_speakers`.
         """
         return self.turns(self.windows(waveform, progress), len(waveform), speakers)
+
+    def speech_seconds(self, waveform: Waveform) -> float:
+        """Return the seconds of speech in a recording of at least one sample; only the segmentation runs."""
+        segmentation = self.windows.segmentation
+        return speech_seconds(segmentation, waveform, segmentation.batch_size)
 
     def turns(self, outputs: WindowOutputs, samples: int, speakers: SpeakerCount) -> DiarizationResult:
         """Find the turns from the outputs of the networks.

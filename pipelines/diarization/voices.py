@@ -65,7 +65,7 @@ class VoiceAnalyzer:
         *,
         min_shared: float = MIN_SHARED,
     ) -> None:
-        self._segmentation, self._embedding = segmentation, embedding
+        self.segmentation, self._embedding = segmentation, embedding
         self.min_shared = min_shared
         self.window = round(segmentation.duration * SAMPLE_RATE_HZ)
         self.hop = round(segmentation.step * SAMPLE_RATE_HZ)
@@ -95,7 +95,7 @@ class VoiceAnalyzer:
 
     def _analyze_block(self, samples: Tensor) -> WindowOutputs:
         clips = samples.unfold(0, self.window, self.hop).unsqueeze(1)  # (windows, 1, samples), a view
-        found = [self._segmentation.infer(batch) for batch in torch.split(clips, self._batch)]
+        found = [self.segmentation.infer(batch) for batch in torch.split(clips, self._batch)]
         speech, probabilities = hard_and_soft(np.concatenate(found))
         windows, speakers = np.nonzero(speech.any(axis=1))
         masks = voice_masks(speech, self._nearest)[windows, speakers]

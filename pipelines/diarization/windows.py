@@ -56,7 +56,7 @@ class WindowAnalyzer:
         exclude_overlap: bool,
         embedding_batch_size: int,
     ) -> None:
-        self._segmentation, self._embedding = segmentation, embedding
+        self.segmentation, self._embedding = segmentation, embedding
         sample_rate = embedding.sample_rate
         self.window = round(segmentation.duration * sample_rate)
         self.hop = round(segmentation.step * sample_rate)
@@ -91,14 +91,14 @@ class WindowAnalyzer:
     def _batches(self, samples: int, total: int) -> Iterator[tuple[int, int]]:
         """Yield the first window and the last + 1 of each batch, grouped as in pyannote."""
         whole = max(0, (samples - self.window) // self.hop + 1)
-        for first in range(0, whole, self._segmentation.batch_size):
-            yield first, min(first + self._segmentation.batch_size, whole)
+        for first in range(0, whole, self.segmentation.batch_size):
+            yield first, min(first + self.segmentation.batch_size, whole)
         if whole < total:
             yield whole, total
 
     def _analyze_batch(self, samples: Tensor) -> WindowOutputs:
         clips = samples.unfold(0, self.window, self.hop).unsqueeze(1)  # (windows, 1, samples), a view
-        speech, probabilities = hard_and_soft(self._segmentation.infer(clips))
+        speech, probabilities = hard_and_soft(self.segmentation.infer(clips))
         windows, speakers = np.nonzero(speech.any(axis=1))
         embeddings = np.zeros((len(windows), self._embedding.dimension), np.float32)
         masks = pooling_masks(speech, self._minimum_frames)

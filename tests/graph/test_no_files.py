@@ -14,6 +14,7 @@ from launched import Launched
 
 from deployments.launch.private import session_folder
 
+QUESTIONS = {"tasks": "language,speaker,deepfake", "allow_no_speech": "true"}
 LOG_BYTES = 512 * 1024
 """Bytes that a few requests may log: access logs of the proxy, the replicas and Ray, in pages of 4 KiB."""
 
@@ -46,11 +47,13 @@ def test_no_file_is_written_while_an_upload_is_answered(
     service: Launched, http: httpx2.Client, size: int, raw: bool
 ) -> None:
     body = upload(size)
-    http.post("/v1/analyze", params={"tasks": "language,deepfake"}, files={"file": upload(100_000)})
+    http.post(
+        "/v1/analyze", params=QUESTIONS | {"tasks": "language,deepfake"}, files={"file": upload(100_000)}
+    )
     files, before = files_under(*watched_folders()), written(service.processes())
 
     kwargs = {"content": body, "headers": {"content-type": "audio/wav"}} if raw else {"files": {"file": body}}
-    response = http.post("/v1/analyze", params={"tasks": "language,speaker,deepfake"}, **kwargs)
+    response = http.post("/v1/analyze", params=QUESTIONS, **kwargs)
 
     assert response.status_code == 200, response.text
     after = written(service.processes())

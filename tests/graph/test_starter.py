@@ -1,9 +1,14 @@
 """The graph of `make serve` with the checkpoints of the repository: it starts, and every endpoint answers."""
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 
+import clips
 import httpx2
+import numpy as np
 import pytest
+import soundfile
+import sounds
 import yaml
 from curl_lines import LINES, check_curl_line
 from launched import ROOT, Launched, running
@@ -70,3 +75,40 @@ def test_a_sentence_gets_its_language_or_none(http: httpx2.Client, conversation:
 
     assert found["language"] == "en"
     assert found["confidence"] > 0.5
+
+
+@pytest.mark.parametrize("sound", sounds.WITHOUT_SPEECH.values(), ids=sounds.WITHOUT_SPEECH)
+def test_questions_about_nobodys_speech_are_refused_unless_that_is_allowed(
+    http: httpx2.Client, sound: Callable[[], np.ndarray]
+) -> None:
+    data = clips.soundfile_bytes(sound(), 16_000, "WAV", "PCM_16")
+    for tasks in ("language", "speaker", "accent", "deepfake", "language,diarization"):
+        refused = post(http, "/v1/analyze", 422, content=data, params={"tasks": tasks})
+        assert refused["code"] == "no_speech"
+
+    allowed = post(http, "/v1/analyze", content=data, params={"allow_no_speech": "true"})
+    old = post(http, "/embedding", content=data)
+
+    assert {"language", "speaker", "accent", "deepfake", "diarization"} <= set(allowed)
+    for answer in (allowed, old):
+        assert answer["quality"]["speech_s"] == 0.0
+        assert "No speech was found." in answer["quality"]["warnings"]
+
+
+@pytest.mark.parametrize("level", [1.0, 0.01])
+def test_a_voice_is_heard_however_quiet_and_for_how_long(
+    http: httpx2.Client, conversation: bytes, level: float
+) -> None:
+    samples, rate = soundfile.read(io.BytesIO(conversation), dtype="float32")
+    whole = clips.soundfile_bytes(samples * level, rate, "WAV", "PCM_24")
+    word = clips.soundfile_bytes(samples[7 * rate : 8 * rate] * level, rate, "WAV", "PCM_24")
+
+    answer = post(http, "/v1/analyze", content=whole)
+    turns = post(http, "/diarize", content=whole)
+    short = post(http, "/v1/analyze", content=word, params={"tasks": "language"})
+
+    assert answer["quality"]["speech_s"] == pytest.approx(turns["quality"]["speech_s"], rel=0.05)
+    assert 15 < answer["quality"]["speech_s"] < answer["quality"]["duration_s"]
+    assert not any("speech" in warning for warning in answer["quality"]["warnings"])
+    assert 0.5 < short["quality"]["speech_s"] <= 1.0
+    assert any("too short to trust" in warning for warning in short["quality"]["warnings"])

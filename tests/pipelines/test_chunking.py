@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from pipelines.chunking import (
     CONVERSATION_HOP,
     CONVERSATION_WINDOW,
+    MAX_SPEECH_PARTS,
     PART_WINDOWS,
     conversation_parts,
     spans,
+    speech_parts,
 )
 
 
@@ -53,3 +55,15 @@ def test_the_windows_of_the_parts_of_a_conversation_are_those_of_the_whole(sampl
     assert list(chain.from_iterable(found)) == windows_of(0, samples)
     assert all(len(windows) == PART_WINDOWS for windows in found[:-1])
     assert parts[-1][1] == samples
+
+
+@given(st.integers(1, 40 * CONVERSATION_WINDOW * 8))
+def test_speech_is_looked_for_in_a_few_parts_that_leave_nothing_out_with_the_rest(samples: int) -> None:
+    first, rest = speech_parts(samples)
+
+    every = sorted(first + rest)
+    assert [start for start, _ in every] == [0, *(end for _, end in every[:-1])]
+    assert every[-1][1] == samples
+    assert 1 <= len(first) <= MAX_SPEECH_PARTS
+    assert not rest or len(first) == MAX_SPEECH_PARTS
+    assert all(end - start >= min(CONVERSATION_WINDOW, samples) for start, end in every)

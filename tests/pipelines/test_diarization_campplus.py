@@ -164,7 +164,7 @@ def test_a_long_recording_is_read_in_blocks(
         embedded.extend(len(voice) for voice in voices)
         return torch.ones(len(voices), 192)
 
-    monkeypatch.setattr(diarizer.windows._segmentation, "infer", infer)
+    monkeypatch.setattr(diarizer.windows.segmentation, "infer", infer)
     monkeypatch.setattr(diarizer.windows._embedding, "embed_features", embed)
     minutes = 10
 
@@ -205,7 +205,7 @@ def test_the_segmentation_is_that_of_pyannotes_own_loader(conversation: Waveform
         options = EngineOptions(engine=engine, precision="float32")
         loaded = CamPlusPlusDiarizer(locate(KEYS[0], STARTER), "cpu", options)
         with torch.inference_mode():
-            found = loaded.windows._segmentation.model(torch.from_numpy(clips))
+            found = loaded.windows.segmentation.model(torch.from_numpy(clips))
         assert relative_difference(found, expected) < HIGHEST_DIFFERENCE
 
 

@@ -45,7 +45,7 @@ def conversation(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw a conversation: speech (windows, frames, 3) of 0 and 1, embeddings (windows, 3, dimension)."""
     generator = np.random.default_rng(seed)
-    frames = diarizer.windows._segmentation.model.num_frames(160_000)
+    frames = diarizer.windows.segmentation.model.num_frames(160_000)
     step = frames // 10
     talks = np.zeros((frames + windows * step, voices), bool)
     for voice in range(voices):
@@ -83,7 +83,7 @@ def outputs_of(speech: np.ndarray, embeddings: np.ndarray) -> WindowOutputs:
 def stock_pipeline(diarizer: Diarizer) -> Any:
     """Build pyannote's own pipeline with the same networks and hyperparameters."""
     stock: Any = SpeakerDiarization(
-        segmentation=diarizer.windows._segmentation.model,
+        segmentation=diarizer.windows.segmentation.model,
         embedding=diarizer.windows._embedding.model_,
         plda=getattr(diarizer.clustering, "plda", None) or clustering.NoPlda(),
         clustering=type(diarizer.clustering).__name__,

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 
 from config.checkpoints import CHECKPOINTS
+from deployments.speech import Heard, require_speech, with_speech
 from deployments.state.local_state import LocalState
 from deployments.voices import check_tasks
 from pipelines.allow_list import allowed_names
 from voxgraph.calibration import SpeakerCalibration
-from voxgraph.errors import ModelUnavailable, VoxError
+from voxgraph.errors import ModelUnavailable, NoSpeech, VoxError
 from voxgraph.options import TASKS, AccentModel, ChunkOptions, ModelKey, SpeakerCount, Task
 from voxgraph.results import (
     SAMPLE_RATE_HZ,
@@ -62,6 +63,7 @@ class FakeAnalyzer:
         self.diarization_model = ModelKey.DIARIZATION_COMMUNITY_1
         self.error: BaseException | None = None
         self.failures: dict[Task, VoxError] = {}
+        self.speech_s: float | None = None
         self.unavailable: set[ModelKey] = set()
         self.encoder: ModelKey | None = None
         self.pair: tuple[Waveform, Waveform] | None = None
@@ -81,26 +83,37 @@ class FakeAnalyzer:
             models={"language": ModelInfo("language", "a/b", "abc", "hub", "cpu", 7)}
         )
 
+    def _heard(self, result: Heard, allow_no_speech: bool) -> Heard:
+        return require_speech(with_speech(result, self.speech_s), allow_no_speech)
+
     def _record(self, waveform: Waveform) -> None:
         if self.error is not None:
             raise self.error
         self.waveform = waveform
 
-    async def detect_language(self, waveform: Waveform, languages: tuple[str, ...] = ()) -> LanguageResult:
+    async def detect_language(
+        self, waveform: Waveform, languages: tuple[str, ...] = (), allow_no_speech: bool = False
+    ) -> LanguageResult:
         self._record(waveform)
         if languages:
             self.languages = languages
-            return self.language.among(allowed_names(languages, NAMES))
-        return self.language
+            return self._heard(self.language.among(allowed_names(languages, NAMES)), allow_no_speech)
+        return self._heard(self.language, allow_no_speech)
 
     async def embed(
-        self, waveform: Waveform, encoder: ModelKey | None = None, languages: tuple[str, ...] = ()
+        self,
+        waveform: Waveform,
+        encoder: ModelKey | None = None,
+        languages: tuple[str, ...] = (),
+        allow_no_speech: bool = False,
     ) -> SpeakerResult:
         self._record(waveform)
         self.encoder = encoder
-        language = None if encoder is not None else await self.detect_language(waveform, languages)
+        language = None
+        if encoder is None:
+            language = await self.detect_language(waveform, languages, allow_no_speech)
         hub_id = CHECKPOINTS[encoder or ModelKey.SPEAKER_CNCELEB].hub_id
-        return SpeakerResult(Embedding(VECTOR, hub_id, "abc"), language)
+        return self._heard(SpeakerResult(Embedding(VECTOR, hub_id, "abc"), language), allow_no_speech)
 
     async def embed_pair(
         self,
@@ -108,9 +121,11 @@ class FakeAnalyzer:
         second: Waveform,
         encoder: ModelKey | None = None,
         languages: tuple[str, ...] = (),
+        allow_no_speech: bool = False,
     ) -> tuple[SpeakerResult, SpeakerResult]:
         self.pair = (first, second)
-        return await self.embed(first, encoder, languages), await self.embed(second, encoder, languages)
+        one = await self.embed(first, encoder, languages, allow_no_speech)
+        return one, await self.embed(second, encoder, languages, allow_no_speech)
 
     async def info(self, model: ModelKey) -> ModelInfo:
         if model in self.unavailable:
@@ -119,9 +134,11 @@ class FakeAnalyzer:
         info = ModelInfo(model, CHECKPOINTS[model].hub_id, "abc", "hub", "cpu", 7, labels)
         return replace(info, same_speaker=self.calibration)
 
-    async def identify_accent(self, waveform: Waveform, model: AccentModel = "xlsr") -> AccentResult:
+    async def identify_accent(
+        self, waveform: Waveform, model: AccentModel = "xlsr", allow_no_speech: bool = False
+    ) -> AccentResult:
         self._record(waveform)
-        return self.accent
+        return self._heard(self.accent, allow_no_speech)
 
     async def diarize(self, waveform: Waveform, speakers: SpeakerCount = SpeakerCount()) -> DiarizationResult:
         self._record(waveform)
@@ -145,7 +162,7 @@ class FakeAnalyzer:
         return DiarizationResult.of_channels([found] * len(channels))
 
     async def detect_deepfake(
-        self, waveform: Waveform, options: ChunkOptions = ChunkOptions()
+        self, waveform: Waveform, options: ChunkOptions = ChunkOptions(), allow_no_speech: bool = False
     ) -> DeepfakeVerdict:
         self._record(waveform)
         self.options = options
@@ -153,7 +170,7 @@ class FakeAnalyzer:
             DeepfakeChunk(index, 2.5 * index, 2.5 * index + 5, DeepfakeScore(score, 1 - score, self.points))
             for index, score in enumerate(self.scores)
         ]
-        return DeepfakeVerdict.from_chunks(chunks, options, self.advice)
+        return self._heard(DeepfakeVerdict.from_chunks(chunks, options, self.advice), allow_no_speech)
 
     async def analyze(
         self,
@@ -163,16 +180,19 @@ class FakeAnalyzer:
         options: ChunkOptions = ChunkOptions(),
         encoder: ModelKey | None = None,
         languages: tuple[str, ...] = (),
+        allow_no_speech: bool = False,
     ) -> Analysis:
         check_tasks(tasks)
         self.tasks = tasks
-        return Analysis(
-            language=await self.detect_language(waveform, languages) if "language" in tasks else None,
-            speaker=await self.embed(waveform, encoder, languages) if "speaker" in tasks else None,
-            accent=await self.identify_accent(waveform, "xlsr") if "accent" in tasks else None,
+        allow = allow_no_speech
+        found = Analysis(
+            language=await self.detect_language(waveform, languages, allow) if "language" in tasks else None,
+            speaker=await self.embed(waveform, encoder, languages, allow) if "speaker" in tasks else None,
+            accent=await self.identify_accent(waveform, "xlsr", allow) if "accent" in tasks else None,
             diarization=await self.diarize(waveform, speakers) if "diarization" in tasks else None,
-            deepfake=await self.detect_deepfake(waveform, options) if "deepfake" in tasks else None,
+            deepfake=await self.detect_deepfake(waveform, options, allow) if "deepfake" in tasks else None,
         )
+        return found.heard(self.speech_s)
 
     async def analyze_events(
         self,
@@ -182,6 +202,7 @@ class FakeAnalyzer:
         options: ChunkOptions = ChunkOptions(),
         encoder: ModelKey | None = None,
         languages: tuple[str, ...] = (),
+        allow_no_speech: bool = False,
     ) -> AsyncGenerator[AnalysisEvent]:
         self._record(waveform)
         audio_s = len(waveform) / SAMPLE_RATE_HZ
@@ -191,7 +212,12 @@ class FakeAnalyzer:
             if task in self.failures:
                 yield TaskFailure(task, self.failures[task])
                 continue
-            answers = await self.analyze(waveform, (task,), speakers, options, encoder, languages)
+            asked = speakers, options, encoder, languages, allow_no_speech
+            try:
+                answers = await self.analyze(waveform, (task,), *asked)
+            except NoSpeech as error:
+                yield TaskFailure(task, error)
+                continue
             yield TaskAnswer(task, getattr(answers, task))
         self.tasks = tasks
 

@@ -95,7 +95,7 @@ def test_blocking_code_gets_the_answer() -> None:
     handle = Handle()
 
     assert Voxgraph(handle).detect_language(CLIP) == GERMAN
-    assert handle.calls == [("detect_language", CLIP, ())]
+    assert handle.calls == [("detect_language", CLIP, (), False)]
 
 
 async def test_a_coroutine_gets_the_answer() -> None:

@@ -19,6 +19,9 @@ Languages = Annotated[
     str | None, typer.Option(metavar="CODES", help="Languages that may be spoken, such as en,de,zh.")
 ]
 Channel = Annotated[int | None, typer.Option(min=0, help="Channel to take, from 0; by default all, mixed.")]
+AllowNoSpeech = Annotated[
+    bool, typer.Option("--allow-no-speech", help="Answer about recordings in which nobody speaks, too.")
+]
 Encoder = Annotated[
     str | None, typer.Option(metavar="NAME", help="voxceleb or cnceleb; by default the language decides.")
 ]

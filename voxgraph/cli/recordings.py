@@ -31,6 +31,7 @@ def analyze(
     encoder: arguments.Encoder = None,
     languages: arguments.Languages = None,
     channel: arguments.Channel = None,
+    allow_no_speech: arguments.AllowNoSpeech = False,
 ) -> None:
     """Ask everything: language, voice, accent, who speaks when, what is AI-generated.
 
@@ -42,7 +43,7 @@ def analyze(
         "tasks": tasks, "num_speakers": num_speakers, "min_speakers": min_speakers,
         "max_speakers": max_speakers, "chunk_duration": chunk_duration, "overlap": overlap,
         "encoder": encoder, "languages": languages, "channel": channel, "exclusive": exclusive,
-        "embeddings": embeddings, "frames": frames,
+        "embeddings": embeddings, "frames": frames, "allow_no_speech": allow_no_speech,
     }  # fmt: skip
     ask("analyze", recordings, options, where, output)
 
@@ -54,6 +55,7 @@ def language(
     output: Output,
     languages: arguments.Languages = None,
     channel: arguments.Channel = None,
+    allow_no_speech: arguments.AllowNoSpeech = False,
 ) -> None:
     """Detect which language is spoken.
 
@@ -61,18 +63,25 @@ def language(
     """
     from voxgraph.cli.asking import ask
 
-    ask("language", recordings, {"languages": languages, "channel": channel}, where, output)
+    options = {"languages": languages, "channel": channel, "allow_no_speech": allow_no_speech}
+    ask("language", recordings, options, where, output)
 
 
 @grouped
-def accent(recordings: Recordings, where: Where, output: Output, channel: arguments.Channel = None) -> None:
+def accent(
+    recordings: Recordings,
+    where: Where,
+    output: Output,
+    channel: arguments.Channel = None,
+    allow_no_speech: arguments.AllowNoSpeech = False,
+) -> None:
     """Identify the accent of spoken English.
 
     Example: voxgraph accent clip.wav
     """
     from voxgraph.cli.asking import ask
 
-    ask("accent", recordings, {"channel": channel}, where, output)
+    ask("accent", recordings, {"channel": channel, "allow_no_speech": allow_no_speech}, where, output)
 
 
 @grouped
@@ -83,6 +92,7 @@ def deepfake(
     chunk_duration: arguments.ChunkDuration = None,
     overlap: arguments.Overlap = None,
     channel: arguments.Channel = None,
+    allow_no_speech: arguments.AllowNoSpeech = False,
 ) -> None:
     """Detect which parts are AI-generated.
 
@@ -90,7 +100,10 @@ def deepfake(
     """
     from voxgraph.cli.asking import ask
 
-    options = {"chunk_duration": chunk_duration, "overlap": overlap, "channel": channel}
+    options = {
+        "chunk_duration": chunk_duration, "overlap": overlap, "channel": channel,
+        "allow_no_speech": allow_no_speech,
+    }  # fmt: skip
     ask("deepfake", recordings, options, where, output)
 
 
@@ -136,6 +149,7 @@ def embed(
     encoder: arguments.Encoder = None,
     languages: arguments.Languages = None,
     channel: arguments.Channel = None,
+    allow_no_speech: arguments.AllowNoSpeech = False,
 ) -> None:
     """Embed the voice as 192 numbers.
 
@@ -143,7 +157,10 @@ def embed(
     """
     from voxgraph.cli.asking import ask
 
-    ask("embed", recordings, {"encoder": encoder, "languages": languages, "channel": channel}, where, output)
+    options = {
+        "encoder": encoder, "languages": languages, "channel": channel, "allow_no_speech": allow_no_speech,
+    }  # fmt: skip
+    ask("embed", recordings, options, where, output)
 
 
 @grouped
@@ -158,6 +175,7 @@ def compare(
     encoder: arguments.Encoder = None,
     languages: arguments.Languages = None,
     channel: arguments.Channel = None,
+    allow_no_speech: arguments.AllowNoSpeech = False,
     format: Annotated[
         str | None, typer.Option("--format", "-f", metavar="NAME", help="table, json or ndjson.")
     ] = None,
@@ -169,5 +187,8 @@ def compare(
     """
     from voxgraph.cli.asking import compare_two
 
-    options = {"threshold": threshold, "encoder": encoder, "languages": languages, "channel": channel}
+    options = {
+        "threshold": threshold, "encoder": encoder, "languages": languages, "channel": channel,
+        "allow_no_speech": allow_no_speech,
+    }  # fmt: skip
     compare_two(first, second, options, where, Output(format=format, json=json))

@@ -6,14 +6,14 @@ client; a field that is missing raises `KeyError`, which `voxgraph.client.failur
 
 import json
 from base64 import b64decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from voxgraph.calibration import SpeakerCalibration
 from voxgraph.errors import ModelUnavailable
-from voxgraph.options import ChunkOptions
+from voxgraph.options import ChunkOptions, Task
 from voxgraph.results import (
     US_ACCENT,
     AccentResult,
@@ -48,6 +48,7 @@ def language(answer: Json) -> LanguageResult:
         probabilities=dict(answer["probabilities"]),
         calibrated=answer.get("calibrated", False),
         warning=answer.get("warning"),
+        speech_s=_speech_s(answer),
     )
 
 
@@ -59,7 +60,9 @@ def speaker(answer: Json) -> SpeakerResult:
     if code is not None:
         confidence = answer["confidence"]
         routed = LanguageResult(code, answer.get("language_name", code), confidence, {code: confidence})
-    return SpeakerResult(Embedding(vector, answer["model"], answer["revision"]), routed)
+    return SpeakerResult(
+        Embedding(vector, answer["model"], answer["revision"]), routed, speech_s=_speech_s(answer)
+    )
 
 
 def comparison(answer: Json) -> VoiceComparison:
@@ -83,6 +86,7 @@ def accent(answer: Json) -> AccentResult:
         us_confidence=answer["confidence"] if answer["accent"] == US_ACCENT else 0.0,
         probabilities=dict(answer["probabilities"]),
         calibrated=answer.get("calibrated", False),
+        speech_s=_speech_s(answer),
     )
 
 
@@ -125,6 +129,7 @@ def deepfake(answer: Json) -> DeepfakeVerdict:
         chunks=tuple(_chunk(chunk, points) for chunk in answer["chunks"]),
         options=ChunkOptions(summary["chunk_duration_seconds"], summary["overlap_ratio"]),
         advice=answer.get("advice"),
+        speech_s=_speech_s(answer),
     )
 
 
@@ -134,7 +139,7 @@ def _chunk(chunk: Json, points: OperatingPoints) -> DeepfakeChunk:
     return DeepfakeChunk(chunk["chunk_index"], chunk["start_time"], chunk["end_time"], score)
 
 
-TASKS = {
+TASKS: dict[Task, Callable[[Json], Any]] = {
     "language": language,
     "speaker": speaker,
     "accent": accent,
@@ -146,10 +151,19 @@ TASKS = {
 
 def analysis(answer: Json) -> Analysis:
     """Read all answers about one recording; a task that was not asked for is not in it."""
-    found: dict[str, Any] = {
-        task: read(answer[task]) for task, read in TASKS.items() if answer.get(task) is not None
-    }
-    return Analysis(**found)
+    found: dict[str, Any] = {task: of_task(answer, task) for task in TASKS if answer.get(task) is not None}
+    return Analysis(**found, speech_s=_speech_s(answer))
+
+
+def of_task(answer: Json, task: Task) -> Any:
+    """Read the answer to one task of an analysis, with the speech that was found in the recording."""
+    return TASKS[task]({**answer[task], "quality": answer.get("quality")})
+
+
+def _speech_s(answer: Json) -> float | None:
+    """Return the seconds of speech in the recording, if the answer has notes about it."""
+    seconds: float | None = (answer.get("quality") or {}).get("speech_s")
+    return seconds
 
 
 def matches(answer: Json) -> list[Match]:

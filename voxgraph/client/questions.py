@@ -2,7 +2,8 @@
 
 Pure functions: `voxgraph.client.http` sends the requests. Options that are None, empty or False are left out
 of the request, so that the server's defaults apply. A `Recording` is a path, bytes, a binary file or
-``(array, sample rate)``; `channel` is the channel to take, counted from 0, instead of a mix of all.
+``(array, sample rate)``; `channel` is the channel to take, counted from 0, instead of a mix of all. A
+recording in which nobody speaks raises `NoSpeech` unless `allow_no_speech` is given.
 """
 
 import functools
@@ -70,13 +71,14 @@ def detect_language(
     *,
     languages: Sequence[str] = (),
     channel: int | None = None,
+    allow_no_speech: bool = False,
     timeout_s: float = DEADLINE_S,
 ) -> Question[LanguageResult]:
     """Detect which language is spoken; `languages` are the codes of the allowed ones, empty: all.
 
     The answer has the probabilities of the most probable languages only.
     """
-    options = _options(languages=languages, channel=channel)
+    options = _options(languages=languages, channel=channel, allow_no_speech=_text(allow_no_speech))
     return Question("/detect-language", answers.language, options, _file(recording), timeout_s=timeout_s)
 
 
@@ -86,13 +88,16 @@ def embed(
     encoder: Encoder | None = None,
     languages: Sequence[str] = (),
     channel: int | None = None,
+    allow_no_speech: bool = False,
     timeout_s: float = DEADLINE_S,
 ) -> Question[SpeakerResult]:
     """Embed the voice; the language, among `languages`, decides the encoder unless one is named.
 
     Of the language, the answer has the code and the probability.
     """
-    options = _options(encoder=encoder, languages=languages, channel=channel)
+    options = _options(
+        encoder=encoder, languages=languages, channel=channel, allow_no_speech=_text(allow_no_speech)
+    )
     return Question("/extract-embedding", answers.speaker, options, _file(recording), timeout_s=timeout_s)
 
 
@@ -104,23 +109,36 @@ def compare(
     encoder: Encoder | None = None,
     languages: Sequence[str] = (),
     channel: int | None = None,
+    allow_no_speech: bool = False,
     timeout_s: float = DEADLINE_S,
 ) -> Question[VoiceComparison]:
     """Compare the speakers of two recordings; one encoder embeds both.
 
     `threshold` is the cosine similarity above which they are one speaker; None: that of the calibration.
     """
-    options = _options(threshold=threshold, encoder=encoder, languages=languages, channel=channel)
+    options = _options(
+        threshold=threshold,
+        encoder=encoder,
+        languages=languages,
+        channel=channel,
+        allow_no_speech=_text(allow_no_speech),
+    )
     files = (("file1", first), ("file2", second))
     return Question("/v1/speaker/compare", answers.comparison, options, files, timeout_s=timeout_s)
 
 
 def identify_accent(
-    recording: Recording, *, channel: int | None = None, timeout_s: float = DEADLINE_S
+    recording: Recording,
+    *,
+    channel: int | None = None,
+    allow_no_speech: bool = False,
+    timeout_s: float = DEADLINE_S,
 ) -> Question[AccentResult]:
     """Identify the accent of spoken English."""
-    question = analyze(recording, tasks=("accent",), channel=channel, timeout_s=timeout_s)
-    return question.reading(lambda answer: answers.accent(answer["accent"]))
+    question = analyze(
+        recording, tasks=("accent",), channel=channel, allow_no_speech=allow_no_speech, timeout_s=timeout_s
+    )
+    return question.reading(lambda answer: answers.of_task(answer, "accent"))
 
 
 def diarize(
@@ -162,10 +180,16 @@ def detect_deepfake(
     chunk_duration: float | None = None,
     overlap: float | None = None,
     channel: int | None = None,
+    allow_no_speech: bool = False,
     timeout_s: float = DEADLINE_S,
 ) -> Question[DeepfakeVerdict]:
     """Detect which overlapping chunks, of `chunk_duration` seconds, are AI-generated."""
-    options = _options(chunk_duration=chunk_duration, overlap=overlap, channel=channel)
+    options = _options(
+        chunk_duration=chunk_duration,
+        overlap=overlap,
+        channel=channel,
+        allow_no_speech=_text(allow_no_speech),
+    )
     return Question("/audio/analyze-audio", answers.deepfake, options, _file(recording), timeout_s=timeout_s)
 
 
@@ -184,6 +208,7 @@ def analyze(
     encoder: Encoder | None = None,
     languages: Sequence[str] = (),
     channel: int | None = None,
+    allow_no_speech: bool = False,
     timeout_s: float = DIARIZATION_DEADLINE_S,
 ) -> Question[Analysis]:
     """Answer several questions about one recording, side by side."""
@@ -200,6 +225,7 @@ def analyze(
         encoder=encoder,
         languages=languages,
         channel=channel,
+        allow_no_speech=_text(allow_no_speech),
     )
     return Question("/v1/analyze", answers.analysis, options, _file(recording), timeout_s=timeout_s)
 
@@ -211,10 +237,13 @@ def compare_embedding(
     threshold: float | None = None,
     languages: Sequence[str] = (),
     channel: int | None = None,
+    allow_no_speech: bool = False,
     timeout_s: float = DEADLINE_S,
 ) -> Question[VoiceComparison]:
     """Compare the speaker of a recording with a stored embedding, by the encoder of the embedding."""
-    options = _options(threshold=threshold, languages=languages, channel=channel)
+    options = _options(
+        threshold=threshold, languages=languages, channel=channel, allow_no_speech=_text(allow_no_speech)
+    )
     files = (("audio", recording), ("embedding", answers.embedding_file(embedding)))
     return Question("/compare_embedding", answers.comparison, options, files, timeout_s=timeout_s)
 

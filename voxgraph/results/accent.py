@@ -21,6 +21,8 @@ class AccentResult:
     """Probability of every accent; they sum to 1."""
     calibrated: bool = False
     """Whether the probabilities were fitted on labelled real speech; otherwise they only rank accents."""
+    speech_s: float | None = None
+    """Seconds of speech in the recording; 0.0: none; None: nobody looked for it."""
 
     @classmethod
     def from_probabilities(

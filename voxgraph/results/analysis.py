@@ -1,6 +1,6 @@
 """All answers about one recording."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voxgraph.results.accent import AccentResult
 from voxgraph.results.deepfake import DeepfakeVerdict
@@ -18,3 +18,11 @@ class Analysis:
     accent: AccentResult | None = None
     diarization: DiarizationResult | None = None
     deepfake: DeepfakeVerdict | None = None
+    speech_s: float | None = None
+    """Seconds of speech in the recording; 0.0: none; None: nobody looked for it."""
+
+    def heard(self, speech_s: float | None) -> "Analysis":
+        """Add the seconds of speech to the whole and to each answer about speech."""
+        found = {name: getattr(self, name) for name in ("language", "speaker", "accent", "deepfake")}
+        answers = {name: replace(one, speech_s=speech_s) for name, one in found.items() if one is not None}
+        return replace(self, speech_s=speech_s, **answers)

@@ -89,6 +89,8 @@ class DeepfakeVerdict:
     """How the recording was cut into chunks."""
     advice: str | None = None
     """What the caller should know about the detector, in sentences."""
+    speech_s: float | None = None
+    """Seconds of speech in the recording; 0.0: none; None: nobody looked for it."""
 
     @property
     def is_deepfake(self) -> bool:

@@ -126,6 +126,15 @@ class DiarizationResult:
                 )
         return replace(self, speakers_requested=requested, speakers_note=note)
 
+    @property
+    def speech_s(self) -> float:
+        """Seconds in which at least one speaker talks."""
+        seconds, heard_until = 0.0, 0.0
+        for turn in self.turns:
+            seconds += max(turn.end_s - max(turn.start_s, heard_until), 0.0)
+            heard_until = max(heard_until, turn.end_s)
+        return seconds
+
     def without_short_turns(self, min_duration_s: float) -> "DiarizationResult":
         """Remove turns shorter than `min_duration_s` seconds, and speakers who then have no turn."""
         turns, exclusive = (

@@ -33,6 +33,8 @@ class LanguageResult:
     a few are allowed."""
     min_confidence: float = 0.0
     """Posterior probability below which the language is unknown."""
+    speech_s: float | None = None
+    """Seconds of speech in the recording; 0.0: none; None: nobody looked for it."""
 
     @property
     def is_known(self) -> bool:

@@ -33,3 +33,5 @@ class SpeakerResult:
     embedding: Embedding
     language: LanguageResult | None
     """None if the caller named the encoder: then no language was detected."""
+    speech_s: float | None = None
+    """Seconds of speech in the recording; 0.0: none; None: nobody looked for it."""

@@ -61,7 +61,7 @@ async def answer_of(upload: Upload, analyzer: GraphAnalyzer, options: BatchOptio
     return AnalysisAnswer.from_result(
         replace(analysis, diarization=None if turns is None else options.shown(turns)),
         outline,
-        quality=upload.quality(),
+        quality=upload.quality(analysis.speech_s),
         processing_time=upload.processing_time,
         audio_duration=upload.audio_duration,
     )
@@ -88,14 +88,25 @@ async def _outline(waveform: Waveform, options: BatchOptions) -> Peaks | None:
 
 def _asked(options: BatchOptions) -> tuple[Any, ...]:
     """Return the arguments of the question besides the recording."""
-    return options.tasks, options.speakers, options.chunks, options.encoder_key, options.languages
+    return (
+        options.tasks,
+        options.speakers,
+        options.chunks,
+        options.encoder_key,
+        options.languages,
+        options.allow_no_speech,
+    )
 
 
 async def _file(chosen: str, upload: Upload, analyzer: GraphAnalyzer, options: AnalyzeOptions) -> Response:
     """Answer the one task whose spans the file holds."""
     waveform = await upload.decode(options)
     if "diarization" not in options.tasks:
-        return chunks_file(chosen, upload.name, await analyzer.detect_deepfake(waveform, options.chunks))
+        return chunks_file(
+            chosen,
+            upload.name,
+            await analyzer.detect_deepfake(waveform, options.chunks, options.allow_no_speech),
+        )
     result = await analyzer.diarize(waveform, options.speakers)
     info = await analyzer.info(analyzer.diarization_model)
     return turns_file(chosen, upload.name, options.shown(result), upload.audio_duration, info)

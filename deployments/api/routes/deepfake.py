@@ -33,11 +33,11 @@ async def analyze_audio(
     options = upload.options(DeepfakeFileOptions)
     chosen = choose(request, options.format, (JSON, *CHUNK_FORMATS))
     waveform = await upload.decode(options)
-    verdict = await analyzer.detect_deepfake(waveform, options.chunks)
+    verdict = await analyzer.detect_deepfake(waveform, options.chunks, options.allow_no_speech)
     if chosen != JSON:
         return chunks_file(chosen, upload.name, verdict)
     response.headers.update(VARY)
-    return NotedDeepfakeAnswer.from_result(verdict, quality=upload.quality())
+    return NotedDeepfakeAnswer.from_result(verdict, quality=upload.quality(verdict.speech_s))
 
 
 @router.get("/model-status")

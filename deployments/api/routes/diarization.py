@@ -31,7 +31,9 @@ async def diarize(
 
     def answer(found: DiarizationResult, info: ModelInfo) -> DiarizationAnswer:
         return DiarizationAnswer.from_result(
-            options.shown(found), quality=upload.quality(), **processing_info(info, upload).model_dump()
+            options.shown(found),
+            quality=upload.quality(found.speech_s),
+            **processing_info(info, upload).model_dump(),
         )
 
     is_separate = options.channels == "separate"

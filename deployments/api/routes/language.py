@@ -16,5 +16,5 @@ async def detect_language(upload: AudioUpload, analyzer: AnalyzerDep) -> NotedLa
     """Detect which language is spoken, among all that the model knows or among `languages`."""
     options = upload.options(LanguageOptions)
     waveform = await upload.decode(options)
-    result = await analyzer.detect_language(waveform, options.languages)
-    return NotedLanguageAnswer.from_result(result, quality=upload.quality())
+    result = await analyzer.detect_language(waveform, options.languages, options.allow_no_speech)
+    return NotedLanguageAnswer.from_result(result, quality=upload.quality(result.speech_s))

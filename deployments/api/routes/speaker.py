@@ -13,6 +13,7 @@ from deployments.api.schemas.voice import EmbeddingAnswer, NotedVoiceAnswer
 from deployments.api.service import GraphAnalyzer
 from deployments.api.upload import AudioUpload, EmbeddingUpload, UploadPair, processing_info
 from pipelines.routing import encoder_by_hub_id
+from voxgraph.options import ModelKey
 from voxgraph.similarity import compare as compare_voices
 
 router = APIRouter(tags=["speaker"])
@@ -22,18 +23,21 @@ router = APIRouter(tags=["speaker"])
 async def extract_embedding(upload: AudioUpload, analyzer: AnalyzerDep) -> NotedVoiceAnswer:
     """Embed a voice as 192 numbers; the spoken language selects the encoder unless `encoder` names one."""
     options = upload.options(RoutingOptions)
-    result = await analyzer.embed(await upload.decode(options), options.encoder_key, options.languages)
-    return NotedVoiceAnswer.from_result(result, quality=upload.quality())
+    result = await analyzer.embed(await upload.decode(options), *_asked(options))
+    return NotedVoiceAnswer.from_result(result, quality=upload.quality(result.speech_s))
 
 
 @router.post("/embedding", openapi_extra=takes_recording(EmbeddingOptions))
 async def embedding(upload: AudioUpload, analyzer: AnalyzerDep) -> EmbeddingAnswer:
     """Embed a voice as 192 numbers, scaled to length 1 unless `normalize` is false."""
     options = upload.options(EmbeddingOptions)
-    result = await analyzer.embed(await upload.decode(options), options.encoder_key, options.languages)
+    result = await analyzer.embed(await upload.decode(options), *_asked(options))
     info = await analyzer.info(encoder_by_hub_id(result.embedding.model))
     return EmbeddingAnswer.from_result(
-        result, options.normalize, quality=upload.quality(), **processing_info(info, upload).model_dump()
+        result,
+        options.normalize,
+        quality=upload.quality(result.speech_s),
+        **processing_info(info, upload).model_dump(),
     )
 
 
@@ -62,7 +66,9 @@ async def compare_embedding(parts: EmbeddingUpload, analyzer: AnalyzerDep) -> St
     file = read_embedding(data)
     named = None if file.model is None else encoder_by_hub_id(file.model)
     encoder = options.encoder_key or named
-    computed = (await analyzer.embed(await upload.decode(options), encoder, options.languages)).embedding
+    waveform = await upload.decode(options)
+    result = await analyzer.embed(waveform, encoder, options.languages, options.allow_no_speech)
+    computed = result.embedding
     stored = replace(
         computed,
         vector=file.vector,
@@ -72,7 +78,7 @@ async def compare_embedding(parts: EmbeddingUpload, analyzer: AnalyzerDep) -> St
     info = await analyzer.info(encoder_by_hub_id(computed.model))
     comparison = compare_voices(computed, stored, options.threshold, info.same_speaker)
     return StoredComparisonAnswer.from_result(
-        comparison, quality=upload.quality(), **processing_info(info, upload).model_dump()
+        comparison, quality=upload.quality(result.speech_s), **processing_info(info, upload).model_dump()
     )
 
 
@@ -80,12 +86,17 @@ async def _comparison(
     uploads: UploadPair, analyzer: GraphAnalyzer, options: ComparisonOptions | VerificationOptions
 ) -> PairComparisonAnswer:
     one, other = [await upload.decode(options) for upload in uploads]
-    first, second = await analyzer.embed_pair(one, other, options.encoder_key, options.languages)
+    first, second = await analyzer.embed_pair(one, other, *_asked(options))
     info = await analyzer.info(encoder_by_hub_id(first.embedding.model))
     comparison = compare_voices(first.embedding, second.embedding, options.threshold, info.same_speaker)
     return PairComparisonAnswer.from_result(
         comparison,
-        quality1=uploads[0].quality(),
-        quality2=uploads[1].quality(),
+        quality1=uploads[0].quality(first.speech_s),
+        quality2=uploads[1].quality(second.speech_s),
         **processing_info(info, *uploads).model_dump(),
     )
+
+
+def _asked(options: RoutingOptions) -> tuple[ModelKey | None, tuple[str, ...], bool]:
+    """Return the arguments of the question besides the recording."""
+    return options.encoder_key, options.languages, options.allow_no_speech

