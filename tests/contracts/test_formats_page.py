@@ -8,12 +8,12 @@ import shlex
 import subprocess
 
 import pytest
+from curl_lines import FORMAT_LINES
 from launched import ROOT, Launched
 
 from voxgraph.formats import FORMATS
 
 PAGE = (ROOT / "docs" / "formats.md").read_text()
-LINES = re.findall(r"\| `(curl [^`]+)` \|", PAGE)
 
 
 STREAMED = ("application/x-ndjson", "text/event-stream; charset=utf-8")
@@ -37,7 +37,7 @@ def test_the_page_lists_every_format_with_its_media_type() -> None:
     assert rows == [(name, written.media_type.partition(";")[0]) for name, written in FORMATS.items()]
 
 
-@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("line", FORMAT_LINES)
 def test_every_curl_line_answers_its_format(service: Launched, line: str) -> None:
     (row,) = [row for row in PAGE.splitlines() if f"`{line}`" in row]
     media_type, text = run(service, line)

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from curl_lines import LINES, check_curl_line
+from curl_lines import FORMAT_LINES, LINES, check_curl_line
 from launched import Launched
 
 
@@ -13,7 +13,8 @@ def test_every_endpoint_has_a_curl_line(service: Launched) -> None:
     found = httpx2.get(f"{service.url}/openapi.json").json()["paths"]
     # The official SDK tries those of pyannoteAI's interface.
     paths = {path for path, each in found.items() if next(iter(each.values()))["tags"] != ["pyannoteai"]}
-    tried = {re.search(r"127\.0\.0\.1:8000(/[^?'\s]*)", line)[1] for line in LINES}  # type: ignore[index]
+    lines = [*LINES, *FORMAT_LINES]
+    tried = {re.search(r"127\.0\.0\.1:8000(/[^?'\s]*)", line)[1] for line in lines}  # type: ignore[index]
 
     assert paths == tried
 

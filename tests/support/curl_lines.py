@@ -1,4 +1,4 @@
-"""The curl lines of docs/api.md, run against a graph as they are written."""
+"""The curl lines of the pages, run against a graph as they are written."""
 
 import json
 import re
@@ -7,7 +7,11 @@ import subprocess
 
 from launched import ROOT, Launched
 
-LINES = re.findall(r"\| `(curl [^`]+)` \|", (ROOT / "docs" / "api.md").read_text())
+LINES, FORMAT_LINES = (
+    re.findall(r"\| `(curl [^`]+)` \|", (ROOT / "docs" / page).read_text())
+    for page in ("api.md", "formats.md")
+)
+"""The lines of docs/api.md, whose answers are JSON, and of docs/formats.md."""
 
 
 def check_curl_line(service: Launched, line: str) -> None:
