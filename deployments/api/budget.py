@@ -35,6 +35,11 @@ class DecodedAudioBudget:
             kept=_samples(kept_s),
         )
 
+    @property
+    def free(self) -> int:
+        """Samples that nobody holds."""
+        return self._samples.free
+
     def acquire(self, samples: int, seconds: float, client: str | None = None) -> None:
         """Reserve samples; raise what `SharedBudget.acquire` raises.
 

@@ -58,6 +58,11 @@ class SharedBudget:
         self._held: Counter[str] = Counter()
         self._lock = threading.Lock()
 
+    @property
+    def free(self) -> int:
+        """What nobody holds."""
+        return self._free
+
     def acquire(
         self, amount: int, client: str | None = None, what: str = "requests", *, small: bool = False
     ) -> None:

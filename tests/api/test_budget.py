@@ -279,7 +279,7 @@ def test_long_recordings_leave_room_for_short_ones() -> None:
 
 def free_s(budget: DecodedAudioBudget) -> float:
     """Return the seconds of audio that are still free."""
-    return budget._samples._free / SAMPLE_RATE_HZ
+    return budget.free / SAMPLE_RATE_HZ
 
 
 def assert_all_released(budget: DecodedAudioBudget, limits: AudioLimits) -> None:

@@ -61,7 +61,7 @@ async def test_a_crash_is_answered_400_and_costs_nobody_else(app: Any, client: h
 async def test_a_client_that_leaves_ends_its_process_and_frees_the_budget(
     app: Any, client: httpx2.AsyncClient
 ) -> None:
-    free = app.state.budget._samples._free
+    free = app.state.budget.free
     leaving = asyncio.create_task(client.post("/detect-language", content=LONG))
     await busy(app)
 
@@ -69,5 +69,5 @@ async def test_a_client_that_leaves_ends_its_process_and_frees_the_budget(
     await asyncio.gather(leaving, return_exceptions=True)
 
     assert app.state.decoder._busy == []
-    assert app.state.budget._samples._free == free
+    assert app.state.budget.free == free
     assert (await client.post("/detect-language", content=OPUS)).status_code == 200
