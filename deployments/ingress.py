@@ -6,7 +6,7 @@ through their handles.
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
@@ -18,22 +18,22 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from config.settings import HTTP_HOST, KEYS_FILE, GraphSettings, IngressTunables
+from config.settings import GraphSettings, IngressTunables
 from deployments.api.app import create_app
-from deployments.api.hosts import default_hosts
 from deployments.channels import ONE_SPEAKER, diarize_each
 from deployments.deepfake import conclude
 from deployments.events import Answer, once, run_tasks
 from deployments.listening import RemoteListener
 from deployments.loading import ACCENT_MODELS
+from deployments.parts import diarize_in_parts, score_chunks
 from deployments.replica.health import HeldHealthCheck
 from deployments.replica.loopback import listen_on_loopback
 from deployments.replica.malloc_trim import start_malloc_trim_thread
 from deployments.speech import require_speech
 from deployments.state.client import GraphStateClient
 from deployments.state.result_cache import cache_key
-from deployments.transport.calls import call_all, call_when_capacity
-from deployments.transport.clips import Clip, ModelHandle, to_pcm16
+from deployments.surroundings import with_cors_origins, with_surroundings
+from deployments.transport.clips import Clip, ModelHandle
 from deployments.transport.concurrency import OnProgress, gather_or_cancel
 from deployments.transport.metrics import IngressMetrics
 from deployments.transport.model_info import BUSY_ERRORS, ModelInfoCache
@@ -330,31 +330,16 @@ class Ingress(HeldHealthCheck):
     async def _turns(
         self, clip: Clip, deadline: Deadline, speakers: SpeakerCount, on_progress: OnProgress = lambda _: None
     ) -> DiarizationResult:
-        """Diarize a recording: a short one in one call, a long one in parts that all replicas share."""
-        parts = conversation_parts(len(clip.waveform))
-        model = self._models[self.diarization_model]
-        if len(parts) == 1:
-            whole: DiarizationResult = await call(
-                lambda: model.handle_for(clip).diarize.remote(clip.payload, speakers), deadline
-            )
-            return whole
-        handle = model.by_reference
-        starts = [
-            lambda s=start, e=end: handle.windows.remote(to_pcm16(clip.waveform[s:e])) for start, end in parts
-        ]
-        outputs = await call_all(starts, deadline, self._tunables.diarization_window, on_progress)
-        result: DiarizationResult = await call_when_capacity(
-            lambda: handle.turns.remote(outputs, len(clip.waveform), speakers), deadline
-        )
-        return result
+        model, window = self._models[self.diarization_model], self._tunables.diarization_window
+        return await diarize_in_parts(model, clip, deadline, speakers, window, on_progress)
 
     async def _verdict(
         self, clip: Clip, deadline: Deadline, options: ChunkOptions, on_progress: OnProgress = lambda _: None
     ) -> DeepfakeVerdict:
-        spans = chunk_spans(len(clip.waveform), options)
-        model = self._models[ModelKey.DEEPFAKE]
-        starts = [lambda s=start, e=end: model.answer(Clip(clip.waveform[s:e])) for start, end in spans]
-        scores = await call_all(starts, deadline, self._tunables.chunk_window, on_progress)
+        spans, window = chunk_spans(len(clip.waveform), options), self._tunables.chunk_window
+        scores = await score_chunks(
+            self._models[ModelKey.DEEPFAKE], clip, deadline, spans, window, on_progress
+        )
         return conclude(spans, scores, options, self._settings)
 
     async def _call_model(self, model: ModelKey, clip: Clip, deadline: Deadline) -> Any:
@@ -429,18 +414,3 @@ class Ingress(HeldHealthCheck):
         if is_long:
             return await asyncio.to_thread(validate_waveform, waveform, self._settings)
         return validate_waveform(waveform, self._settings)
-
-
-def with_cors_origins(settings: GraphSettings, variable: str) -> GraphSettings:
-    """Take the CORS origins from `variable`, separated by commas, if the settings have none."""
-    origins = tuple(origin.strip() for origin in variable.split(",") if origin.strip())
-    return settings if settings.cors_origins else settings.model_copy(update={"cors_origins": origins})
-
-
-def with_surroundings(settings: GraphSettings, variables: Mapping[str, str]) -> GraphSettings:
-    """Take the allowed hosts and the file of keys from the node's environment if the settings have none."""
-    hosts = default_hosts(variables.get(HTTP_HOST, ""))
-    found = {"allowed_hosts": hosts, "keys_file": variables.get(KEYS_FILE)}
-    return settings.model_copy(
-        update={name: value for name, value in found.items() if getattr(settings, name) is None}
-    )

@@ -2,7 +2,9 @@
 
 A page anywhere can make a browser send requests to a server on the same machine or network. Two checks keep
 such pages out: the name in ``Host`` must be one of ours, which ends DNS rebinding (a foreign name for our
-address), and what changes something or costs time must not come from another site.
+address), and what changes something or costs time must not come from another site. Browsers send ``Origin``
+with every request that is not a GET or a HEAD (https://fetch.spec.whatwg.org/#append-a-request-origin-header):
+without it, such a request is from no page, and a proxy may have passed on the name that its client asked for.
 """
 
 import ipaddress
@@ -39,7 +41,8 @@ class HostsMiddleware:
 
     def _refusal(self, method: str, headers: Headers) -> tuple[HTTPStatus, str, str] | None:
         host = headers.get("host", "")
-        if self._hosts is not None and host and host_name(host) not in self._hosts:
+        may_be_a_page = method in SAFE_METHODS or "origin" in headers or "sec-fetch-site" in headers
+        if self._hosts is not None and host and may_be_a_page and host_name(host) not in self._hosts:
             detail = "This name is not one of this server's; its operator can add it to allowed_hosts."
             return HTTPStatus.MISDIRECTED_REQUEST, detail, "unknown_host"
         if method not in SAFE_METHODS and not self._is_allowed_site(headers, host):

@@ -44,6 +44,22 @@ async def test_another_name_is_421(client_of: Any, host: str) -> None:
     assert (refused.status_code, refused.json()["code"]) == (421, "unknown_host")
 
 
+@pytest.mark.parametrize("page", [{"origin": "http://attacker.example"}, {"origin": "null"}])
+async def test_a_page_of_another_name_may_not_ask(client_of: Any, page: dict[str, str]) -> None:
+    client = client_of(allowed_hosts=LOOPBACK_HOSTS)
+
+    refused = await client.post("/clear-cache", headers={"host": "attacker.example", **page})
+
+    assert (refused.status_code, refused.json()["code"]) == (421, "unknown_host")
+
+
+async def test_a_client_behind_a_proxy_may_ask_by_the_name_of_the_proxy(client_of: Any) -> None:
+    client = client_of(allowed_hosts=LOOPBACK_HOSTS)
+    sent = {"host": "voice.example.org", "x-forwarded-proto": "https"}
+
+    assert (await client.post("/clear-cache", headers=sent)).status_code == 200
+
+
 async def test_without_a_list_every_name_is_answered(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/livez", headers={"host": "voice.example"})).status_code == 200
 

@@ -6,7 +6,7 @@ import pytest
 
 from config.settings import GraphSettings
 from deployments.api.hosts import LOOPBACK_HOSTS
-from deployments.ingress import with_cors_origins, with_surroundings
+from deployments.surroundings import with_cors_origins, with_surroundings
 
 
 @pytest.mark.parametrize(
