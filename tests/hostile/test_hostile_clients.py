@@ -75,7 +75,7 @@ def test_long_silences_leave_room_for_a_short_recording(service: Launched, besid
 
     # The good client waits for the runs of the model that have begun: 2 s for 20 minutes on one thread.
     with (
-        beside(floor_s=8.0),
+        beside(floor_s=8.0, at_once=4),
         httpx2.Client(base_url=service.url, timeout=120) as client,
         ThreadPoolExecutor(4) as pool,
     ):
