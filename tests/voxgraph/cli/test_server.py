@@ -102,8 +102,10 @@ def test_too_little_of_something_is_bad() -> None:
 def test_the_client_alone_says_what_is_not_installed(
     command, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...]
 ) -> None:
-    for name in ("config", "deployments", "evaluation", "benchmarks"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    service = ("config", "deployments", "evaluation", "benchmarks")
+    for name in [module for module in sys.modules if module.partition(".")[0] in service]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in service:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr(installed.importlib.util, "find_spec", lambda _name: None)
 
