@@ -259,9 +259,8 @@ class Ingress(HeldHealthCheck):
         check_tasks(tasks)
         check_encoder(encoder)
         clip, allowed = await self._accept("analyze", waveform), allow_list(languages)
-        with suppress(
-            ModelUnavailable, *BUSY_ERRORS
-        ):  # Then the tasks that need the model fail by themselves.
+        # If the model cannot be asked, the tasks that need it fail by themselves.
+        with suppress(ModelUnavailable, *BUSY_ERRORS):
             await self._voices.check_languages(allowed)
         samples, audio_s = len(clip.waveform), len(clip.waveform) / SAMPLE_RATE_HZ
         yield Received(round(audio_s, 3))

@@ -23,7 +23,7 @@ from config.settings import DecoderSettings, GraphSettings, IngressTunables
 from deployments.api.app import create_app
 from deployments.channels import ONE_SPEAKER, diarize_each
 from deployments.deepfake import conclude
-from deployments.events import Answer, once, run_tasks
+from deployments.events import MAX_REPORTS, Answer, once, run_tasks
 from deployments.loading import ACCENT_MODELS, deployed_models, load_diarizer, load_pipeline
 from deployments.speech import Heard, Listener, Spans, require_speech, with_speech
 from deployments.state.local_state import LocalState
@@ -54,8 +54,6 @@ T = TypeVar("T")
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 5.0
 """Seconds in which the HTTP application starts, and after the last request stops."""
-DIARIZATION_REPORTS = 100
-"""Most reports of progress of a diarization."""
 
 
 class Models:
@@ -238,7 +236,8 @@ class LocalAnalyzer:
         check_tasks(tasks)
         check_encoder(encoder)
         clip, allowed = self._accept(waveform), allow_list(languages)
-        with suppress(ModelUnavailable):  # Then the tasks that need the model fail by themselves.
+        # If the model cannot be loaded, the tasks that need it fail by themselves.
+        with suppress(ModelUnavailable):
             await self._voices.check_languages(allowed)
         audio_s = len(clip) / SAMPLE_RATE_HZ
         yield Received(round(audio_s, 3))
@@ -261,7 +260,7 @@ class LocalAnalyzer:
             "deepfake": lambda report: spoken(self._verdict(clip, options, report)),
         }
         parts: dict[Task, int] = {
-            "diarization": DIARIZATION_REPORTS, "deepfake": len(chunk_spans(len(clip), options)),
+            "diarization": MAX_REPORTS, "deepfake": len(chunk_spans(len(clip), options)),
         }  # fmt: skip
         requested = {task: answers[task] for task in TASKS if task in tasks}
         async with aclosing(run_tasks(requested, parts, audio_s)) as events:
@@ -290,7 +289,7 @@ class LocalAnalyzer:
         def progress(done: int, windows: int) -> None:
             if is_unwanted.is_set():
                 raise DeadlineExceeded("Nobody waits for the answer any more.")
-            loop.call_soon_threadsafe(report, DIARIZATION_REPORTS * done // windows)
+            loop.call_soon_threadsafe(report, MAX_REPORTS * done // windows)
 
         try:
             result: DiarizationResult = await self._models.run(

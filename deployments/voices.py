@@ -54,8 +54,7 @@ class Voices(Generic[Clip, Deadline]):
         if not languages:
             found: LanguageResult = await self._ask(ModelKey.LANGUAGE, clip, deadline)
             return found
-        labels = (await self._infos.get(ModelKey.LANGUAGE)).labels
-        names = allowed_names(languages, language_names(labels))
+        names = await self._names(languages)
         found = await self._ask(ModelKey.LANGUAGE, clip, deadline)
         return found.among(names)
 
@@ -75,7 +74,12 @@ class Voices(Generic[Clip, Deadline]):
     async def check_languages(self, languages: Languages) -> None:
         """Raise `InvalidOptions` if the model does not know one of the languages, as `language` does."""
         if languages:
-            allowed_names(languages, language_names((await self._infos.get(ModelKey.LANGUAGE)).labels))
+            await self._names(languages)
+
+    async def _names(self, languages: Languages) -> dict[str, str]:
+        """Return the English name of each language by code; raise `InvalidOptions` for an unknown one."""
+        labels = (await self._infos.get(ModelKey.LANGUAGE)).labels
+        return allowed_names(languages, language_names(labels))
 
     async def language_and_voice(
         self,

@@ -18,14 +18,13 @@ from ray.exceptions import (
 )
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RequestCancelledError
 
-from voxgraph.errors import DeadlineExceeded, ModelUnavailable, Overloaded, VoxError
+from voxgraph.errors import TIMEOUT_MESSAGE, DeadlineExceeded, ModelUnavailable, Overloaded, VoxError
 
 REPLICA_GONE = (ActorDiedError, ActorUnavailableError, AioRpcError)
 """Errors of a call whose replica died. A by-value call whose replica dies mid-stream raises `AioRpcError`
 instead of `ActorUnavailableError`."""
 STORE_FULL = (ObjectStoreFullError, OutOfDiskError)
 """Errors of a full object store; the second is raised if spilling to disk is disabled."""
-TIMEOUT_MESSAGE = "The answer was not ready in time."
 REPLICA_DIED_MESSAGE = "The model's replica died; it is being replaced."
 RETRY_INTERVAL_S = 0.2
 """Seconds between two attempts on a deployment that is full or is losing a replica."""

@@ -38,6 +38,9 @@ between processes, so every argument goes to ``super().__init__``.
 
 from typing import ClassVar
 
+TIMEOUT_MESSAGE = "The answer was not ready in time."
+"""Detail of a question that took too long, whoever gave up first."""
+
 
 class VoxError(Exception):
     """Base class of every error that voxgraph raises on purpose.

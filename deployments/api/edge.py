@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.api.bodies import Flow, flow
+from voxgraph.errors import TIMEOUT_MESSAGE
 
 REQUEST_ID_HEADER = "x-request-id"
 STEERING_HEADERS = frozenset(
@@ -41,7 +42,7 @@ INTERNAL_ERROR = "The service failed; its log has the cause."
 REFUSALS = {
     400: ("The request is not valid HTTP.", "ValidationError", "http"),
     404: ("No such path.", "ValidationError", "http"),
-    408: ("The answer was not ready in time.", "ProcessingError", "deadline_exceeded"),
+    408: (TIMEOUT_MESSAGE, "ProcessingError", "deadline_exceeded"),
     414: ("The URL is too long.", "ValidationError", "http"),
     429: ("Too many requests; try again in a moment.", "ProcessingError", "rate_limited"),
     431: ("The request has too many headers, or too long ones.", "ValidationError", "http"),

@@ -25,7 +25,7 @@ from deployments.api.options import RecordingOptions
 from deployments.api.parsing import parse_options
 from deployments.api.schemas.common import ProcessingInfo
 from deployments.api.schemas.quality import QualityAnswer
-from pipelines.audio.decoding import decode_recording, is_quick
+from pipelines.audio.decoding import Recording, decode_recording, is_quick
 from pipelines.audio.formats import Container, sniff
 from voxgraph import errors
 from voxgraph.results import SAMPLE_RATE_HZ, ModelInfo, Quality, Waveform
@@ -67,41 +67,47 @@ class Upload:
 
         Raises what `pipelines.audio.decoding.decode_recording` and `budget.Reservation.decode` raise.
         """
-        started = time.perf_counter()
-        data, limits, channel = self._data, limits_of(self._request), options.channel
-        if is_quick(data):
-            # Not reserved: the waveform is only twice as large as the upload, which is in memory anyway.
-            recording = decode_recording(data, limits, channel=channel)
-        else:
-            decoder: Decoder = self._request.app.state.decoder
-            recording = await self._request.state.reservation.decode(decoder, data, channel)
-            self._reserved_samples += len(recording.waveform)
-        waveform, self._quality = recording.waveform, recording.quality
-        self._request.state.body.release(len(self._data))
-        self._data = b""
-        timings: dict[str, float] = self._request.state.timings
-        timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - started
-        self.audio_duration = round(len(waveform) / SAMPLE_RATE_HZ, 3)
-        return waveform
+        recording = await self._decoded(options.channel)
+        self._drop_data()
+        self._quality = recording.quality
+        return recording.waveform
 
-    async def decode_channels(self, options: RecordingOptions) -> list[Waveform]:
+    async def decode_channels(self) -> list[Waveform]:
         """Decode every channel of the recording by itself, one after the other; raises what `decode` raises.
 
         Raises `InvalidOptions` as well, if there are more than `AudioLimits.max_separate_channels`.
         """
-        data, most = self._data, limits_of(self._request).max_separate_channels
-        waveforms, qualities = list[Waveform](), list[Quality]()
-        while not qualities or len(qualities) < qualities[0].channels:
-            self._data = data
-            waveforms.append(await self.decode(options.model_copy(update={"channel": len(waveforms)})))
-            assert self._quality is not None
-            qualities.append(self._quality)
-            if self._quality.channels > most:
-                raise errors.InvalidOptions(
-                    f"The recording has {self._quality.channels} channels; channels=separate takes {most}."
-                )
-        self._quality = Quality.of_channels(qualities)
-        return waveforms
+        most = limits_of(self._request).max_separate_channels
+        recordings = [await self._decoded(0)]
+        count = recordings[0].quality.channels
+        if count > most:
+            raise errors.InvalidOptions(
+                f"The recording has {count} channels; channels=separate takes {most}."
+            )
+        recordings += [await self._decoded(channel) for channel in range(1, count)]
+        self._drop_data()
+        self._quality = Quality.of_channels([recording.quality for recording in recordings])
+        return [recording.waveform for recording in recordings]
+
+    async def _decoded(self, channel: int | None) -> Recording:
+        """Decode the upload, which stays in memory, and reserve the memory of the waveform."""
+        started = time.perf_counter()
+        if is_quick(self._data):
+            # Not reserved: the waveform is only twice as large as the upload, which is in memory anyway.
+            recording = decode_recording(self._data, limits_of(self._request), channel=channel)
+        else:
+            decoder: Decoder = self._request.app.state.decoder
+            recording = await self._request.state.reservation.decode(decoder, self._data, channel)
+            self._reserved_samples += len(recording.waveform)
+        timings: dict[str, float] = self._request.state.timings
+        timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - started
+        self.audio_duration = round(len(recording.waveform) / SAMPLE_RATE_HZ, 3)
+        return recording
+
+    def _drop_data(self) -> None:
+        """Free the upload and its part of the budget of bodies."""
+        self._request.state.body.release(len(self._data))
+        self._data = b""
 
     def quality(self, speech_s: float | None) -> QualityAnswer:
         """Return the notes about the recording, which must have been decoded, and its seconds of speech."""

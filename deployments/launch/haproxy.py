@@ -30,6 +30,7 @@ from deployments.api.edge import (
     ROUTER_HEADERS,
     STEERING_HEADERS,
 )
+from voxgraph.errors import TIMEOUT_MESSAGE
 
 COMMAND = str(Path(sysconfig.get_path("scripts")) / "voxgraph-haproxy")
 """Path of the command in the environment where this project is installed."""
@@ -53,7 +54,7 @@ SENTENCES = {
     500: INTERNAL_ERROR,
     502: STARTING,
     503: STARTING,
-    504: "The answer was not ready in time.",
+    504: TIMEOUT_MESSAGE,
 }
 """Details of HAProxy's own refusals. The statuses 502 and 503 are both answered 503, and 504 is 408.
 

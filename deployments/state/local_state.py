@@ -8,7 +8,7 @@ from config.settings import IngressTunables
 from deployments.state.graph_state import CacheSize, GraphState
 from deployments.state.jobs import JobBoard
 from deployments.state.leases import keep_renewed
-from voxgraph.errors import DeadlineExceeded
+from voxgraph.errors import TIMEOUT_MESSAGE, DeadlineExceeded
 from voxgraph.graph import CacheInfo, CleanupStatus, Count, Counts, QueueStatus
 
 
@@ -48,7 +48,7 @@ class LocalState:
                 finally:
                     await self.graph.leave(lease)
         except TimeoutError as error:
-            raise DeadlineExceeded("The answer was not ready in time.") from error
+            raise DeadlineExceeded(TIMEOUT_MESSAGE) from error
 
     def observe(self, path: str, status: int, seconds: float) -> None:
         """Count an answered request."""

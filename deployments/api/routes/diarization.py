@@ -45,7 +45,7 @@ async def diarize(
         events = analyzer.analyze_events(waveform, ("diarization",), options.speakers)
         return await streamed(request, chosen, upload, events, lambda event: answer(event.result, info))
     if is_separate:
-        found = await analyzer.diarize_channels(await upload.decode_channels(options))
+        found = await analyzer.diarize_channels(await upload.decode_channels())
     else:
         found = await analyzer.diarize(await upload.decode(options), options.speakers)
     info = await analyzer.info(analyzer.diarization_model)
