@@ -26,7 +26,7 @@ NAMES_THE_PAST = {"CHANGELOG.md", "docs/migration.md"}
 PRESENT_PAGES = [page for page in PAGES if page not in NAMES_THE_PAST]
 README = (ROOT / "README.md").read_text()
 MAX_README_LINES = 140
-OURS = ("voxgraph", "config", "pipelines", "deployments", "evaluation", "training", "benchmarks")
+OURS = ("voxgraph", "config", "pipelines", "deployments", "evaluation", "gallery", "training", "benchmarks")
 FILE_NAME = re.compile(r"[\w./-]+\.(?:py|md|ya?ml|toml|json|sh)")
 MODULE_NAME = re.compile(rf"(?<![\w/.])(?:{'|'.join(OURS)})(?:\.\w+)+(?::\w+)?")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from launched import ROOT
 
 FOLDERS = (
-    "voxgraph", "config", "pipelines", "deployments", "evaluation",
+    "voxgraph", "config", "pipelines", "deployments", "evaluation", "gallery",
     "benchmarks", "training", "deploy", "examples",
 )  # fmt: skip
 DANGLING = ("Of ", "As ", "By ", "And ")

@@ -16,7 +16,11 @@ VoxError
 │   ├── UnreadableBody        a compressed body that is damaged or truncated
 │   ├── UploadTooLarge        more bytes than the limit
 │   ├── UploadMissing         the body or the named form field is not there
-│   ├── NotFound              no such job or upload, or no longer
+│   ├── NotFound              no such job, upload, gallery or speaker, or no longer
+│   ├── Erased                the speaker was erased before the recording could be enrolled
+│   ├── Conflict              what is kept forbids the change
+│   │   ├── ConsentMissing    no consent record, or it was withdrawn or has expired
+│   │   └── SpeakerOptedOut   the person does not want to be enrolled
 │   ├── NotAcceptable         an answer in a format that there is not
 │   ├── InvalidOptions        option values that exclude each other or are out of range
 │   ├── InvalidEmbedding      wrong length, zero or non-finite vector
@@ -25,6 +29,7 @@ VoxError
 ├── ModelError                the service is at fault, not the caller
 │   ├── CheckpointError       a checkpoint is missing, incomplete or of another architecture
 │   ├── ModelUnavailable      a model is not loaded or its replica is gone
+│   ├── GalleryUnavailable    the graph keeps no voices, or their store cannot be reached
 │   └── InferenceError        a forward pass failed
 ├── DeadlineExceeded          the answer was not ready in time
 └── Overloaded                every queue is full; try again later
@@ -127,7 +132,23 @@ class InvalidOptions(InvalidRequest, code="invalid_options"):
 
 
 class NotFound(InvalidRequest, code="not_found"):
-    """There is no such job or upload, or it has expired."""
+    """There is no such job, upload, gallery, speaker or reference, or no longer."""
+
+
+class Erased(InvalidRequest, code="erased"):
+    """The speaker was erased while the recording was heard; nothing of it was stored."""
+
+
+class Conflict(InvalidRequest, code="conflict"):
+    """What is kept forbids the change."""
+
+
+class ConsentMissing(Conflict, code="consent_missing"):
+    """There is no consent record of the speaker, or it was withdrawn or has expired."""
+
+
+class SpeakerOptedOut(Conflict, code="speaker_opted_out"):
+    """The person asked never to be enrolled in the gallery."""
 
 
 class NotAcceptable(InvalidRequest, code="not_acceptable"):
@@ -156,6 +177,10 @@ class CheckpointError(ModelError, code="checkpoint_error"):
 
 class ModelUnavailable(ModelError, code="model_unavailable"):
     """A model is not loaded or its replica is gone."""
+
+
+class GalleryUnavailable(ModelError, code="gallery_unavailable"):
+    """The graph keeps no voices, or their store cannot be reached."""
 
 
 class InferenceError(ModelError, code="inference_error"):
