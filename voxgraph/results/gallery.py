@@ -23,7 +23,7 @@ class Decision(StrEnum):
     NO_MATCH = "no_match"
     """Verification: this is not the claimed speaker."""
     INCONCLUSIVE = "inconclusive"
-    """Verification: the evidence lies between the operating points."""
+    """Verification: the evidence is for the claimed speaker, but less than the operating point asks."""
     UNKNOWN = "unknown"
     """Identification: nobody of the gallery."""
     AMBIGUOUS = "ambiguous"
@@ -151,12 +151,13 @@ class Candidate:
 
     external_id: str
     display_name: str | None
-    llr: float
-    """Natural logarithm of the likelihood ratio of this speaker against another one."""
+    llr: float | None
+    """Natural logarithm of the likelihood ratio of this speaker against another one; None: the space has no
+    calibration."""
     score: float
     """Cosine, -1..1."""
-    probability: float
-    """Posterior probability among all speakers of the gallery and nobody of it, 0..1."""
+    probability: float | None
+    """Posterior probability among all speakers of the gallery and nobody of it, 0..1; None likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +173,20 @@ class VoiceDecision:
     llr: float | None = None
     """That of the best candidate."""
     margin: float | None = None
-    """How much more the log-likelihood ratio of the best candidate is than that of the second."""
+    """How much more the log-likelihood ratio of the best candidate is than that of the second; in cosine if not
+    `calibrated`."""
     probability: float | None = None
     """Posterior probability of the best candidate, 0..1."""
     threshold: float | None = None
-    """What decides: a log-likelihood ratio in a verification, a probability in an identification."""
+    """What decides: a log-likelihood ratio in a verification, a probability in an identification, and a cosine
+    in both if not `calibrated`."""
     operating_point: OperatingPoint = "balanced"
     evidence: Evidence | None = None
     space: Space | None = None
     """In which space the voices were compared."""
     calibrated: bool = False
-    """Whether the calibration was fitted on voices of this gallery; otherwise it is the shipped one."""
+    """Whether log-likelihood ratios decided, by the calibration of the gallery's own voices or else by the one
+    that comes with the encoder. Without one a fixed cosine and margin decide, made to err on the safe side."""
     not_compared: tuple[str, ...] = ()
     """External ids of speakers without a vector in that space."""
     decision_id: str | None = None
@@ -197,7 +201,8 @@ class Duplicate:
 
     speakers: tuple[str, str]
     """External ids."""
-    llr: float
+    llr: float | None
+    """None: the space has no calibration."""
     score: float
     """Cosine, -1..1."""
 
