@@ -14,9 +14,9 @@ from benchmarks.load import RequestKind, closed_loop
 from benchmarks.report import cpu_name, table
 from benchmarks.results import WRITE_HELP, publish
 from benchmarks.servers import BUILD, graph_server, running
-from benchmarks.simulated import BATCH_ITEMS, config
+from benchmarks.simulated import BATCH_ITEMS, PATH, config
 
-REQUEST = RequestKind("/detect-language", 1.0)
+REQUEST = RequestKind(PATH, 1.0)
 BATCH_S = 1.0
 IN_FLIGHT = 3
 """Full batches per replica: one is computed, the others are queued or in transit."""

@@ -17,14 +17,17 @@ from config.settings import GraphSettings
 from deployments import graph
 from deployments.graph import NAMES
 from deployments.replica.model_replica import WaveformReplica
+from deployments.transport.clips import Samples
 from voxgraph.errors import CheckpointError
 from voxgraph.options import ModelKey
-from voxgraph.results import LanguageResult, ModelInfo, Waveform
+from voxgraph.results import SAMPLE_RATE_HZ, LanguageResult, ModelInfo, Waveform
 
 BATCH_S = "VOXGRAPH_SIMULATED_BATCH_S"
 """Environment variable with the seconds that a batch takes, whatever its size."""
 BATCH_ITEMS = 4
 MODEL = "Language"
+PATH = "/detect-language?allow_no_speech=true"
+"""Path and query of a request for the simulated answer: the recordings are noise, in which nobody speaks."""
 
 
 class FixedTime:
@@ -40,12 +43,19 @@ class FixedTime:
 
 
 class Simulated(WaveformReplica[LanguageResult]):
-    """Replica of the simulated language model; every other model fails for lack of a checkpoint."""
+    """Replica of the simulated language model; every other model fails for lack of a checkpoint.
+
+    That of the diarization finds speech in every second of a recording.
+    """
 
     def _load_on_assigned_device(self, model: ModelKey, settings: GraphSettings) -> Any:
         if model is not ModelKey.LANGUAGE:
             raise CheckpointError("only the language model is simulated.")
         return FixedTime()
+
+    async def speech_seconds(self, samples: Samples) -> float:
+        """Return the length of a recording, which costs nothing."""
+        return len(samples) / SAMPLE_RATE_HZ
 
 
 def expected(waveform: Waveform) -> LanguageResult:

@@ -114,7 +114,8 @@ class EdgeMiddleware:
     """Clean the request's headers, answer exactly one request id, and give Serve's refusals our error body.
 
     Serve refuses in plain text: a request that took too long, too many requests, an unknown path. The
-    application never answers an error in plain text, so that such an answer is Serve's.
+    application never answers an error in plain text, so that such an answer is Serve's. If the replica that
+    had a request died, Serve's proxy gives no answer at all.
 
     Args:
         app: Serve's own middleware, or the application.
@@ -132,13 +133,20 @@ class EdgeMiddleware:
             await self._app(scope, receive, send)
             return
         scope = {**scope, "headers": cleaned(scope["headers"])}
-        if scope["type"] == "http":
-            send = _Answer(scope, send)
-            if self._limits_flow:
-                limited = Flow()
-                flow.set(limited)
-                receive = limited.from_connection(receive)
-        await self._app(scope, receive, send)
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(scope, send)
+        if self._limits_flow:
+            limited = Flow()
+            flow.set(limited)
+            receive = limited.from_connection(receive)
+        try:
+            await self._app(scope, receive, answer)
+        except Exception:
+            await answer.refuse_if_not_begun(500)
+            raise
+        await answer.refuse_if_not_begun(503)
 
 
 class _Answer:
@@ -149,17 +157,24 @@ class _Answer:
         self._request_id: bytes = scope["headers"][-1][1]
         self._is_servers_own = scope["path"].startswith("/-/")
         """Whether the path is one of Serve's own, which balancers and probes read."""
+        self._has_begun = False
         self._replaced = False
         """Whether the body that follows is replaced by ours, which has been sent."""
 
     async def __call__(self, message: Message) -> None:
         """Send a message of the answer."""
         if message["type"] == "http.response.start":
+            self._has_begun = True
             message = await self._start(message)
         elif self._replaced:
             return
         if message:
             await self._send(message)
+
+    async def refuse_if_not_begun(self, status: int) -> None:
+        """Refuse the request, unless its answer has begun; a client that has left gets nothing."""
+        if not self._has_begun:
+            await self._refuse(status, None)
 
     async def _start(self, message: Message) -> Message:
         given = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers", ())]

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from ray.serve._private import constants
 from ray.serve._private.http_util import convert_object_to_asgi_messages
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.api import edge
 from deployments.api.edge import EdgeMiddleware
@@ -105,6 +105,39 @@ async def test_a_refusal_of_serve_gets_our_body(status: int, code: str) -> None:
     assert (found, refused.code, refused.request_id) == (status, code, "mine")
     assert int(headers[b"content-length"]) == len(body)
     assert (b"retry-after" in headers) == (status == 503)
+
+
+async def test_a_request_whose_replica_died_is_refused_with_our_body() -> None:
+    async def leaves_without_an_answer(scope: Scope, receive: Receive, send: Send) -> None:
+        return
+
+    sent = await answered_by(leaves_without_an_answer)
+
+    assert sent[0]["status"] == 503
+    assert ErrorAnswer.model_validate_json(sent[1]["body"]).code == "overloaded"
+
+
+async def test_a_server_that_fails_refuses_with_our_body() -> None:
+    async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ZeroDivisionError
+
+    sent: list[Message] = []
+    with pytest.raises(ZeroDivisionError):
+        await answered_by(fails, sent)
+
+    assert sent[0]["status"] == 500
+    assert ErrorAnswer.model_validate_json(sent[1]["body"]).code == "internal"
+
+
+async def answered_by(app: ASGIApp, sent: list[Message] | None = None) -> list[Message]:
+    sent = [] if sent is None else sent
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/diarize", "headers": []}
+    await EdgeMiddleware(app)(scope, None, send)  # type: ignore[arg-type]
+    return sent
 
 
 async def test_the_time_that_serve_names_is_kept() -> None:

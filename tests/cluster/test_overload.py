@@ -13,7 +13,7 @@ from launched import Launched, running
 from ledger import RIGHT, Ledger
 
 from benchmarks.load import arrivals
-from benchmarks.simulated import BATCH_ITEMS, config
+from benchmarks.simulated import BATCH_ITEMS, PATH, config
 
 BATCH_S = 0.4
 CAPACITY = BATCH_ITEMS / BATCH_S
@@ -55,7 +55,7 @@ async def test_an_overloaded_graph_serves_its_capacity_and_refuses_the_rest_at_o
 
         took_s = await send_at_rate(client, ledger, 5 * CAPACITY, DURATION_S)
         after_mb = ingress_mb(graph)
-        first = await client.post("/detect-language", content=after.recording(0.5))
+        first = await client.post(PATH, content=after.recording(0.5))
         recovered = await after.send(client)
 
     refused = np.array([seconds for end, seconds in ledger.outcomes if end == REFUSED])

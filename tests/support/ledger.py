@@ -11,7 +11,7 @@ import clips
 import httpx2
 import numpy as np
 
-from benchmarks.simulated import expected
+from benchmarks.simulated import PATH, expected
 from config.settings import AudioLimits
 from pipelines.audio.decoding import decode
 
@@ -54,7 +54,7 @@ class Ledger:
         outcome = HUNG
         try:
             async with asyncio.timeout(HUNG_AFTER_S):
-                outcome = outcome_of(await client.post("/detect-language", content=wav), wav)
+                outcome = outcome_of(await client.post(PATH, content=wav), wav)
         except TimeoutError:
             pass
         except httpx2.ConnectError:
