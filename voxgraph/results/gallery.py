@@ -173,20 +173,20 @@ class VoiceDecision:
     llr: float | None = None
     """That of the best candidate."""
     margin: float | None = None
-    """How much more the log-likelihood ratio of the best candidate is than that of the second; in cosine if not
-    `calibrated`."""
+    """How much more the log-likelihood ratio of the best candidate is than that of the second; in cosine if
+    not `calibrated`."""
     probability: float | None = None
     """Posterior probability of the best candidate, 0..1."""
     threshold: float | None = None
-    """What decides: a log-likelihood ratio in a verification, a probability in an identification, and a cosine
-    in both if not `calibrated`."""
+    """What decides: a log-likelihood ratio in a verification, a probability in an identification; in both a
+    cosine if not `calibrated`."""
     operating_point: OperatingPoint = "balanced"
     evidence: Evidence | None = None
     space: Space | None = None
     """In which space the voices were compared."""
     calibrated: bool = False
-    """Whether log-likelihood ratios decided, by the calibration of the gallery's own voices or else by the one
-    that comes with the encoder. Without one a fixed cosine and margin decide, made to err on the safe side."""
+    """Whether log-likelihood ratios decided, by the calibration of the gallery's own voices or else by that
+    of the encoder. Without one a fixed cosine and margin decide, made to err on the safe side."""
     not_compared: tuple[str, ...] = ()
     """External ids of speakers without a vector in that space."""
     decision_id: str | None = None

@@ -1,0 +1,169 @@
+"""Compare recordings with a gallery: what the gates let pass, in the one space that serves best."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gallery.calibration import Calibration, shipped
+from gallery.decisions import Verdict, decide_identify, decide_verify, one_to_one
+from gallery.gates import probe_refusal
+from gallery.search import VoiceMatrix
+from voxgraph.results.gallery import (
+    Decision,
+    GalleryPolicy,
+    Observation,
+    OperatingPoint,
+    Space,
+    VoiceSample,
+)
+
+MOST_DUPLICATES = 20
+"""Speakers whom an enrolment compares as possible duplicates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A verdict and where it comes from."""
+
+    verdict: Verdict
+    space: Space | None = None
+    """In which space voices were compared; None: none were."""
+    not_compared: tuple[str, ...] = ()
+    """Names of speakers who have no vector in that space."""
+
+
+class Comparison:
+    """The voices of a gallery at one revision, and how they are compared.
+
+    Args:
+        matrices: The speakers who may be named, in each space. A speaker may be in several.
+        policy: Of the gallery.
+        calibrations: Fitted on the gallery's own voices, by space; others come with the encoder.
+    """
+
+    def __init__(
+        self,
+        matrices: Mapping[Space, VoiceMatrix],
+        policy: GalleryPolicy,
+        calibrations: Mapping[Space, Calibration] | None = None,
+    ) -> None:
+        self.matrices, self._policy = matrices, policy
+        own = calibrations or {}
+        self._calibrations = {space: own.get(space) or shipped(space) for space in matrices}
+        every = {name for matrix in matrices.values() for name in matrix.names}
+        self._missing = {
+            space: tuple(sorted(every.difference(matrix.names))) if len(matrix) < len(every) else ()
+            for space, matrix in matrices.items()
+        }
+
+    def calibration(self, space: Space) -> Calibration | None:
+        """Return the calibration that is used in a space."""
+        return self._calibrations.get(space)
+
+    def verify(self, observation: Observation, name: str, point: OperatingPoint | None = None) -> Outcome:
+        """Decide whether a recording is of one speaker.
+
+        The space is one in which both have a vector, one with a calibration first; without any the decision
+        is ``model_mismatch``, and ``not_enrolled`` if the speaker is in no space.
+        """
+        refusal = probe_refusal(observation.evidence, self._policy)
+        if refusal:
+            return Outcome(Verdict(refusal, name))
+        if not any(name in matrix for matrix in self.matrices.values()):
+            return Outcome(Verdict(Decision.NOT_ENROLLED, name))
+        spaces = [space for space, matrix in self.matrices.items() if name in matrix]
+        sample = self._best_sample(observation, spaces)
+        if sample is None:
+            return Outcome(Verdict(Decision.MODEL_MISMATCH, name))
+        scores = self.matrices[sample.space].of(name).scores(sample.vector)
+        calibration = self.calibration(sample.space)
+        verdict = decide_verify(
+            scores, calibration, observation.evidence.speech_s, point or self._policy.operating_point
+        )
+        return Outcome(verdict, sample.space)
+
+    def identify(
+        self,
+        observations: Sequence[Observation],
+        point: OperatingPoint | None = None,
+        top_n: int = 3,
+        *,
+        exclusive: bool = True,
+        without: Collection[str] = (),
+    ) -> list[Outcome]:
+        """Decide who each voice is, if anybody.
+
+        Args:
+            observations: Voices that are heard together.
+            point: None: that of the policy.
+            top_n: Most candidates of an answer.
+            exclusive: Whether no speaker may be two of the voices.
+            without: Names of speakers who are not compared, for instance for want of consent.
+
+        Returns:
+            An outcome for each observation, in their order.
+        """
+        chosen = point or self._policy.operating_point
+        count = max(top_n, len(observations) + 1 if exclusive else 1)
+        found = [self._identify(each, chosen, count, without) for each in observations]
+        verdicts = [outcome.verdict for outcome in found]
+        if exclusive:
+            verdicts = one_to_one(verdicts, chosen)
+        return [
+            replace(outcome, verdict=replace(verdict, candidates=verdict.candidates[:top_n]))
+            for outcome, verdict in zip(found, verdicts, strict=True)
+        ]
+
+    def _identify(
+        self, observation: Observation, point: OperatingPoint, count: int, without: Collection[str]
+    ) -> Outcome:
+        """Return the outcome of one voice alone, with `count` candidates."""
+        refusal = probe_refusal(observation.evidence, self._policy)
+        if refusal:
+            return Outcome(Verdict(refusal))
+        sample = self._best_sample(observation, self.matrices)
+        if sample is None:
+            is_empty = not any(len(matrix) for matrix in self.matrices.values())
+            return Outcome(Verdict(Decision.UNKNOWN if is_empty else Decision.MODEL_MISMATCH))
+        scores = self.matrices[sample.space].scores(sample.vector, without)
+        verdict = decide_identify(
+            scores, self.calibration(sample.space), observation.evidence.speech_s, point,
+            self._policy.unknown_prior, count,
+        )  # fmt: skip
+        missing = tuple(name for name in self._missing[sample.space] if name not in without)
+        return Outcome(verdict, sample.space, missing)
+
+    def _best_sample(self, observation: Observation, spaces: Collection[Space]) -> VoiceSample | None:
+        """Return the sample to compare in some spaces: calibrated first, then where most speakers are."""
+        found = [sample for sample in observation.samples if sample.space in spaces]
+        if not found:
+            return None
+        return max(
+            found,
+            key=lambda sample: (
+                self.calibration(sample.space) is not None, len(self.matrices[sample.space]), sample.space
+            ),
+        )  # fmt: skip
+
+    def duplicates(self, sample: VoiceSample, speech_s: float, name: str) -> tuple[str, ...]:
+        """Return the names of other speakers who are probably this one, the likeliest first.
+
+        Args:
+            sample: A voice of the speaker.
+            speech_s: Seconds of speech in it.
+            name: The speaker, who is not compared.
+        """
+        matrix = self.matrices.get(sample.space)
+        if matrix is None or not len(matrix):
+            return ()
+        scores = matrix.scores(sample.vector, (name,))
+        nearest = scores.best(MOST_DUPLICATES)
+        calibration, point = self.calibration(sample.space), self._policy.operating_point
+        each = [
+            (index, decide_verify(scores.only(np.array([index])), calibration, speech_s, point))
+            for index in nearest
+        ]
+        return tuple(
+            str(scores.names[index]) for index, verdict in each if verdict.decision is Decision.MATCH
+        )
