@@ -7,11 +7,14 @@ thread.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from gallery import calibrations, erasure, overview, people, references, scope, speakers
+from gallery.enrolment import Request, enrol
+from gallery.open_store import OpenStore
+from gallery.questions import Question, duplicates, identify, verify
+from gallery.speakers import Profile
+from voxgraph.errors import InvalidOptions, NotFound
 from voxgraph.results import (
     CalibrationReport,
     Consent,
@@ -20,50 +23,21 @@ from voxgraph.results import (
     ErasureReceipt,
     GalleryInfo,
     GalleryPolicy,
-    LedgerCheck,
-    LedgerEntry,
     Observation,
     OperatingPoint,
     ReferenceInfo,
-    Space,
     SpeakerInfo,
     SpeakerPage,
     SpeakerState,
     VoiceDecision,
 )
 
+MAX_PAGE = 1_000
+"""Speakers in a page of the list."""
 
-class Galleries:
-    """All galleries of one store.
 
-    Args:
-        state: A folder, which then holds ``gallery.db`` and its keys, or the URL of a PostgreSQL database
-            (``postgresql://user:password@host/name``).
-        erasures: The list of erasures, a file that only grows and holds no personal data. It belongs outside
-            the backup of the store: after a restore it erases again whom the backup brought back. By default
-            it is ``erasures.jsonl`` in the folder, and there is none beside PostgreSQL.
-        spaces: The speaker spaces that the graph has now; None: not known, so that no speaker is ``stale``.
-
-    Raises:
-        GalleryUnavailable: The store cannot be opened, or its master key is missing.
-    """
-
-    def __init__(
-        self, state: str | Path, *, erasures: Path | None = None, spaces: Sequence[Space] | None = None
-    ) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Close all connections."""
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+class Galleries(OpenStore):
+    """All galleries of one store. `OpenStore` says how it is opened, and has the ledger."""
 
     # Galleries
 
@@ -76,27 +50,38 @@ class Galleries:
             Conflict: There is one with another policy.
             InvalidOptions: The name is not 1 to 64 of ``A-Z a-z 0-9 . _ -``.
         """
-        raise NotImplementedError
+        with self._store.write() as transaction:
+            found = scope.create(transaction, tenant, name, policy or GalleryPolicy(), actor)
+            return overview.info(transaction, found)
 
     def update(self, tenant: str, name: str, policy: GalleryPolicy, *, actor: str) -> GalleryInfo:
         """Replace the policy of a gallery."""
-        raise NotImplementedError
+        with self._changing(tenant, name) as (transaction, found):
+            scope.update(transaction, found, policy, actor)
+            speakers.expire_anew(transaction, found, policy.ttl_days)
+            return overview.info(transaction, scope.find(transaction, tenant, name))
 
     def list(self, tenant: str) -> tuple[GalleryInfo, ...]:
         """Return all galleries of the tenant, by name."""
-        raise NotImplementedError
+        with self._store.read() as transaction:
+            return tuple(overview.info(transaction, found) for found in scope.of_tenant(transaction, tenant))
 
     def show(self, tenant: str, name: str) -> GalleryInfo:
         """Return one gallery."""
-        raise NotImplementedError
+        with self._reading(tenant, name) as (transaction, found):
+            return overview.info(transaction, found)
 
     def delete(self, tenant: str, name: str, *, actor: str) -> ErasureReceipt:
         """Erase a gallery and everybody in it."""
-        raise NotImplementedError
+        with self._changing(tenant, name) as (transaction, found):
+            receipt = erasure.carry_out(transaction, erasure.of_gallery(transaction, found, actor))
+        self._cache.forget(found.id)
+        return receipt
 
     def revision(self, tenant: str, name: str) -> int:
         """Return the number that grows with every change of what decisions depend on."""
-        raise NotImplementedError
+        with self._reading(tenant, name) as (_, found):
+            return found.revision
 
     # Speakers
 
@@ -125,11 +110,15 @@ class Galleries:
             SpeakerOptedOut: The person asked never to be enrolled.
             ConsentMissing: The gallery requires a consent, and none is given for a new speaker.
         """
-        raise NotImplementedError
+        profile = Profile(speaker, display_name, metadata or {})
+        with self._changing(tenant, gallery) as (transaction, found):
+            row, is_new = people.put(transaction, found, profile, consent, actor)
+            return speakers.info(transaction, found, row), is_new
 
     def speaker(self, tenant: str, gallery: str, speaker: str) -> SpeakerInfo:
         """Return one speaker; of somebody who opted out only the state is known."""
-        raise NotImplementedError
+        with self._reading(tenant, gallery) as (transaction, found):
+            return speakers.describe(transaction, found, speaker)
 
     def speakers(
         self,
@@ -141,7 +130,12 @@ class Galleries:
         limit: int = 100,
     ) -> SpeakerPage:
         """Return a page of speakers, at most 1,000; nothing is kept of those who opted out."""
-        raise NotImplementedError
+        if not 1 <= limit <= MAX_PAGE:
+            raise InvalidOptions(f"A page has 1 to {MAX_PAGE} speakers.")
+        with self._reading(tenant, gallery) as (transaction, found):
+            rows = speakers.page(transaction, found, state, after, limit + 1)
+            infos = speakers.infos(transaction, found, rows[:limit])
+            return SpeakerPage(tuple(infos), rows[limit - 1].id if len(rows) > limit else None)
 
     def patch_speaker(
         self, tenant: str, gallery: str, speaker: str, changes: Mapping[str, Any], *, actor: str
@@ -152,23 +146,31 @@ class Galleries:
             Conflict: Another speaker has the external id.
             InvalidOptions: Another field, or a bad value.
         """
-        raise NotImplementedError
+        with self._changing(tenant, gallery) as (transaction, found):
+            row = people.patch(transaction, found, speaker, changes, actor)
+            return speakers.info(transaction, found, row)
 
     def opt_out(self, tenant: str, gallery: str, speaker: str, *, actor: str) -> ErasureReceipt:
         """Erase a speaker, who need not exist, and refuse to enrol the external id until `opt_in`."""
-        raise NotImplementedError
+        with self._changing(tenant, gallery) as (transaction, found):
+            return people.opt_out(transaction, found, speaker, actor)
 
     def opt_in(self, tenant: str, gallery: str, speaker: str, *, actor: str) -> None:
         """Let an external id be enrolled again."""
-        raise NotImplementedError
+        with self._changing(tenant, gallery) as (transaction, found):
+            if not speakers.has_opted_out(transaction, found, speaker):
+                raise NotFound("Nobody with this id opted out.")
+            erasure.opt_in(transaction, found, speakers.subject(transaction, found, speaker), actor)
 
     def withdraw_consent(self, tenant: str, gallery: str, speaker: str, *, actor: str) -> ErasureReceipt:
         """Erase all references of a speaker and the consent; the name stays for a new consent."""
-        raise NotImplementedError
+        with self._changing(tenant, gallery) as (transaction, found):
+            return people.withdraw(transaction, found, speakers.get(transaction, found, speaker), actor)
 
     def erase(self, tenant: str, gallery: str, speaker: str, *, actor: str) -> ErasureReceipt:
         """Erase everything that is kept of a speaker: references, name, metadata, consent, decisions, key."""
-        raise NotImplementedError
+        with self._changing(tenant, gallery) as (transaction, found):
+            return people.erase(transaction, found, speaker, actor)
 
     def merge(self, tenant: str, gallery: str, *, into: str, source: str, actor: str) -> SpeakerInfo:
         """Move all references of one speaker to another one and remove the first.
@@ -179,13 +181,15 @@ class Galleries:
             Conflict: They are the same, or together have more references than the policy allows.
             ConsentMissing: One has no consent in force, or they have no purpose in common.
         """
-        raise NotImplementedError
+        with self._changing(tenant, gallery) as (transaction, found):
+            return speakers.info(transaction, found, people.merge(transaction, found, into, source, actor))
 
     def export(
         self, tenant: str, gallery: str, speaker: str, *, vectors: bool = False, actor: str
     ) -> dict[str, Any]:
         """Return everything that is kept of a speaker as JSON, for the person; vectors only if asked for."""
-        raise NotImplementedError
+        with self._changing(tenant, gallery) as (transaction, found):
+            return people.export(transaction, found, speaker, vectors, actor)
 
     # References
 
@@ -214,17 +218,21 @@ class Galleries:
             SpeakerOptedOut: The person asked never to be enrolled.
             InvalidEmbedding: A vector is zero, not finite or of the wrong length.
         """
-        raise NotImplementedError
+        request = Request(tenant, gallery, speaker, references.checked(observation), expecting, origin, actor)
+        return enrol(self._store, self._cache, request)
 
     def references(self, tenant: str, gallery: str, speaker: str) -> tuple[ReferenceInfo, ...]:
         """Return the references of a speaker, the oldest first."""
-        raise NotImplementedError
+        with self._reading(tenant, gallery) as (transaction, found):
+            row = speakers.get(transaction, found, speaker)
+            return tuple(references.infos(transaction, row.id))
 
     def remove_reference(
         self, tenant: str, gallery: str, speaker: str, reference: str, *, actor: str
     ) -> ErasureReceipt:
         """Erase one reference."""
-        raise NotImplementedError
+        with self._changing(tenant, gallery) as (transaction, found):
+            return people.remove_reference(transaction, found, speaker, reference, actor)
 
     # Decisions
 
@@ -245,7 +253,8 @@ class Galleries:
             operating_point: None: that of the gallery's policy.
             purpose: What the answer is for; a speaker who did not consent to it is not compared.
         """
-        raise NotImplementedError
+        question = Question(tenant, gallery, operating_point, purpose, actor)
+        return verify(self._store, self._cache, question, speaker, observation)
 
     def identify(
         self,
@@ -271,11 +280,17 @@ class Galleries:
         Returns:
             A decision for each observation, in their order.
         """
-        raise NotImplementedError
+        question = Question(tenant, gallery, operating_point, purpose, actor)
+        return identify(self._store, self._cache, question, observations, top_n, exclusive)
 
     def duplicates(self, tenant: str, gallery: str) -> tuple[Duplicate, ...]:
-        """Return pairs of speakers whose voices are probably one, the likeliest first."""
-        raise NotImplementedError
+        """Return pairs of speakers whose voices are probably one, the likeliest first.
+
+        Raises:
+            Conflict: There are more active speakers than `gallery.questions.MOST_COMPARED`.
+        """
+        with self._reading(tenant, gallery) as (transaction, found):
+            return duplicates(self._cache.get(transaction, found))
 
     def calibrate(self, tenant: str, gallery: str, *, actor: str) -> tuple[CalibrationReport, ...]:
         """Fit the calibration of each space on the gallery's voices; use it where they suffice."""
@@ -283,31 +298,5 @@ class Galleries:
 
     def reports(self, tenant: str, gallery: str) -> tuple[CalibrationReport, ...]:
         """Return the reports of the last calibration."""
-        raise NotImplementedError
-
-    # Proof
-
-    def ledger(self, tenant: str, *, after: int = 0, limit: int = 1000) -> tuple[LedgerEntry, ...]:
-        """Return lines of the tenant's ledger with a ``seq`` above `after`."""
-        raise NotImplementedError
-
-    def receipts(self, tenant: str) -> tuple[ErasureReceipt, ...]:
-        """Return the receipts of all erasures of the tenant, the oldest first."""
-        raise NotImplementedError
-
-    def verify_ledger(self, tenant: str) -> LedgerCheck:
-        """Check the chain and all signatures of a tenant's ledger and receipts."""
-        raise NotImplementedError
-
-    @property
-    def public_key(self) -> str:
-        """The Ed25519 key that signs receipts and ledger, base64, for `gallery.ledger.verify_ledger`."""
-        raise NotImplementedError
-
-    def reapply_erasures(self) -> int:
-        """Erase again whom a restored backup brought back; return how many erasures had to be repeated."""
-        raise NotImplementedError
-
-    def sweep(self, now: datetime | None = None) -> int:
-        """Erase the references of speakers who have expired, and old decisions; return how many speakers."""
-        raise NotImplementedError
+        with self._reading(tenant, gallery) as (transaction, found):
+            return calibrations.reports(transaction, found)

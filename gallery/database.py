@@ -1,0 +1,134 @@
+"""One database: how SQLite and PostgreSQL are opened, read and written.
+
+A write begins with the lock that it needs, so that no transaction fails half-way for want of one. Nothing of
+a parameter is ever in a message of an error.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from voxgraph.errors import GalleryUnavailable
+
+BUSY_TIMEOUT_MS = 30_000
+"""How long a connection to SQLite waits for another process."""
+MIGRATION_LOCK = 8_317_204_411
+"""Advisory lock of PostgreSQL under which one replica migrates."""
+
+
+class Database:
+    """A pool of connections.
+
+    Args:
+        target: A file of SQLite, made if it is not there, or a URL ``postgresql://...``.
+    """
+
+    def __init__(self, target: Path | str) -> None:
+        self.file = target if isinstance(target, Path) else None
+        self._writing = threading.Lock()
+        if self.file is not None:
+            # Made before SQLite opens it, because only so are it and its -wal and -shm private.
+            self.file.touch(mode=0o600)
+            self._engine = sa.create_engine(f"sqlite:///{self.file}", hide_parameters=True)
+            event.listen(self._engine, "connect", _set_up_sqlite)
+            event.listen(self._engine, "begin", _begin_sqlite)
+            self._reading: sa.Engine = self._engine
+            self._writer: sa.Engine = self._engine.execution_options(begins="BEGIN IMMEDIATE")
+        else:
+            self._engine = sa.create_engine(
+                _with_driver(str(target)), hide_parameters=True, pool_pre_ping=True
+            )
+            self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ")
+            self._writer = self._engine
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Open a transaction that sees one state of the database."""
+        with _as_unavailable(), self._reading.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """Open a transaction that is committed as a whole at the end, or not at all."""
+        if self.file is None:
+            with _as_unavailable(), self._writer.begin() as connection:
+                yield connection
+            return
+        # Threads wait here in turn, where SQLite would let them poll.
+        with self._writing, _as_unavailable(), self._writer.begin() as connection:
+            yield connection
+
+    def migrate(self, revision: str = "head") -> None:
+        """Bring the tables to a revision of `gallery.migrations`, ``base`` for none."""
+        with self.write() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            _migrate(connection, revision)
+
+    def forget_deleted(self, *tables: sa.Table) -> None:
+        """Leave nothing of deleted rows in the files as far as the database can.
+
+        SQLite has overwritten them with zeros and empties its log here. PostgreSQL gives their space free.
+        """
+        with _as_unavailable(), self._engine.connect() as connection:
+            if self.file is not None:
+                # Straight on the driver's connection: a checkpoint cannot run in a transaction.
+                connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                return
+            bare = connection.execution_options(isolation_level="AUTOCOMMIT")
+            for table in tables:
+                bare.exec_driver_sql(f"VACUUM {table.name}")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def _migrate(connection: sa.Connection, revision: str) -> None:
+    # A fifth of a second to import, needed once.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    (command.downgrade if revision == "base" else command.upgrade)(config, revision)
+
+
+def _set_up_sqlite(connection: Any, _: Any) -> None:
+    # The transactions are ours: the driver's own would begin too late and without the lock.
+    connection.isolation_level = None
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON",
+        "secure_delete=ON", "temp_store=MEMORY",
+    ):  # fmt: skip
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begins", "BEGIN"))
+
+
+def _with_driver(url: str) -> sa.URL:
+    try:
+        found = sa.make_url(url)
+    except exc.ArgumentError:
+        raise GalleryUnavailable("The address of the store is no URL of a database.") from None
+    if found.get_backend_name() != "postgresql":
+        raise GalleryUnavailable("The store is a folder or the URL of a PostgreSQL database.")
+    return found.set(drivername="postgresql+psycopg")
+
+
+@contextmanager
+def _as_unavailable() -> Iterator[None]:
+    """Turn what fails in the database itself into an error of ours, without statement and parameters."""
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        reason = type(getattr(error, "orig", error)).__name__
+        raise GalleryUnavailable(f"The store of the galleries cannot be reached ({reason}).") from error

@@ -1,0 +1,1 @@
+"""How the tables came to be: alembic revisions, run when a store is opened."""
