@@ -1,6 +1,7 @@
 """Every endpoint of the graph over HTTP, through Serve's proxy, with a real conversation."""
 
 import math
+import time
 from typing import Any
 
 import httpx2
@@ -8,11 +9,16 @@ import pytest
 from launched import Launched
 from recordings import post
 
+from deployments.state.client import REPORT_INTERVAL_S
 from pipelines.routing import encoder_of
 from voxgraph.options import ModelKey
 from voxgraph.results import LanguageResult
 
 DURATION_S = 30.0
+CACHE_LOOKUPS = (6, 2)
+"""Hits and misses of two equal comparisons of a recording with itself: language and embedding are computed
+once, and the other recording and the other request find them."""
+CACHE_ROUNDS = 10
 ENCODERS = {
     ModelKey.SPEAKER_VOXCELEB: "speechbrain/spkrec-ecapa-voxceleb",
     ModelKey.SPEAKER_CNCELEB: "LanceaKing/spkrec-ecapa-cnceleb",
@@ -90,12 +96,17 @@ def test_a_comparison_is_answered_from_the_cache_the_second_time(
     pair = {"file1": conversation, "file2": conversation}
     # One ingress replica, because each has a cache of its own.
     with httpx2.Client(base_url=service.ingress_url(), timeout=120) as http:
-        post(http, "/clear-cache")
-        first, second = (post(http, "/compare", files=pair) for _ in range(2))
-        info = post(http, "/clear-cache")["cache_info"]
+        for _ in range(CACHE_ROUNDS):
+            post(http, "/clear-cache")
+            first, second = (post(http, "/compare", files=pair) for _ in range(2))
+            info = post(http, "/clear-cache")["cache_info"]
+            if (info["hits"], info["misses"]) == CACHE_LOOKUPS:
+                break
+            # The other replicas have reported what earlier tests asked, or a model was too busy to say which
+            # checkpoint it has, without which nothing is cached: neither lasts.
+            time.sleep(REPORT_INTERVAL_S)
 
-    # Language and embedding are computed once: the other recording and the other request find them.
-    assert (info["hits"], info["misses"]) == (6, 2)
+    assert (info["hits"], info["misses"]) == CACHE_LOOKUPS
     assert first["similarity_score"] == second["similarity_score"] == pytest.approx(1.0)
 
 

@@ -1,14 +1,13 @@
 """Clients of a server over HTTP: `Client`, and `AsyncClient` for coroutines.
 
-The methods are made of the functions of `voxgraph.client.questions`, which know the requests and the answers;
-here are only the two ways to send them.
+The methods are made of the functions of `voxgraph.client.questions`, which know the requests and the answers,
+and `voxgraph.client.sending` decides what is sent and how often; here are only the two ways to send and wait.
 """
 
 import asyncio
 import functools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -16,9 +15,9 @@ import httpx2
 
 import voxgraph
 from voxgraph.client import questions
-from voxgraph.client.failures import REQUEST_ID_HEADER, Deadline, Retries, Timeouts, parsed
+from voxgraph.client.failures import REQUEST_ID_HEADER, Deadline, parsed
 from voxgraph.client.questions import Question
-from voxgraph.client.recordings import can_be_sent_again, name_of, opened
+from voxgraph.client.sending import attempts, broken_streams_translated, is_answer
 from voxgraph.client.settings import api_key as find_api_key
 from voxgraph.client.settings import server_url
 
@@ -116,22 +115,15 @@ class Client:
     ) -> httpx2.Response:
         """Send a question until it has an answer, and return that; raise the error of the last try."""
         deadline = deadline or Deadline(question.timeout_s)
-        with request_body(question) as (body, can_send_again):
-            retries = Retries(deadline, self._max_retries, can_send_again)
+        with attempts(self._http, question, deadline, self._max_retries) as next_attempt:
             while True:
-                request = self._http.build_request(**request_arguments(question, deadline), **body)
-                try:
-                    response = self._http.send(request, stream=stream)
-                    if not (answered := is_answer(question, response)):
-                        response.read()
-                except httpx2.TransportError as error:
-                    pause_s = retries.after_error(error, request.url)
-                else:
-                    if answered:
+                with next_attempt() as attempt:
+                    response = self._http.send(attempt.request, stream=stream)
+                    if is_answer(question, response):
                         return response
-                    response.close()
-                    pause_s = retries.after_answer(response)
-                time.sleep(pause_s)
+                    response.read()
+                    attempt.refused(response)
+                time.sleep(attempt.pause_s)
 
     def close(self) -> None:
         """Close all connections."""
@@ -200,22 +192,15 @@ class AsyncClient:
         self, question: Question[Any], *, stream: bool, deadline: Deadline | None = None
     ) -> httpx2.Response:
         deadline = deadline or Deadline(question.timeout_s)
-        with request_body(question) as (body, can_send_again):
-            retries = Retries(deadline, self._max_retries, can_send_again)
+        with attempts(self._http, question, deadline, self._max_retries) as next_attempt:
             while True:
-                request = self._http.build_request(**request_arguments(question, deadline), **body)
-                try:
-                    response = await self._http.send(request, stream=stream)
-                    if not (answered := is_answer(question, response)):
-                        await response.aread()
-                except httpx2.TransportError as error:
-                    pause_s = retries.after_error(error, request.url)
-                else:
-                    if answered:
+                with next_attempt() as attempt:
+                    response = await self._http.send(attempt.request, stream=stream)
+                    if is_answer(question, response):
                         return response
-                    await response.aclose()
-                    pause_s = retries.after_answer(response)
-                await asyncio.sleep(pause_s)
+                    await response.aread()
+                    attempt.refused(response)
+                await asyncio.sleep(attempt.pause_s)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -251,42 +236,3 @@ def _settings(url: str | None, api_key: str | None) -> dict[str, Any]:
     if (key := find_api_key(api_key)) is not None:
         headers["authorization"] = f"Bearer {key}"
     return {"base_url": server_url(url), "headers": headers}
-
-
-@contextmanager
-def request_body(question: Question[Any]) -> Iterator[tuple[dict[str, Any], bool]]:
-    """Open the recordings of a question; yield the arguments of the body, and whether it can be resent."""
-    with ExitStack() as stack:
-        files = [
-            (field, (name_of(recording), stack.enter_context(opened(recording))))
-            for field, recording in question.files
-        ]
-        body: dict[str, Any] = {"files": files} if files else {}
-        if question.json is not None:
-            body["json"] = question.json
-        yield body, all(can_be_sent_again(file) for _, (_, file) in files)
-
-
-def request_arguments(question: Question[Any], deadline: Deadline) -> dict[str, Any]:
-    """Return the arguments of the request of a question without its body."""
-    return {
-        "method": question.method,
-        "url": question.path,
-        "params": question.options,
-        "headers": {"accept": question.accept},
-        "extensions": {"timeout": Timeouts(deadline)},
-    }
-
-
-def is_answer(question: Question[Any], response: httpx2.Response) -> bool:
-    """Return whether the body of a response is the answer to a question, rather than an error."""
-    return response.is_success or response.status_code in question.readable_errors
-
-
-@contextmanager
-def broken_streams_translated(response: httpx2.Response, deadline: Deadline) -> Iterator[None]:
-    """Raise our errors for those of a connection that breaks while an answer is read; it is not repeated."""
-    try:
-        yield
-    except httpx2.TransportError as error:
-        Retries(deadline, 0, can_send_again=False).after_error(error, response.request.url)

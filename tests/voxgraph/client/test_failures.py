@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -22,6 +23,8 @@ from voxgraph.client.errors import AccessDenied, UnexpectedAnswer, Unreachable
 
 LANGUAGE = {"language": "de", "name": "German", "confidence": 0.9, "probabilities": {"de": 0.9}, "new": 1}
 CLIP = b"RIFF some bytes"
+END_OF_FORM = b"--\r\n"
+"""The last bytes of a multipart form."""
 
 Answer = Callable[[httpx2.Request], httpx2.Response]
 
@@ -56,18 +59,14 @@ def broken(error: type[httpx2.TransportError]) -> Answer:
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Record the pauses of this thread instead of making them; a server of another test may have its own."""
+    """Record the client's pauses instead of making them; nobody else's `sleep` is replaced."""
     made: list[float] = []
-    here, sleep, asyncio_sleep = threading.get_ident(), time.sleep, asyncio.sleep
-
-    def wait(seconds: float) -> None:
-        made.append(seconds) if threading.get_ident() == here else sleep(seconds)
 
     async def pause(seconds: float) -> None:
-        made.append(seconds) if threading.get_ident() == here else await asyncio_sleep(seconds)
+        made.append(seconds)
 
-    monkeypatch.setattr("voxgraph.client.http.time.sleep", wait)
-    monkeypatch.setattr("voxgraph.client.http.asyncio.sleep", pause)
+    monkeypatch.setattr("voxgraph.client.http.time", SimpleNamespace(sleep=made.append))
+    monkeypatch.setattr("voxgraph.client.http.asyncio", SimpleNamespace(sleep=pause))
     return made
 
 
@@ -142,12 +141,17 @@ def test_only_a_recording_that_can_be_read_again_is_sent_again(
     assert len(network.bodies) == 1
 
 
-def test_the_pause_is_at_least_what_the_server_asks_for(pauses: list[float]) -> None:
-    date = formatdate(time.time() + 20, usegmt=True)
+def test_the_pause_is_at_least_what_the_server_asks_for(
+    pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_700_000_000.0
+    monkeypatch.setattr(failures, "time", SimpleNamespace(time=lambda: now, monotonic=time.monotonic))
+    date = formatdate(now + 20, usegmt=True)
+
     ask(Network(refusal(503, **{"retry-after": "7"}), refusal(429, **{"retry-after": date}), ok))
 
-    assert 7 <= pauses[0] < 7 + failures.FIRST_PAUSE_S
-    assert 18 <= pauses[1] < 21
+    assert 7 <= pauses[0] <= 7 + failures.FIRST_PAUSE_S
+    assert 20 <= pauses[1] <= 20 + 2 * failures.FIRST_PAUSE_S
 
 
 def test_a_pause_beyond_the_deadline_is_not_made(pauses: list[float]) -> None:
@@ -213,24 +217,26 @@ def silent() -> Iterator[str]:
 
 @BOTH
 def test_a_silent_server_is_left_at_the_deadline(of: type, silent: str) -> None:
-    started = time.monotonic()
-
     async def coroutine() -> None:
         async with AsyncClient(silent) as client:
             await client.detect_language(CLIP, timeout_s=0.3)
 
+    started = time.monotonic()
     with pytest.raises(errors.DeadlineExceeded, match=r"0\.3 s"):
         asyncio.run(coroutine()) if of is AsyncClient else Client(silent).detect_language(CLIP, timeout_s=0.3)
 
-    assert 0.25 < time.monotonic() - started < 3.0
+    # Far below the 60 s that a question may take by default, and far above what a busy machine adds.
+    assert 0.25 < time.monotonic() - started < 30.0
 
 
 def test_a_server_that_is_not_there_is_unreachable() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    # A port that is taken and not listened at: nobody else can begin to.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
 
-    with pytest.raises(Unreachable, match=f"127.0.0.1:{port} cannot be reached"):
-        Client(f"http://127.0.0.1:{port}").health(timeout_s=5.0)
+        with pytest.raises(Unreachable, match=f"127.0.0.1:{port} cannot be reached"):
+            Client(f"http://127.0.0.1:{port}").health(timeout_s=5.0)
 
 
 def test_a_stream_that_breaks_off_raises_after_what_has_come() -> None:
@@ -240,13 +246,15 @@ def test_a_stream_that_breaks_off_raises_after_what_has_come() -> None:
     def serve(server: socket.socket) -> None:
         connection, _ = server.accept()
         with connection:
-            while b"some bytes" not in connection.recv(65536):
-                pass
+            # All of the request: closing with bytes unread resets the connection and loses the answer.
+            request = b""
+            while not request.endswith(END_OF_FORM):
+                request += connection.recv(65536)
             connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n" + lines)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, args=(server,), daemon=True).start()
-        events = Client(f"http://127.0.0.1:{server.getsockname()[1]}").analyze_events(CLIP, timeout_s=10.0)
+        events = Client(f"http://127.0.0.1:{server.getsockname()[1]}").analyze_events(CLIP, timeout_s=60.0)
 
         assert next(events).audio_duration_s == 3.0  # type: ignore[union-attr]
         with pytest.raises(Unreachable, match="broke the connection"):
