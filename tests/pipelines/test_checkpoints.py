@@ -15,7 +15,7 @@ import psutil
 import pytest
 import torch
 from closeness import relative_difference
-from hub import serving
+from hub import serving, use
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
@@ -289,16 +289,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None
         ),
     }
     monkeypatch.setattr("config.checkpoints.CHECKPOINTS", rows)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)
-
-    def point_at(endpoint: str) -> None:
-        files = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
-        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", files)
-
-    return point_at
+    return lambda endpoint: use(monkeypatch, tmp_path / "cache", endpoint)
 
 
 def from_hub(model: ModelKey = ModelKey.SPEAKER_VOXCELEB) -> LocatedCheckpoint:

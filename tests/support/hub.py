@@ -5,11 +5,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
+import pytest
+
 REFUSALS = {"GatedRepo": 403, "RevisionNotFound": 404, "RepoNotFound": 404}
 """Status by error code of the hub."""
+
+
+def use(monkeypatch: pytest.MonkeyPatch, cache: Path, endpoint: str | None = None) -> None:
+    """Give huggingface_hub, which reads its variables at import, a cache and a hub; None: it is offline."""
+    constants = "huggingface_hub.constants"
+    monkeypatch.setattr(f"{constants}.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(f"{constants}.HF_HUB_OFFLINE", endpoint is None)
+    monkeypatch.setattr(f"{constants}.HF_HUB_DISABLE_PROGRESS_BARS", True)
+    files = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(f"{constants}.ENDPOINT", endpoint)
+    monkeypatch.setattr(f"{constants}.HUGGINGFACE_CO_URL_TEMPLATE", files)
 
 
 @contextmanager

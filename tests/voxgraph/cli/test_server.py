@@ -1,4 +1,4 @@
-"""Commands about a server, this machine, checkpoints, and those that run parts of the service."""
+"""Commands about a server and this machine, and those that run parts of the service."""
 
 import json
 import os
@@ -8,12 +8,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
-import yaml
 from fake_analyzer import FakeAnalyzer
 from launched import ROOT
 from recordings import DATA
 from served import served
-from small_checkpoints import small_graph
 
 import voxgraph
 from voxgraph.cli import doctor, installed
@@ -113,61 +111,6 @@ def test_the_client_alone_says_what_is_not_installed(
 
     assert done.status == 5
     assert "installed" in done.err or "checkout" in done.err
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    """A configuration with a checkpoint that is not there."""
-    content = small_graph()
-    content["applications"][0]["args"]["checkpoints"]["deepfake"]["source"] = str(tmp_path / "nowhere")
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
-def test_checkpoints_are_listed_with_their_licence(command) -> None:
-    done = command("checkpoints", "list", ROOT / "serve_config.yaml")
-
-    assert done.status == 0
-    assert "mo-thecreator/Deepfake-audio-detection" in done.out
-    assert "apache-2.0" in done.out.lower()
-
-
-@pytest.mark.parametrize("action", ["pull", "verify"])
-def test_a_checkpoint_that_is_not_there_is_named(command, config: Path, action: str) -> None:
-    good = command("checkpoints", action)
-    bad = command("checkpoints", action, config)
-
-    assert good.status == 0
-    assert "language: starter-" in good.out
-    assert bad.status == 6
-    assert "deepfake:" in bad.out
-    assert "nowhere" in bad.out
-
-
-def test_a_checkpoint_of_the_hub_is_verified_without_a_network(
-    command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    calls = []
-
-    def snapshot_download(name: str, **options: object) -> str:
-        calls.append(options["local_files_only"])
-        return str(tmp_path)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-
-    done = command("checkpoints", "verify", ROOT / "serve_config.yaml")
-
-    assert done.status == 6
-    assert calls == [True] * len(calls)
-    assert "is missing in" in done.out
-
-
-def test_a_file_that_is_no_configuration_is_a_usage_error(command, tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").write_text("[]")
-
-    assert command("checkpoints", "list", tmp_path / "x.yaml").status == 2
-    assert command("checkpoints", "list", tmp_path / "nowhere.yaml").status == 2
 
 
 def test_serve_passes_its_arguments_on(command, monkeypatch: pytest.MonkeyPatch) -> None:
