@@ -10,8 +10,13 @@ from page_actions import analyze, choose
 from playwright.sync_api import Page, expect
 
 from voxgraph.calibration import SpeakerCalibration
+from voxgraph.results import GraphHealth, ModelInfo
 
 SERIOUS = {"serious", "critical"}
+MODEL = ModelInfo(
+    "diarization_community_1", "iic/speech_campplus_sv_zh_en_16k-common_advanced", "abc", "starter", "cpu", 1
+)
+"""A model with a name as long as those of the starter checkpoints."""
 WIDTHS = (320, 768, 1440)
 """Widths of a telephone, a tablet and a desktop in pixels."""
 FOCUSED = "document.activeElement.ariaLabel || document.activeElement.innerText || ''"
@@ -64,9 +69,14 @@ def test_axe_finds_nothing_serious(
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_is_wider_than_the_screen(open_page: Any, url: str, recording: Path, width: int) -> None:
+def test_nothing_is_wider_than_the_screen(
+    open_page: Any, url: str, recording: Path, analyzer: FakeAnalyzer, width: int
+) -> None:
+    analyzer.graph_health = GraphHealth({"diarization_community_1": MODEL}, {}, 1.0)
     page = open_page(url, viewport={"width": width, "height": 700})
     overflow = "document.documentElement.scrollWidth - innerWidth"
+    assert page.evaluate(overflow) <= 0
+    page.locator(".checkpoints summary").click()
     assert page.evaluate(overflow) <= 0
 
     analyze(page, recording)
@@ -88,7 +98,7 @@ def test_the_keyboard_reaches_everything_in_the_order_of_reading(page: Page, rec
         reached.append(page.evaluate(FOCUSED).strip())
 
     order = [
-        "Skip to the recording", "Listen", "Compare voices", "Interface", "Models", "Choose files", "Record",
+        "Skip to the recording", "Listen", "Compare voices", "API", "Models", "Choose files", "Record",
         "Options", "Play", "Zoom in", "Name of Speaker 1", "Name of Speaker 2", "Turns as a table", "JSON",
         "RTTM", "Copy",
     ]  # fmt: skip
@@ -106,3 +116,11 @@ def test_a_screen_reader_is_told_when_an_answer_is_ready(page: Page, recording: 
     analyze(page, recording)
 
     expect(page.get_by_role("status")).to_have_text("The analysis of a meeting.wav is ready.")
+
+
+def test_the_tab_is_named_after_the_view(page: Page) -> None:
+    expect(page).to_have_title("Listen · voxgraph")
+
+    page.get_by_role("link", name="Compare voices").click()
+
+    expect(page).to_have_title("Compare voices · voxgraph")

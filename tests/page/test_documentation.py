@@ -24,4 +24,4 @@ def test_the_page_works_behind_a_prefix(open_page: Any, analyzer: FakeAnalyzer, 
         analyze(page, recording)
 
         assert f"{url}/voice/v1/analyze" in page.locator("pre").inner_text()
-        assert page.get_by_role("link", name="Interface").get_attribute("href") == f"{url}/voice/docs"
+        assert page.get_by_role("link", name="API").get_attribute("href") == f"{url}/voice/docs"

@@ -1,5 +1,5 @@
 /** The frame of the page: header, banners, and the view that the address names. */
-import { signal } from "@preact/signals";
+import { signal, useSignalEffect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { checkHealth, health, keyWanted, lost, ROOT, useKey } from "./api";
 import { Compare } from "./compare";
@@ -7,7 +7,7 @@ import { Listen } from "./listen";
 import { announcement } from "./recordings";
 import { t } from "./strings";
 
-const view = signal(location.hash === "#compare" ? "compare" : "listen");
+const view = signal<"listen" | "compare">(location.hash === "#compare" ? "compare" : "listen");
 /** Whether there is documentation: the server takes the element away where it is switched off. */
 const hasDocs = document.querySelector("meta[name=docs]") !== null;
 window.addEventListener("hashchange", () => {
@@ -16,6 +16,9 @@ window.addEventListener("hashchange", () => {
 
 export function App() {
   useEffect(() => void checkHealth(), []);
+  useSignalEffect(() => {
+    document.title = `${t.views[view.value]} · ${t.name}`;
+  });
   return (
     <>
       <a class="skip" href="#main" onClick={focusMain}>
@@ -92,7 +95,8 @@ function Key() {
 /** Which checkpoints answer, and what they are good for. */
 function Checkpoints() {
   const answer = health.value;
-  if (!answer) return null;
+  // The place is kept while the server is asked, so that nothing moves when it answers.
+  if (!answer) return keyWanted.value || lost.value ? null : <p class="checkpoints banner">{t.asking}</p>;
   const kind = answer.checkpoints in t.checkpoints ? answer.checkpoints : "mixed";
   const failed = Object.keys(answer.failed);
   return (

@@ -6,6 +6,8 @@ import { t } from "./strings";
 import { clock, percent } from "./text";
 
 const MOST = 5;
+/** Probability below which an answer is not worth a bar, unless it is one of the first two. */
+const LEAST = 0.001;
 
 export function Cards({ recording }: { recording: Recording }) {
   const { language, accent, deepfake, quality } = recording.answer.value;
@@ -43,13 +45,10 @@ function Card({ title, calibrated, uncertain, children }: CardProps) {
       <h3>
         {title}
         {uncertain && <span class="badge warn">{t.uncertain}</span>}
-        {calibrated !== undefined && (
-          <span class="badge" title={calibrated ? t.calibratedHint : t.ranksHint}>
-            {calibrated ? t.calibrated : t.ranks}
-          </span>
-        )}
+        {calibrated !== undefined && <span class="badge">{calibrated ? t.calibrated : t.ranks}</span>}
       </h3>
       {children}
+      {calibrated !== undefined && <p class="quiet">{calibrated ? t.calibratedHint : t.ranksHint}</p>}
     </section>
   );
 }
@@ -57,7 +56,8 @@ function Card({ title, calibrated, uncertain, children }: CardProps) {
 function Bars({ probabilities, name }: { probabilities: Record<string, number>; name: (key: string) => string }) {
   const most = Object.entries(probabilities)
     .sort(([, one], [, other]) => other - one)
-    .slice(0, MOST);
+    .slice(0, MOST)
+    .filter(([, probability], place) => place < 2 || probability >= LEAST);
   return (
     <ol class="bars">
       {most.map(([key, probability]) => (

@@ -93,7 +93,7 @@ function Result({ answer }: { answer: PairComparisonAnswer }) {
       ) : (
         <>
           <div class="scale" role="img" aria-label={t.compare.scale(percent(probability))}>
-            <i style={{ left: `${100 * probability}%` }} />
+            <i style={{ left: `clamp(0.65rem, ${100 * probability}%, 100% - 0.65rem)` }} />
           </div>
           <p class="ends" aria-hidden="true">
             <span>{t.compare.different}</span>

@@ -7,7 +7,7 @@ export const t = {
   tagline: "Who speaks when, in which language, and is it real?",
   lead: "Drop a recording. It is sent to this server only, is answered, and is not kept.",
   skip: "Skip to the recording",
-  views: { listen: "Listen", compare: "Compare voices", docs: "Interface" },
+  views: { listen: "Listen", compare: "Compare voices", docs: "API" },
 
   drop: "Drop recordings here",
   dropMore: "Drop more recordings here",
@@ -51,6 +51,7 @@ export const t = {
 
   taskFailed: (task: string, detail: string) => `${task}: ${detail}`,
   requestId: (id: string) => `Request ${id}`,
+  asking: "Asking which models answer here.",
   lost: "The server does not answer. The page keeps trying.",
   lostProblem: "The connection to the server was lost before the answer was complete.",
   unexpected: (status: number) => `The server answered ${status} without an explanation.`,
@@ -75,7 +76,7 @@ export const t = {
   } as Record<string, string>,
   unavailable: (models: string) => `Not available now: ${models}.`,
   models: "Models",
-  modelColumns: ["Question", "Checkpoint", "Source", "Runs on"],
+  modelColumns: ["Model", "Checkpoint", "Source", "Runs on"],
 
   timeline: "Timeline",
   play: "Play",
@@ -85,6 +86,7 @@ export const t = {
   zoomOut: "Zoom out",
   zoomAll: "Show all",
   speed: "Speed",
+  hint: "Click a turn to hear it. Type over a speaker’s name to change it.",
   keys: "Keys: space plays and pauses, ← and → move by 5 seconds, [ and ] play the turn before and after.",
   waveform: "Waveform",
   speaker: (number: number) => `Speaker ${number}`,

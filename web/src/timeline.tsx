@@ -59,7 +59,10 @@ export function Timeline({ recording }: { recording: Recording }) {
       {deepfake && <Legend />}
       {diarization?.speakers_note && <p class="quiet">{diarization.speakers_note}</p>}
       {diarization && !turns.length && <p class="quiet">{t.noTurns}</p>}
-      <p class="quiet keys">{t.keys}</p>
+      <p class="quiet hint">
+        {turns.length > 0 && `${t.hint} `}
+        <span class="keys">{t.keys}</span>
+      </p>
       {turns.length > 0 && <TurnTable recording={recording} turns={turns} player={player} />}
       {deepfake && <SignTable chunks={deepfake.chunks} player={player} />}
     </section>
@@ -142,7 +145,7 @@ function Playing({ player, duration }: { player: Player; duration: number }) {
       </button>
       <Time player={player} duration={duration} />
       <label class="quiet">
-        {t.speed}{" "}
+        {t.speed}
         <select onChange={(event) => (player.audio.playbackRate = Number(event.currentTarget.value))}>
           {SPEEDS.map((speed) => (
             <option value={speed} selected={speed === 1}>
