@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-cluster lint format bench bench-gpu eval training page test-hostile sbom lock clean
+.PHONY: help serve check test test-client test-cluster lint format bench bench-gpu eval training page test-hostile sbom lock clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -44,7 +44,11 @@ check: lint web/node_modules/.installed .venv/.installed-browser  ## Lint and ru
 
 test: check  ## Install, lint and run all tests.
 	$(BIN)/python -m pytest -m cluster
+	$(MAKE) test-client
 	$(MAKE) test-cluster
+
+test-client: .venv/.installed-dev  ## Test the client under the other Pythons from 3.11 to 3.14 that are on this machine.
+	$(BIN)/python tests/support/client_pythons.py
 
 # These tests measure time, so a failure may come from a stalled machine: retry once.
 test-cluster: .venv/.installed-dev  ## Test scaling, faults and overload on a real cluster.

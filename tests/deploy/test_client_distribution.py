@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -10,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import client_pythons
 import pytest
 from fake_analyzer import FakeAnalyzer
 from launched import ROOT
@@ -68,6 +70,14 @@ def test_both_have_the_version_and_the_command(client: zipfile.ZipFile, service:
         info = f"{name}-{voxgraph.__version__}.dist-info"
         assert "voxgraph = voxgraph.cli.app:main" in wheel.read(f"{info}/entry_points.txt").decode()
         assert f"Version: {voxgraph.__version__}\n" in wheel.read(f"{info}/METADATA").decode()
+
+
+def test_the_client_says_which_pythons_it_runs_under(client: zipfile.ZipFile) -> None:
+    metadata = client.read(f"voxgraph_client-{voxgraph.__version__}.dist-info/METADATA").decode()
+
+    classified = re.findall(r"^Classifier: Programming Language :: Python :: (\S+)$", metadata, re.MULTILINE)
+    assert "Requires-Python: >=3.11\n" in metadata
+    assert tuple(classified) == client_pythons.VERSIONS
 
 
 def test_the_client_needs_what_the_service_needs_of_the_same() -> None:
