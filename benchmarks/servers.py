@@ -16,9 +16,10 @@ import psutil
 import yaml
 
 from benchmarks.processes import kind_of
-from config.settings import Size
+from config.settings import GraphSettings, Size
 from deployments.graph import NAMES
 from deployments.launch.environment import free_ports
+from deployments.loading import deployed_models
 from voxgraph.options import ModelKey
 
 ROOT = Path(__file__).parents[1]
@@ -174,8 +175,13 @@ def write_graph_config(
         sizes: Architecture size of each model.
         replicas: Replicas of each measured model, all on the same cores.
     """
+    args = yaml.safe_load(STARTER_CONFIG.read_text())["applications"][0]["args"]
+    sources = {str(key): {"source": str((folder / key).resolve()), "size": str(sizes[key])} for key in models}
+    args |= {"checkpoints": args.get("checkpoints", {}) | sources}
     measured = {NAMES[key] for key in models}
-    names = dict.fromkeys(NAMES.values())
+    # A starter that takes the places of two models has one deployment.
+    deployed = deployed_models(GraphSettings.model_validate(args)).values()
+    names = dict.fromkeys(NAMES[key] for key in deployed)
     deployments: list[dict[str, Any]] = [
         {
             "name": name,
@@ -197,13 +203,11 @@ def write_graph_config(
     for deployment in deployments:
         if deployment["name"] in tunables:
             deployment["user_config"] = tunables[deployment["name"]]
-    args = yaml.safe_load(STARTER_CONFIG.read_text())["applications"][0]["args"]
-    sources = {str(key): {"source": str((folder / key).resolve()), "size": str(sizes[key])} for key in models}
     application = {
         "name": "voxgraph",
         "route_prefix": "/",
         "import_path": "deployments.graph:build",
-        "args": args | {"checkpoints": args.get("checkpoints", {}) | sources},
+        "args": args,
         "deployments": deployments,
     }
     http = {"host": "127.0.0.1", "port": 8000, "request_timeout_s": 3600}

@@ -10,6 +10,8 @@ from benchmarks.processes import kind_of
 from benchmarks.servers import Server, running, write_graph_config
 from benchmarks.workloads import ALL, all_workloads, quick
 from config.settings import GraphSettings, Size
+from deployments.graph import NAMES
+from deployments.loading import deployed_models
 from voxgraph.options import ModelKey
 
 
@@ -26,6 +28,9 @@ def test_the_configuration_scales_the_measured_models_and_serves_the_starter_of_
     assert settings.checkpoint(ModelKey.LANGUAGE).architecture is Size.FULL
     assert settings.checkpoint(ModelKey.SPEAKER_VOXCELEB).architecture is Size.STARTER
     assert (replicas["Language"], replicas["Deepfake"]) == (2, 1)
+    assert set(replicas) == {NAMES[key] for key in deployed_models(settings).values()} | {
+        "Ingress", "GraphState",
+    }  # fmt: skip
 
 
 def test_processes_are_named_by_their_kind() -> None:
