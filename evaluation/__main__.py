@@ -17,6 +17,8 @@ from evaluation.errors import EvaluationError
 from evaluation.report import MARKDOWN, Report
 from evaluation.run import Options, Plan, evaluate, make_plan
 from evaluation.running_graph import started
+from voxgraph.client.settings import api_key
+from voxgraph.errors import InvalidOptions
 from voxgraph.options import TASKS, Task
 
 OUT = Path("build/evaluation")
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check_writable(given.out)
         with contextlib.nullcontext(given.url) if given.url else started(given.config) as url:
             report = asyncio.run(_evaluate(url, plan))
-    except EvaluationError as error:
+    except (EvaluationError, InvalidOptions) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -65,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _evaluate(url: str, plan: Plan) -> Report:
     # The graph has deadlines of its own, which are longer for conversations.
     timeout = httpx2.Timeout(None, connect=CONNECT_LIMIT_S)
-    async with httpx2.AsyncClient(base_url=url, timeout=timeout) as client:
+    headers = {} if (key := api_key()) is None else {"authorization": f"Bearer {key}"}
+    async with httpx2.AsyncClient(base_url=url, timeout=timeout, headers=headers) as client:
         return await evaluate(client, plan, Console(stderr=True))
 
 

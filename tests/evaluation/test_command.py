@@ -1,28 +1,22 @@
 """The command line: what it refuses before any work, and what it leaves behind."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
+from served import served
 
 from config.settings import GraphSettings
 from deployments.api.app import create_app
 from evaluation.__main__ import main
+from voxgraph.keys import add_key
 
 
 @pytest.fixture
 def url(analyzer) -> Iterator[str]:
     """Serve the fake graph over a socket, as another process would find it."""
-    server = uvicorn.Server(uvicorn.Config(create_app(analyzer, GraphSettings()), port=0, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with served(create_app(analyzer, GraphSettings())) as address:
+        yield address
 
 
 def test_the_report_is_printed_and_written(folder, url: str, tmp_path: Path, capsys) -> None:
@@ -36,6 +30,22 @@ def test_the_report_is_printed_and_written(folder, url: str, tmp_path: Path, cap
     assert "12 recordings" not in printed.out
     assert "11 recordings of" in printed.out  # 4 real ones of two sources, and the 3 generated ones
     assert "recordings" in printed.err
+
+
+def test_a_graph_that_asks_for_a_key_is_given_that_of_the_environment(
+    folder, analyzer, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = tmp_path / "keys.json"
+    key = add_key(keys, "evaluation", ("ask",), None, None)
+    arguments = [str(folder.path), "--out", str(tmp_path / "out"), "--only", "language", "--limit", "1"]
+
+    with served(create_app(analyzer, GraphSettings(keys_file=str(keys)))) as url:
+        refused = main([*arguments, "--url", url])
+        monkeypatch.setenv("VOXGRAPH_API_KEY", key)
+        answered = main([*arguments, "--url", url])
+
+    assert (refused, answered) == (1, 0)
+    assert key not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -26,13 +26,17 @@ def serve(
 def evaluate(context: typer.Context) -> None:
     """Measure answers on labelled recordings, as `python -m evaluation` does (in a checkout).
 
-    Takes the arguments of `python -m evaluation`; --help lists them.
+    Takes the arguments of `python -m evaluation`; --help lists them. Without --url and --config it asks the
+    server of VOXGRAPH_URL, or http://127.0.0.1:8000.
 
-    Example: voxgraph eval recordings/ --url http://127.0.0.1:8000
+    Example: voxgraph eval recordings/ --only language,diarization
     """
     from voxgraph.cli.installed import run
+    from voxgraph.client.settings import server_url
 
-    run("evaluation.__main__:main", context.args, only_in_checkout=True)
+    named = {argument.partition("=")[0] for argument in context.args} & {"--url", "--config"}
+    where = [] if named else ["--url", server_url()]
+    run("evaluation.__main__:main", [*where, *context.args], only_in_checkout=True)
 
 
 def bench(context: typer.Context) -> None:
