@@ -43,8 +43,8 @@ def find(version: str) -> str | None:
     return found.stdout.strip() or None
 
 
-def test(version: str, python: str) -> bool:
-    """Install the client for a Python and run its tests; return whether they pass."""
+def start(version: str, python: str) -> "subprocess.Popen[str]":
+    """Install the client for a Python and start its tests."""
     environment = ROOT / ".venv" / f"client-{version}"
     subprocess.run([UV, "venv", "--quiet", "--clear", "--python", python, environment], check=True)
     interpreter = environment / "bin" / "python"
@@ -53,23 +53,28 @@ def test(version: str, python: str) -> bool:
     subprocess.run(
         [UV, "pip", "install", "--quiet", "--python", interpreter, *locked, *build, *needed()], check=True
     )
-    run = [interpreter, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *TESTS]
-    return subprocess.run(run, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}).returncode == 0
+    return subprocess.Popen(
+        [interpreter, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *TESTS],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 def main() -> int:
-    """Test under each Python but the one that runs this, whose turn is in ``make check``."""
-    failed = []
+    """Test under all of them at once but the one that runs this, whose turn is in ``make check``."""
+    running = {}
     for version in VERSIONS:
-        python = find(version)
         if version == "{}.{}".format(*sys.version_info):
             print(f"Python {version}: tested by make check.", flush=True)
-        elif python is None:
-            print(f"Python {version}: not on this machine, so not tested.", flush=True)
+        elif python := find(version):
+            running[version] = start(version, python)
         else:
-            print(f"Python {version}: {python}", flush=True)
-            failed += [] if test(version, python) else [version]
-    return 1 if failed else 0
+            print(f"Python {version}: not on this machine, so not tested.", flush=True)
+    failed = 0
+    for version, tests in running.items():
+        output, _ = tests.communicate()
+        print(f"Python {version}:\n{output}", flush=True)
+        failed |= tests.returncode
+    return failed
 
 
 if __name__ == "__main__":

@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from cpu_time import cpu_seconds
 from launched import ROOT
 
 from voxgraph.cli.app import app
 
+PYTHON_STARTS_S = 0.012
+"""CPU seconds in which Python starts where the help takes 0.09."""
 HELP = Path(__file__).parent / "help"
 COMMANDS = {
     "analyze", "language", "accent", "deepfake", "diarize", "embed", "compare", "serve", "eval", "bench",
@@ -60,6 +63,11 @@ def test_the_help_imports_nothing_heavy() -> None:
     )
 
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60, stdout=subprocess.DEVNULL)
+
+
+def test_the_help_is_there_in_150_milliseconds() -> None:
+    """Measured in starts of Python, which take longer, too, beside whatever else the machine does."""
+    assert cpu_seconds("-m", "voxgraph", "--help") < 0.15 / PYTHON_STARTS_S * cpu_seconds("-c", "pass")
 
 
 def test_the_version_is_shown(command) -> None:
