@@ -16,9 +16,10 @@ from typing import Any, Literal, get_args
 
 from voxgraph.errors import VoxError
 
-Scope = Literal["ask", "admin"]
+Scope = Literal["ask", "admin", "gallery"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""``ask``: all questions, and what the server says about itself. ``admin``: clear the cache, delete files."""
+"""``ask``: all questions, and what the server says about itself. ``admin``: clear the cache, delete files.
+``gallery``: galleries of voices, those of the key's tenant."""
 PREFIX = "vox_"
 SECRET_BYTES = 32
 MAX_NAME_CHARS = 64
@@ -46,11 +47,14 @@ class Key:
     """Recordings in progress at a time in one ingress replica; None: the share of a client."""
     created: str = ""
     """Time at which it was made (RFC 3339)."""
+    tenant: str | None = None
+    """Whose galleries the key uses; keys of one tenant share them. None: those of its own name."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scopes", tuple(self.scopes))
-        if not (self.name.isascii() and self.name.isprintable() and 0 < len(self.name) <= MAX_NAME_CHARS):
-            raise KeysError(f"The name of a key is 1 to {MAX_NAME_CHARS} printable ASCII characters.")
+        for what, name in (("name", self.name), ("tenant", self.owner)):
+            if not (name.isascii() and name.isprintable() and 0 < len(name) <= MAX_NAME_CHARS):
+                raise KeysError(f"The {what} of a key is 1 to {MAX_NAME_CHARS} printable ASCII characters.")
         if len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
             raise KeysError(f"Key {self.name}: sha256 is 64 hexadecimal digits.")
         if not self.scopes or set(self.scopes) - set(SCOPES):
@@ -58,6 +62,11 @@ class Key:
         for limit in (self.requests_per_minute, self.max_concurrent):
             if limit is not None and (type(limit) is not int or limit < 1):
                 raise KeysError(f"Key {self.name}: a limit is a whole number from 1 on.")
+
+    @property
+    def owner(self) -> str:
+        """Whose galleries the key uses."""
+        return self.name if self.tenant is None else self.tenant
 
 
 def digest(secret: str) -> str:
@@ -70,11 +79,13 @@ def make_key(
     scopes: Sequence[Scope] = ("ask",),
     requests_per_minute: int | None = None,
     max_concurrent: int | None = None,
+    tenant: str | None = None,
 ) -> tuple[str, Key]:
     """Return a new key, which nobody can read again, and what a server knows of it."""
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    return secret, Key(name, digest(secret), tuple(scopes), requests_per_minute, max_concurrent, created)
+    limits = requests_per_minute, max_concurrent
+    return secret, Key(name, digest(secret), tuple(scopes), *limits, created, tenant)
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:
@@ -110,12 +121,13 @@ def add_key(
     scopes: Sequence[Scope] = ("ask",),
     requests_per_minute: int | None = None,
     max_concurrent: int | None = None,
+    tenant: str | None = None,
 ) -> str:
     """Make a key, add it to a file, which need not exist yet, and return the key itself."""
     keys = read_keys(path) if path.exists() else ()
     if name in {key.name for key in keys}:
         raise KeysError(f"There is a key {name} already.")
-    secret, key = make_key(name, scopes, requests_per_minute, max_concurrent)
+    secret, key = make_key(name, scopes, requests_per_minute, max_concurrent, tenant)
     write_keys(path, (*keys, key))
     return secret
 

@@ -45,6 +45,10 @@ Channels = Annotated[
     str | None,
     typer.Option(metavar="HOW", help="mix, or separate: each channel is one speaker, as on many telephones."),
 ]
+Gallery = Annotated[str | None, typer.Option(metavar="NAME", help="Gallery that names the speakers.")]
+Purpose = Annotated[
+    str | None, typer.Option(help="What the names are for: who did not consent to it is not compared.")
+]
 ChunkDuration = Annotated[float | None, typer.Option(help="Length of a chunk in seconds.")]
 Overlap = Annotated[float | None, typer.Option(help="Overlapping share of two chunks, 0 to 0.9.")]
 

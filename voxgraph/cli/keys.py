@@ -20,6 +20,10 @@ def new(
     name: Name,
     file: File,
     admin: Annotated[bool, typer.Option("--admin", help="Also clear the cache and delete files.")] = False,
+    gallery: Annotated[bool, typer.Option("--gallery", help="Also use galleries of voices.")] = False,
+    tenant: Annotated[
+        str | None, typer.Option(help="Whose galleries the key uses; by default its own name.")
+    ] = None,
     requests_per_minute: Annotated[int | None, typer.Option(help="No limit by default.")] = None,
     max_concurrent: Annotated[int | None, typer.Option(help="Recordings in progress at a time.")] = None,
 ) -> None:
@@ -29,8 +33,9 @@ def new(
     """
     from voxgraph.keys import SCOPES, add_key
 
-    scopes = SCOPES if admin else ("ask",)
-    print(add_key(file, name, scopes, requests_per_minute, max_concurrent))
+    chosen = {"ask": True, "admin": admin, "gallery": gallery}
+    scopes = [scope for scope in SCOPES if chosen[scope]]
+    print(add_key(file, name, scopes, requests_per_minute, max_concurrent, tenant))
     typer.echo("This is the only time that the key is shown.", err=True)
 
 

@@ -26,6 +26,8 @@ def analyze(
     exclusive: arguments.Exclusive = False,
     embeddings: arguments.Embeddings = False,
     frames: arguments.Frames = False,
+    gallery: arguments.Gallery = None,
+    purpose: arguments.Purpose = None,
     chunk_duration: arguments.ChunkDuration = None,
     overlap: arguments.Overlap = None,
     encoder: arguments.Encoder = None,
@@ -43,7 +45,8 @@ def analyze(
         "tasks": tasks, "num_speakers": num_speakers, "min_speakers": min_speakers,
         "max_speakers": max_speakers, "chunk_duration": chunk_duration, "overlap": overlap,
         "encoder": encoder, "languages": languages, "channel": channel, "exclusive": exclusive,
-        "embeddings": embeddings, "frames": frames, "allow_no_speech": allow_no_speech,
+        "embeddings": embeddings, "frames": frames, "gallery": gallery, "purpose": purpose,
+        "allow_no_speech": allow_no_speech,
     }  # fmt: skip
     ask("analyze", recordings, options, where, output)
 
@@ -122,6 +125,8 @@ def diarize(
     embeddings: arguments.Embeddings = False,
     frames: arguments.Frames = False,
     channels: arguments.Channels = None,
+    gallery: arguments.Gallery = None,
+    purpose: arguments.Purpose = None,
     channel: arguments.Channel = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the timeline of one recording into this picture (matplotlib).")
@@ -136,7 +141,7 @@ def diarize(
     options = {
         "num_speakers": num_speakers, "min_speakers": min_speakers, "max_speakers": max_speakers,
         "min_duration": min_duration, "channel": channel, "exclusive": exclusive, "embeddings": embeddings,
-        "frames": frames, "channels": channels,
+        "frames": frames, "channels": channels, "gallery": gallery, "purpose": purpose,
     }  # fmt: skip
     ask("diarize", recordings, options, where, output, plot)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from voxgraph.calibration import SpeakerCalibration
+from voxgraph.client.gallery_answers import decision
 from voxgraph.errors import ModelUnavailable
 from voxgraph.options import ChunkOptions, Task
 from voxgraph.results import (
@@ -97,6 +98,7 @@ def diarization(answer: Json) -> DiarizationResult:
         for turn in answer["diarization_results"]
     )
     embeddings, frames = answer.get("speaker_embeddings"), answer.get("frame_confidence")
+    identities = answer.get("identities")
     return DiarizationResult(
         turns,
         (),
@@ -105,6 +107,7 @@ def diarization(answer: Json) -> DiarizationResult:
         answer.get("speakers_note"),
         None if embeddings is None else {speaker: _voice(given) for speaker, given in embeddings.items()},
         None if frames is None else _frames(frames),
+        None if identities is None else {name: decision(found) for name, found in identities.items()},
     )
 
 

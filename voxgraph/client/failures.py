@@ -105,7 +105,7 @@ class Retries:
     def after_answer(self, response: httpx2.Response) -> float:
         """Return the pause after an answer that is an error; raise the error if it is final."""
         error = error_of(response)
-        if response.status_code not in RETRIED_STATUSES:
+        if response.status_code not in RETRIED_STATUSES or isinstance(error, errors.GalleryUnavailable):
             raise error
         return self._pause(error, None, retry_after_s(response))
 

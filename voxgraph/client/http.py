@@ -16,6 +16,7 @@ import httpx2
 import voxgraph
 from voxgraph.client import questions
 from voxgraph.client.failures import REQUEST_ID_HEADER, Deadline, parsed
+from voxgraph.client.gallery_group import AsyncGalleries, Galleries
 from voxgraph.client.questions import Question
 from voxgraph.client.sending import attempts, broken_streams_translated, is_answer
 from voxgraph.client.settings import api_key as find_api_key
@@ -90,6 +91,8 @@ class Client:
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self._http = httpx2.Client(transport=transport, **_settings(url, api_key))
+        self.galleries = Galleries(self)
+        """Galleries of voices."""
         self._max_retries = max_retries
 
     def ask(self, question: Question[T]) -> T:
@@ -168,6 +171,8 @@ class AsyncClient:
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self._http = httpx2.AsyncClient(transport=transport, **_settings(url, api_key))
+        self.galleries = AsyncGalleries(self)
+        """Galleries of voices."""
         self._max_retries = max_retries
 
     async def ask(self, question: Question[T]) -> T:

@@ -78,7 +78,7 @@ def detect_language(
 
     The answer has the probabilities of the most probable languages only.
     """
-    options = _options(languages=languages, channel=channel, allow_no_speech=_text(allow_no_speech))
+    options = options_of(languages=languages, channel=channel, allow_no_speech=_text(allow_no_speech))
     return Question("/detect-language", answers.language, options, _file(recording), timeout_s=timeout_s)
 
 
@@ -95,7 +95,7 @@ def embed(
 
     Of the language, the answer has the code and the probability.
     """
-    options = _options(
+    options = options_of(
         encoder=encoder, languages=languages, channel=channel, allow_no_speech=_text(allow_no_speech)
     )
     return Question("/extract-embedding", answers.speaker, options, _file(recording), timeout_s=timeout_s)
@@ -116,7 +116,7 @@ def compare(
 
     `threshold` is the cosine similarity above which they are one speaker; None: that of the calibration.
     """
-    options = _options(
+    options = options_of(
         threshold=threshold,
         encoder=encoder,
         languages=languages,
@@ -152,15 +152,18 @@ def diarize(
     embeddings: bool = False,
     frames: bool = False,
     channels: Literal["mix", "separate"] | None = None,
+    gallery: str | None = None,
+    purpose: str | None = None,
     channel: int | None = None,
     timeout_s: float = DIARIZATION_DEADLINE_S,
 ) -> Question[DiarizationResult]:
     """Find who speaks when; turns shorter than `min_duration` seconds are left out.
 
     With `exclusive`, the turns do not overlap. `embeddings` and `frames` add those of the speakers. With
-    ``channels="separate"`` each channel is one speaker.
+    ``channels="separate"`` each channel is one speaker. `gallery` names the speakers whom it knows, of those
+    who consented to the `purpose`; `identities` says what was decided about each voice.
     """
-    options = _options(
+    options = options_of(
         num_speakers=num_speakers,
         min_speakers=min_speakers,
         max_speakers=max_speakers,
@@ -169,6 +172,8 @@ def diarize(
         embeddings=embeddings,
         frames=frames,
         channels=channels,
+        gallery=gallery,
+        purpose=purpose,
         channel=channel,
     )
     return Question("/diarize", answers.diarization, options, _file(recording), timeout_s=timeout_s)
@@ -184,7 +189,7 @@ def detect_deepfake(
     timeout_s: float = DEADLINE_S,
 ) -> Question[DeepfakeVerdict]:
     """Detect which overlapping chunks, of `chunk_duration` seconds, are AI-generated."""
-    options = _options(
+    options = options_of(
         chunk_duration=chunk_duration,
         overlap=overlap,
         channel=channel,
@@ -203,6 +208,8 @@ def analyze(
     exclusive: bool = False,
     embeddings: bool = False,
     frames: bool = False,
+    gallery: str | None = None,
+    purpose: str | None = None,
     chunk_duration: float | None = None,
     overlap: float | None = None,
     encoder: Encoder | None = None,
@@ -211,8 +218,8 @@ def analyze(
     allow_no_speech: bool = False,
     timeout_s: float = DIARIZATION_DEADLINE_S,
 ) -> Question[Analysis]:
-    """Answer several questions about one recording, side by side."""
-    options = _options(
+    """Answer several questions about one recording, side by side; `gallery` and `purpose` as in `diarize`."""
+    options = options_of(
         tasks=tasks,
         num_speakers=num_speakers,
         min_speakers=min_speakers,
@@ -220,6 +227,8 @@ def analyze(
         exclusive=exclusive,
         embeddings=embeddings,
         frames=frames,
+        gallery=gallery,
+        purpose=purpose,
         chunk_duration=chunk_duration,
         overlap=overlap,
         encoder=encoder,
@@ -241,7 +250,7 @@ def compare_embedding(
     timeout_s: float = DEADLINE_S,
 ) -> Question[VoiceComparison]:
     """Compare the speaker of a recording with a stored embedding, by the encoder of the embedding."""
-    options = _options(
+    options = options_of(
         threshold=threshold, languages=languages, channel=channel, allow_no_speech=_text(allow_no_speech)
     )
     files = (("audio", recording), ("embedding", answers.embedding_file(embedding)))
@@ -313,7 +322,7 @@ def _file(recording: Recording) -> tuple[tuple[str, Recording]]:
     return (("file", recording),)
 
 
-def _options(**given: Any) -> dict[str, str]:
+def options_of(**given: Any) -> dict[str, str]:
     """Return the query of the options that are given."""
     return {name: _text(value) for name, value in given.items() if _is_given(value)}
 

@@ -12,7 +12,7 @@ from voxgraph import AsyncClient, Client
 from voxgraph.cli import recordings
 from voxgraph.cli.arguments import Output, Where
 from voxgraph.cli.asking import QUESTIONS as QUESTIONS_OF_COMMANDS
-from voxgraph.client import questions
+from voxgraph.client import galleries, gallery_group, questions
 
 PATHS: dict[str, dict[str, Any]] = create_app(None, GraphSettings()).openapi()["paths"]  # type: ignore[arg-type]
 QUESTIONS = {
@@ -26,6 +26,35 @@ QUESTIONS = {
     "/v1/batch": "analyze_many",
 }
 """The method for each endpoint about recordings."""
+GALLERIES = {
+    "GET /v1/galleries": "list_galleries",
+    "PUT /v1/galleries/{gallery}": "put",
+    "GET /v1/galleries/{gallery}": "show",
+    "DELETE /v1/galleries/{gallery}": "delete",
+    "POST /v1/galleries/{gallery}/merge": "merge",
+    "GET /v1/galleries/{gallery}/duplicates": "duplicates",
+    "POST /v1/galleries/{gallery}/calibrate": "calibrate",
+    "GET /v1/galleries/{gallery}/report": "report",
+    "GET /v1/galleries/{gallery}/report.png": None,  # a picture, which a browser shows
+    "POST /v1/galleries/{gallery}/verify": "verify",
+    "POST /v1/galleries/{gallery}/identify": "identify_speakers",
+    "GET /v1/galleries/{gallery}/speakers": "speakers",
+    "PUT /v1/galleries/{gallery}/speakers/{speaker}": "put_speaker",
+    "GET /v1/galleries/{gallery}/speakers/{speaker}": "speaker",
+    "PATCH /v1/galleries/{gallery}/speakers/{speaker}": "change_speaker",
+    "DELETE /v1/galleries/{gallery}/speakers/{speaker}": "erase",
+    "POST /v1/galleries/{gallery}/speakers/{speaker}/opt-out": "opt_out",
+    "DELETE /v1/galleries/{gallery}/speakers/{speaker}/opt-out": "opt_in",
+    "DELETE /v1/galleries/{gallery}/speakers/{speaker}/consent": "withdraw_consent",
+    "GET /v1/galleries/{gallery}/speakers/{speaker}/export": "export",
+    "POST /v1/galleries/{gallery}/speakers/{speaker}/references": "enrol",
+    "GET /v1/galleries/{gallery}/speakers/{speaker}/references": "references",
+    "DELETE /v1/galleries/{gallery}/speakers/{speaker}/references/{reference}": "remove_reference",
+    "GET /v1/ledger": "ledger",
+    "GET /v1/ledger/check": "check_ledger",
+    "GET /v1/receipts": "receipts",
+}
+"""The question about galleries for each operation."""
 WITH_OTHER_BODIES = {"/find-match": "find_match", "/health": "health"}
 ANSWERED_BY_OTHERS = {
     "/compare-voices": "voxgraph.similarity.compare needs no server",
@@ -66,9 +95,34 @@ def keywords_of(method: str) -> set[str]:
 
 
 def test_every_endpoint_has_a_method_or_a_reason_to_have_none() -> None:
-    ours = {path for path, each in PATHS.items() if next(iter(each.values()))["tags"] != ["pyannoteai"]}
+    tags = {path: next(iter(each.values()))["tags"] for path, each in PATHS.items()}
+    ours = {path for path in PATHS if tags[path] not in (["pyannoteai"], ["gallery"])}
 
     assert ours == {*QUESTIONS, *WITH_OTHER_BODIES, *ANSWERED_BY_OTHERS}
+
+
+def test_every_operation_on_galleries_is_a_question_with_its_options() -> None:
+    operations = {
+        f"{method.upper()} {path}": operation
+        for path, each in PATHS.items()
+        for method, operation in each.items()
+        if operation["tags"] == ["gallery"]
+    }
+
+    assert set(operations) == set(GALLERIES)
+    for name, question in GALLERIES.items():
+        if question is not None:
+            parameters = inspect.signature(getattr(galleries, question)).parameters
+            named = {each["name"] for each in operations[name].get("parameters", [])}
+            assert named - {"diarize"} <= set(parameters), name
+
+
+@pytest.mark.parametrize("group", [gallery_group.Galleries, gallery_group.AsyncGalleries])
+def test_both_clients_have_every_question_about_galleries(group: type) -> None:
+    for name in {*filter(None, GALLERIES.values()), "identify", "enrol_embedding"}:
+        method = getattr(group, "list" if name == "list_galleries" else name)
+        assert inspect.signature(method) == inspect.signature(getattr(galleries, name))
+        assert method.__doc__
 
 
 @pytest.mark.parametrize(("path", "method"), QUESTIONS.items())

@@ -1,0 +1,113 @@
+"""The questions of `voxgraph.client.galleries` as methods, such as ``client.galleries.list()``."""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from voxgraph.client import galleries
+from voxgraph.client.questions import Question
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Asking(Protocol):
+    """A blocking client."""
+
+    def ask(self, question: Question[T]) -> T:
+        """Ask a question and return its answer."""
+        ...
+
+
+class AsyncAsking(Protocol):
+    """A client for coroutines."""
+
+    async def ask(self, question: Question[T]) -> T:
+        """Ask a question and return its answer."""
+        ...
+
+
+def _asked(build: Callable[P, Question[T]]) -> Callable[Concatenate["Galleries", P], T]:
+    @functools.wraps(build)
+    def method(self: "Galleries", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._client.ask(build(*args, **kwargs))
+
+    return method
+
+
+def _awaited(build: Callable[P, Question[T]]) -> Callable[Concatenate["AsyncGalleries", P], Awaitable[T]]:
+    @functools.wraps(build)
+    def method(self: "AsyncGalleries", /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        return self._client.ask(build(*args, **kwargs))
+
+    return method
+
+
+class Galleries:
+    """Galleries of voices, as a blocking client asks about them."""
+
+    def __init__(self, client: Asking) -> None:
+        self._client = client
+
+    list = _asked(galleries.list_galleries)
+    put = _asked(galleries.put)
+    show = _asked(galleries.show)
+    delete = _asked(galleries.delete)
+    put_speaker = _asked(galleries.put_speaker)
+    speakers = _asked(galleries.speakers)
+    speaker = _asked(galleries.speaker)
+    change_speaker = _asked(galleries.change_speaker)
+    erase = _asked(galleries.erase)
+    opt_out = _asked(galleries.opt_out)
+    opt_in = _asked(galleries.opt_in)
+    withdraw_consent = _asked(galleries.withdraw_consent)
+    export = _asked(galleries.export)
+    enrol = _asked(galleries.enrol)
+    enrol_embedding = _asked(galleries.enrol_embedding)
+    references = _asked(galleries.references)
+    remove_reference = _asked(galleries.remove_reference)
+    verify = _asked(galleries.verify)
+    identify = _asked(galleries.identify)
+    identify_speakers = _asked(galleries.identify_speakers)
+    merge = _asked(galleries.merge)
+    duplicates = _asked(galleries.duplicates)
+    calibrate = _asked(galleries.calibrate)
+    report = _asked(galleries.report)
+    ledger = _asked(galleries.ledger)
+    check_ledger = _asked(galleries.check_ledger)
+    receipts = _asked(galleries.receipts)
+
+
+class AsyncGalleries:
+    """The same for coroutines."""
+
+    def __init__(self, client: AsyncAsking) -> None:
+        self._client = client
+
+    list = _awaited(galleries.list_galleries)
+    put = _awaited(galleries.put)
+    show = _awaited(galleries.show)
+    delete = _awaited(galleries.delete)
+    put_speaker = _awaited(galleries.put_speaker)
+    speakers = _awaited(galleries.speakers)
+    speaker = _awaited(galleries.speaker)
+    change_speaker = _awaited(galleries.change_speaker)
+    erase = _awaited(galleries.erase)
+    opt_out = _awaited(galleries.opt_out)
+    opt_in = _awaited(galleries.opt_in)
+    withdraw_consent = _awaited(galleries.withdraw_consent)
+    export = _awaited(galleries.export)
+    enrol = _awaited(galleries.enrol)
+    enrol_embedding = _awaited(galleries.enrol_embedding)
+    references = _awaited(galleries.references)
+    remove_reference = _awaited(galleries.remove_reference)
+    verify = _awaited(galleries.verify)
+    identify = _awaited(galleries.identify)
+    identify_speakers = _awaited(galleries.identify_speakers)
+    merge = _awaited(galleries.merge)
+    duplicates = _awaited(galleries.duplicates)
+    calibrate = _awaited(galleries.calibrate)
+    report = _awaited(galleries.report)
+    ledger = _awaited(galleries.ledger)
+    check_ledger = _awaited(galleries.check_ledger)
+    receipts = _awaited(galleries.receipts)
