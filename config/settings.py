@@ -261,6 +261,10 @@ class GraphSettings(_Frozen):
     open_pages: bool | None = None
     """Whether the pages for browsers, ``/openapi.json`` and ``/health`` need no key. None: they need none for
     programs on this machine."""
+    state: Annotated[str, Field(pattern=r"^(/|postgresql(\+psycopg)?://)")] | None = None
+    """Where galleries of voices are kept: a folder on the node of the deployment `Gallery` (an absolute path,
+    which is made), or the URL of a PostgreSQL database. None: nothing is kept, and every question about
+    galleries is answered 503."""
     root_path: Annotated[str, Field(pattern=r"^(/[^/?#]+)*/?$")] = ""
     """Path under which a proxy publishes the service, such as ``/voice``; empty: the root."""
     page: bool = True

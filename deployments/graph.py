@@ -22,6 +22,7 @@ from deployments.diarization import Diarization
 from deployments.ingress import Ingress
 from deployments.loading import PIPELINES, deployed_models
 from deployments.models import WaveformModel
+from deployments.state.gallery import Gallery
 from deployments.state.graph_state import GraphState
 from voxgraph.options import ModelKey
 
@@ -94,9 +95,21 @@ STATE_OPTIONS: dict[str, Any] = OPTIONS | {
 }
 """Options of the state that all ingress replicas share."""
 
+GALLERY_OPTIONS: dict[str, Any] = OPTIONS | {
+    # One writer. A folder is on one machine: several machines need a resource that pins the replica to it.
+    "num_replicas": 1,
+    "ray_actor_options": {"num_cpus": 0.2, "num_gpus": 0},
+    "max_ongoing_requests": 64,
+    "max_queued_requests": 256,
+    "user_config": {},
+    "graceful_shutdown_timeout_s": 30,
+}
+"""Options of what keeps the galleries of voices, in a graph with `GraphSettings.state`."""
+
 DEFAULTS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(NAMES.values(), MODEL_OPTIONS),
     "Diarization": DIARIZATION_OPTIONS,
+    "Gallery": GALLERY_OPTIONS,
     "GraphState": STATE_OPTIONS,
     "Ingress": INGRESS_OPTIONS,
 }
@@ -112,12 +125,14 @@ def build(settings: GraphSettings) -> serve.Application:
             bound[deployed] = _define(CLASSES[deployed], NAMES[deployed]).bind(deployed, settings)
         models[key] = bound[deployed]
     state = _define(GraphState, "GraphState").bind()
-    return _define(Ingress, "Ingress").bind(settings, models, state)
+    gallery = None if settings.state is None else _define(Gallery, "Gallery").bind(settings.state)
+    return _define(Ingress, "Ingress").bind(settings, models, state, gallery)
 
 
 def deployment_names(settings: GraphSettings) -> set[str]:
     """Return the names of all deployments of a graph."""
-    return {*(NAMES[key] for key in deployed_models(settings).values()), "GraphState", "Ingress"}
+    names = {*(NAMES[key] for key in deployed_models(settings).values()), "GraphState", "Ingress"}
+    return names if settings.state is None else names | {"Gallery"}
 
 
 def _define(deployed: type[Any], name: str) -> serve.Deployment:

@@ -23,6 +23,7 @@ from deployments.api.app import create_app
 from deployments.channels import ONE_SPEAKER, diarize_each
 from deployments.deepfake import conclude
 from deployments.events import Answer, once, run_tasks
+from deployments.galleries import VoiceGalleries
 from deployments.listening import RemoteListener
 from deployments.loading import ACCENT_MODELS
 from deployments.parts import diarize_in_parts, score_chunks
@@ -31,6 +32,7 @@ from deployments.replica.loopback import listen_on_loopback
 from deployments.replica.malloc_trim import start_malloc_trim_thread
 from deployments.speech import require_speech
 from deployments.state.client import GraphStateClient
+from deployments.state.gallery_client import GalleryClient
 from deployments.state.result_cache import cache_key
 from deployments.surroundings import with_cors_origins, with_surroundings
 from deployments.transport.clips import Clip, ModelHandle
@@ -78,7 +80,13 @@ class Ingress(HeldHealthCheck):
     full, and `ModelUnavailable` if a model is not available.
     """
 
-    def __init__(self, settings: GraphSettings, models: Models, state: DeploymentHandle) -> None:
+    def __init__(
+        self,
+        settings: GraphSettings,
+        models: Models,
+        state: DeploymentHandle,
+        gallery: DeploymentHandle | None = None,
+    ) -> None:
         listen_on_loopback()
         self._settings = settings
         self._tunables = IngressTunables()
@@ -88,6 +96,8 @@ class Ingress(HeldHealthCheck):
         self.diarization_model = settings.diarization
         self._voices = Voices(self._call_model, self._infos, lambda: self._tunables)
         self._listener = RemoteListener(self._models[settings.diarization], lambda: self._tunables)
+        self.gallery = None if gallery is None else GalleryClient(gallery)
+        self._galleries = VoiceGalleries(self)
         self._metrics = IngressMetrics()
         start_malloc_trim_thread()
 
@@ -297,6 +307,10 @@ class Ingress(HeldHealthCheck):
         async with aclosing(run_tasks(requested, parts, audio_s)) as events:
             async for event in events:
                 yield event
+
+    async def ask_galleries(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """Call a method of `deployments.galleries.VoiceGalleries`, for callers by handle."""
+        return await getattr(self._galleries, method)(*arguments, **options)
 
     async def health(self) -> GraphHealth:
         """Return which models answer, where they run and which checkpoints they have loaded."""

@@ -26,6 +26,7 @@ from deployments.deepfake import conclude
 from deployments.events import MAX_REPORTS, Answer, once, run_tasks
 from deployments.loading import ACCENT_MODELS, deployed_models, load_diarizer, load_pipeline
 from deployments.speech import Heard, Listener, Spans, require_speech, with_speech
+from deployments.state.gallery import LocalGallery
 from deployments.state.local_state import LocalState
 from deployments.transport.concurrency import OnProgress
 from deployments.transport.validation import check_length, validate_waveform
@@ -114,6 +115,7 @@ class LocalAnalyzer:
         self._voices: Voices[Waveform, None] = Voices(self._ask, self._models, lambda: self._tunables)
         self._listener: Listener[Waveform, None] = Listener(self._seconds_of_speech, lambda: self._tunables)
         self.state = LocalState()
+        self.gallery = None if settings.state is None else LocalGallery.open(settings.state)
         self.diarization_model = settings.diarization
         self.max_requests = self._tunables.max_requests
         self.max_running_jobs = self._tunables.max_running_jobs
@@ -121,6 +123,8 @@ class LocalAnalyzer:
     def close(self) -> None:
         """Drop all questions that wait for a model."""
         self._models.close()
+        if self.gallery is not None:
+            self.gallery.close()
 
     async def detect_language(
         self, waveform: Waveform, languages: Languages = (), allow_no_speech: bool = False

@@ -126,6 +126,11 @@ def _is_there(name: str) -> bool:
     return False
 
 
+METHODS = "GET|POST|PUT|PATCH|DELETE"
+OWN_PAGES = {"pyannoteai", "gallery"}
+"""Tags of endpoints that are described in docs/migration.md and docs/gallery.md, not in docs/api.md."""
+
+
 def python_blocks() -> list[tuple[str, str]]:
     return [(page, block) for page in PAGES for block in code_blocks(page, "python")]
 
@@ -142,9 +147,9 @@ def test_python_compiles_and_imports_what_there_is(page: str, block: str) -> Non
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_path_that_is_named_is_one_of_the_application(page: str) -> None:
-    named = set(re.findall(r"`(?:GET|POST) (/[\w/-]*)", read(page)))
+    named = set(re.findall(rf"`(?:{METHODS}) (/[\w/{{}}.-]*)", read(page)))
 
-    assert named <= {*_paths(), *_paths("pyannoteai")}
+    assert named <= {*_paths(), *_paths("pyannoteai"), *_paths("gallery")}
 
 
 def test_the_page_of_the_interface_names_every_path_and_every_error() -> None:
@@ -154,11 +159,20 @@ def test_the_page_of_the_interface_names_every_path_and_every_error() -> None:
     assert [error.code for error in STATUS if f"`{error.code}`" not in page] == []
 
 
+def test_the_page_of_the_galleries_names_every_operation() -> None:
+    paths = create_app(cast("GraphAnalyzer", None), GraphSettings()).openapi()["paths"]
+    named = re.findall(rf"^\| `({METHODS}) (/[\w/{{}}.-]*)` \|", read("docs/gallery.md"), re.MULTILINE)
+
+    asked = {(method.upper(), path) for path in _paths("gallery") for method in paths[path]}
+    assert asked - {*named} == {("DELETE", "/v1/galleries/{gallery}/speakers/{speaker}/opt-out")}
+    assert {*named} <= asked
+
+
 def _paths(tag: str | None = None) -> list[str]:
-    """The paths of a tag; None: those of docs/api.md, all but pyannoteAI's, which docs/migration.md has."""
+    """The paths of a tag; None: those of docs/api.md, all but those that have a page of their own."""
     paths = create_app(cast("GraphAnalyzer", None), GraphSettings()).openapi()["paths"]
     tags = {path: next(iter(each.values()))["tags"] for path, each in paths.items()}
-    return [path for path in paths if ((tag or "pyannoteai") in tags[path]) == (tag is not None)]
+    return [path for path in paths if (tag in tags[path] if tag else not OWN_PAGES & {*tags[path]})]
 
 
 def test_the_page_of_the_models_is_the_table_of_checkpoints() -> None:

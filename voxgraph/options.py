@@ -33,6 +33,10 @@ DIARIZATION_DEADLINE_S = 1800.0
 MIN_CHUNK_S, MAX_CHUNK_S = 1.0, 30.0
 MAX_OVERLAP = 0.9
 MAX_SPEAKERS = 100
+OperatingPoint = Literal["lenient", "balanced", "strict"]
+"""Target rate of false accepts in a comparison of voices: 1e-2, 1e-3, 1e-4."""
+DEFAULT_TENANT = "default"
+"""Whose galleries a graph without API keys keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,29 @@ class SpeakerCount:
     def least(self) -> int | None:
         """The number of speakers that the caller asks for at least; None: any."""
         return self.num_speakers or self.min_speakers
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A gallery, and on whose behalf it is asked."""
+
+    gallery: str
+    tenant: str = DEFAULT_TENANT
+    """Whose gallery it is; over HTTP that of the API key."""
+    actor: str = "python"
+    """Name for the ledger; over HTTP that of the API key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """How a voice is matched with those of a gallery."""
+
+    operating_point: OperatingPoint | None = None
+    """None: as the gallery's policy says."""
+    purpose: str | None = None
+    """What the answer is for; who did not consent to it is not compared. None: for no named purpose."""
+    top_n: int = 3
+    """Candidates in an answer, 1 to 20."""
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:

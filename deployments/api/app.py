@@ -25,13 +25,17 @@ from deployments.api.routes import (
     batch,
     deepfake,
     diarization,
+    galleries,
+    gallery_speakers,
     language,
     pages,
     service,
     speaker,
+    voices,
     writing,
 )
 from deployments.api.service import GraphAnalyzer
+from deployments.galleries import VoiceGalleries
 
 DESCRIPTION = """Answers questions about a voice recording: language, voice, accent, who spoke when,
 which parts are AI-generated. Every endpoint takes a recording as the whole body or as `file` of a form, in
@@ -74,6 +78,7 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
     app.state.pace = Pace()
     app.state.health = Refreshed(lambda: analyzer.health())
     app.state.stats = Refreshed(partial(graph_routes.collect, app))
+    app.state.galleries = VoiceGalleries(analyzer)
     app.include_router(service.router)
     app.include_router(pages.router)
     app.include_router(graph_routes.router)
@@ -83,6 +88,8 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
     )  # fmt: skip
     for module in about_recordings:
         app.include_router(module.router, responses=RESPONSES)
+    for router in (galleries.proof, galleries.router, gallery_speakers.router, voices.router):
+        app.include_router(router)
     errors.install(app)
     app.add_middleware(middleware.ConcurrencyLimitMiddleware)
     app.add_middleware(AuthMiddleware, keyring=Keyring(settings), open_pages=settings.open_pages)

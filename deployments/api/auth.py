@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from config.settings import GraphSettings
 from deployments.api.errors import ErrorType, error_response
 from deployments.api.shares import address_of
+from voxgraph import keys
 from voxgraph.keys import Key, KeysError, digest, read_keys
 
 log = logging.getLogger("ray.serve")
@@ -28,6 +29,8 @@ log = logging.getLogger("ray.serve")
 ADMIN_PATHS = frozenset({"/clear-cache", "/cleanup-files"})
 OPEN_PATHS = frozenset({"/livez"})
 """Paths that need no key."""
+GALLERIES = ("/v1/galleries", "/v1/ledger", "/v1/receipts")
+"""Paths that, with all below them, need the scope ``gallery``."""
 PAGES = frozenset({"/", "/docs", "/openapi.json", "/health"})
 """Paths that, with ``/assets/``, need no key on this machine, or anywhere with `GraphSettings.open_pages`."""
 REREAD_S = 1.0
@@ -112,7 +115,7 @@ class Rates:
 class AuthMiddleware:
     """Let in requests with a key that may ask for what they ask for; without keys, guard `ADMIN_PATHS`.
 
-    Sets ``request.state.key_name``.
+    Sets ``request.state.key_name``, ``request.state.tenant`` and ``request.state.scopes``.
     """
 
     def __init__(self, app: ASGIApp, keyring: Keyring, open_pages: bool | None) -> None:
@@ -130,7 +133,8 @@ class AuthMiddleware:
         key = self._keyring.find(presented(Headers(scope=scope))) if self._keyring.is_on else None
         refusal = self._refusal(scope, key)
         if key is not None:
-            scope.setdefault("state", {})["key_name"] = key.name
+            known = {"key_name": key.name, "tenant": key.owner, "scopes": key.scopes}
+            scope.setdefault("state", {}).update(known)
             if key.requests_per_minute is not None and refusal is None:
                 left, wait_s = self._rates.take(key)
                 send = _with_rate(send, key.requests_per_minute, left)
@@ -178,7 +182,7 @@ class AuthMiddleware:
                 "A valid API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY.",
                 "unauthenticated",
             )
-        needed = "admin" if is_admin else "ask"
+        needed: keys.Scope = "admin" if is_admin else "gallery" if is_gallery(path) else "ask"
         if needed not in key.scopes:
             return Refusal(HTTPStatus.FORBIDDEN, f"The key {key.name} has no scope {needed}.", "forbidden")
         return None
@@ -204,6 +208,11 @@ def is_here(scope: Scope) -> bool:
 def is_page(scope: Scope, path: str) -> bool:
     """Whether a request is for a page or what a page loads."""
     return scope["method"] in ("GET", "HEAD") and (path in PAGES or path.startswith("/assets/"))
+
+
+def is_gallery(path: str) -> bool:
+    """Whether a path is about galleries of voices."""
+    return path.startswith(tuple(f"{each}/" for each in GALLERIES)) or path in GALLERIES
 
 
 def _too_many(limit: str, retry_after_s: int | None) -> Refusal:

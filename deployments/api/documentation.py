@@ -1,6 +1,6 @@
 """OpenAPI of the endpoints that parse the body themselves, which FastAPI therefore cannot document."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -11,11 +11,17 @@ from deployments.api.negotiation import EVENTS, NDJSON, STREAMS
 from deployments.api.schemas.events import StreamedLine
 from voxgraph.formats import FORMATS
 
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    int(status): {"model": ErrorAnswer, "description": status.phrase}
-    for status in sorted({*STATUS.values()} - {HTTPStatus.NOT_FOUND})
-}
+_OF_WHAT_IS_KEPT = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.GONE}
+
+
+def _errors(statuses: Iterable[HTTPStatus]) -> dict[int | str, dict[str, Any]]:
+    return {int(each): {"model": ErrorAnswer, "description": each.phrase} for each in sorted(statuses)}
+
+
+RESPONSES = _errors({*STATUS.values()} - _OF_WHAT_IS_KEPT)
 """Error responses that every endpoint about a recording may return."""
+GALLERY_RESPONSES = _errors({*STATUS.values(), HTTPStatus.FORBIDDEN})
+"""Error responses of endpoints about galleries."""
 
 _TEXT = {"schema": {"type": "string"}}
 

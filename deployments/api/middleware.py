@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from urllib.parse import quote
 
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -13,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.settings import AudioLimits
+from deployments.api.auth import GALLERIES, is_gallery
 from deployments.api.bodies import Body, flow
 from deployments.api.budget import Reservation
 from deployments.api.edge import INTERNAL_ERROR, REQUEST_ID_HEADER, is_request_id, new_request_id
@@ -30,8 +32,8 @@ SECURITY_HEADERS = {
     "x-frame-options": "DENY",
 }
 """Response headers of every answer: no guessing of types, no address of ours elsewhere, no frames."""
-UPLOADS = frozenset({"POST", "PUT"})
-"""Methods of the requests that may carry a recording."""
+UPLOADS = frozenset({"POST", "PUT", "PATCH"})
+"""Methods of the requests that may have a body."""
 UNCOUNTED_TAGS = frozenset({"graph", "service"})
 """Tags of the endpoints that take no recording; the statistics leave them out."""
 
@@ -87,8 +89,7 @@ class RequestContextMiddleware:
         finally:
             elapsed_s = time.perf_counter() - started
             _observe(scope, status, elapsed_s)
-            # The server has percent-decoded the path, so it may contain line breaks.
-            path = quote(scope["path"], errors="replace")
+            path = _logged_path(scope)
             who = f" key {scope['state']['key_name']}" if "key_name" in scope["state"] else ""
             log.info(
                 "%s %s %s %d %.1f ms%s", request_id, scope["method"], path, status, 1000 * elapsed_s, who
@@ -157,6 +158,16 @@ class CORSErrorMiddleware(CORSMiddleware):
         for name, value in response.headers.items():
             refusal.headers.setdefault(name, value)
         return refusal
+
+
+def _logged_path(scope: Scope) -> str:
+    """Return the path of a request for the log; about galleries that of the route, which names nobody."""
+    path: str = scope["path"]
+    if is_gallery(get_route_path(scope)):
+        route = scope.get("route")
+        return GALLERIES[0] if route is None else str(route.path)
+    # The server has percent-decoded it, so it may contain line breaks.
+    return quote(path, errors="replace")
 
 
 def _observe(scope: Scope, status: int, seconds: float) -> None:

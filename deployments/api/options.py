@@ -14,11 +14,12 @@ from voxgraph.options import (
     MIN_CHUNK_S,
     TASKS,
     ChunkOptions,
+    Matching,
     ModelKey,
     SpeakerCount,
     Task,
 )
-from voxgraph.results import DiarizationResult
+from voxgraph.results import DiarizationResult, OperatingPoint
 from voxgraph.similarity import DEFAULT_THRESHOLD
 
 MAX_PEAKS_PER_S = 100
@@ -26,6 +27,7 @@ MAX_PEAKS_PER_S = 100
 _CHUNKS = ChunkOptions()
 MAX_NAME_CHARS = 256
 """Length of a speaker's name, at most: it is repeated in every turn."""
+_PURPOSE = "What the answer is for; who did not consent to it is not compared."
 _Speakers = Annotated[int | None, Field(ge=1, le=MAX_SPEAKERS)]
 
 
@@ -143,18 +145,15 @@ class AccentOptions(SpeechOptions):
     detail: bool = Field(False, description="Add the accent and the probability of every accent.")
 
 
-class SpeakerOptions(RecordingOptions):
-    """Options of every endpoint that diarizes; `num_speakers` overrides the bounds."""
+class SpeakerCountOptions(RecordingOptions):
+    """How many people may speak; `num_speakers` overrides the bounds."""
 
     num_speakers: _Speakers = Field(None, description="Exact number of speakers.")
     min_speakers: _Speakers = Field(None, description="Minimum number of speakers.")
     max_speakers: _Speakers = Field(None, description="Maximum number of speakers.")
-    exclusive: bool = Field(False, description="Give turns without overlap: one speaker at any time.")
-    embeddings: bool = Field(False, description="Add the mean embedding of each speaker.")
-    frames: bool = Field(False, description="Add the confidence of each speaker frame by frame.")
 
     @model_validator(mode="after")
-    def _check_bounds(self) -> "SpeakerOptions":
+    def _check_bounds(self) -> Self:
         _ = self.speakers  # raises InvalidOptions
         return self
 
@@ -164,6 +163,16 @@ class SpeakerOptions(RecordingOptions):
         return SpeakerCount(
             num_speakers=self.num_speakers, min_speakers=self.min_speakers, max_speakers=self.max_speakers
         )
+
+
+class SpeakerOptions(SpeakerCountOptions):
+    """Options of every endpoint that diarizes."""
+
+    exclusive: bool = Field(False, description="Give turns without overlap: one speaker at any time.")
+    embeddings: bool = Field(False, description="Add the mean embedding of each speaker.")
+    frames: bool = Field(False, description="Add the confidence of each speaker frame by frame.")
+    gallery: str | None = Field(None, description="Gallery that names the speakers.")
+    purpose: str | None = Field(None, max_length=200, description=_PURPOSE)
 
     def shown(self, found: DiarizationResult) -> DiarizationResult:
         """Return what is asked for of a result."""
@@ -192,6 +201,46 @@ class DiarizationOptions(SpeakerOptions, TurnFormatOptions):
     def shown(self, found: DiarizationResult) -> DiarizationResult:
         """Return what is asked for of a result."""
         return super().shown(found).without_short_turns(self.min_duration).named(self.names)
+
+
+class EnrolmentOptions(RecordingOptions):
+    """Options of an enrolment."""
+
+    diarized_speaker: str | None = Field(
+        None, description="Whose voice of several to take, such as SPEAKER_01; by default there is only one."
+    )
+
+
+class DecisionOptions(RecordingOptions):
+    """Options of every endpoint that decides about a voice."""
+
+    operating_point: OperatingPoint | None = Field(
+        None, description="How rare false accepts are to be; by default that of the gallery."
+    )
+    purpose: str | None = Field(None, max_length=200, description=_PURPOSE)
+
+    @property
+    def matching(self) -> Matching:
+        """How the voice is matched."""
+        return Matching(self.operating_point, self.purpose)
+
+
+class VerificationInGalleryOptions(DecisionOptions):
+    """Options of a verification."""
+
+    speaker: str = Field(description="External id of the speaker that somebody claims to be.")
+
+
+class IdentificationOptions(DecisionOptions, SpeakerCountOptions):
+    """Options of an identification."""
+
+    top_n: int = Field(3, ge=1, le=20, description="Candidates in the answer, at most.")
+    diarize: bool = Field(False, description="Whether several people may speak; each of them is identified.")
+
+    @property
+    def matching(self) -> Matching:
+        """How the voices are matched."""
+        return Matching(self.operating_point, self.purpose, self.top_n)
 
 
 class DeepfakeOptions(SpeechOptions):

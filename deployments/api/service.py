@@ -6,6 +6,7 @@ The ingress implements both with deployment handles, the tests with a fake.
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from deployments.galleries import GalleryStore
 from voxgraph.analyzer import Analyzer
 from voxgraph.graph import CacheInfo, CleanupStatus, Counts, JobStatus, QueueStatus, StoredJob
 from voxgraph.options import ModelKey
@@ -101,6 +102,11 @@ class GraphAnalyzer(Analyzer, Protocol):
     @property
     def state(self) -> StateClient:
         """Cache, admission and statistics of the graph."""
+        ...
+
+    @property
+    def gallery(self) -> GalleryStore | None:
+        """What keeps the galleries; None in a graph without state."""
         ...
 
     @property

@@ -4,7 +4,7 @@ The body is the recording itself or a form with files. `pipelines.audio` decodes
 """
 
 import time
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends
 from pydantic import BaseModel
@@ -28,7 +28,7 @@ from deployments.api.schemas.quality import QualityAnswer
 from pipelines.audio.decoding import Recording, decode_recording, is_quick
 from pipelines.audio.formats import Container, sniff
 from voxgraph import errors
-from voxgraph.results import SAMPLE_RATE_HZ, ModelInfo, Quality, Waveform
+from voxgraph.results import SAMPLE_RATE_HZ, Evidence, ModelInfo, Quality, Waveform
 
 MAX_FORM_BYTES = 64 * 1024
 """Size of a form beyond its recording, at most."""
@@ -109,10 +109,23 @@ class Upload:
         self._request.state.body.release(len(self._data))
         self._data = b""
 
+    @property
+    def notes(self) -> Quality:
+        """The notes about the recording, which must have been decoded."""
+        assert self._quality is not None
+        return self._quality
+
+    def summary(self, evidence: Evidence | None) -> dict[str, Any]:
+        """Return the fields of `Noted` and `TimingInfo` of an answer about a voice."""
+        return {
+            "quality": self.quality(None if evidence is None else evidence.speech_s),
+            "processing_time": self.processing_time,
+            "audio_duration": self.audio_duration,
+        }
+
     def quality(self, speech_s: float | None) -> QualityAnswer:
         """Return the notes about the recording, which must have been decoded, and its seconds of speech."""
-        assert self._quality is not None
-        return QualityAnswer.from_result(self._quality.heard(speech_s))
+        return QualityAnswer.from_result(self.notes.heard(speech_s))
 
     def release(self) -> None:
         """Return the decoded audio to the budget before the request ends, which would also do it."""

@@ -216,7 +216,7 @@ async def test_a_client_that_disconnects_cancels_its_batch(analyzer: Any) -> Non
             finally:
                 cancelled.set()
 
-    lines = _lines([Forever()], analyzer, BatchOptions())  # type: ignore[list-item]
+    lines = _lines([Forever()], analyzer, None, BatchOptions())  # type: ignore[arg-type, list-item]
     waiting = asyncio.create_task(anext(lines))  # type: ignore[arg-type]
     await asyncio.sleep(0.01)
     waiting.cancel()

@@ -1,11 +1,12 @@
 """An analyzer with fixed answers, for tests of the HTTP application and of its clients without models."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from config.checkpoints import CHECKPOINTS
+from deployments.galleries import GalleryStore
 from deployments.speech import Heard, require_speech, with_speech
 from deployments.state.local_state import LocalState
 from deployments.voices import check_tasks
@@ -58,6 +59,7 @@ class FakeAnalyzer:
 
     def __init__(self) -> None:
         self.state = LocalState()
+        self.gallery: GalleryStore | None = None
         self.max_requests = 128
         self.max_running_jobs = 2
         self.diarization_model = ModelKey.DIARIZATION_COMMUNITY_1
@@ -66,6 +68,7 @@ class FakeAnalyzer:
         self.speech_s: float | None = None
         self.unavailable: set[ModelKey] = set()
         self.encoder: ModelKey | None = None
+        self.voice_of: Callable[[Waveform], np.ndarray] = lambda _: VECTOR
         self.pair: tuple[Waveform, Waveform] | None = None
         self.waveform: Waveform | None = None
         self.speakers: SpeakerCount | None = None
@@ -113,7 +116,8 @@ class FakeAnalyzer:
         if encoder is None:
             language = await self.detect_language(waveform, languages, allow_no_speech)
         hub_id = CHECKPOINTS[encoder or ModelKey.SPEAKER_CNCELEB].hub_id
-        return self._heard(SpeakerResult(Embedding(VECTOR, hub_id, "abc"), language), allow_no_speech)
+        embedding = Embedding(self.voice_of(waveform), hub_id, "abc")
+        return self._heard(SpeakerResult(embedding, language), allow_no_speech)
 
     async def embed_pair(
         self,

@@ -3,11 +3,13 @@
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from voxgraph.results.gallery import Decision, VoiceDecision
 from voxgraph.results.speaker import Embedding
 
 T = TypeVar("T")
@@ -69,6 +71,8 @@ class DiarizationResult:
     """For each speaker with an embedding, the mean of those that were clustered, with a length of 1."""
     frames: FrameConfidence | None = field(default=None, compare=False)
     """Probabilities by frame; None if the segmentation gives none."""
+    identities: Mapping[str, VoiceDecision] | None = field(default=None, compare=False)
+    """What was decided about the voice of each speaker, if a gallery was asked; then speakers have names."""
 
     @classmethod
     def of_channels(cls, found: Sequence["DiarizationResult"]) -> "DiarizationResult":
@@ -159,6 +163,7 @@ class DiarizationResult:
             speakers=speakers,
             embeddings=None if embeddings is None else _of(speakers, embeddings),
             frames=None if frames is None else replace(frames, packed=_of(speakers, frames.packed)),
+            identities=None if self.identities is None else _of(speakers, self.identities),
         )
 
     def named(self, names: Mapping[str, str]) -> "DiarizationResult":
@@ -179,7 +184,28 @@ class DiarizationResult:
             speakers=speakers,
             embeddings=None if embeddings is None else _renamed(embeddings, names),
             frames=None if frames is None else replace(frames, packed=_renamed(frames.packed, names)),
+            identities=None if self.identities is None else _renamed(self.identities, names),
         )
+
+    def identified(self, decisions: Mapping[str, VoiceDecision]) -> "DiarizationResult":
+        """Write the names of matched speakers in place of labels, and ``unknown 1`` and so on of the others.
+
+        Args:
+            decisions: By label; the others of `speakers` stay as they are.
+        """
+        names, unknown = dict[str, str](), count(1)
+        for label in (label for label in self._by_appearance() if label in decisions):
+            found = decisions[label]
+            if found.decision is not Decision.MATCH or found.speaker is None:
+                names[label] = f"unknown {next(unknown)}"
+                continue
+            name = found.display_name or found.speaker
+            names[label] = f"{name} ({found.speaker})" if name in names.values() else name
+        identities = {names[label]: decisions[label] for label in names}
+        return replace(self.named(names), identities=identities)
+
+    def _by_appearance(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(turn.speaker for turn in self.turns))
 
 
 def _one_at_a_time(turns: Sequence[Turn]) -> Iterator[Turn]:

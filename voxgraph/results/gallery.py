@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from voxgraph.errors import InvalidOptions
+from voxgraph.options import OperatingPoint as OperatingPoint
 
-OperatingPoint = Literal["lenient", "balanced", "strict"]
-"""Target rate of false accepts in a comparison: 1e-2, 1e-3, 1e-4."""
 SpoofGate = Literal["off", "warn", "refuse"]
 DuplicateGate = Literal["allow", "warn", "refuse"]
 

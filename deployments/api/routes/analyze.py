@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_recording, written_as
+from deployments.api.galleries import GalleriesDep, TenantGalleries
 from deployments.api.negotiation import STREAMS, VARY, choose, chunks_file, formats_for, turns_file
 from deployments.api.options import AnalyzeOptions, BatchOptions
 from deployments.api.schemas.analysis import AnalysisAnswer, task_answer
@@ -31,7 +32,11 @@ router = APIRouter(prefix="/v1", tags=["analyze"])
     responses=written_as(TURN_FORMATS, is_streamed=True),
 )
 async def analyze(
-    request: Request, response: Response, upload: AudioUpload, analyzer: AnalyzerDep
+    request: Request,
+    response: Response,
+    upload: AudioUpload,
+    analyzer: AnalyzerDep,
+    galleries: GalleriesDep,
 ) -> AnalysisAnswer | Response:
     """Run the chosen `tasks` on one recording, side by side.
 
@@ -40,24 +45,30 @@ async def analyze(
     task as soon as it is answered, and the progress of long ones.
     """
     options = upload.options(AnalyzeOptions)
+    await galleries.check(options.gallery)
     chosen = choose(request, options.format, formats_for(options.tasks), options.stream)
     if chosen in STREAMS:
-        return await _stream(chosen, request, upload, analyzer, options)
+        return await _stream(chosen, request, upload, analyzer, galleries, options)
     if chosen != JSON:
-        return await _file(chosen, upload, analyzer, options)
+        return await _file(chosen, upload, analyzer, galleries, options)
     response.headers.update(VARY)
-    return await answer_of(upload, analyzer, options)
+    return await answer_of(upload, analyzer, galleries, options)
 
 
-async def answer_of(upload: Upload, analyzer: GraphAnalyzer, options: BatchOptions) -> AnalysisAnswer:
+async def answer_of(
+    upload: Upload, analyzer: GraphAnalyzer, galleries: TenantGalleries, options: BatchOptions
+) -> AnalysisAnswer:
     """Decode a recording and answer all tasks about it."""
     waveform = await upload.decode(options)
     outline = await _outline(waveform, options)
     try:
         analysis = await analyzer.analyze(waveform, *_asked(options))
+        turns = analysis.diarization
+        if turns is not None:
+            voices = dict.fromkeys(turns.speakers, waveform)
+            turns = await galleries.named(options, voices, turns, upload.notes)
     finally:
         upload.release()
-    turns = analysis.diarization
     return AnalysisAnswer.from_result(
         replace(analysis, diarization=None if turns is None else options.shown(turns)),
         outline,
@@ -68,11 +79,17 @@ async def answer_of(upload: Upload, analyzer: GraphAnalyzer, options: BatchOptio
 
 
 async def _stream(
-    chosen: str, request: Request, upload: Upload, analyzer: GraphAnalyzer, options: AnalyzeOptions
+    chosen: str,
+    request: Request,
+    upload: Upload,
+    analyzer: GraphAnalyzer,
+    galleries: TenantGalleries,
+    options: AnalyzeOptions,
 ) -> Response:
     waveform = await upload.decode(options)
     outline = await _outline(waveform, options)
     events = analyzer.analyze_events(waveform, *_asked(options))
+    events = galleries.named_events(options, waveform, events, upload.notes)
 
     def answer(event: TaskAnswer) -> BaseModel:
         is_diarization = event.task == "diarization"
@@ -98,7 +115,13 @@ def _asked(options: BatchOptions) -> tuple[Any, ...]:
     )
 
 
-async def _file(chosen: str, upload: Upload, analyzer: GraphAnalyzer, options: AnalyzeOptions) -> Response:
+async def _file(
+    chosen: str,
+    upload: Upload,
+    analyzer: GraphAnalyzer,
+    galleries: TenantGalleries,
+    options: AnalyzeOptions,
+) -> Response:
     """Answer the one task whose spans the file holds."""
     waveform = await upload.decode(options)
     if "diarization" not in options.tasks:
@@ -108,5 +131,7 @@ async def _file(chosen: str, upload: Upload, analyzer: GraphAnalyzer, options: A
             await analyzer.detect_deepfake(waveform, options.chunks, options.allow_no_speech),
         )
     result = await analyzer.diarize(waveform, options.speakers)
+    voices = dict.fromkeys(result.speakers, waveform)
+    result = await galleries.named(options, voices, result, upload.notes)
     info = await analyzer.info(analyzer.diarization_model)
     return turns_file(chosen, upload.name, options.shown(result), upload.audio_duration, info)

@@ -10,6 +10,7 @@ from starlette.responses import StreamingResponse
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_form
 from deployments.api.errors import INTERNAL_ERROR, error_type
+from deployments.api.galleries import GalleriesDep, TenantGalleries
 from deployments.api.negotiation import NDJSON, STREAMS
 from deployments.api.options import BatchOptions
 from deployments.api.routes.analyze import answer_of
@@ -37,19 +38,20 @@ UNBUFFERED_HEADERS = {"x-accel-buffering": "no", "cache-control": "no-cache"}
     responses={200: {"content": {STREAMS[NDJSON]: {"schema": BatchLine.model_json_schema()}},
                      "description": "One line of JSON per recording, in the order in which they are ready."}},
 )  # fmt: skip
-async def batch(uploads: UploadBatch, analyzer: AnalyzerDep) -> StreamingResponse:
+async def batch(uploads: UploadBatch, analyzer: AnalyzerDep, galleries: GalleriesDep) -> StreamingResponse:
     """Run the chosen `tasks` on many recordings of one form; answer each in a line of JSON when it is ready.
 
     A recording that cannot be answered has its error in its own line and does not affect the others.
     """
     options = uploads[0].options(BatchOptions)
+    await galleries.check(options.gallery)
     return StreamingResponse(
-        _lines(uploads, analyzer, options), media_type=STREAMS[NDJSON], headers=UNBUFFERED_HEADERS
+        _lines(uploads, analyzer, galleries, options), media_type=STREAMS[NDJSON], headers=UNBUFFERED_HEADERS
     )
 
 
 async def _lines(
-    uploads: Sequence[Upload], analyzer: GraphAnalyzer, options: BatchOptions
+    uploads: Sequence[Upload], analyzer: GraphAnalyzer, galleries: TenantGalleries, options: BatchOptions
 ) -> AsyncIterator[str]:
     """Yield the lines as they are ready; cancel the rest when the client disconnects."""
     slots = asyncio.Semaphore(BATCH_WINDOW)
@@ -58,7 +60,7 @@ async def _lines(
     async def line(index: int, upload: Upload) -> BatchLine:
         try:
             async with asyncio.timeout_at(deadline), slots:
-                answer = await answer_of(upload, analyzer, options)
+                answer = await answer_of(upload, analyzer, galleries, options)
         except Exception as error:
             return BatchLine(index=index, filename=upload.name, error=_line_error(error))
         return BatchLine(index=index, filename=upload.name, answer=answer)

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import takes_recording, written_as
+from deployments.api.galleries import GalleriesDep
 from deployments.api.negotiation import STREAMS, VARY, choose, turns_file
 from deployments.api.options import DiarizationOptions
 from deployments.api.schemas.turns import DiarizationAnswer
@@ -23,10 +24,15 @@ router = APIRouter(tags=["diarization"])
     responses=written_as(TURN_FORMATS, is_streamed=True),
 )
 async def diarize(
-    request: Request, response: Response, upload: AudioUpload, analyzer: AnalyzerDep
+    request: Request,
+    response: Response,
+    upload: AudioUpload,
+    analyzer: AnalyzerDep,
+    galleries: GalleriesDep,
 ) -> DiarizationAnswer | Response:
-    """Return who speaks when, in seconds from the start."""
+    """Return who speaks when, in seconds from the start; with `gallery`, by their names."""
     options = upload.options(DiarizationOptions)
+    await galleries.check(options.gallery)
     chosen = choose(request, options.format, (JSON, *TURN_FORMATS), options.stream)
 
     def answer(found: DiarizationResult, info: ModelInfo) -> DiarizationAnswer:
@@ -43,11 +49,17 @@ async def diarize(
         waveform = await upload.decode(options)
         info = await analyzer.info(analyzer.diarization_model)
         events = analyzer.analyze_events(waveform, ("diarization",), options.speakers)
+        events = galleries.named_events(options, waveform, events, upload.notes)
         return await streamed(request, chosen, upload, events, lambda event: answer(event.result, info))
     if is_separate:
-        found = await analyzer.diarize_channels(await upload.decode_channels())
+        channels = await upload.decode_channels()
+        found = await analyzer.diarize_channels(channels)
+        voices = {f"CHANNEL_{index}": channel for index, channel in enumerate(channels)}
     else:
-        found = await analyzer.diarize(await upload.decode(options), options.speakers)
+        waveform = await upload.decode(options)
+        found = await analyzer.diarize(waveform, options.speakers)
+        voices = dict.fromkeys(found.speakers, waveform)
+    found = await galleries.named(options, voices, found, upload.notes)
     info = await analyzer.info(analyzer.diarization_model)
     if chosen != JSON:
         return turns_file(chosen, upload.name, options.shown(found), upload.audio_duration, info)

@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import BaseModel
 
 from deployments.api.schemas.common import ProcessingInfo, example
+from deployments.api.schemas.decisions import DecisionAnswer
 from deployments.api.schemas.quality import EXAMPLE, Noted
 from voxgraph.results import DiarizationResult, Embedding, FrameConfidence
 
@@ -60,6 +61,8 @@ class TurnsAnswer(BaseModel):
     """With `embeddings=true`: the mean embedding of each speaker who has one."""
     frame_confidence: FrameConfidenceAnswer | None = None
     """With `frames=true`."""
+    identities: dict[str, DecisionAnswer] | None = None
+    """With `gallery`: for each speaker, who then has a name, what was decided about the voice."""
 
     @classmethod
     def from_result(cls, result: DiarizationResult, **processing: Any) -> Self:
@@ -83,6 +86,9 @@ class TurnsAnswer(BaseModel):
             frame_confidence=None
             if result.frames is None
             else FrameConfidenceAnswer.from_result(result.frames),
+            identities=None
+            if result.identities is None
+            else {name: DecisionAnswer.from_result(found) for name, found in result.identities.items()},
             **processing,
         )
 

@@ -1,0 +1,136 @@
+"""Endpoints about whole galleries: create, list, calibrate, and the proof of what was done."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response, status
+
+from deployments.api.documentation import GALLERY_RESPONSES
+from deployments.api.galleries import GalleriesDep, json_body, takes_json
+from deployments.api.schemas.galleries import (
+    CalibrationAnswer,
+    CalibrationsAnswer,
+    DuplicatesAnswer,
+    ErasureAnswer,
+    GalleriesAnswer,
+    GalleryAnswer,
+    LedgerAnswer,
+    LedgerCheckAnswer,
+    ReceiptsAnswer,
+    SpeakerAnswer,
+)
+from deployments.api.schemas.gallery_bodies import MergeBody, PolicyBody
+from voxgraph.errors import NotFound
+from voxgraph.results import CalibrationReport
+
+router = APIRouter(prefix="/v1/galleries", tags=["gallery"], responses=GALLERY_RESPONSES)
+
+proof = APIRouter(prefix="/v1", tags=["gallery"], responses=GALLERY_RESPONSES)
+"""What concerns all galleries of a tenant."""
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+@router.get("")
+async def list_galleries(galleries: GalleriesDep) -> GalleriesAnswer:
+    """Return the galleries of the tenant."""
+    found = await galleries.ask("list")
+    return GalleriesAnswer(galleries=[GalleryAnswer.model_validate(each) for each in found])
+
+
+@proof.get("/ledger")
+async def ledger(
+    galleries: GalleriesDep, after: Annotated[int, Query(ge=0)] = 0, limit: Limit = 1000
+) -> LedgerAnswer:
+    """Return lines of the tenant's ledger: what was done, by which key. It holds no name and no vector."""
+    return LedgerAnswer.model_validate({"entries": await galleries.ask("ledger", after=after, limit=limit)})
+
+
+@proof.get("/ledger/check")
+async def check_ledger(galleries: GalleriesDep) -> LedgerCheckAnswer:
+    """Check the chain and all signatures of the ledger and of the receipts."""
+    return LedgerCheckAnswer.model_validate(await galleries.ask("verify_ledger"))
+
+
+@proof.get("/receipts")
+async def receipts(galleries: GalleriesDep) -> ReceiptsAnswer:
+    """Return the receipts of all erasures, the oldest first."""
+    return ReceiptsAnswer.model_validate({"receipts": await galleries.ask("receipts")})
+
+
+@router.put(
+    "/{gallery}",
+    openapi_extra=takes_json(PolicyBody),
+    responses={201: {"model": GalleryAnswer, "description": "The gallery was created."}},
+)
+async def put_gallery(
+    gallery: str,
+    response: Response,
+    galleries: GalleriesDep,
+    body: Annotated[PolicyBody, Depends(json_body(PolicyBody))],
+) -> GalleryAnswer:
+    """Create a gallery, or replace the policy of one."""
+    policy = body.policy()
+    try:
+        await galleries.ask("show", gallery)
+        found = await galleries.change("update", gallery, policy)
+    except NotFound:
+        found = await galleries.change("create", gallery, policy)
+        response.status_code = status.HTTP_201_CREATED
+    return GalleryAnswer.model_validate(found)
+
+
+@router.get("/{gallery}")
+async def show_gallery(gallery: str, galleries: GalleriesDep) -> GalleryAnswer:
+    """Return a gallery and the number of its speakers by state."""
+    return GalleryAnswer.model_validate(await galleries.ask("show", gallery))
+
+
+@router.delete("/{gallery}")
+async def delete_gallery(gallery: str, galleries: GalleriesDep) -> ErasureAnswer:
+    """Erase a gallery and everybody in it; return the signed receipt."""
+    return ErasureAnswer.model_validate(await galleries.change("delete", gallery))
+
+
+@router.post("/{gallery}/merge", openapi_extra=takes_json(MergeBody))
+async def merge(
+    gallery: str, galleries: GalleriesDep, body: Annotated[MergeBody, Depends(json_body(MergeBody))]
+) -> SpeakerAnswer:
+    """Move all references of one speaker to another one, and remove the first."""
+    return SpeakerAnswer.model_validate(
+        await galleries.change("merge", gallery, into=body.into, source=body.source)
+    )
+
+
+@router.get("/{gallery}/duplicates")
+async def duplicates(gallery: str, galleries: GalleriesDep) -> DuplicatesAnswer:
+    """Return pairs of speakers whose voices are probably one, the likeliest first."""
+    return DuplicatesAnswer.model_validate({"duplicates": await galleries.ask("duplicates", gallery)})
+
+
+@router.post("/{gallery}/calibrate")
+async def calibrate(gallery: str, galleries: GalleriesDep) -> CalibrationsAnswer:
+    """Fit the calibration on the gallery's own voices; it is used where the data suffice."""
+    return _reports(await galleries.change("calibrate", gallery))
+
+
+@router.get("/{gallery}/report")
+async def report(gallery: str, galleries: GalleriesDep) -> CalibrationsAnswer:
+    """Return the reports of the last calibration: error rates with intervals, costs, identification rates."""
+    return _reports(await galleries.ask("reports", gallery))
+
+
+@router.get(
+    "/{gallery}/report.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}, "description": "The plot."}},
+)
+async def det_plot(gallery: str, galleries: GalleriesDep, space: Annotated[int, Query(ge=0)] = 0) -> Response:
+    """Return the detection error trade-off of the last calibration as a picture, of one of its reports."""
+    plots = [each.det_plot for each in await galleries.ask("reports", gallery)]
+    if space >= len(plots) or plots[space] is None:
+        raise NotFound("There is no plot: the gallery was not calibrated, or its voices are too few.")
+    return Response(plots[space], media_type="image/png")
+
+
+def _reports(found: tuple[CalibrationReport, ...]) -> CalibrationsAnswer:
+    return CalibrationsAnswer(reports=[CalibrationAnswer.model_validate(each) for each in found])

@@ -1,0 +1,47 @@
+"""Endpoints that ask whose voice is in a recording."""
+
+from fastapi import APIRouter
+
+from deployments.api.dependencies import AnalyzerDep
+from deployments.api.documentation import GALLERY_RESPONSES, takes_recording
+from deployments.api.galleries import GalleriesDep
+from deployments.api.options import IdentificationOptions, VerificationInGalleryOptions
+from deployments.api.schemas.decisions import NotedDecisionAnswer
+from deployments.api.schemas.turns import DiarizationAnswer
+from deployments.api.upload import AudioUpload, processing_info
+
+router = APIRouter(prefix="/v1/galleries/{gallery}", tags=["gallery"], responses=GALLERY_RESPONSES)
+
+
+@router.post("/verify", openapi_extra=takes_recording(VerificationInGalleryOptions))
+async def verify(gallery: str, upload: AudioUpload, galleries: GalleriesDep) -> NotedDecisionAnswer:
+    """Decide whether the recording is of the `speaker` that somebody claims to be."""
+    options = upload.options(VerificationInGalleryOptions)
+    waveform = await upload.decode(options)
+    found = await galleries.all.verify(
+        galleries.place(gallery), options.speaker, waveform, upload.notes, options.matching
+    )
+    return NotedDecisionAnswer.from_result(found, **upload.summary(found.evidence))
+
+
+@router.post("/identify", openapi_extra=takes_recording(IdentificationOptions))
+async def identify(
+    gallery: str, upload: AudioUpload, galleries: GalleriesDep, analyzer: AnalyzerDep
+) -> NotedDecisionAnswer | DiarizationAnswer:
+    """Decide who of the gallery speaks in the recording, if anybody.
+
+    With `diarize=true` several people may speak: the answer is that of ``/diarize`` with names.
+    """
+    options = upload.options(IdentificationOptions)
+    waveform = await upload.decode(options)
+    place, matching = galleries.place(gallery), options.matching
+    if not options.diarize:
+        found = await galleries.all.identify(place, waveform, upload.notes, matching)
+        return NotedDecisionAnswer.from_result(found, **upload.summary(found.evidence))
+    turns = await galleries.all.diarize(place, waveform, options.speakers, upload.notes, matching)
+    info = await analyzer.info(analyzer.diarization_model)
+    return DiarizationAnswer.from_result(
+        turns.only(exclusive=False, embeddings=False, frames=False),
+        quality=upload.quality(turns.speech_s),
+        **processing_info(info, upload).model_dump(),
+    )
