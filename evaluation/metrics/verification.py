@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.metrics.likelihood import llrs_of
 from evaluation.metrics.resampling import (
     LEVEL,
     MIN_VOICES,
@@ -18,6 +17,7 @@ from evaluation.metrics.resampling import (
     draws,
     quantiles,
 )
+from gallery.likelihood import llrs_of
 from voxgraph.calibration import SpeakerCalibration
 
 

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from deployments.api.schemas.health import HealthAnswer
 from evaluation.asking import Answered
 from evaluation.groups import Indices, groups
-from evaluation.metrics.likelihood import MinCllr, cllr, costs, fit_calibration, llrs_of, mean_cost
 from evaluation.metrics.resampling import Floats, Interval
 from evaluation.metrics.verification import Pairs, Rates, Trials, equal_error_rate, intervals, min_dcf
 from evaluation.plots import draw_det, inner_points
 from evaluation.section import Cell, Plot, Section, Table
+from gallery.likelihood import MinCllr, cllr, costs, fit_calibration, llrs_of, mean_cost
 from voxgraph.calibration import SpeakerCalibration
 
 Calibrations = dict[tuple[str, str], SpeakerCalibration]

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from evaluation.metrics.likelihood import MinCllr, cllr, fit_calibration, probabilities
 from evaluation.metrics.operating_point import left_out, threshold_above, threshold_below
 from evaluation.metrics.reliability import calibration_error, reliability
 from evaluation.metrics.resampling import interval
+from gallery.likelihood import MinCllr, cllr, fit_calibration, probabilities
 
 SCORES = st.lists(st.tuples(st.booleans(), st.integers(-4, 4)), min_size=2, max_size=30).filter(
     lambda pairs: len({same for same, _ in pairs}) == 2

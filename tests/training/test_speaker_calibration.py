@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from evaluation.metrics.likelihood import cllr
 from evaluation.metrics.verification import Pairs
+from gallery.likelihood import cllr
 from training.starter.speaker_calibration import fit, llrs
 
 

@@ -20,8 +20,8 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
 from config.settings import STARTER, AudioLimits, CheckpointSource, Size
-from evaluation.metrics.likelihood import MinCllr, cllr
 from evaluation.metrics.verification import Pairs
+from gallery.likelihood import MinCllr, cllr
 from pipelines.audio.decoding import decode
 from pipelines.calibrations import CALIBRATION, SAME_SPEAKER
 from pipelines.checkpoints import STARTER_FOLDER, locate
