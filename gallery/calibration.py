@@ -8,7 +8,7 @@ inverse hyperbolic tangent is Fisher's transformation of a correlation: the cosi
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
@@ -129,6 +129,11 @@ class Trials:
         """Return the trials that a mask, (trials,), or indices choose."""
         return Trials(*(getattr(self, name)[chosen] for name in self.__slots__))
 
+    @classmethod
+    def joined(cls, parts: Sequence["Trials"]) -> "Trials":
+        """Return the trials of several sets, at least one; speakers keep their indices."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
+
     @property
     def targets(self) -> int:
         """Number of trials of one speaker."""
@@ -159,22 +164,23 @@ class NotEnoughData(ValueError):
     """There are too few trials for a calibration; the message says how many are missing."""
 
 
-def fit(trials: Trials, source: str, weights: Floats | None = None) -> Calibration:
+def fit(trials: Trials, source: str, weights: Floats | None = None, *, enough: bool = True) -> Calibration:
     """Fit a calibration by logistic regression in which both kinds of trials weigh the same.
 
     Args:
         trials: Trials of the space.
         source: In words, on what is fitted.
         weights: Weight of each trial within its kind, (trials,). None: all the same.
+        enough: Whether to ask for `MIN_TARGETS`, `MIN_IMPOSTORS` and `MIN_SPEAKERS`.
 
     Raises:
-        NotEnoughData: There are fewer than `MIN_TARGETS`, `MIN_IMPOSTORS` or `MIN_SPEAKERS`, or the scores
-            of speakers' own recordings are not the higher ones.
+        NotEnoughData: There are fewer, none of a kind, or the scores of speakers' own recordings are not the
+            higher ones.
     """
     # A second to import, which nobody needs who only applies a calibration.
     from sklearn.linear_model import LogisticRegression
 
-    if trials.missing:
+    if trials.missing and (enough or not (trials.targets and trials.impostors)):
         raise NotEnoughData(f"There are only {', '.join(trials.missing)}.")
     features = np.stack(
         [fisher(trials.cosines) / FISHER_UNIT, log_speech(trials.enrol_s), log_speech(trials.test_s)], axis=1

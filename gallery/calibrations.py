@@ -1,15 +1,18 @@
 """Calibrations that were fitted on the voices of a gallery, as they are kept."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 
 import sqlalchemy as sa
 
-from gallery import ledger
+from gallery import ledger, references
 from gallery.calibration import Calibration
+from gallery.data_keys import chunks
+from gallery.report import OwnReference, drawn
 from gallery.scope import Scope, changed, space_ids
 from gallery.store import Transaction
 from gallery.tables import calibrations, spaces
+from gallery.tables import speakers as speaker_rows
 from voxgraph.results import CalibrationReport, Space
 
 
@@ -30,6 +33,29 @@ def reports(transaction: Transaction, scope: Scope) -> tuple[CalibrationReport, 
         )
         for row in _rows(transaction, scope)
     )
+
+
+def own_references(
+    transaction: Transaction, scope: Scope, active: Collection[str]
+) -> dict[Space, dict[str, list[OwnReference]]]:
+    """Return the references of those of the active speakers who are drawn, by space and id."""
+    rows = transaction.execute(
+        sa.select(speaker_rows.c.id, speaker_rows.c.reference_count).where(
+            speaker_rows.c.gallery_id == scope.id
+        )
+    )
+    chosen = drawn({row.id: row.reference_count for row in rows if row.id in active})
+    speakers = [
+        row
+        for some in chunks(chosen)
+        for row in transaction.execute(sa.select(speaker_rows).where(speaker_rows.c.id.in_(some)))
+    ]
+    keys = transaction.store.keys.get([row.key_id for row in speakers])
+    found: dict[Space, dict[str, list[OwnReference]]] = {}
+    for kept in references.opened(transaction, speakers, keys):
+        own = found.setdefault(kept.space, {}).setdefault(kept.speaker_id, [])
+        own.append(OwnReference(kept.vector, kept.speech_s))
+    return found
 
 
 def put(

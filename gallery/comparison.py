@@ -51,11 +51,7 @@ class Comparison:
         self.matrices, self._policy = matrices, policy
         own = calibrations or {}
         self._calibrations = {space: own.get(space) or shipped(space) for space in matrices}
-        every = {name for matrix in matrices.values() for name in matrix.names}
-        self._missing = {
-            space: tuple(sorted(every.difference(matrix.names))) if len(matrix) < len(every) else ()
-            for space, matrix in matrices.items()
-        }
+        self._missing = _missing(matrices) if len(matrices) > 1 else dict.fromkeys(matrices, ())
 
     def calibration(self, space: Space) -> Calibration | None:
         """Return the calibration that is used in a space."""
@@ -109,7 +105,7 @@ class Comparison:
         found = [self._identify(each, chosen, count, without) for each in observations]
         verdicts = [outcome.verdict for outcome in found]
         if exclusive:
-            verdicts = one_to_one(verdicts, chosen)
+            verdicts = one_to_one(verdicts)
         return [
             replace(outcome, verdict=replace(verdict, candidates=verdict.candidates[:top_n]))
             for outcome, verdict in zip(found, verdicts, strict=True)
@@ -167,3 +163,9 @@ class Comparison:
         return tuple(
             str(scores.names[index]) for index, verdict in each if verdict.decision is Decision.MATCH
         )
+
+
+def _missing(matrices: Mapping[Space, VoiceMatrix]) -> dict[Space, tuple[str, ...]]:
+    """Return, for each space, the names that are only in others."""
+    every = {name for matrix in matrices.values() for name in matrix.names}
+    return {space: tuple(sorted(every.difference(matrix.names))) for space, matrix in matrices.items()}

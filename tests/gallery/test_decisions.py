@@ -129,23 +129,23 @@ def test_a_space_without_calibration_is_decided_by_a_fixed_rule_that_says_so():
 
 def test_two_voices_get_two_names():
     verdicts = [identify([12.0, -3.0, -8.0]), identify([-4.0, 11.0, -8.0])]
-    assert [each.name for each in one_to_one(verdicts, "balanced")] == ["s0", "s1"]
+    assert [each.name for each in one_to_one(verdicts)] == ["s0", "s1"]
 
 
 def test_one_person_heard_as_two_is_named_neither_time():
     verdicts = [identify([12.0, -9.0]), identify([11.0, -9.0])]
-    found = one_to_one(verdicts, "balanced")
+    found = one_to_one(verdicts)
     assert [each.decision for each in found] == [Decision.AMBIGUOUS] * 2
     assert all(each.candidates for each in found)
 
 
 def test_a_much_nearer_voice_keeps_the_name_and_the_other_loses_it():
     verdicts = [identify([18.0, -9.0]), identify([6.0, -9.0])]
-    found = one_to_one(verdicts, "balanced")
+    found = one_to_one(verdicts)
     assert [each.decision for each in found] == [Decision.MATCH, Decision.AMBIGUOUS]
 
 
 def test_unknown_voices_and_refusals_pass_through_the_assignment():
     refused = replace(identify([-9.0, -9.0]), decision=Decision.NOT_ENOUGH_SPEECH, candidates=())
     verdicts = [identify([-9.0, -8.0]), refused, identify([12.0, -9.0])]
-    assert one_to_one(verdicts, "balanced") == verdicts
+    assert one_to_one(verdicts) == verdicts
