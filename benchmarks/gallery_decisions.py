@@ -1,0 +1,241 @@
+"""Measure who is named by mistake, and who is found: ``python -m benchmarks.gallery_decisions``.
+
+Galleries of real voices are drawn at random; all other voices of the group are strangers. The calibration
+that decides was fitted on the other sources of speech. Beside it stand fixed thresholds of the cosine.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.results import WRITE_HELP, publish
+from gallery.calibration import Calibration, Trials
+from gallery.decisions import POINTS, decide_identify
+from gallery.report import interval_of
+from gallery.search import Profile, VoiceMatrix, centroids
+from training.starter.gallery_calibration import (
+    SOURCES,
+    add_speech,
+    fit_groups,
+    groups,
+    read_pieces,
+    same_person,
+    trials,
+)
+from training.starter.voice_material import ENROL_S, PROBE, PROBE_S, REFERENCE, Pieces
+from voxgraph.results.gallery import Decision, OperatingPoint
+
+TITLE = "Decisions about enrolled speakers"
+SIZES = (10, 100)
+DRAWS = 40
+POINT: OperatingPoint = "balanced"
+FIXED = (0.25, 0.41, 0.6, 0.7)
+"""Cosines: SpeechBrain's default, the threshold of the starter's calibration, and two higher ones."""
+Seen = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How often somebody was named."""
+
+    named: int = 0
+    asked: int = 0
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(self.named + other.named, self.asked + other.asked)
+
+    def __str__(self) -> str:
+        return f"{100 * self.named / self.asked:.2f} %" if self.asked else "-"
+
+
+@dataclass(slots=True)
+class Rates:
+    """What one rule does in all draws."""
+
+    strangers: list[Count] = field(default_factory=list)
+    """Strangers who are named, in each draw."""
+    found: Count = Count()
+    """Enrolled speakers who are named rightly."""
+    confused: Count = Count()
+    """Enrolled speakers who are given another name."""
+
+    def cells(self) -> list[str]:
+        """Return the columns of a table: the mean of the draws, the worst draw, found and confused."""
+        worst = max((count.named / count.asked for count in self.strangers if count.asked), default=0.0)
+        return [
+            str(sum(self.strangers, Count())),
+            f"{100 * worst:.1f} %",
+            str(self.found),
+            str(self.confused),
+        ]
+
+
+class Voices:
+    """The profiles of one group with `ENROL_S` seconds, and its probes.
+
+    Args:
+        pieces: Of the group.
+        probe_s: Seconds of a probe.
+    """
+
+    def __init__(self, pieces: Pieces, probe_s: float) -> None:
+        self.names, owners = np.unique(pieces.speakers, return_inverse=True)
+        self.may_be_same = same_person(pieces)
+        self.profiles: dict[int, Profile] = {}
+        for speaker in range(len(self.names)):
+            own = pieces.only((owners == speaker) & (pieces.kinds == REFERENCE))
+            if own.lengths_s.sum() >= ENROL_S:
+                self.profiles[speaker] = Profile(centroids(own.vectors), float(own.active_s.sum()))
+        is_probe = (pieces.kinds == PROBE) & (pieces.lengths_s == probe_s)
+        self.probes = pieces.only(is_probe & np.isin(owners, list(self.profiles)))
+        self.owners = owners[is_probe & np.isin(owners, list(self.profiles))]
+
+    def identify(
+        self, calibration: Calibration, size: int, draws: int = DRAWS, *, as_labelled: bool = False
+    ) -> dict[str, Rates]:
+        """Draw galleries and identify all probes in each.
+
+        Args:
+            calibration: Decides.
+            size: Speakers in a gallery.
+            draws: Galleries.
+            as_labelled: Whether every label counts as a person; otherwise probes of a label that may be the
+                person of another one in the gallery are left out.
+
+        Returns:
+            The rates of each rule by its name.
+        """
+        generator = np.random.default_rng(0)
+        enrolled = np.array(list(self.profiles))
+        rates = {name: Rates() for name in ("posterior", *(f"cosine {least:g}" for least in FIXED))}
+        for _ in range(draws):
+            chosen = self._drawn(generator.permutation(enrolled), size)
+            matrix = VoiceMatrix(
+                {str(each): self.profiles[each] for each in chosen}, self.probes.vectors.shape[1]
+            )
+            unsure = self.may_be_same[self.owners][:, chosen].any(axis=1) & (not as_labelled)
+            self._add(rates, matrix, calibration, np.isin(self.owners, chosen), unsure)
+        return rates
+
+    def _drawn(self, order: NDArray[np.intp], size: int) -> NDArray[np.intp]:
+        """Return the first speakers of whom none may be one of the others."""
+        chosen: list[int] = []
+        for speaker in order.tolist():
+            if len(chosen) < size and not self.may_be_same[speaker, chosen].any():
+                chosen.append(speaker)
+        return np.array(chosen, np.intp)
+
+    def _add(
+        self,
+        rates: Mapping[str, Rates],
+        matrix: VoiceMatrix,
+        calibration: Calibration,
+        known: Seen,
+        unsure: Seen,
+    ) -> None:
+        """Add the outcome of all probes in one gallery."""
+        outcomes: dict[str, list[tuple[bool, bool, bool]]] = {name: [] for name in rates}
+        for index in np.flatnonzero(known | ~unsure):
+            owner, is_known = str(self.owners[index]), bool(known[index])
+            scores = matrix.scores(self.probes.vectors[index])
+            verdict = decide_identify(scores, calibration, float(self.probes.active_s[index]), POINT)
+            nearest = scores.best(1)[0]
+            by_cosine = [scores.scores[nearest] >= least for least in FIXED]
+            named = [verdict.decision is Decision.MATCH, *by_cosine]
+            names = [verdict.name, *[str(scores.names[nearest])] * len(FIXED)]
+            for rule, is_named, name in zip(rates, named, names, strict=True):
+                outcomes[rule].append((is_known, bool(is_named), name == owner))
+        for rule, found in outcomes.items():
+            is_known, is_named, is_right = np.array(found, bool).T
+            strangers = Count(int((is_named & ~is_known).sum()), int((~is_known).sum()))
+            rates[rule].strangers.append(strangers)
+            asked = int(is_known.sum())
+            rates[rule].found += Count(int((is_named & is_right & is_known).sum()), asked)
+            rates[rule].confused += Count(int((is_named & ~is_right & is_known).sum()), asked)
+
+
+def without(source: str, parts: Mapping[str, Pieces]) -> Calibration:
+    """Return the calibration that is fitted on all groups but those of a source."""
+    others = [part for part in parts.values() if part.sources[0] != source]
+    return fit_groups([trials(part) for part in others], [name for name in SOURCES if name != source])
+
+
+def identification(pieces: Pieces, parts: Mapping[str, Pieces]) -> Iterator[str]:
+    """Yield the lines of the table of identification."""
+    yield "| voices | enrolled | rule | strangers named | in the worst draw | speakers found | confused |"
+    yield "|---|---|---|---|---|---|---|"
+    spoken = pieces.only(pieces.sources == "speechocean762")
+    everything = without("", parts)
+    for name, part in {"speechocean762, all ages": spoken, **parts}.items():
+        calibration = without(str(part.sources[0]), parts)
+        voices = Voices(part, PROBE_S)
+        for size in SIZES:
+            if len(voices.profiles) < 1.2 * size:
+                continue
+            for rule, rates in voices.identify(calibration, size).items():
+                yield f"| {name} | {size} | {rule} | {' | '.join(rates.cells())} |"
+            if name.startswith("speechocean762"):
+                labelled = voices.identify(calibration, size, as_labelled=True)["posterior"]
+                yield f"| {name} | {size} | posterior, labels as published | {' | '.join(labelled.cells())} |"
+                rates = voices.identify(everything, size)["posterior"]
+                yield f"| {name} | {size} | posterior, shipped | {' | '.join(rates.cells())} |"
+
+
+def verification(parts: Mapping[str, Pieces]) -> Iterator[str]:
+    """Yield the lines of the table of verification."""
+    yield "| voices | enrolled s | probe s | point | accepted strangers | 95 % | missed speakers | 95 % |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for name, part in parts.items():
+        calibration = without(str(part.sources[0]), parts)
+        for enrol_s, test_s in ((20.0, 6.0), (20.0, 3.0), (5.0, 3.0)):
+            found = trials(part, (enrol_s,), (test_s,))
+            llrs = calibration.llr(found.cosines, found.enrol_s, found.test_s)
+            for point, asked in POINTS.items():
+                cells = rates_at(found, llrs >= asked.llr)
+                yield f"| {name} | {enrol_s:g} | {test_s:g} | {point} | {' | '.join(cells)} |"
+
+
+def rates_at(found: Trials, accepted: Seen) -> Sequence[str]:
+    """Return both error rates with their intervals."""
+    false, missed = accepted[~found.is_target], ~accepted[found.is_target]
+    return [
+        cell
+        for errors in (false, missed)
+        for low, high in [interval_of(int(errors.sum()), len(errors))]
+        for cell in (f"{100 * errors.mean():.3f} %", f"{100 * low:.3f} to {100 * high:.3f} %")
+    ]
+
+
+def main() -> None:
+    """Measure, print, and write if asked to."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gallery_decisions", description=__doc__)
+    add_speech(parser)
+    parser.add_argument("--write", action="store_true", help=WRITE_HELP)
+    options = parser.parse_args()
+    pieces = read_pieces(options)
+    parts = groups(pieces)
+    text = "\n".join(
+        [
+            f"Each profile has {ENROL_S:g} s, each probe {PROBE_S:g} s of later sentences; {DRAWS} galleries "
+            f"are drawn from each group. The posterior decides at the operating point `{POINT}`, with a "
+            "calibration that was fitted without the source that is measured; *shipped*: with the one that "
+            "is shipped, which was fitted on all. Labels under which one person may be twice "
+            "(`training.starter.gallery_calibration.ONE_PERSON_COSINE`) are not in one gallery, nor "
+            "strangers to each other; the rows *labels as published* count them as strangers. The rate in "
+            "the worst draw is that of one gallery.",
+            "",
+            *identification(pieces, parts),
+            "",
+            "Verification of all pairs of a profile and a probe; the intervals are Clopper and Pearson's.",
+            "",
+            *verification(parts),
+        ]
+    )
+    publish(TITLE, text, write=options.write)
+
+
+if __name__ == "__main__":
+    main()
