@@ -20,10 +20,10 @@ SWEEP_INTERVAL_S = 600.0
 """Seconds between two looks for speakers whose consent or time to live has run out."""
 METHODS = frozenset(
     {
-        "calibrate", "create", "delete", "duplicates", "enrol", "erase", "export", "identify", "ledger",
-        "list", "merge", "opt_in", "opt_out", "patch_speaker", "put_speaker", "receipts", "references",
-        "remove_reference", "reports", "show", "speaker", "speakers", "update", "verify", "verify_ledger",
-        "withdraw_consent",
+        "calibrate", "create", "delete", "duplicates", "enrol", "erase", "export", "identify",
+        "ledger", "list", "merge", "opt_in", "opt_out", "patch_speaker", "public_key",
+        "put_speaker", "receipts", "references", "remove_reference", "reports", "show", "speaker",
+        "speakers", "update", "verify", "verify_ledger", "withdraw_consent",
     }
 )  # fmt: skip
 """Methods of `gallery.galleries.Galleries` that may be called from elsewhere."""
@@ -51,7 +51,8 @@ class LocalGallery:
         """Call a method in a thread; raises what it raises."""
         if method not in METHODS:
             raise GalleryUnavailable(f"Galleries have no method {method}.")
-        return await asyncio.to_thread(getattr(self._galleries, method), *arguments, **options)
+        found = getattr(self._galleries, method)
+        return await asyncio.to_thread(found, *arguments, **options) if callable(found) else found
 
     def close(self) -> None:
         """Close the store."""

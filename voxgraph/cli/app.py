@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import voxgraph
-from voxgraph.cli import checkpoints, keys, recordings, server, service
+from voxgraph.cli import audit, checkpoints, gallery, keys, recordings, server, service
 from voxgraph.cli.exits import Exit, status_of
 from voxgraph.errors import VoxError
 
@@ -38,6 +38,8 @@ app.command("eval", context_settings=PASSED_ON)(service.evaluate)
 app.command(context_settings=PASSED_ON)(service.bench)
 app.add_typer(checkpoints.app)
 app.add_typer(keys.app)
+app.add_typer(gallery.app)
+app.add_typer(audit.app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -286,6 +286,11 @@ def check_ledger(*, timeout_s: float = DEADLINE_S) -> Question[LedgerCheck]:
     return Question("/v1/ledger/check", read.ledger_check, timeout_s=timeout_s, method="GET")
 
 
+def ledger_key(*, timeout_s: float = DEADLINE_S) -> Question[str]:
+    """Return the Ed25519 key that verifies the ledger and the receipts, base64; note it where it is safe."""
+    return Question("/v1/ledger/key", lambda answer: answer["public_key"], timeout_s=timeout_s, method="GET")
+
+
 def receipts(*, timeout_s: float = DEADLINE_S) -> Question[list[ErasureReceipt]]:
     """Return the receipts of all erasures, the oldest first."""
     return Question("/v1/receipts", read.receipts, timeout_s=timeout_s, method="GET")

@@ -75,6 +75,7 @@ class Galleries:
     report = _asked(galleries.report)
     ledger = _asked(galleries.ledger)
     check_ledger = _asked(galleries.check_ledger)
+    ledger_key = _asked(galleries.ledger_key)
     receipts = _asked(galleries.receipts)
 
 
@@ -110,4 +111,5 @@ class AsyncGalleries:
     report = _awaited(galleries.report)
     ledger = _awaited(galleries.ledger)
     check_ledger = _awaited(galleries.check_ledger)
+    ledger_key = _awaited(galleries.ledger_key)
     receipts = _awaited(galleries.receipts)

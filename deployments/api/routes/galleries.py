@@ -15,6 +15,7 @@ from deployments.api.schemas.galleries import (
     GalleryAnswer,
     LedgerAnswer,
     LedgerCheckAnswer,
+    LedgerKeyAnswer,
     ReceiptsAnswer,
     SpeakerAnswer,
 )
@@ -49,6 +50,12 @@ async def ledger(
 async def check_ledger(galleries: GalleriesDep) -> LedgerCheckAnswer:
     """Check the chain and all signatures of the ledger and of the receipts."""
     return LedgerCheckAnswer.model_validate(await galleries.ask("verify_ledger"))
+
+
+@proof.get("/ledger/key")
+async def ledger_key(galleries: GalleriesDep) -> LedgerKeyAnswer:
+    """Return the key that verifies the signatures of the ledger and of the receipts."""
+    return LedgerKeyAnswer(public_key=await galleries.all.ask("public_key"))
 
 
 @proof.get("/receipts")

@@ -268,6 +268,13 @@ class LedgerCheckAnswer(Record):
     whole: bool
 
 
+class LedgerKeyAnswer(BaseModel):
+    """What verifies the signatures of the store."""
+
+    public_key: str
+    """Ed25519, base64."""
+
+
 class DuplicateAnswer(Record):
     """Two speakers whose voices are probably one."""
 

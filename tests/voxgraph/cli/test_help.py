@@ -19,12 +19,19 @@ PYTHON_STARTS_S = 0.012
 HELP = Path(__file__).parent / "help"
 COMMANDS = {
     "analyze", "language", "accent", "deepfake", "diarize", "embed", "compare", "serve", "eval", "bench",
-    "status", "doctor", "openapi", "checkpoints", "keys",
+    "status", "doctor", "openapi", "checkpoints", "keys", "gallery", "audit",
 }  # fmt: skip
+GALLERY = (
+    "add", "calibrate", "create", "duplicates", "enrol", "erase", "export", "identify", "list", "merge",
+    "opt-out", "rename", "report", "show", "speakers", "verify", "withdraw-consent",
+)  # fmt: skip
+GROUPS = ((), ("checkpoints",), ("keys",), ("gallery",), ("audit",))
 PAGES = [
     *((name,) for name in sorted(COMMANDS)),
     *(("checkpoints", name) for name in ("list", "pull", "verify")),
     *(("keys", name) for name in ("list", "new", "revoke")),
+    *(("gallery", name) for name in GALLERY),
+    *(("audit", name) for name in ("ledger", "receipts", "verify")),
     (),
 ]
 HEAVY = {
@@ -52,7 +59,7 @@ def test_every_command_has_a_page_with_an_example() -> None:
     assert names | groups == COMMANDS
     assert {path.stem for path in HELP.glob("*.txt")} == {"-".join(page) or "voxgraph" for page in PAGES}
     for page in PAGES:
-        if page not in ((), ("checkpoints",), ("keys",)):
+        if page not in GROUPS:
             assert "Example: " in (HELP / f"{'-'.join(page)}.txt").read_text()
 
 

@@ -52,6 +52,7 @@ GALLERIES = {
     "DELETE /v1/galleries/{gallery}/speakers/{speaker}/references/{reference}": "remove_reference",
     "GET /v1/ledger": "ledger",
     "GET /v1/ledger/check": "check_ledger",
+    "GET /v1/ledger/key": "ledger_key",
     "GET /v1/receipts": "receipts",
 }
 """The question about galleries for each operation."""

@@ -1,0 +1,124 @@
+"""Commands about galleries, against the application with a fake analyzer and a real store."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_analyzer import FakeAnalyzer
+from served import served
+from tone_voices import ANNA, BERT, voice_of, wav_of
+
+from config.settings import GraphSettings
+from deployments.api.app import create_app
+from deployments.state.gallery import LocalGallery
+from gallery.galleries import Galleries
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of an application that keeps galleries; the fixture `command` asks it."""
+    fake = FakeAnalyzer()
+    fake.voice_of, fake.speech_s = voice_of, 25.0
+    with Galleries(tmp_path_factory.mktemp("state")) as galleries:
+        fake.gallery = LocalGallery(galleries)
+        with served(
+            create_app(fake, GraphSettings.model_validate({"decoders": {"processes": 0}}))
+        ) as address:
+            yield address
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> dict[str, str]:
+    found = {}
+    for name, pitches in {"anna": (ANNA,), "bert": (BERT,), "both": (ANNA, BERT)}.items():
+        path = tmp_path / f"{name}.wav"
+        path.write_bytes(wav_of(*pitches, seconds=2.0))
+        found[name] = str(path)
+    return found
+
+
+def test_a_person_is_enrolled_recognised_and_erased(command: Any, recordings: dict[str, str]) -> None:
+    created = command("gallery", "create", "staff", "--operating-point", "strict", "--spoof-gate", "off")
+    command("gallery", "add", "staff", "a-1", "--name", "Anna", "--consent", "door", "--consent", "desk")
+    enrolled = command("gallery", "enrol", "staff", "a-1", recordings["anna"])
+    claimed = command("gallery", "verify", "staff", "a-1", recordings["anna"], "--purpose", "door")
+    other = command("gallery", "verify", "staff", "a-1", recordings["bert"])
+    renamed = command("gallery", "rename", "staff", "a-1", "Anna B.")
+    receipt = Path(recordings["anna"]).with_name("receipt.json")
+    erased = command("gallery", "erase", "staff", "a-1", "--yes", "--receipt", receipt)
+
+    assert json.loads(created.out)["policy"]["operating_point"] == "strict"
+    assert json.loads(enrolled.out)["speaker"]["state"] == "active"
+    assert json.loads(enrolled.out)["speaker"]["consent"]["purposes"] == ["door", "desk"]
+    assert (claimed.status, json.loads(claimed.out)["decision"]) == (0, "match")
+    assert (other.status, json.loads(other.out)["decision"]) == (1, "no_match")
+    assert json.loads(renamed.out)["display_name"] == "Anna B."
+    assert erased.status == 0
+    assert json.loads(receipt.read_text())["removed"]["references"] == 1
+    assert command("gallery", "show", "staff", "a-1").status == 1
+    assert json.loads(command("audit", "receipts").out.splitlines()[0])["kind"] == "speaker"
+
+
+def test_everybody_is_listed_and_named(command: Any, recordings: dict[str, str]) -> None:
+    command("gallery", "create", "club")
+    for who in ("anna", "bert"):
+        command("gallery", "add", "club", who, "--consent", "door")
+        command("gallery", "enrol", "club", who, recordings[who])
+
+    listed = json.loads(command("gallery", "speakers", "club", "--state", "active").out)["speakers"]
+    named = json.loads(command("diarize", recordings["both"], "--gallery", "club", "--json").out)
+    found = command("gallery", "identify", "club", recordings["bert"], "--top-n", "1")
+    merged = json.loads(command("gallery", "merge", "club", "anna", "bert").out)
+    left = json.loads(command("gallery", "list").out)["galleries"]
+
+    assert [each["external_id"] for each in listed] == ["anna", "bert"]
+    assert {each["label"] for each in named["identities"].values()} == {"SPEAKER_00", "SPEAKER_01"}
+    assert json.loads(found.out)["speaker"] == "bert"
+    assert merged["references"] == 2
+    assert [each["references"] for each in left if each["name"] == "club"] == [2]
+
+
+def test_what_is_refused_has_its_reason(command: Any, recordings: dict[str, str]) -> None:
+    command("gallery", "create", "strangers")
+
+    without_consent = command("gallery", "add", "strangers", "x")
+    unmeant = command("gallery", "erase", "strangers")
+    nobody = command("gallery", "enrol", "strangers", "x", recordings["anna"])
+    mistaken = command("gallery", "add", "strangers", "x", "--consent", "door", "--expires", "soon")
+
+    assert (without_consent.status, unmeant.status, nobody.status, mistaken.status) == (1, 2, 1, 2)
+    assert "consent" in without_consent.err
+    assert "--yes" in unmeant.err
+
+
+def test_the_ledger_is_verified_here(command: Any) -> None:
+    command("gallery", "create", "books")
+    lines = [json.loads(line) for line in command("audit", "ledger").out.splitlines()]
+
+    whole = command("audit", "verify")
+    forged = command("audit", "verify", "--public-key", "A" * 43 + "=")
+
+    assert (whole.status, whole.out) == (0, whole.out)
+    assert f"{len(lines)} lines" in whole.out
+    assert forged.status == 1
+    assert "NOT WHOLE" in forged.out
+
+
+def test_people_get_tables(command: Any, recordings: dict[str, str], monkeypatch: Any) -> None:
+    monkeypatch.setattr("voxgraph.cli.galleries._wants_json", lambda is_json: is_json)
+    command("gallery", "create", "tables")
+    command("gallery", "add", "tables", "a-1", "--name", "Anna", "--consent", "door")
+
+    enrolled = command("gallery", "enrol", "tables", "a-1", recordings["anna"]).out
+    found = command("gallery", "identify", "tables", recordings["anna"]).out
+    several = command("gallery", "identify", "tables", recordings["both"], "--diarize").out
+
+    assert "enrolled" in enrolled
+    assert "active" in enrolled
+    assert found.split()[:3] == ["voice", "decision", "speaker"]
+    assert "match" in found
+    assert "SPEAKER_01" in several
+    assert "Anna" in command("gallery", "speakers", "tables").out
+    assert "not enough" in command("gallery", "calibrate", "tables").out.lower()
