@@ -15,6 +15,8 @@ from served import served
 
 from config.settings import GraphSettings
 from deployments.api.app import create_app
+from deployments.state.gallery import LocalGallery
+from gallery.galleries import Galleries
 from voxgraph.cli.app import main
 from voxgraph.cli.exits import Exit
 
@@ -31,9 +33,13 @@ COMMANDS = [line for block in blocks("command.md", "bash") for line in block.spl
 
 
 @pytest.fixture(scope="module")
-def url():
-    with served(create_app(FakeAnalyzer(), GraphSettings())) as url:
-        yield url
+def url(tmp_path_factory: pytest.TempPathFactory):
+    fake = FakeAnalyzer()
+    fake.speech_s = 25.0
+    with Galleries(tmp_path_factory.mktemp("state")) as galleries:
+        fake.gallery = LocalGallery(galleries)
+        with served(create_app(fake, GraphSettings())) as url:
+            yield url
 
 
 @pytest.fixture
@@ -68,17 +74,26 @@ def test_every_command_runs_as_it_is_written(url: str, line: str, capfd: pytest.
     assert capfd.readouterr().out or "--output-dir" in line
 
 
-@pytest.mark.parametrize("block", blocks("client.md", "python"))
+@pytest.mark.parametrize("block", [*blocks("client.md", "python"), *blocks("gallery.md", "python")])
 @pytest.mark.usefixtures("folder")
 def test_every_block_of_python_runs_as_it_is_written(url: str, block: str) -> None:
-    exec(compile(block.replace(DEFAULT_URL, url), "docs/client.md", "exec"), {})
+    exec(compile(block.replace(DEFAULT_URL, url), "a page", "exec"), {})
+
+
+def test_the_first_gallery_of_the_page_is_made_as_it_is_written(url: str) -> None:
+    first = blocks("gallery.md", "bash")[0].replace(DEFAULT_URL, url).replace("curl ", "curl -sS --fail ")
+
+    ran = subprocess.run(["sh", "-ec", first], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert '"decision":"match"' in ran.stdout
 
 
 def test_the_page_names_every_command_and_every_exit_status() -> None:
     page = (ROOT / "docs" / "command.md").read_text()
     names = {path.stem for path in (ROOT / "tests" / "voxgraph" / "cli" / "help").glob("*.txt")}
 
-    assert [name for name in names - {"voxgraph"} if f"{name.replace('-', ' ')}" not in page] == []
+    assert [name for name in names - {"voxgraph"} if name.replace("-", " ", 1) not in page] == []
     assert {int(status) for status in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == set(Exit)
 
 
