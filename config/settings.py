@@ -134,9 +134,10 @@ class DecoderSettings(_Frozen):
     """Maximum address space of a process beyond its own, the waveform's and three times the upload's."""
     min_cpu_s: Annotated[float, Field(gt=0)] = 3.0
     """Processor time that every recording may take, in seconds."""
-    cpu_share: Annotated[float, Field(gt=0)] = 0.1
-    """Processor time that a second of audio may take besides. MP3 takes 0.003, the most expensive recording
-    within `AudioLimits` 0.04."""
+    cpu_share: Annotated[float, Field(gt=0)] = 0.008
+    """Processor time that a second of audio may take besides, of the decoder's core. MP3 takes 0.0007, Opus
+    0.002 to 0.003 in packets of 20 ms and 0.0065 in packets of 2.5 ms. Raise it for processors that take
+    twice as long."""
     max_stall_s: Annotated[float, Field(gt=0)] = 20.0
     """Seconds without a decoded block, and before the first one, after which a process is killed."""
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from config.settings import AudioLimits
+from pipelines.pages import pieces
 from voxgraph.errors import NonFiniteAudio, UnsupportedAudio
 from voxgraph.results import Waveform
 
@@ -14,8 +15,10 @@ def check_level(waveform: Waveform, limits: AudioLimits) -> None:
         NonFiniteAudio: NaN or infinite samples.
         UnsupportedAudio: A sample whose magnitude is beyond `AudioLimits.max_level`.
     """
-    # np.maximum returns NaN if any sample is NaN.
-    peak = float(np.maximum(waveform.max(initial=0.0), -waveform.min(initial=0.0)))
+    peak = 0.0
+    for piece in pieces(waveform):
+        # np.maximum returns NaN if any sample is NaN.
+        peak = float(np.maximum(peak, np.maximum(piece.max(), -piece.min())))
     if not np.isfinite(peak):
         raise NonFiniteAudio("The samples contain NaN or infinite values.")
     if peak > limits.max_level:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from deployments.transport.clips import Samples
+from pipelines.pages import pieces
 
 T = TypeVar("T")
 
@@ -78,8 +79,14 @@ class ResultCache:
 
 async def cache_key(samples: Samples, *context: object) -> str:
     """Return the SHA-256 hex digest of a recording and `context`: question, options, checkpoint revisions."""
-    data = np.ascontiguousarray(samples).view(np.uint8).data
-    in_thread = len(data) > INLINE_BYTES
-    digest = await asyncio.to_thread(hashlib.sha256, data) if in_thread else hashlib.sha256(data)
+    in_thread = samples.nbytes > INLINE_BYTES
+    digest = await asyncio.to_thread(_digest, samples) if in_thread else _digest(samples)
     digest.update(repr((samples.dtype.str, *context)).encode())
     return digest.hexdigest()
+
+
+def _digest(samples: Samples) -> "hashlib._Hash":
+    digest = hashlib.sha256()
+    for piece in pieces(samples):
+        digest.update(np.ascontiguousarray(piece).view(np.uint8).data)
+    return digest

@@ -17,7 +17,7 @@ from pipelines.audio.blocks import Block, Blocks
 from pipelines.audio.mixing import Mixer
 from pipelines.audio.parts import Part, split
 from pipelines.audio.quality import measure
-from pipelines.audio.spans import Findings, Span, silence
+from pipelines.audio.spans import Findings, Span, joined, silence
 from pipelines.audio.stream_limits import check_duration
 from pipelines.levels import check_level
 from voxgraph.errors import AudioTooShort, CorruptAudio, EmptyAudio, UnsupportedAudio
@@ -148,7 +148,7 @@ class _Decoder:
     ) -> None:
         reader = sound_file.read if by_sound_file else ffmpeg.read
         findings.stated_s = 0.0
-        spans = self._checked(reader(part, self._limits, findings), findings, before_s)
+        spans = self._checked(joined(reader(part, self._limits, findings)), findings, before_s)
         if part.lost_s:
             spans = _after_silence(part.lost_s, spans, findings)
         for block in self._resampled(spans, mixer, before_s):
@@ -177,7 +177,7 @@ class _Decoder:
         for span in spans:
             if span.sample_rate != rate:
                 if resample is not None:
-                    yield resample(_joined(pending), True)
+                    yield resample(_concatenated(pending), True)
                     pending, pending_s = [], 0.0
                 rate, resample = span.sample_rate, _resampler(span.sample_rate)
             block = mixer(span.samples)
@@ -189,11 +189,11 @@ class _Decoder:
             if pending_s >= _BLOCK_S:
                 self._report(seconds)
                 assert resample is not None
-                yield resample(_joined(pending), False)
+                yield resample(_concatenated(pending), False)
                 pending, pending_s = [], 0.0
         if resample is not None:
             self._report(seconds)
-            yield resample(_joined(pending), True)
+            yield resample(_concatenated(pending), True)
 
 
 def _quality(waveform: Waveform, findings: Findings, mixed: str, mixer: Mixer) -> Quality:
@@ -233,7 +233,7 @@ def _after_silence(seconds: float, spans: Iterator[Span], findings: Findings) ->
     yield from spans
 
 
-def _joined(blocks: Iterable[Block]) -> Block:
+def _concatenated(blocks: Iterable[Block]) -> Block:
     return np.concatenate([*blocks, np.empty(0, np.float32)])
 
 

@@ -167,7 +167,7 @@ class _Reader:
         if frame.pts is None and self._lost_s:
             yield from self._silence(self._lost_s)
         before_s = self._timeline.position_s
-        at_s = None if frame.pts is None else float(frame.pts * frame.time_base)
+        at_s = frame.time
         placement = self._timeline.place(at_s, frame.samples / rate)
         if placement.silence_s:
             check_duration(before_s + placement.silence_s, self._limits)

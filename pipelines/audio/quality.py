@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.pages import give_back
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 FRAME = 512
 """Samples of a frame: 32 ms."""
 MAX_FRAMES = 6_000
 """Most frames whose power is taken, spread over the recording: 192 s."""
+FRAMES_AT_ONCE = 500
+"""Frames that are copied before the pages around them are given back: up to 32 MB."""
 MAX_SPECTRA = 150
 """Most frames whose spectrum is taken, spread over those that stand out: 4.8 s."""
 FLOOR_PERCENTILE = 10
@@ -78,7 +81,15 @@ def _frames(waveform: Waveform) -> Frames:
     """Return frames of `FRAME` samples, (frames, FRAME), without overlap, spread over the recording."""
     count = len(waveform) // FRAME
     frames = waveform[: count * FRAME].reshape(count, FRAME)
-    return frames[:: max(1, -(-count // MAX_FRAMES))]
+    step = max(1, -(-count // MAX_FRAMES))
+    if step == 1:
+        return frames
+    # Each frame of a long recording that is mapped brings the pages around it along.
+    copies, span = list[Frames](), FRAMES_AT_ONCE * step
+    for start in range(0, count, span):
+        copies.append(frames[start : start + span : step].copy())
+        give_back(waveform)
+    return np.concatenate(copies)
 
 
 def _bandwidth(frames: Frames) -> int | None:

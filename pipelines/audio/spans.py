@@ -9,6 +9,8 @@ import numpy.typing as npt
 Samples = npt.NDArray[np.float32]
 """Samples of a file at its own rate, shape (samples, channels)."""
 SILENCE_BLOCK_S = 4.0
+JOINED_S = 1.0
+"""Seconds from which on spans are not joined."""
 CLIPPED_LEVEL = 0.999
 """Magnitude from which a sample is at full scale."""
 MAX_PEAK = 2.0
@@ -22,6 +24,11 @@ class Span:
 
     samples: Samples
     sample_rate: int
+
+    @property
+    def format(self) -> tuple[int, int]:
+        """Sampling rate and channels."""
+        return self.sample_rate, self.samples.shape[1]
 
 
 @dataclass(slots=True)
@@ -73,3 +80,20 @@ def silence(seconds: float, sample_rate: int, channels: int) -> Iterator[Span]:
     while left > 0:
         yield Span(np.zeros((min(block, left), channels), np.float32), sample_rate)
         left -= block
+
+
+def joined(spans: Iterator[Span]) -> Iterator[Span]:
+    """Join small spans of one format: what is done with each span costs as much as a packet of 20 ms."""
+    pending, samples, joining = list[Samples](), 0, (0, 0)
+    for span in spans:
+        if pending and (joining != span.format or samples >= JOINED_S * span.sample_rate):
+            yield _join(pending, joining[0])
+            pending, samples = [], 0
+        pending.append(span.samples)
+        samples, joining = samples + len(span.samples), span.format
+    if pending:
+        yield _join(pending, joining[0])
+
+
+def _join(parts: list[Samples], sample_rate: int) -> Span:
+    return Span(parts[0] if len(parts) == 1 else np.concatenate(parts), sample_rate)

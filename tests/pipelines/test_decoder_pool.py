@@ -1,6 +1,7 @@
 """Decoding in processes: the same answers, and whatever happens to a process costs its recording alone."""
 
 import asyncio
+import io
 import os
 import signal
 import time
@@ -14,11 +15,14 @@ import numpy as np
 import psutil
 import pytest
 import pytest_asyncio
+import soundfile
 
 from config.settings import AudioLimits, DecoderSettings
 from pipelines.audio.decoding import decode_recording
+from pipelines.audio.workers import mapped
 from pipelines.audio.workers import pool as pool_module
 from pipelines.audio.workers.pool import DecoderPool
+from pipelines.pages import pieces
 from voxgraph.errors import AudioTooLong, DecodingTooCostly, Overloaded, UndecodableAudio, VoxError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -195,6 +199,56 @@ async def test_too_much_processor_time_is_refused() -> None:
         with pytest.raises(DecodingTooCostly, match="processor time"):
             await pool.decode(WIDE * 20)
         await assert_decodes(pool)
+
+
+async def test_silence_of_a_high_rate_takes_no_more_than_its_bytes_and_seconds_allow() -> None:
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", 640_000, 2, format="FLAC", subtype="PCM_16") as writer:
+        for _ in range(60):
+            writer.write(np.zeros((640_000, 2), np.int16))
+
+    async with pool_of(min_cpu_s=0.3) as pool:
+        await pool.start()
+        with pytest.raises(DecodingTooCostly, match="processor time"):
+            await pool.decode(file.getvalue())
+
+
+async def test_a_long_recording_is_in_the_memory_of_no_process() -> None:
+    hour = clips.soundfile_bytes(np.zeros(3600 * RATE_HZ, np.int16), RATE_HZ, "FLAC")
+    async with pool_of(AudioLimits(), processes=1) as pool:
+        await pool.start()
+        watched = [psutil.Process(), *map(psutil.Process, decoder_pids(pool))]
+        before, peak = [process.memory_info().rss for process in watched], [0, 0]
+
+        def watch(_: float) -> None:
+            for number, process in enumerate(watched):
+                peak[number] = max(peak[number], process.memory_info().rss - before[number])
+
+        recording = await pool.decode(hour, on_progress=watch)
+        watch(0.0)
+        loudest = max(float(np.abs(piece).max()) for piece in pieces(recording.waveform))
+        watch(0.0)
+
+    assert (len(recording.waveform), loudest) == (3600 * RATE_HZ, 0.0)
+    # The waveform has 230 MB.
+    assert max(peak) < 80e6, peak
+
+
+async def test_what_was_read_of_a_long_recording_is_given_back_while_it_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mapped, "GIVE_BACK_S", 0.05)
+    long = clips.soundfile_bytes(np.zeros(550 * RATE_HZ, np.int16), RATE_HZ, "FLAC")
+    async with pool_of(processes=1) as pool:
+        waveform = (await pool.decode(long)).waveform
+        before = psutil.Process().memory_info().rss
+        assert float(waveform.max()) == 0.0
+        read = psutil.Process().memory_info().rss - before
+
+        await until(lambda: psutil.Process().memory_info().rss - before < 0.2 * read)
+
+    assert read > 0.8 * waveform.nbytes
+    assert float(waveform.min()) == 0.0
 
 
 async def test_too_much_memory_is_refused() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from config.settings import AudioLimits, DecoderSettings
 from pipelines.audio.decoding import Recording
 from pipelines.audio.workers.fork_server import DecoderProcess, ForkServer
+from pipelines.audio.workers.mapped import MappedWaveforms
 from pipelines.audio.workers.messages import GO_ON, Answer, Decoded, Failed, Job, Progress, read_answer
 from pipelines.audio.workers.turns import Turns
 from voxgraph.errors import DecodingTooCostly, EmptyAudio, Overloaded, UndecodableAudio
@@ -77,6 +78,7 @@ class DecoderPool:
         self._busy = list[DecoderProcess]()
         self._processes = asyncio.Semaphore(PROCESSES_PER_PLACE * settings.processes)
         self._turns = Turns(settings.processes)
+        self._mapped = MappedWaveforms()
         self._long = 0
         self._is_closed = False
         self._refilling: asyncio.Task[None] | None = None
@@ -88,6 +90,7 @@ class DecoderPool:
     async def close(self) -> None:
         """End all processes; recordings that are being decoded fail."""
         self._is_closed = True
+        self._mapped.close()
         if self._refilling is not None:
             self._refilling.cancel()
         for decoder in (*self._idle, *self._busy):
@@ -122,7 +125,9 @@ class DecoderPool:
                 is_reusable = isinstance(answer, Decoded) or not answer.is_about_cost
                 if isinstance(answer, Failed):
                     raise answer.to_exception()
-                return Recording(_waveform(files[1], answer.samples), answer.quality)
+                waveform = _waveform(files[1], answer.samples)
+                self._mapped.add(waveform)
+                return Recording(waveform, answer.quality)
             finally:
                 for file in files:
                     os.close(file)
@@ -180,8 +185,8 @@ class DecoderPool:
 
     def _check_time(self, work: _Work, job: Job) -> None:
         """Refuse a recording that takes too long, should the limit of its process not hold."""
-        allowed_s = self._settings.max_stall_s + job.size / BYTES_PER_S
-        allowed_s += SLOWEST * self._settings.cpu_share * min(work.seconds, self._limits.max_audio_s)
+        cpu_s = self._settings.cpu_share * min(work.seconds, self._limits.max_audio_s)
+        allowed_s = self._settings.max_stall_s + SLOWEST * (job.size / BYTES_PER_S + cpu_s)
         if work.had_s() > allowed_s:
             raise DecodingTooCostly(f"Decoding took more than {allowed_s:.0f} s.")
 

@@ -38,8 +38,10 @@ PROGRESS_S = 0.25
 """Seconds after which a decoder that has stored blocks reports, though the recording became no longer."""
 AHEAD_S = 30.0
 """Seconds of audio that a decoder asks for ahead, because to ask takes 0.3 ms."""
-BYTES_PER_CPU_S = 25_000_000
-"""Bytes of an upload that take a second of processor time, at most, before anything is decoded."""
+BYTES_PER_CPU_S = 10_000_000
+"""Bytes of an upload for which a decoder has another second of processor time: to read and check them, and
+for many channels or a high rate, which take more time and, with real sound in them, many bytes. A second of
+FLAC of 192 kHz and two channels takes 0.007 s."""
 LARGE_BYTES = 16_000_000
 """Bytes of upload and waveform, those of four minutes, from which on freed memory returns to the system.
 After a short recording, getting it anew takes as long as half of the decoding."""
