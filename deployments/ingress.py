@@ -39,6 +39,7 @@ from deployments.transport.clips import Clip, ModelHandle
 from deployments.transport.concurrency import OnProgress, gather_or_cancel
 from deployments.transport.metrics import IngressMetrics
 from deployments.transport.model_info import BUSY_ERRORS, ModelInfoCache
+from deployments.transport.model_reports import status_of
 from deployments.transport.validation import validate_waveform
 from deployments.voices import Languages, Voices, allow_list, check_encoder, check_tasks
 from pipelines.chunking import chunk_spans, conversation_parts
@@ -57,7 +58,6 @@ from voxgraph.results import (
     LanguageResult,
     ModelInfo,
     Received,
-    ReplicaStatus,
     SpeakerResult,
     Waveform,
 )
@@ -313,13 +313,13 @@ class Ingress(HeldHealthCheck):
         return await getattr(self._galleries, method)(*arguments, **options)
 
     async def health(self) -> GraphHealth:
-        """Return which models answer, where they run and which checkpoints they have loaded."""
+        """Return which models answer, where they run and what they have loaded, as they report it."""
         deadline = Deadline.after(HEALTH_DEADLINE_S)
         health = GraphHealth(memory_mb=psutil.Process().memory_info().rss / 1e6)
 
         async def check(key: ModelKey) -> None:
             try:
-                status: ReplicaStatus = await call(lambda: self._models[key].direct.status.remote(), deadline)
+                status = await status_of(self._models[key], deadline)
             except VoxError as error:
                 if isinstance(error, BUSY_ERRORS) and (info := self._infos.last_known(key)) is not None:
                     health.models[key] = info

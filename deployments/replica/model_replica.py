@@ -146,6 +146,17 @@ class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
         """Return what this replica has loaded and the memory of its process; raises what `info` raises."""
         return ReplicaStatus(await self.info(), psutil.Process().memory_info().rss / 1e6)
 
+    async def record_routing_stats(self) -> dict[str, Any]:
+        """Tell Serve's controller, which tells every caller, what ``/health`` shows of this replica.
+
+        ``status``: a `ReplicaStatus`; ``failure``: why the checkpoint is not loaded.
+        """
+        if self._failure is not None:
+            return {"failure": self._failure}
+        status = await self.status()
+        # The controller tells all callers of a change, which a few megabytes are not.
+        return {"status": replace(status, memory_mb=round(status.memory_mb, -1))}
+
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Report the backlog to the autoscaler; an empty report if no checkpoint is loaded."""
         if self._failure is not None:

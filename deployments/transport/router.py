@@ -20,6 +20,8 @@ from typing import Any
 from ray.serve._private.request_router.pow_2_router import PowerOfTwoChoicesRequestRouter
 from ray.serve.request_router import PendingRequest, ReplicaID, ReplicaResult, RunningReplica
 
+from deployments.transport import model_reports
+
 SEND_GRACE_S = 0.05
 """Seconds within which a call is sent to its chosen replica, unless its caller has left."""
 
@@ -43,6 +45,7 @@ class LeastOutstandingRouter(PowerOfTwoChoicesRequestRouter):  # type: ignore[mi
         """Replicas that their last call did not reach."""
         self._chosen: Counter[ReplicaID] = Counter()
         """Calls about to be sent: Serve chooses for all waiting calls before it sends the first."""
+        model_reports.register(self._deployment_id, self)
 
     def update_replicas(self, replicas: list[RunningReplica]) -> None:
         """Forget the state of replicas that are gone."""

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
 import psutil
 import pytest
 from launched import Launched
@@ -161,3 +162,20 @@ def test_a_body_of_several_megabytes_arrives_and_one_that_nobody_reads_is_answer
 
     assert status_of(exchange(door, ask(body=content))[0]) == 200
     assert status_of(exchange(door, ask(body=content, path=b"/no/such/path"))[0]) == 404
+
+
+def test_health_asks_no_model(service: Launched) -> None:
+    (model,) = service.replicas("Language")
+    with httpx2.Client(base_url=service.url, timeout=30) as client:
+        assert "language" in client.get("/health").json()["models"]
+        model.suspend()
+        try:
+            started = time.monotonic()
+            answers = [client.get("/health").json() for _ in range(3)]
+            elapsed_s = time.monotonic() - started
+        finally:
+            model.resume()
+
+    # Whoever asked the model would wait for it for five seconds.
+    assert elapsed_s < 3
+    assert all("language" in answer["models"] for answer in answers)
