@@ -42,7 +42,7 @@ class Key:
     """Hash of the key: 64 hexadecimal digits."""
     scopes: tuple[Scope, ...] = ("ask",)
     requests_per_minute: int | None = None
-    """Requests a minute, also as one burst; None: no limit. Each ingress replica counts its own."""
+    """Requests a minute, also as one burst; None: no limit. All ingress replicas count together."""
     max_concurrent: int | None = None
     """Recordings in progress at a time in one ingress replica; None: the share of a client."""
     created: str = ""

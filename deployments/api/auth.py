@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.settings import GraphSettings
 from deployments.api.errors import ErrorType, error_response
+from deployments.api.service import StateClient
 from deployments.api.shares import address_of
 from voxgraph import keys
 from voxgraph.keys import Key, KeysError, digest, read_keys
@@ -87,31 +87,6 @@ class Keyring:
         self._by_digest = {key.sha256: key for key in (*self._given, *keys)}
 
 
-class Rates:
-    """Requests of each key against its rate. A key's limit is that of its present version."""
-
-    def __init__(self) -> None:
-        self._buckets: dict[tuple[str, int], Any] = {}
-
-    def take(self, key: Key) -> tuple[int, float]:
-        """Count one request; return how many more may follow at once, and the seconds until it may come.
-
-        The seconds are 0 for a request that is let in.
-        """
-        # Imported here, because without a rate nothing needs it.
-        from pyrate_limiter import Duration, Rate, RateItem, StateBucket
-
-        assert key.requests_per_minute is not None
-        name = key.sha256, key.requests_per_minute
-        if name not in self._buckets:
-            self._buckets = {known: each for known, each in self._buckets.items() if known[0] != key.sha256}
-            self._buckets[name] = StateBucket([Rate(key.requests_per_minute, Duration.MINUTE)])
-        bucket = self._buckets[name]
-        item = RateItem(key.name, bucket.now())
-        wait_s = 0.0 if bucket.put(item) else max(bucket.waiting(item), 1) / 1000
-        return max(0, key.requests_per_minute - int(bucket.count())), wait_s
-
-
 class AuthMiddleware:
     """Let in requests with a key that may ask for what they ask for; without keys, guard `ADMIN_PATHS`.
 
@@ -122,7 +97,6 @@ class AuthMiddleware:
         self._app = app
         self._keyring = keyring
         self._open_pages = open_pages
-        self._rates = Rates()
         self._running: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -136,7 +110,8 @@ class AuthMiddleware:
             known = {"key_name": key.name, "tenant": key.owner, "scopes": key.scopes}
             scope.setdefault("state", {}).update(known)
             if key.requests_per_minute is not None and refusal is None:
-                left, wait_s = self._rates.take(key)
+                state: StateClient = scope["app"].state.analyzer.state
+                left, wait_s = await state.take_rate(key.sha256, key.requests_per_minute)
                 send = _with_rate(send, key.requests_per_minute, left)
                 if wait_s:
                     refusal = _too_many(f"{key.requests_per_minute} requests a minute", math.ceil(wait_s))

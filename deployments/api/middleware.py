@@ -171,10 +171,12 @@ def _logged_path(scope: Scope) -> str:
 
 
 def _observe(scope: Scope, status: int, seconds: float) -> None:
-    """Count a request about a recording in the statistics, by its route's path."""
-    route = scope.get("route")
+    """Count a request by the name of its key, and one about a recording by its route's path."""
+    route, state = scope.get("route"), scope["app"].state.analyzer.state
+    if "key_name" in scope["state"]:
+        state.observe_key(scope["state"]["key_name"], status)
     if scope["method"] == "POST" and route is not None and not UNCOUNTED_TAGS.intersection(route.tags):
-        scope["app"].state.analyzer.state.observe(route.path, status, seconds)
+        state.observe(route.path, status, seconds)
 
 
 def _request_id(headers: Headers) -> str:

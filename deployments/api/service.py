@@ -71,6 +71,14 @@ class StateClient(Protocol):
         """Count an answered request."""
         ...
 
+    def observe_key(self, name: str, status: int) -> None:
+        """Count an answered request of an API key."""
+        ...
+
+    async def take_rate(self, key: str, per_minute: int) -> tuple[int, float]:
+        """Count a request of a key, by its hash, against its rate; return what `Rates.take` returns."""
+        ...
+
     async def counts(self) -> Counts:
         """Return the requests and inferences since the graph started."""
         ...

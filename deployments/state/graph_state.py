@@ -1,4 +1,5 @@
-"""State that all ingress replicas share, in one process: slots of ``/identify``, counts, jobs, the janitor.
+"""State that all ingress replicas share, in one process: slots of ``/identify``, rates of keys, counts,
+jobs, the janitor.
 
 It holds plain objects. Ingress replicas reach it through `deployments.state.client`.
 """
@@ -17,6 +18,7 @@ from deployments.replica.loopback import listen_on_loopback
 from deployments.state.admission import Admission
 from deployments.state.janitor import Janitor
 from deployments.state.jobs import JobBoard
+from deployments.state.rates import Rates
 from voxgraph.graph import CacheInfo, CleanupStatus, Counts, QueueStatus
 
 HEARTBEAT_S = 10.0
@@ -39,13 +41,14 @@ class CacheSize:
 
 
 class GraphState(HeldHealthCheck):
-    """Admission, counts, jobs and janitor of the graph, lost at a restart; `clock` is monotonic, in s."""
+    """Admission, rates, counts, jobs and janitor, lost at a restart; `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         listen_on_loopback()
         self._tunables = GraphStateTunables()
         self._clock = clock
         self._admission = Admission()
+        self._rates = Rates()
         self._counts = Counts()
         # The time makes it later than any generation of a previous process, unless that ran on a node whose
         # clock was ahead: then caches are cleared again once this clock has caught up.
@@ -82,6 +85,10 @@ class GraphState(HeldHealthCheck):
     async def leave(self, lease: str) -> None:
         """Release a slot."""
         self._admission.leave(lease)
+
+    async def take_rate(self, key: str, per_minute: int) -> tuple[int, float]:
+        """Count a request of a key for the whole graph; return what `Rates.take` returns."""
+        return self._rates.take(key, per_minute)
 
     async def queue(self) -> QueueStatus:
         """Return the running requests, the queue length and the limits."""

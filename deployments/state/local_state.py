@@ -54,6 +54,13 @@ class LocalState:
         """Count an answered request."""
         self._unreported += Counts({path: Count(1, int(status >= 400), seconds)})
 
+    def observe_key(self, name: str, status: int) -> None:
+        """Do nothing: there are no metrics without Ray."""
+
+    async def take_rate(self, key: str, per_minute: int) -> tuple[int, float]:
+        """Count a request of a key; return what `Rates.take` returns."""
+        return await self.graph.take_rate(key, per_minute)
+
     async def counts(self) -> Counts:
         """Return the requests since the start."""
         counts, self._unreported = self._unreported, Counts()

@@ -27,3 +27,15 @@ class CacheMetrics:
     def record_lookup(self, question: str, hit: bool) -> None:
         """Count one lookup; a request that waits for an identical one in flight is a hit."""
         (self._hits if hit else self._misses).inc(tags={"question": question})
+
+
+class KeyMetrics:
+    """Answers to requests with an API key, by the key's name, which is not the key."""
+
+    def __init__(self) -> None:
+        tags = ("key", "status")
+        self._answers = Counter("voxgraph_key_requests", "Answers to requests with a key.", tag_keys=tags)
+
+    def record_answer(self, name: str, status: int) -> None:
+        """Count one answer."""
+        self._answers.inc(tags={"key": name, "status": str(status)})

@@ -146,6 +146,17 @@ async def test_a_key_has_a_rate_and_says_so(analyzer: Any) -> None:
     assert "ratelimit" not in free.headers
 
 
+async def test_the_replicas_of_a_graph_count_the_requests_of_a_key_together(analyzer: Any) -> None:
+    secret, key = make_key("ours", requests_per_minute=3)
+    async with (
+        client_at(REMOTE, analyzer, api_keys=[key]) as one,
+        client_at(REMOTE, analyzer, api_keys=[key]) as other,
+    ):
+        answers = [await client.get("/stats", headers=bearer(secret)) for client in (one, other) * 2]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+
+
 async def test_a_key_has_a_number_of_recordings_at_a_time(analyzer: Any) -> None:
     secret, key = make_key("ours", max_concurrent=1)
     started, ends = asyncio.Event(), asyncio.Event()
@@ -172,12 +183,15 @@ async def test_the_log_has_the_name_of_a_key_and_never_the_key(
 ) -> None:
     secret, key = make_key("clinic-7", requests_per_minute=1)
     caplog.set_level(logging.DEBUG)
+    counted = list[tuple[str, int]]()
+    analyzer.state.observe_key = lambda *of: counted.append(of)
     async with client_at(REMOTE, analyzer, api_keys=[key]) as client:
         answers = [await client.get("/stats", headers=bearer(secret)) for _ in range(2)]
         answers.append(await client.get("/stats", headers=bearer(secret + "x")))
 
     assert [answer.status_code for answer in answers] == [200, 429, 401]
     assert caplog.text.count("key clinic-7") >= 2
+    assert counted == [("clinic-7", 200), ("clinic-7", 429)]
     assert secret not in caplog.text
     assert not any(secret in answer.text for answer in answers)
 

@@ -89,6 +89,14 @@ async def test_hits_and_misses_of_the_cache_are_counted_by_question(recorded: Re
     assert hits == ["language", "speaker"]
 
 
+def test_requests_are_counted_by_the_name_of_their_key(recorded: Recorded) -> None:
+    state = GraphStateClient(handle(GraphState()), slot_deadline_s=1.0, cache_entries=10)
+
+    state.observe_key("clinic", 429)
+
+    assert recorded["voxgraph_key_requests"] == [(1.0, {"key": "clinic", "status": "429"})]
+
+
 def test_every_metric_is_named_after_the_project_and_its_unit() -> None:
     names = exported(ROOT / "deployments")
 
