@@ -12,10 +12,12 @@ from ray import serve
 
 from config.settings import AudioLimits
 from pipelines.audio import decode
+from voxgraph.cluster import prepare_for_loopback
 from voxgraph.options import SpeakerCount
 
 
 def main(paths: list[str]) -> None:
+    prepare_for_loopback()
     ray.init(address="auto", logging_level="warning", log_to_driver=False)
     voxgraph = serve.get_app_handle("voxgraph")
     for path in paths:

@@ -15,6 +15,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from voxgraph.calls import Deadline, call, stream
+from voxgraph.cluster import prepare_for_loopback
 from voxgraph.errors import ModelUnavailable
 from voxgraph.options import (
     DEADLINE_S,
@@ -70,6 +71,7 @@ class AsyncVoxgraph:
         Raises:
             ray.serve.exceptions.RayServeException: No application of this name runs.
         """
+        prepare_for_loopback()
         return cls(serve.get_app_handle(application))
 
     async def detect_language(
@@ -275,6 +277,7 @@ class Voxgraph:
     @classmethod
     def connect(cls, application: str = APPLICATION) -> "Voxgraph":
         """Find the graph that runs in this Ray cluster; see `AsyncVoxgraph.connect`."""
+        prepare_for_loopback()
         return cls(serve.get_app_handle(application))
 
     detect_language = _blocking(AsyncVoxgraph.detect_language)

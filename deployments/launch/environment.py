@@ -11,7 +11,7 @@ from pathlib import Path
 
 from config.settings import ENGINE_CACHE
 from deployments.launch import haproxy, server
-from deployments.replica.loopback import SEVERAL_MACHINES
+from voxgraph.cluster import SEVERAL_MACHINES
 
 NODE_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -4,10 +4,7 @@ import os
 import sys
 from functools import cache
 
-SEVERAL_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Environment variable of Ray: with ``0`` it takes 127.0.0.1 for the address of this machine, as it does by
-default on other systems than Linux, so that its processes listen on the loopback. Ray reads it when it is
-imported."""
+from voxgraph.cluster import SEVERAL_MACHINES
 
 
 @cache

@@ -16,6 +16,7 @@ import hostile
 import httpx2
 import numpy as np
 import pytest
+import socket_fuzzing
 import soundfile
 from launched import Launched
 from recordings import new_wav, wav
@@ -182,3 +183,30 @@ def test_pages_of_others_and_other_names_are_refused(service: Launched) -> None:
 
     assert rebound.status_code == 421
     assert [answer.status_code for answer in foreign] == [403, 403, 403]
+
+
+@pytest.mark.parametrize("way_in", ["HAProxy", "the replica's own server"])
+def test_mutated_requests_on_the_socket_are_answered_or_closed(
+    service: Launched, beside: Beside, way_in: str
+) -> None:
+    url = urlsplit(service.url if way_in == "HAProxy" else service.ingress_url())
+    assert url.hostname is not None
+    assert url.port is not None
+
+    with beside():
+        report = asyncio.run(socket_fuzzing.run((url.hostname, url.port), 105, seed=len(way_in)))
+
+    assert report.problems == []
+    assert sum(report.answers.values()) == 105
+    assert {name.split()[0] for name in report.answers} >= {socket_fuzzing.HEAD, "recording", "form"}
+
+
+def test_four_hours_of_silence_are_in_the_memory_of_no_process(service: Launched, beside: Beside) -> None:
+    content = silence(4 * 3600)
+    assert len(content) < 1_000_000
+
+    with beside(floor_s=8.0), httpx2.Client(base_url=service.url, timeout=120) as client:
+        answered = client.post("/detect-language", content=content)
+
+    # The answer may take longer than the deadline of the question on a small machine.
+    assert answered.status_code in (200, 408, 422), answered.text
