@@ -17,6 +17,8 @@ from voxgraph.errors import GalleryUnavailable
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a connection to SQLite waits for another process."""
+CHECKPOINT_TIMEOUT_MS = 200
+"""How long emptying the log waits for readers; writers wait meanwhile."""
 MIGRATION_LOCK = 8_317_204_411
 """Advisory lock of PostgreSQL under which one replica migrates."""
 
@@ -31,6 +33,8 @@ class Database:
     def __init__(self, target: Path | str) -> None:
         self.file = target if isinstance(target, Path) else None
         self._writing = threading.Lock()
+        self._has_rest = False
+        """Whether SQLite's log still holds what was deleted."""
         if self.file is not None:
             # Made before SQLite opens it, because only so are it and its -wal and -shm private.
             self.file.touch(mode=0o600)
@@ -62,6 +66,8 @@ class Database:
         # Threads wait here in turn, where SQLite would let them poll.
         with self._writing, _as_unavailable(), self._writer.begin() as connection:
             yield connection
+        if self._has_rest:
+            self.forget_deleted()
 
     def migrate(self, revision: str = "head") -> None:
         """Bring the tables to a revision of `gallery.migrations`, ``base`` for none."""
@@ -73,12 +79,12 @@ class Database:
     def forget_deleted(self, *tables: sa.Table) -> None:
         """Leave nothing of deleted rows in the files as far as the database can.
 
-        SQLite has overwritten them with zeros and empties its log here. PostgreSQL gives their space free.
+        SQLite has overwritten them with zeros and empties its log here; if a reader needs the log just then,
+        the next write empties it. PostgreSQL gives their space free.
         """
         with _as_unavailable(), self._engine.connect() as connection:
             if self.file is not None:
-                # Straight on the driver's connection: a checkpoint cannot run in a transaction.
-                connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                self._has_rest = not _checkpoint(connection)
                 return
             bare = connection.execution_options(isolation_level="AUTOCOMMIT")
             for table in tables:
@@ -98,6 +104,18 @@ def _migrate(connection: sa.Connection, revision: str) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
     (command.downgrade if revision == "base" else command.upgrade)(config, revision)
+
+
+def _checkpoint(connection: sa.Connection) -> bool:
+    """Empty the log of SQLite; return whether no reader was in the way."""
+    # Straight on the driver's connection, since a checkpoint cannot run in a transaction.
+    cursor = connection.connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={CHECKPOINT_TIMEOUT_MS}")
+    try:
+        is_busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not is_busy
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:

@@ -39,10 +39,12 @@ def enrol(store: Store, cache: VoiceCache, request: Request) -> Enrolment:
         with store.read() as transaction:
             scope, row = _speaker(transaction, request, expecting)
             expecting = row.id
-            checked = _checked(transaction, scope, row, cache.get(transaction, scope), request.observation)
-            if checked.reasons:
-                info = speakers.info(transaction, scope, row)
-                return Enrolment(info, None, checked.reasons, checked.warnings)
+            voices = cache.get(transaction, scope)
+            others = list(references.opened(transaction, [row], store.keys.get([row.key_id])))
+            info = speakers.info(transaction, scope, row)
+        checked = _checked(scope, row, others, voices, request.observation)
+        if checked.reasons:
+            return Enrolment(info, None, checked.reasons, checked.warnings)
         with store.write() as transaction:
             scope, now = _speaker(transaction, request, expecting, to_change=True)
             if now.version != row.version:
@@ -92,7 +94,7 @@ def _insert(
 
 
 def _checked(
-    transaction: Transaction, scope: Scope, row: Row, voices: Voices, observation: Observation
+    scope: Scope, row: Row, others: Sequence[KeptVector], voices: Voices, observation: Observation
 ) -> Checked:
     """Run all gates on a recording."""
     checked = check_enrolment(observation.evidence, scope.policy)
@@ -100,7 +102,6 @@ def _checked(
         text = f"The speaker has {row.reference_count} references, and may have no more."
         limit = float(scope.policy.max_references)
         checked += Checked((Reason("too_many_references", text, float(row.reference_count), limit),))
-    others = list(references.opened(transaction, [row], transaction.store.keys.get([row.key_id])))
     checked += _agreement(observation, others, voices)
     names = {
         name: None

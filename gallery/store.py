@@ -62,7 +62,7 @@ class Store:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.spaces, self.clock = spaces, clock
-        if str(state).startswith(("postgres://", "postgresql://", "postgresql+psycopg://")):
+        if "://" in str(state):
             self.database, keys_database = Database(str(state)), Database(str(state))
         else:
             folder = _private(Path(state))

