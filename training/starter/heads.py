@@ -30,8 +30,8 @@ VERSIONS = 2
 SAVE_EVERY = 200
 GROUPS = 5
 RIDGE = 3.0
-"""What `fit` adds to the variance of each standardized statistic. Of 1, 3, 10 and 30, it was best for accents
-of sources that were left out; the deepfake head was hardly another with 0.1 to 3."""
+"""What `fit` adds to the variance of each standardized statistic unless a head has a value of its own. The
+deepfake head was hardly another with 0.1 to 3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,16 +162,17 @@ class Linear:
         return float((example.windows @ self.weights + self.bias).mean())
 
 
-def fit(examples: Sequence[Example], targets: Sequence[bool]) -> Linear:
+def fit(examples: Sequence[Example], targets: Sequence[bool], ridge: float = RIDGE) -> Linear:
     """Fit a linear discriminant that does not learn how sources differ, on standardized statistics.
 
-    Clips of one source and one class are a cell. The covariance is the mean of the cells', plus `RIDGE`; the
+    Clips of one source and one class are a cell. The covariance is the mean of the cells', plus `ridge`; the
     direction between the classes is the mean of the differences within the sources that have both. Where no
     source has both, it is the difference of the classes, each the mean of its sources.
 
     Args:
         examples: Clips of both classes; each is the mean of its windows.
         targets: Class of each clip.
+        ridge: Addition to the variance of each standardized statistic.
     """
     inputs = np.stack([example.windows.mean(axis=0) for example in examples]).astype(np.float64)
     means, scales = inputs.mean(axis=0), inputs.std(axis=0) + 1e-6
@@ -188,15 +189,15 @@ def fit(examples: Sequence[Example], targets: Sequence[bool]) -> Linear:
     ]
     direction = np.mean(pairs, axis=0) if pairs else yes - no
     spread = [(rows - centres[key]) / np.sqrt(len(rows) * len(cells)) for key, rows in cells.items()]
-    discriminant = _regularized(np.concatenate(spread), direction)
+    discriminant = _regularized(np.concatenate(spread), direction, ridge)
     weights = discriminant / scales
     return Linear(weights, float(-discriminant @ (no + yes) / 2 - weights @ means))
 
 
-def _regularized(spread: Floats, direction: Floats) -> Floats:
-    """Solve ``(spread' spread + RIDGE) x = direction``, for fewer clips than statistics (Woodbury)."""
-    inner = spread @ spread.T + RIDGE * np.eye(len(spread))
-    found: Floats = (direction - spread.T @ np.linalg.solve(inner, spread @ direction)) / RIDGE
+def _regularized(spread: Floats, direction: Floats, ridge: float) -> Floats:
+    """Solve ``(spread' spread + ridge) x = direction``, for fewer clips than statistics (Woodbury)."""
+    inner = spread @ spread.T + ridge * np.eye(len(spread))
+    found: Floats = (direction - spread.T @ np.linalg.solve(inner, spread @ direction)) / ridge
     return found
 
 
@@ -205,6 +206,7 @@ def left_out_scores(
     targets: Sequence[bool],
     tested: Sequence[Example],
     groups: Callable[[Example], str],
+    ridge: float = RIDGE,
 ) -> Floats:
     """Score each tested clip by a head that has heard no clip of its group.
 
@@ -213,6 +215,7 @@ def left_out_scores(
         targets: Class of each of them.
         tested: Clips to score.
         groups: The group of a clip, for instance its source.
+        ridge: As for `fit`.
 
     Returns:
         (tested,).
@@ -220,7 +223,7 @@ def left_out_scores(
     scores = np.zeros(len(tested))
     for group in sorted({groups(example) for example in tested}):
         kept = [index for index, example in enumerate(examples) if groups(example) != group]
-        head = fit([examples[index] for index in kept], [targets[index] for index in kept])
+        head = fit([examples[index] for index in kept], [targets[index] for index in kept], ridge)
         for index, example in enumerate(tested):
             if groups(example) == group:
                 scores[index] = head.score(example)
