@@ -89,6 +89,22 @@ def test_the_doctor_finds_the_running_graph_well(
     assert f"{service.url} answers: voxgraph" in capsys.readouterr().out
 
 
+def test_an_evaluation_asks_the_server_of_the_environment(
+    service: Launched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("de_f3", "en_m3"):
+        (tmp_path / f"{name}.flac").write_bytes((DATA / f"{name}.flac").read_bytes())
+    (tmp_path / "manifest.tsv").write_text("file\tlang\nde_f3.flac\tde\nen_m3.flac\ten\n")
+    monkeypatch.setenv("VOXGRAPH_URL", service.url)
+
+    status = main(["eval", str(tmp_path), "--only", "language", "--out", str(tmp_path / "out")])
+
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert status == 0, capsys.readouterr().err
+    assert report["questions"]["language"]["figures"]["clips"] == 2
+    assert report["failures"] == []
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the recordings of the first tries of a new user."""

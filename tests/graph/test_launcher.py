@@ -7,6 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 import yaml
@@ -75,10 +76,15 @@ def test_its_curl_command_works_as_printed(service: Launched) -> None:
     assert answer["audio_duration"] == pytest.approx(30, abs=0.1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
-    launched = launch(tiny(tmp_path, {}))
+@pytest.mark.parametrize(
+    ("module", "number"), [(("deployments",), signal.SIGINT), (("voxgraph", "serve"), signal.SIGTERM)]
+)
+def test_it_answers_and_leaves_no_process_behind(
+    tmp_path: Path, module: tuple[str, ...], number: signal.Signals
+) -> None:
+    launched = launch(tiny(tmp_path, {}), module=module)
     launched.wait_for("Ctrl-C stops.")
+    assert httpx2.get(f"{launched.url}/who/is/there", timeout=30.0).text == "/who/is/there"
     processes = launched.processes()
     assert len(processes) > 5
 

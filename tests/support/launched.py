@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -91,11 +91,12 @@ class Launched:
         return self.process.wait(timeout=90)
 
 
-def launch(config: Path, *arguments: str) -> Launched:
+def launch(config: Path, *arguments: str, module: Sequence[str] = ("deployments",)) -> Launched:
+    """Start a graph by a module of Python and its first arguments."""
     (port,) = free_ports(1)
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "deployments", str(config), "--port", str(port), *arguments],
+        [sys.executable, "-m", *module, str(config), "--port", str(port), *arguments],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     launched = Launched(process, port)
