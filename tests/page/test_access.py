@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fake_analyzer import FakeAnalyzer
-from page_actions import analyze, choose
+from page_actions import analyze, choose, compare
 from playwright.sync_api import Page, expect
 
 from voxgraph.calibration import SpeakerCalibration
@@ -30,14 +30,6 @@ def barriers(page: Page) -> list[str]:
         for one in found
         if one["impact"] in SERIOUS
     ]
-
-
-def compare(page: Page, recording: Path) -> None:
-    page.get_by_role("link", name="Compare voices").click()
-    for chooser in page.locator(".pair input[type=file]").all():
-        chooser.set_input_files(str(recording))
-    page.get_by_role("button", name="Compare", exact=True).click()
-    expect(page.locator(".result")).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -32,6 +32,15 @@ def analyze(page: Page, path: Path, within_s: float = 15.0) -> None:
     expect(page.locator(".exports")).to_be_visible(timeout=1000 * within_s)
 
 
+def compare(page: Page, path: Path, within_s: float = 15.0) -> None:
+    """Compare a recording with itself, in the view for it."""
+    page.get_by_role("link", name="Compare voices").click()
+    for chooser in page.locator(".pair input[type=file]").all():
+        chooser.set_input_files(str(path))
+    page.get_by_role("button", name="Compare", exact=True).click()
+    expect(page.locator(".result")).to_be_visible(timeout=1000 * within_s)
+
+
 def download(page: Page, button: str) -> str:
     """Return the text of a file that a button saves."""
     with page.expect_download() as waiting:

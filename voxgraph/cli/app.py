@@ -69,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app(arguments, prog_name="voxgraph")
     except SystemExit as finished:
+        if isinstance(finished.code, str):
+            print(finished.code, file=sys.stderr)
+            return Exit.SOME_FAILED
         return int(finished.code or 0)
     except VoxError as error:
         request = f" (request {error.request_id})" if error.request_id else ""

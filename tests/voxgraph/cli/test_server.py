@@ -128,6 +128,12 @@ def test_serve_passes_its_arguments_on(command, monkeypatch: pytest.MonkeyPatch)
     assert given[1][0] == "other.yaml"
 
 
+def test_a_benchmark_that_is_terminated_says_so(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.__main__.main", lambda _arguments: sys.exit("terminated"))
+
+    assert command("bench") == (1, "", "terminated\n")
+
+
 @pytest.mark.parametrize(("name", "module"), [("eval", "evaluation"), ("bench", "benchmarks")])
 def test_eval_and_bench_are_the_modules(command, name: str, module: str) -> None:
     done = command(name, "--help")
