@@ -58,13 +58,13 @@ def single_machine_environment(folder: Path) -> dict[str, str]:
     """Return the environment of a cluster on this machine alone.
 
     `folder` is of this cluster alone, for converted networks and HAProxy's configuration and sockets. Each
-    cluster gets its own free ports for HAProxy's metrics and for its ingress replicas, so that a machine may
-    run two clusters.
+    cluster gets its own free ports for HAProxy's metrics, for its ingress replicas and for Serve's proxies,
+    so that a machine may run two clusters.
     """
     variables = {**NODE_ENVIRONMENT, ENGINE_CACHE: str(folder / "engines")}
     if sys.platform != "linux" or importlib.util.find_spec(HAPROXY_PACKAGE) is None:
         return variables
-    metrics_port, stats_port = free_ports(2)
+    metrics_port, stats_port, http_port, grpc_port = free_ports(4)
     ingress_port = free_block(INGRESS_PORTS)
     return {
         **variables,
@@ -80,6 +80,10 @@ def single_machine_environment(folder: Path) -> dict[str, str]:
         # other's requests.
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ingress_port),
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ingress_port + INGRESS_PORTS - 1),
+        # Likewise the proxies that answer while HAProxy knows no replica yet: on Serve's 8500 and 9500, the
+        # first requests to a graph were answered by another graph on the machine.
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(http_port),
+        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(grpc_port),
     }
 
 

@@ -28,7 +28,12 @@ def test_two_clusters_on_a_machine_share_no_file_and_no_port(
     one, other = (single_machine_environment(tmp_path / name) for name in ("one", "other"))
 
     own = set(one) - set(NODE_ENVIRONMENT) - set(HAPROXY_ENVIRONMENT)
-    assert any(name.endswith("_PORT") for name in own)
+    shared_by_default = {
+        "FALLBACK_PROXY_HTTP_PORT",
+        "FALLBACK_PROXY_GRPC_PORT",
+        "DIRECT_INGRESS_MIN_HTTP_PORT",
+    }
+    assert {f"RAY_SERVE_{name}" for name in shared_by_default} <= own
     assert [name for name in own if one[name] == other[name]] == []
 
 
