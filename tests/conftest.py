@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
+import hypothesis
 import pytest
 import yaml
 from launched import INGRESSES, Launched, running, sample_path
@@ -15,6 +16,12 @@ from small_checkpoints import small_graph
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 # They are on the loopback; Ray reads this when it is imported.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+
+# How long an example takes says how busy the machine is, and nothing about what it tests.
+hypothesis.settings.register_profile(
+    "without clocks", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("without clocks")
 
 DEADLINE_S = 240.0
 STARTS_A_GRAPH = {"graph", "test_partial_graph.py"}
