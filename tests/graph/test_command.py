@@ -105,6 +105,17 @@ def test_an_evaluation_asks_the_server_of_the_environment(
     assert report["failures"] == []
 
 
+def test_a_benchmark_starts_a_graph_measures_it_and_stops_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "voxgraph", "bench", "--only", "starter-start"],
+        cwd=ROOT, capture_output=True, text=True, timeout=400, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("| starter.yaml |")]
+    assert "graph" in row
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the recordings of the first tries of a new user."""
