@@ -17,13 +17,17 @@ from ray.serve.handle import DeploymentHandle
 from voxgraph.calls import Deadline, call, stream
 from voxgraph.cluster import prepare_for_loopback
 from voxgraph.errors import ModelUnavailable
+from voxgraph.gallery_handles import AsyncGallery, Gallery
 from voxgraph.options import (
     DEADLINE_S,
+    DEFAULT_ACTOR,
+    DEFAULT_TENANT,
     DIARIZATION_DEADLINE_S,
     TASKS,
     AccentModel,
     ChunkOptions,
     ModelKey,
+    Place,
     SpeakerCount,
     Task,
 )
@@ -73,6 +77,10 @@ class AsyncVoxgraph:
         """
         prepare_for_loopback()
         return cls(serve.get_app_handle(application))
+
+    def gallery(self, name: str, tenant: str = DEFAULT_TENANT, actor: str = DEFAULT_ACTOR) -> AsyncGallery:
+        """Return a gallery of voices; `actor` is the name for its ledger."""
+        return AsyncGallery(self._handle, Place(name, tenant, actor))
 
     async def detect_language(
         self,
@@ -272,6 +280,7 @@ class Voxgraph:
     """Blocking client of the running graph, for code without ``async``; `handle` is that of the ingress."""
 
     def __init__(self, handle: DeploymentHandle) -> None:
+        self._handle = handle
         self._graph = AsyncVoxgraph(handle)
 
     @classmethod
@@ -279,6 +288,10 @@ class Voxgraph:
         """Find the graph that runs in this Ray cluster; see `AsyncVoxgraph.connect`."""
         prepare_for_loopback()
         return cls(serve.get_app_handle(application))
+
+    def gallery(self, name: str, tenant: str = DEFAULT_TENANT, actor: str = DEFAULT_ACTOR) -> Gallery:
+        """Return a gallery of voices; `actor` is the name for its ledger."""
+        return Gallery(self._handle, Place(name, tenant, actor))
 
     detect_language = _blocking(AsyncVoxgraph.detect_language)
     embed = _blocking(AsyncVoxgraph.embed)

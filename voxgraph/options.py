@@ -35,6 +35,8 @@ MAX_OVERLAP = 0.9
 MAX_SPEAKERS = 100
 OperatingPoint = Literal["lenient", "balanced", "strict"]
 """Target rate of false accepts in a comparison of voices: 1e-2, 1e-3, 1e-4."""
+DEFAULT_ACTOR = "python"
+"""Who asks by handle, in the ledger."""
 DEFAULT_TENANT = "default"
 """Whose galleries a graph without API keys keeps."""
 
@@ -98,7 +100,7 @@ class Place:
     gallery: str
     tenant: str = DEFAULT_TENANT
     """Whose gallery it is; over HTTP that of the API key."""
-    actor: str = "python"
+    actor: str = DEFAULT_ACTOR
     """Name for the ledger; over HTTP that of the API key."""
 
 

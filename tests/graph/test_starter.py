@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import clips
 import httpx2
@@ -15,18 +16,29 @@ from launched import ROOT, Launched, running
 from recordings import DATA, post
 
 from config.checkpoints import row_for
-from config.settings import GraphSettings
+from config.settings import AudioLimits, GraphSettings
 from deployments.api.schemas.health import STARTER_NOTICE
 from deployments.loading import served_models
+from pipelines.audio.decoding import decode
+from voxgraph.handles import Voxgraph
 from voxgraph.options import ModelKey
 
 CONFIG = ROOT / "config" / "starter.yaml"
+CONSENT = {"purposes": ["door"], "given_at": "2026-11-28T10:00:00Z"}
+FIRST, OTHER = "en_m3.flac", "de_f3.flac"
+SOON = {"active_speech_s": 1.0, "reference_speech_s": 1.0}
+"""A policy by which short recordings suffice."""
 SETTINGS = GraphSettings.model_validate(yaml.safe_load(CONFIG.read_text())["applications"][0]["args"])
 
 
 @pytest.fixture(scope="module")
-def starter() -> Iterator[Launched]:
-    with running(CONFIG) as launched:
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
+    """Start the graph, which also keeps galleries."""
+    config: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
+    folder = tmp_path_factory.mktemp("starter")
+    config["applications"][0]["args"]["state"] = str(folder / "state")
+    (folder / CONFIG.name).write_text(yaml.safe_dump(config))
+    with running(folder / CONFIG.name) as launched:
         yield launched
 
 
@@ -112,3 +124,53 @@ def test_a_voice_is_heard_however_quiet_and_for_how_long(
     assert not any("speech" in warning for warning in answer["quality"]["warnings"])
     assert 0.5 < short["quality"]["speech_s"] <= 1.0
     assert any("too short to trust" in warning for warning in short["quality"]["warnings"])
+
+
+def answer(http: httpx2.Client, path: str, name: str, **options: str) -> dict[str, Any]:
+    response = http.post(path, files={"file": (name, (DATA / name).read_bytes())}, data=options)
+    assert response.status_code in (200, 201), response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def test_a_real_voice_is_enrolled_recognised_and_erased(starter: Launched, http: httpx2.Client) -> None:
+    path = "/v1/galleries/staff/speakers/a-1"
+    http.put("/v1/galleries/staff", json=SOON)
+    http.put(path, json={"display_name": "Anton", "consent": CONSENT})
+
+    enrolled = answer(http, f"{path}/references", FIRST)
+    same = answer(http, "/v1/galleries/staff/verify", FIRST, speaker="a-1")
+    other = answer(http, "/v1/galleries/staff/identify", OTHER)
+    named = answer(http, "/diarize", FIRST, gallery="staff")
+
+    # Both places of the starter are one encoder: one space, one vector.
+    assert len(enrolled["reference"]["spaces"]) == 1
+    assert enrolled["reference"]["evidence"]["speakers_heard"] == 1
+    assert enrolled["reference"]["evidence"]["spoof_verdict"] is not None
+    assert (same["decision"], same["calibrated"]) == ("match", True)
+    assert other["speaker"] is None
+    assert named["speakers"] == ["Anton"]
+    assert "a-1" not in starter.output
+    receipt = http.delete(path).json()
+    assert receipt["removed"]["references"] == 1
+    assert answer(http, "/v1/galleries/staff/identify", FIRST)["decision"] == "unknown"
+    assert http.get("/v1/ledger/check").json()["whole"]
+
+
+def test_handles_ask_the_same_galleries(starter: Launched, http: httpx2.Client) -> None:
+    http.put("/v1/galleries/guests", json=SOON)
+    http.put("/v1/galleries/guests/speakers/b-2", json={"consent": CONSENT})
+    waveform = decode((DATA / FIRST).read_bytes(), AudioLimits())
+    with starter.driver():
+        guests = Voxgraph.connect().gallery("guests")
+        enrolled = guests.enrol("b-2", waveform)
+        found = guests.identify(waveform)
+        turns = guests.diarize(waveform)
+        silent = guests.verify("b-2", np.zeros(32_000, np.float32))
+        kept = guests.ask("speaker", "b-2")
+
+    assert enrolled.accepted
+    assert (found.decision, found.speaker) == ("match", "b-2")
+    assert turns.speakers == ("b-2",)
+    assert silent.decision == "not_enough_speech"
+    assert kept.references == 1

@@ -1,0 +1,122 @@
+"""A gallery of the running graph from Python: ``Voxgraph.connect().gallery("staff").identify(waveform)``.
+
+The galleries are those that HTTP has; without API keys both have the tenant ``default``.
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from ray.serve.handle import DeploymentHandle
+
+from voxgraph.calls import Deadline, attempt
+from voxgraph.options import DEADLINE_S, DIARIZATION_DEADLINE_S, Matching, Place, SpeakerCount
+from voxgraph.results import DiarizationResult, Enrolment, VoiceDecision, Waveform
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class AsyncGallery:
+    """One gallery, with asynchronous methods; `handle` is that of the ingress.
+
+    Waveforms are float32, shape (samples,), mono, 16 kHz. Every method takes a timeout in seconds and raises
+    `GalleryUnavailable` in a graph without state, and `NotFound` if there is no such gallery. A call whose
+    replica dies raises `ModelUnavailable` and is not repeated: it may have been done.
+    """
+
+    def __init__(self, handle: DeploymentHandle, place: Place) -> None:
+        self._handle, self._place = handle, place
+
+    async def enrol(
+        self,
+        speaker: str,
+        waveform: Waveform,
+        diarized: str | None = None,
+        *,
+        timeout_s: float = DIARIZATION_DEADLINE_S,
+    ) -> Enrolment:
+        """Add a recording to a speaker who is there; `diarized` is whose voice of several, by label."""
+        arguments = self._place, speaker, waveform, None, diarized
+        enrolment: Enrolment = await self._call("enrol", timeout_s, *arguments)
+        return enrolment
+
+    async def verify(
+        self,
+        speaker: str,
+        waveform: Waveform,
+        matching: Matching = Matching(),
+        *,
+        timeout_s: float = DIARIZATION_DEADLINE_S,
+    ) -> VoiceDecision:
+        """Decide whether a recording is of the speaker that somebody claims to be."""
+        arguments = self._place, speaker, waveform, None, matching
+        decision: VoiceDecision = await self._call("verify", timeout_s, *arguments)
+        return decision
+
+    async def identify(
+        self,
+        waveform: Waveform,
+        matching: Matching = Matching(),
+        *,
+        timeout_s: float = DIARIZATION_DEADLINE_S,
+    ) -> VoiceDecision:
+        """Decide who of the gallery speaks in a recording of one person, if anybody."""
+        decision: VoiceDecision = await self._call(
+            "identify", timeout_s, self._place, waveform, None, matching
+        )
+        return decision
+
+    async def diarize(
+        self,
+        waveform: Waveform,
+        speakers: SpeakerCount = SpeakerCount(),
+        matching: Matching = Matching(),
+        *,
+        timeout_s: float = DIARIZATION_DEADLINE_S,
+    ) -> DiarizationResult:
+        """Find who speaks when, by name; `identities` says what was decided about each voice."""
+        arguments = self._place, waveform, speakers, None, matching
+        found: DiarizationResult = await self._call("diarize", timeout_s, *arguments)
+        return found
+
+    async def ask(self, method: str, *arguments: Any, timeout_s: float = DEADLINE_S, **options: Any) -> Any:
+        """Call a method of `gallery.galleries.Galleries` on this gallery, such as ``ask("speakers")``.
+
+        What changes something needs ``actor``, a name for the ledger.
+        """
+        place = self._place
+        return await self._call("ask", timeout_s, method, place.tenant, place.gallery, *arguments, **options)
+
+    async def _call(self, method: str, timeout_s: float, *arguments: Any, **options: Any) -> Any:
+        asked = self._handle.ask_galleries
+        return await attempt(lambda: asked.remote(method, *arguments, **options), Deadline.after(timeout_s))
+
+
+def _blocking(
+    method: Callable[Concatenate[AsyncGallery, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate["Gallery", P], T]:
+    """Make a blocking method that runs a coroutine method in its own event loop."""
+
+    @functools.wraps(method)
+    def blocking(self: "Gallery", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return asyncio.run(method(self._gallery, *args, **kwargs))
+
+    return blocking
+
+
+class Gallery:
+    """One gallery, for code without ``async``."""
+
+    def __init__(self, handle: DeploymentHandle, place: Place) -> None:
+        self._gallery = AsyncGallery(handle, place)
+
+    enrol = _blocking(AsyncGallery.enrol)
+    verify = _blocking(AsyncGallery.verify)
+    identify = _blocking(AsyncGallery.identify)
+    diarize = _blocking(AsyncGallery.diarize)
+
+    def ask(self, method: str, *arguments: Any, timeout_s: float = DEADLINE_S, **options: Any) -> Any:
+        """Call a method of `gallery.galleries.Galleries` on this gallery, as `AsyncGallery.ask` does."""
+        return asyncio.run(self._gallery.ask(method, *arguments, timeout_s=timeout_s, **options))
