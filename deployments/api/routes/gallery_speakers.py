@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response, status
 from starlette.responses import JSONResponse
 
 from deployments.api.documentation import GALLERY_RESPONSES, takes_recording
-from deployments.api.errors import error_answer
+from deployments.api.errors import ErrorAnswer, error_answer
 from deployments.api.galleries import GalleriesDep, json_body, takes_json
 from deployments.api.options import EnrolmentOptions
 from deployments.api.schemas.galleries import (
@@ -26,6 +26,11 @@ from voxgraph.results import Enrolment, Evidence, Observation, Space, SpeakerSta
 
 router = APIRouter(prefix="/v1/galleries/{gallery}/speakers", tags=["gallery"], responses=GALLERY_RESPONSES)
 
+_DOCUMENTED = takes_recording(EnrolmentOptions)
+_DOCUMENTED["requestBody"]["content"] |= takes_json(EmbeddingBody)["requestBody"]["content"]
+_REFUSAL: dict[str, Any] = {
+    "model": RefusedEnrolmentAnswer | ErrorAnswer, "description": "The recording does not pass the gates.",
+}  # fmt: skip
 REFUSED = "enrolment_refused"
 """Code of a recording that does not pass the gates of a gallery."""
 
@@ -138,10 +143,8 @@ async def remove_reference(
     "/{speaker}/references",
     status_code=status.HTTP_201_CREATED,
     response_model=EnrolmentAnswer,
-    openapi_extra=takes_recording(EnrolmentOptions),
-    responses={
-        422: {"model": RefusedEnrolmentAnswer, "description": "The recording does not pass the gates."}
-    },
+    openapi_extra=_DOCUMENTED,
+    responses={422: _REFUSAL},
 )
 async def enrol(request: Request, gallery: str, speaker: str, galleries: GalleriesDep) -> Any:
     """Enrol a recording of a speaker; what does not pass the gates is refused with reasons, and not kept.

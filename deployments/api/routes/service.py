@@ -31,9 +31,10 @@ async def livez() -> LiveAnswer:
 
 
 @router.get("/health", responses={503: {"model": HealthAnswer, "description": "No model is available."}})
-async def health(request: Request, response: Response) -> HealthAnswer:
+async def health(request: Request, response: Response, analyzer: AnalyzerDep) -> HealthAnswer:
     """Return which models are available, where they run and what they have loaded; 503 if none is."""
-    answer = HealthAnswer.from_result(await request.app.state.health.get(), VERSION)
+    found = await request.app.state.health.get()
+    answer = HealthAnswer.from_result(found, VERSION, galleries=analyzer.gallery is not None)
     if not answer.models:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return answer

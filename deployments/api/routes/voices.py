@@ -1,7 +1,8 @@
 """Endpoints that ask whose voice is in a recording."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
+from deployments.api.claims import Claims
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import GALLERY_RESPONSES, takes_recording
 from deployments.api.galleries import GalleriesDep
@@ -9,18 +10,29 @@ from deployments.api.options import IdentificationOptions, VerificationInGallery
 from deployments.api.schemas.decisions import NotedDecisionAnswer
 from deployments.api.schemas.turns import DiarizationAnswer
 from deployments.api.upload import AudioUpload, processing_info
+from voxgraph.results import Decision
 
 router = APIRouter(prefix="/v1/galleries/{gallery}", tags=["gallery"], responses=GALLERY_RESPONSES)
 
 
 @router.post("/verify", openapi_extra=takes_recording(VerificationInGalleryOptions))
-async def verify(gallery: str, upload: AudioUpload, galleries: GalleriesDep) -> NotedDecisionAnswer:
-    """Decide whether the recording is of the `speaker` that somebody claims to be."""
+async def verify(
+    request: Request, gallery: str, upload: AudioUpload, galleries: GalleriesDep
+) -> NotedDecisionAnswer:
+    """Decide whether the recording is of the `speaker` that somebody claims to be.
+
+    A speaker whose voice was claimed in vain ten times within a minute is 429.
+    """
     options = upload.options(VerificationInGalleryOptions)
+    claims: Claims = request.app.state.claims
+    claimed = galleries.tenant, gallery, options.speaker
+    claims.check(claimed)
     waveform = await upload.decode(options)
     found = await galleries.all.verify(
         galleries.place(gallery), options.speaker, waveform, upload.notes, options.matching
     )
+    if found.decision is Decision.NO_MATCH:
+        claims.failed(claimed)
     return NotedDecisionAnswer.from_result(found, **upload.summary(found.evidence))
 
 

@@ -83,14 +83,16 @@ class HealthAnswer(BaseModel):
     checkpoints: str
     """Sources of the loaded models, ``hub``, ``starter`` or ``local``, separated by commas; ``none`` if no
     model is loaded."""
+    galleries: bool = False
+    """Whether the graph keeps galleries of voices; if not, it keeps nothing."""
     notice: str | None = None
     """What to know about the checkpoints before relying on their answers."""
     models: dict[str, ModelAnswer]
     failed: dict[str, str]
 
     @classmethod
-    def from_result(cls, health: GraphHealth, version: str) -> "HealthAnswer":
-        """Build the answer from the health of the graph."""
+    def from_result(cls, health: GraphHealth, version: str, *, galleries: bool = False) -> "HealthAnswer":
+        """Build the answer from the health of the graph, which keeps `galleries` or not."""
         loaded = {*health.models}
         diarizers = {ModelKey.DIARIZATION_31, ModelKey.DIARIZATION_COMMUNITY_1}
         voices = {ModelKey.SPEAKER_VOXCELEB, ModelKey.SPEAKER_CNCELEB}
@@ -104,6 +106,7 @@ class HealthAnswer(BaseModel):
             memory_usage_mb=round(health.memory_mb, 1),
             device=", ".join(sorted({info.device for info in health.models.values()})) or "none",
             version=version,
+            galleries=galleries,
             checkpoints=", ".join(sorted(sources)) or "none",
             notice=STARTER_NOTICE if STARTER in sources else None,
             models={key: ModelAnswer.model_validate(info) for key, info in health.models.items()},

@@ -35,6 +35,16 @@ async def test_a_graph_without_state_says_so(
     assert "args.state" in refused.json()["detail"]
 
 
+async def test_the_health_says_whether_voices_are_kept(
+    client: httpx2.AsyncClient, analyzer: FakeAnalyzer
+) -> None:
+    kept = (await client.get("/health")).json()["galleries"]
+    analyzer.gallery = None
+    stateless = (await client.get("/health")).json()["galleries"]
+
+    assert (kept, stateless) == (True, False)
+
+
 async def test_a_gallery_is_created_changed_listed_and_erased(client: httpx2.AsyncClient) -> None:
     created = await client.put("/v1/galleries/staff", json={"operating_point": "strict", "ttl_days": 30})
     changed = await client.put("/v1/galleries/staff", json={"ttl_days": 7})
