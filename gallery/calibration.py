@@ -101,6 +101,11 @@ def _shipped() -> dict[tuple[str, str], Calibration]:
     return {(row["model"], row["revision"]): Calibration.from_dict(row["calibration"]) for row in rows}
 
 
+def calibrated_encoders() -> list[tuple[str, str]]:
+    """Return hub id and revision of the encoders that come with a calibration."""
+    return list(_shipped())
+
+
 def shipped(space: Space) -> Calibration | None:
     """Return the calibration that comes with the encoder of a space; None: nobody has fitted one."""
     return _shipped().get((space.model, space.revision))

@@ -153,17 +153,23 @@ class VoiceMatrix:
             raise InvalidEmbedding(f"A profile has {joined.shape[1]} numbers in place of {dim}.")
         self._fill(
             _Rows(np.ascontiguousarray(joined, np.float32), len(joined)), len(joined),
-            {name: position for position, name in enumerate(profiles)},
+            np.array(list(profiles), object), {name: position for position, name in enumerate(profiles)},
             np.array([profile.speech_s for profile in profiles.values()], np.float64),
             np.repeat(np.arange(len(counts)), counts),
         )  # fmt: skip
 
     def _fill(
-        self, shared: "_Rows", used: int, positions: dict[str, int], speech_s: Floats, owners: Indices
+        self,
+        shared: "_Rows",
+        used: int,
+        names: Names,
+        positions: dict[str, int],
+        speech_s: Floats,
+        owners: Indices,
     ) -> "VoiceMatrix":
         self._shared, self._used = shared, used
-        self._positions, self._speech_s, self._owners = positions, speech_s, owners
-        self.names: Names = np.array(list(positions), object)
+        self.names, self._positions = names, positions
+        self._speech_s, self._owners = speech_s, owners
         return self
 
     def __len__(self) -> int:
@@ -209,13 +215,14 @@ class VoiceMatrix:
 
     def _scores(self, query: Floats) -> Scores:
         rows = self._shared.rows[: self._used]
-        of_rows = (rows @ query.astype(np.float32)).astype(np.float64)
-        exact = np.flatnonzero(self._owners >= 0)
+        rough = rows @ query.astype(np.float32)
+        exact = np.flatnonzero(self._owners >= 0) if not self._is_plain else np.arange(len(rough))
         if len(exact) > EXACT:
-            exact = exact[np.argpartition(of_rows[exact], -EXACT)[-EXACT:]]
+            exact = exact[np.argpartition(rough[exact], -EXACT)[-EXACT:]]
+        of_rows = rough.astype(np.float64)
         # Each row is summed alone, in float64: this is the reference, and what decides.
         of_rows[exact] = np.vecdot(rows[exact].astype(np.float64), query)
-        of_rows = of_rows.clip(-1.0, 1.0).round(DECIMALS)
+        of_rows = of_rows.round(DECIMALS)
         if self._is_plain:
             return Scores(of_rows, self._speech_s, self.names)
         living = self._owners >= 0
@@ -236,7 +243,7 @@ class VoiceMatrix:
         if gone or dead > _MAX_DEAD * max(self._used, 1):
             return self._rewritten(kept, gone, revision)
         positions, speech_s, owners = dict(self._positions), self._speech_s.copy(), self._owners.copy()
-        rows, of_rows, lengths = [], [], []
+        rows, of_rows, new, lengths = [], [], [], []
         for name, profile in kept.items():
             if name in positions:
                 position = positions[name]
@@ -244,6 +251,7 @@ class VoiceMatrix:
                 speech_s[position] = profile.speech_s
             else:
                 position = positions[name] = len(positions)
+                new.append(name)
                 lengths.append(profile.speech_s)
             rows.append(profile.rows)
             of_rows += [position] * len(profile.rows)
@@ -251,20 +259,21 @@ class VoiceMatrix:
         shared = self._shared.appended(self._used, added)
         matrix = VoiceMatrix({}, self.dim, revision)
         return matrix._fill(
-            shared, self._used + len(added), positions,
+            shared, self._used + len(added),
+            np.append(self.names, np.array(new, object)), positions,
             np.append(speech_s, lengths), np.append(owners, np.array(of_rows, np.intp)),
         )  # fmt: skip
 
     def _rewritten(self, kept: Mapping[str, Profile], gone: set[str], revision: int) -> "VoiceMatrix":
         """Return a matrix that shares no memory with this one."""
         dropped = np.array([name in gone or name in kept for name in self.names], bool)
-        names = [name for name, drop in zip(self.names, dropped, strict=True) if not drop]
+        names = self.names[~dropped]
         new_position = np.cumsum(~dropped) - 1
         living = np.flatnonzero((self._owners >= 0) & ~np.append(dropped, True)[self._owners])
         matrix = VoiceMatrix({}, self.dim, revision)
         rest = matrix._fill(
             _Rows(self._shared.rows[living], len(living)), len(living),
-            {name: position for position, name in enumerate(names)},
+            names, {name: position for position, name in enumerate(names)},
             self._speech_s[~dropped], new_position[self._owners[living]],
         )  # fmt: skip
         return rest.updated(kept, revision) if kept else rest
