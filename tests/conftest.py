@@ -31,14 +31,24 @@ STARTS_A_GRAPH = {"graph", "test_partial_graph.py"}
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need a cluster, so that the others can be run without one."""
-    # Hypothesis, whose hook comes next, reads `__file__` of every module, which makes SpeechBrain's lazy
-    # modules import packages that are not installed.
-    for name, module in list(sys.modules.items()):
-        if name.startswith("speechbrain.") and "__file__" not in vars(module):
-            vars(module)["__file__"] = None
+    give_lazy_modules_a_file()
     for item in items:
         if "service" in getattr(item, "fixturenames", ()) or STARTS_A_GRAPH & set(item.path.parts):
             item.add_marker(pytest.mark.cluster)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Prepare a property test for the modules that the tests before it have imported."""
+    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        give_lazy_modules_a_file()
+
+
+def give_lazy_modules_a_file() -> None:
+    """Let hypothesis read `__file__` of all modules: SpeechBrain's lazy ones would import what is missing."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("speechbrain.") and "__file__" not in vars(module):
+            vars(module)["__file__"] = None
 
 
 @pytest.fixture(scope="session")

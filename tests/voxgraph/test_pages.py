@@ -29,7 +29,7 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
-COMMANDS = [line for block in blocks("command.md", "bash") for line in block.splitlines()]
+BLOCKS = blocks("command.md", "bash")
 
 
 @pytest.fixture(scope="module")
@@ -58,20 +58,23 @@ def folder(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("line", COMMANDS)
+@pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.usefixtures("folder")
-def test_every_command_runs_as_it_is_written(url: str, line: str, capfd: pytest.CaptureFixture[str]) -> None:
-    words = shlex.split(line.replace(DEFAULT_URL, url))
-    if words[0] == "voxgraph" and "<" not in words:
-        status = main(words[1:])
-    else:  # A line that the shell has to understand.
-        status = subprocess.run(
-            ["sh", "-c", line.replace(DEFAULT_URL, url)], timeout=60, check=False
-        ).returncode
+def test_every_command_runs_as_it_is_written(url: str, block: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """The lines of a block may build on each other."""
+    for line in block.splitlines():
+        words = shlex.split(line.replace(DEFAULT_URL, url))
+        if words[0] == "voxgraph" and "<" not in words:
+            status = main(words[1:])
+        else:  # A line that the shell has to understand.
+            status = subprocess.run(
+                ["sh", "-c", line.replace(DEFAULT_URL, url)], timeout=60, check=False
+            ).returncode
 
-    # What the doctor finds depends on the machine.
-    assert status in ({Exit.OK, Exit.SOME_FAILED} if line == "voxgraph doctor" else {Exit.OK})
-    assert capfd.readouterr().out or "--output-dir" in line
+        # What the doctor finds depends on the machine.
+        expected = {Exit.OK, Exit.SOME_FAILED} if line == "voxgraph doctor" else {Exit.OK}
+        assert status in expected, line
+        assert capfd.readouterr().out or "--output-dir" in line, line
 
 
 @pytest.mark.parametrize("block", [*blocks("client.md", "python"), *blocks("gallery.md", "python")])
@@ -107,5 +110,7 @@ def test_every_method_of_the_client_is_on_its_page() -> None:
 
 
 def test_the_lines_of_the_page_are_of_this_command() -> None:
-    assert COMMANDS
-    assert all("voxgraph" in shlex.split(line, comments=False) for line in COMMANDS)
+    lines = [line for block in BLOCKS for line in block.splitlines()]
+
+    assert lines
+    assert all("voxgraph" in shlex.split(line, comments=False) for line in lines)
