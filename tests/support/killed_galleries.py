@@ -109,7 +109,9 @@ def snapshot(store: Galleries) -> tuple[Snapshot, list[str]]:
         found[names[kept.speaker_id]].append(kept.reference_id)
     counts = [(row.reference_count, len(found[names[row.id]])) for row in rows]
     problems = [f"{counted} references are {there} vectors" for counted, there in counts if counted != there]
-    return found, problems + ["A reference has no vector"] * (lost != 0)
+    used = {key_id for row in rows for key_id in (row.key_id, *row.merged["keys"])}
+    problems += ["a reference has no vector"] * (lost != 0)
+    return found, problems + ["the key of an erased speaker is left"] * (store._store.keys.ids() != used)
 
 
 def in_fork(store: Galleries, operation: str, seed: int, point: int) -> dict[str, Any]:
