@@ -26,7 +26,7 @@ from deployments.deepfake import conclude
 from deployments.events import MAX_REPORTS, Answer, once, run_tasks
 from deployments.loading import ACCENT_MODELS, deployed_models, load_diarizer, load_pipeline
 from deployments.speech import Heard, Listener, Spans, require_speech, with_speech
-from deployments.state.gallery import LocalGallery
+from deployments.state.local_gallery import LocalGallery
 from deployments.state.local_state import LocalState
 from deployments.transport.concurrency import OnProgress
 from deployments.transport.validation import check_length, validate_waveform

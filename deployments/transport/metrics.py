@@ -1,4 +1,4 @@
-"""Metrics of an ingress replica, by question; see `deployments.replica.metrics` for how they are exported."""
+"""Metrics of the ingress and of the galleries; `deployments.replica.metrics` says how they are exported."""
 
 from ray.serve.metrics import Counter
 
@@ -39,3 +39,15 @@ class KeyMetrics:
     def record_answer(self, name: str, status: int) -> None:
         """Count one answer."""
         self._answers.inc(tags={"key": name, "status": str(status)})
+
+
+class GalleryMetrics:
+    """Decisions about voices, by question and decision; they name no gallery and nobody."""
+
+    def __init__(self) -> None:
+        tags = ("question", "decision")
+        self._decisions = Counter("voxgraph_voice_decisions", "Decisions about voices.", tag_keys=tags)
+
+    def record(self, question: str, decision: str) -> None:
+        """Count one decision."""
+        self._decisions.inc(tags={"question": question, "decision": str(decision)})

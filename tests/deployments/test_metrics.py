@@ -104,7 +104,7 @@ def test_every_metric_is_named_after_the_project_and_its_unit() -> None:
     for name in names:
         plain = re.sub("_(total|bucket|sum|count)$", "", name)
         assert plain.startswith("ray_voxgraph_"), name
-        assert plain.endswith(("_seconds", "_items", "_requests")), name
+        assert plain.endswith(("_seconds", "_items", "_requests", "_decisions")), name
 
 
 def test_the_operations_guide_names_every_metric() -> None:

@@ -15,7 +15,7 @@ from served import served
 
 from config.settings import GraphSettings
 from deployments.api.app import create_app
-from deployments.state.gallery import LocalGallery
+from deployments.state.local_gallery import LocalGallery
 from gallery.galleries import Galleries
 from voxgraph.cli.app import main
 from voxgraph.cli.exits import Exit

@@ -11,7 +11,7 @@ from tone_voices import ANNA, BERT, CONSENT, voice_of, wav_of
 
 from config.settings import GraphSettings
 from deployments.api.app import create_app
-from deployments.state.gallery import LocalGallery
+from deployments.state.local_gallery import LocalGallery
 from gallery.galleries import Galleries
 
 Make = Callable[..., httpx2.AsyncClient]

@@ -1,0 +1,49 @@
+"""The galleries of voices in this process, asked by name. No Ray: `deployments.local`, and tests."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from voxgraph.errors import GalleryUnavailable
+
+if TYPE_CHECKING:
+    from gallery.galleries import Galleries
+
+METHODS = frozenset(
+    {
+        "calibrate", "create", "delete", "duplicates", "enrol", "erase", "export", "identify",
+        "ledger", "list", "merge", "opt_in", "opt_out", "patch_speaker", "public_key",
+        "put_speaker", "receipts", "references", "remove_reference", "reports", "show", "speaker",
+        "speakers", "update", "verify", "verify_ledger", "withdraw_consent",
+    }
+)  # fmt: skip
+"""Methods of `gallery.galleries.Galleries` that may be called from elsewhere."""
+
+
+class LocalGallery:
+    """Implements `deployments.galleries.GalleryStore` with galleries in this process."""
+
+    def __init__(self, galleries: "Galleries") -> None:
+        self._galleries = galleries
+
+    @classmethod
+    def open(cls, state: str) -> "LocalGallery":
+        """Open the store that `config.settings.GraphSettings.state` names."""
+        # Imported here: only the process that keeps the galleries needs a database and its libraries.
+        from gallery.galleries import Galleries
+
+        return cls(Galleries(state))
+
+    def sweep(self) -> int:
+        """Erase who has expired; return how many speakers."""
+        return self._galleries.sweep()
+
+    async def ask(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """Call a method in a thread; raises what it raises."""
+        if method not in METHODS:
+            raise GalleryUnavailable(f"Galleries have no method {method}.")
+        found = getattr(self._galleries, method)
+        return await asyncio.to_thread(found, *arguments, **options) if callable(found) else found
+
+    def close(self) -> None:
+        """Close the store."""
+        self._galleries.close()
