@@ -30,6 +30,7 @@ from deployments.parts import diarize_in_parts, score_chunks
 from deployments.replica.health import HeldHealthCheck
 from deployments.replica.loopback import listen_on_loopback
 from deployments.replica.malloc_trim import start_malloc_trim_thread
+from deployments.replica.shared_pages import start_shared_pages_thread
 from deployments.speech import require_speech
 from deployments.state.client import GraphStateClient
 from deployments.state.gallery_client import GalleryClient
@@ -100,6 +101,7 @@ class Ingress(HeldHealthCheck):
         self._galleries = VoiceGalleries(self)
         self._metrics = IngressMetrics()
         start_malloc_trim_thread()
+        start_shared_pages_thread()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Return the HTTP application; Serve calls this after the constructor."""

@@ -21,6 +21,7 @@ from deployments.replica.health import HeldHealthCheck
 from deployments.replica.loopback import listen_on_loopback
 from deployments.replica.malloc_trim import start_malloc_trim_thread
 from deployments.replica.metrics import ModelMetrics
+from deployments.replica.shared_pages import start_shared_pages_thread
 from deployments.transport.clips import Samples, from_pcm16
 from deployments.transport.validation import check_length
 from voxgraph.errors import CheckpointError, ModelUnavailable
@@ -90,6 +91,7 @@ class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
         self._tunables = BatchTunables()
         self._metrics = ModelMetrics()
         start_malloc_trim_thread()
+        start_shared_pages_thread()
         # Importing torch creates a million permanent objects; collecting garbage takes 10 % of the start.
         gc.disable()
         try:

@@ -19,10 +19,9 @@ import soundfile
 
 from config.settings import AudioLimits, DecoderSettings
 from pipelines.audio.decoding import decode_recording
-from pipelines.audio.workers import mapped
 from pipelines.audio.workers import pool as pool_module
 from pipelines.audio.workers.pool import DecoderPool
-from pipelines.pages import pieces
+from pipelines.pages import give_back_shared, pieces, shared_bytes
 from voxgraph.errors import AudioTooLong, DecodingTooCostly, Overloaded, UndecodableAudio, VoxError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -234,20 +233,18 @@ async def test_a_long_recording_is_in_the_memory_of_no_process() -> None:
     assert max(peak) < 80e6, peak
 
 
-async def test_what_was_read_of_a_long_recording_is_given_back_while_it_lives(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(mapped, "GIVE_BACK_S", 0.05)
+async def test_what_was_read_of_a_long_recording_is_given_back_while_it_lives() -> None:
     long = clips.soundfile_bytes(np.zeros(550 * RATE_HZ, np.int16), RATE_HZ, "FLAC")
     async with pool_of(processes=1) as pool:
         waveform = (await pool.decode(long)).waveform
-        before = psutil.Process().memory_info().rss
+        before = shared_bytes()
         assert float(waveform.max()) == 0.0
-        read = psutil.Process().memory_info().rss - before
+        read = shared_bytes() - before
 
-        await until(lambda: psutil.Process().memory_info().rss - before < 0.2 * read)
+        give_back_shared()
 
-    assert read > 0.8 * waveform.nbytes
+    assert read > 0.9 * waveform.nbytes
+    assert shared_bytes() - before < 0.1 * read
     assert float(waveform.min()) == 0.0
 
 

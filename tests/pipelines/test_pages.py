@@ -6,7 +6,7 @@ import os
 import numpy as np
 import psutil
 
-from pipelines.pages import PIECE_BYTES, give_back, mapping_of, pieces
+from pipelines.pages import PIECE_BYTES, give_back, give_back_shared, mapping_of, pieces, shared_bytes
 
 SAMPLES = PIECE_BYTES  # four pieces of float32
 
@@ -50,3 +50,18 @@ def test_other_arrays_are_read_in_pieces_as_well() -> None:
     assert mapping_of(values) is None
     assert np.array_equal(np.concatenate([*pieces(values[1:])]), values[1:])
     assert [*pieces(values[:0])] == []
+
+
+def test_shared_memory_is_given_back_and_stays_what_it_is() -> None:
+    file = os.memfd_create("store")
+    os.ftruncate(file, 4 * PIECE_BYTES)
+    store = np.frombuffer(mmap.mmap(file, 4 * PIECE_BYTES), np.uint8)
+    os.close(file)
+    before = shared_bytes()
+    store[:] = 7
+    assert shared_bytes() - before == 4 * PIECE_BYTES
+
+    give_back_shared()
+
+    assert shared_bytes() - before < PIECE_BYTES
+    assert int(store.min()) == int(store.max()) == 7

@@ -17,7 +17,6 @@ import numpy as np
 from config.settings import AudioLimits, DecoderSettings
 from pipelines.audio.decoding import Recording
 from pipelines.audio.workers.fork_server import DecoderProcess, ForkServer
-from pipelines.audio.workers.mapped import MappedWaveforms
 from pipelines.audio.workers.messages import GO_ON, Answer, Decoded, Failed, Job, Progress, read_answer
 from pipelines.audio.workers.turns import Turns
 from voxgraph.errors import DecodingTooCostly, EmptyAudio, Overloaded, UndecodableAudio
@@ -78,7 +77,6 @@ class DecoderPool:
         self._busy = list[DecoderProcess]()
         self._processes = asyncio.Semaphore(PROCESSES_PER_PLACE * settings.processes)
         self._turns = Turns(settings.processes)
-        self._mapped = MappedWaveforms()
         self._long = 0
         self._is_closed = False
         self._refilling: asyncio.Task[None] | None = None
@@ -90,7 +88,6 @@ class DecoderPool:
     async def close(self) -> None:
         """End all processes; recordings that are being decoded fail."""
         self._is_closed = True
-        self._mapped.close()
         if self._refilling is not None:
             self._refilling.cancel()
         for decoder in (*self._idle, *self._busy):
@@ -125,9 +122,7 @@ class DecoderPool:
                 is_reusable = isinstance(answer, Decoded) or not answer.is_about_cost
                 if isinstance(answer, Failed):
                     raise answer.to_exception()
-                waveform = _waveform(files[1], answer.samples)
-                self._mapped.add(waveform)
-                return Recording(waveform, answer.quality)
+                return Recording(_waveform(files[1], answer.samples), answer.quality)
             finally:
                 for file in files:
                     os.close(file)
