@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fake_analyzer import FakeAnalyzer
 from page_actions import analyze, choose, compare
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from voxgraph.calibration import SpeakerCalibration
 from voxgraph.results import GraphHealth, ModelInfo
@@ -116,3 +116,20 @@ def test_the_tab_is_named_after_the_view(page: Page) -> None:
     page.get_by_role("link", name="Compare voices").click()
 
     expect(page).to_have_title("Compare voices · voxgraph")
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_the_place_of_the_banner_is_kept_until_the_server_has_answered(
+    open_page: Any, url: str, status: int
+) -> None:
+    answer = {"models": {}, "failed": {}, "checkpoints": "none", "version": "1"}
+    page, waiting = open_page(f"{url}/openapi.json"), list[Route]()
+    page.route("**/health", lambda route: waiting.append(route))
+    page.goto(url)
+    asking = page.get_by_text("Asking which models answer here.")
+    expect(asking).to_be_visible()
+
+    waiting[0].fulfill(status=status, json=answer)
+
+    expect(asking).to_have_count(0)
+    expect(page.get_by_text("No model is loaded.")).to_have_count(int(status == 200))

@@ -110,6 +110,8 @@ export const ROOT = new URL(/* @vite-ignore */ "..", import.meta.url).href;
 const KEY = "voxgraph-key";
 
 export const lost = signal(false);
+/** Whether the first answer to the question which models answer is still awaited. */
+export const asking = signal(true);
 export const keyWanted = signal(false);
 export const health = signal<HealthAnswer | null>(null);
 
@@ -196,10 +198,12 @@ export async function checkHealth(): Promise<void> {
   try {
     response = await fetch(`${ROOT}health`, { headers });
   } catch {
+    asking.value = false;
     if (!lost.value) connectionLost();
     return;
   }
   lost.value = false;
   if (response.status === 401) keyWanted.value = true;
   else if (response.ok || response.status === 503) health.value = await response.json().catch(() => null);
+  asking.value = false;
 }

@@ -1,7 +1,7 @@
 /** The frame of the page: header, banners, and the view that the address names. */
 import { signal, useSignalEffect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { checkHealth, health, keyWanted, lost, ROOT, useKey } from "./api";
+import { asking, checkHealth, health, keyWanted, lost, ROOT, useKey } from "./api";
 import { Compare } from "./compare";
 import { Listen } from "./listen";
 import { announcement } from "./recordings";
@@ -96,7 +96,7 @@ function Key() {
 function Checkpoints() {
   const answer = health.value;
   // The place is kept while the server is asked, so that nothing moves when it answers.
-  if (!answer) return keyWanted.value || lost.value ? null : <p class="checkpoints banner">{t.asking}</p>;
+  if (!answer) return asking.value ? <p class="checkpoints banner">{t.asking}</p> : null;
   const kind = answer.checkpoints in t.checkpoints ? answer.checkpoints : "mixed";
   const failed = Object.keys(answer.failed);
   return (
