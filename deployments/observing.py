@@ -64,7 +64,7 @@ class Observer:
         assert found.diarization is not None
         turns = found.diarization
         speech_s = turns.speech_s if found.speaker.speech_s is None else found.speaker.speech_s
-        evidence = _evidence(waveform, quality, speech_s, speakers_heard(turns), found.deepfake)
+        evidence = await _evidence(waveform, quality, speech_s, speakers_heard(turns), found.deepfake)
         return Observation(tuple(_sample(voice) for voice in (found.speaker, *voices)), evidence)
 
     async def speakers(
@@ -97,10 +97,10 @@ class Observer:
             piece = alone(voices[speaker], spans.get(speaker, ()))
             speech_s = len(piece) / SAMPLE_RATE_HZ
             if speech_s < LEAST_VOICE_S:
-                return Observation((), _evidence(piece, quality, speech_s, 1, None), speaker)
+                return Observation((), await _evidence(piece, quality, speech_s, 1, None), speaker)
             verdict = self._analyzer.detect_deepfake(piece, allow_no_speech=True) if spoof else _nothing()
             deepfake, samples = await asyncio.gather(verdict, self._voices(piece, encoders))
-            evidence = _evidence(piece, quality, speech_s, 1, deepfake)
+            evidence = await _evidence(piece, quality, speech_s, 1, deepfake)
             return Observation(tuple(_sample(voice) for voice in samples), evidence, speaker)
 
         asked = [speaker for speaker in found.speakers if only is None or speaker in only]
@@ -168,14 +168,14 @@ def _sample(voice: SpeakerResult) -> VoiceSample:
     return VoiceSample(Space(embedding.model, embedding.revision, len(embedding.vector)), embedding.vector)
 
 
-def _evidence(
+async def _evidence(
     waveform: Waveform,
     quality: Quality | None,
     speech_s: float,
     heard: int,
     deepfake: DeepfakeVerdict | None,
 ) -> Evidence:
-    measured = measure(waveform)
+    measured = await asyncio.to_thread(measure, waveform)
     chunks = () if deepfake is None else deepfake.chunks
     return Evidence(
         speech_s=speech_s,

@@ -1,6 +1,6 @@
 """A store that is open: how it is opened and closed, its ledger, receipts, and what time takes away."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,6 +56,10 @@ class OpenStore:
     def close(self) -> None:
         """Close all connections."""
         self._store.close()
+
+    def tell_spaces(self, spaces: Iterable[Space]) -> None:
+        """Take note of the speaker spaces that the graph has now, as the constructor does."""
+        self._store.spaces = tuple(sorted(spaces))
 
     def __enter__(self) -> Self:
         return self

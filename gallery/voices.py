@@ -27,6 +27,8 @@ from gallery.tables import changes
 from gallery.tables import speakers as speaker_rows
 from voxgraph.results import Consent, GalleryPolicy, Space, SpeakerState
 
+COMPARED = frozenset({"active", "stale"})
+"""States whose voices are compared: a stale one only with what an older encoder has embedded."""
 MOST_PURPOSES = 16
 """Purposes for which is remembered who did not agree to them."""
 MOST_GALLERIES = 64
@@ -153,7 +155,7 @@ def _refreshed(transaction: Transaction, scope: Scope, old: Voices | None) -> Vo
 def _compared(voices: Mapping[str, Voice], scope: Scope, own: Mapping[Space, Calibration]) -> Comparison:
     by_space: dict[Space, dict[str, Profile]] = {}
     for name, voice in voices.items():
-        if voice.state == "active":
+        if voice.state in COMPARED:
             for space, profile in voice.profiles.items():
                 by_space.setdefault(space, {})[name] = profile
     matrices = {
@@ -167,7 +169,7 @@ def _updated(old: Voices, changed: Mapping[str, Voice | None], revision: int) ->
     spaces = {space for voice in changed.values() if voice for space in voice.profiles} | matrices.keys()
     for space in spaces:
         profiles = {
-            name: voice.profiles.get(space) if voice and voice.state == "active" else None
+            name: voice.profiles.get(space) if voice and voice.state in COMPARED else None
             for name, voice in changed.items()
         }
         matrix = matrices.get(space) or VoiceMatrix({}, space.dim)

@@ -1,9 +1,11 @@
 """The galleries of voices in this process, asked by name. No Ray: `deployments.local`, and tests."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from voxgraph.errors import GalleryUnavailable
+from voxgraph.results import Observation
 
 if TYPE_CHECKING:
     from gallery.galleries import Galleries
@@ -41,8 +43,15 @@ class LocalGallery:
         """Call a method in a thread; raises what it raises."""
         if method not in METHODS:
             raise GalleryUnavailable(f"Galleries have no method {method}.")
+        if method in ("verify", "identify"):
+            self._take_note(arguments[-1] if method == "identify" else arguments[-1:])
         found = getattr(self._galleries, method)
         return await asyncio.to_thread(found, *arguments, **options) if callable(found) else found
+
+    def _take_note(self, asked: Iterable[Observation]) -> None:
+        """Tell the galleries which spaces the graph has: a recording is embedded in all of them."""
+        if spaces := {sample.space for each in asked for sample in each.samples}:
+            self._galleries.tell_spaces(spaces)
 
     def close(self) -> None:
         """Close the store."""

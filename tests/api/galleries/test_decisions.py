@@ -129,3 +129,17 @@ async def test_a_gallery_without_voices_knows_nobody(client: httpx2.AsyncClient)
     assert found["decision"] == "unknown"
     assert claimed["decision"] == "enrolling"
     assert missing.status_code == 404
+
+
+async def test_a_voice_of_another_encoder_is_stale(staff: httpx2.AsyncClient, analyzer: FakeAnalyzer) -> None:
+    body = {"embedding": [1.0] * 8, "model": "an/older-one", "revision": "1", "speech_s": 30.0}
+    path = "/v1/galleries/staff/speakers/c-3"
+    await staff.put(path, json={"consent": CONSENT})
+    assert (await staff.post(f"{path}/references", json=body)).status_code == 201
+
+    found = await ask(staff, "/v1/galleries/staff/identify", wav_of(ANNA))
+    claimed = await ask(staff, "/v1/galleries/staff/verify", wav_of(ANNA), speaker="c-3")
+
+    assert found["not_compared"] == ["c-3"]
+    assert claimed["decision"] == "model_mismatch"
+    assert (await staff.get(path)).json()["state"] == "stale"
