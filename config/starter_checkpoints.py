@@ -27,7 +27,13 @@ _LANGUAGE = Checkpoint(
     revision="e37978b90ca9030d5170a5c07aadb050351a65bb",
     files=tuple(
         CheckpointFile(name)
-        for name in ("config.json", "encoder.safetensors", "decoder.safetensors", "calibration.json")
+        for name in (
+            "config.json",
+            "encoder.safetensors",
+            "decoder.safetensors",
+            "speech.safetensors",
+            "calibration.json",
+        )
     ),
     licence="mit",
     architectures=MappingProxyType({Size.STARTER: WhisperArchitecture()}),

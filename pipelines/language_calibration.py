@@ -13,9 +13,9 @@ from voxgraph.errors import CheckpointError
 
 LANGUAGE = "language"
 MAX_ENTROPY_NATS = 1.4
-"""Entropy of the network's own probabilities up to which a language was heard. Noise, music, silence and
-beeps had 1.47 to 2.64 (23 clips), sentences 0.00 to 1.30 (30 clips), and speech in a language that Whisper
-does not have 2.89."""
+"""Entropy of the network's own probabilities up to which a language was heard, unless a checkpoint tells
+speech from other sounds. Noise, music, silence and beeps had 1.47 to 2.64 (23 clips), sentences 0.00 to 1.30
+(30 clips), speech in a language that Whisper does not have 2.89; single words have up to 3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,8 @@ class LanguageCalibration:
     """Divisor of the log-probabilities: below 1, the answers are surer than the network's."""
     min_confidence: float = 0.0
     """Probability below which the most probable language is not named, 0..1."""
-    max_nospeech: float = 0.0
-    """Probability of ``<|nospeech|>``, 0..1, up to which a language was heard whatever the entropy. Single
-    words have a high entropy, but unlike noise a low probability of this token."""
+    max_entropy_nats: float = MAX_ENTROPY_NATS
+    """Entropy of the network's own probabilities above which no language was heard."""
     is_fitted: bool = False
     """Whether the parameters come from labelled speech."""
 
@@ -46,16 +45,16 @@ class LanguageCalibration:
         biased = log_probabilities + torch.tensor(self.bias, dtype=torch.float64)
         return (biased / self.temperature).softmax(dim=0).tolist()
 
-    def is_heard(self, log_probabilities: Tensor, nospeech: float) -> bool:
+    def is_heard(self, log_probabilities: Tensor, speech: float | None) -> bool:
         """Return whether the clip has speech in a language that the network knows.
 
         Bias and temperature have no influence: they would make a frequent language of noise.
 
         Args:
             log_probabilities: As for `probabilities`.
-            nospeech: Probability of ``<|nospeech|>`` among it and the languages, 0..1.
+            speech: Logit of speech against other sounds; None if the checkpoint has none.
         """
-        return nospeech <= self.max_nospeech or entropy(log_probabilities) <= MAX_ENTROPY_NATS
+        return (speech is None or speech > 0) and entropy(log_probabilities) <= self.max_entropy_nats
 
 
 def entropy(log_probabilities: Tensor) -> float:
@@ -89,7 +88,7 @@ def language_calibration(checkpoint: LocatedCheckpoint, codes: Sequence[str]) ->
         bias=_biases(biases, codes),
         temperature=number(found, "temperature", above=0.0),
         min_confidence=number(found, "min_confidence"),
-        max_nospeech=number(found, "max_nospeech"),
+        max_entropy_nats=number(found, "max_entropy_nats"),
         is_fitted=True,
     )
 

@@ -1,6 +1,5 @@
 """Language identification with Whisper: the probabilities of the language tokens, and no transcription."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -89,12 +88,13 @@ class WhisperLanguageIdentifier:
 
         Returns:
             (clips, n_labels + 1), float64, on the CPU: for each clip the means over its windows, of each
-            language and last of nospeech. In one window, the probabilities of all columns sum to 1.
+            language and then of nospeech. In one window, the probabilities of these columns sum to 1. If the
+            checkpoint tells speech from other sounds, the logit of speech is one more column.
 
         Raises:
             AudioTooShort: A clip has fewer than `min_samples` samples.
         """
-        windows = [_windows(waveform) for waveform in waveforms]
+        windows = [whisper_windows(waveform) for waveform in waveforms]
         rows = in_batches(self._of_windows, np.concatenate(windows))
         clips = torch.split(rows.double(), [len(own) for own in windows])
         return torch.stack([own.mean(dim=0) for own in clips])
@@ -102,12 +102,14 @@ class WhisperLanguageIdentifier:
     @full_float32()
     @torch.inference_mode()
     def _of_windows(self, windows: Tensor) -> Tensor:
-        """Return the log-probabilities of each window, (windows, n_labels + 1), on the CPU."""
-        return self._run(log_mel(windows.to(self._device), self._filters)).log_softmax(dim=1).cpu()
+        """Return the rows of windows as in `log_probabilities`, float32, on the CPU."""
+        logits = self._run(log_mel(windows.to(self._device), self._filters)).cpu()
+        tokens = len(self._names) + 1
+        return torch.cat((logits[:, :tokens].log_softmax(dim=1), logits[:, tokens:]), dim=1)
 
     def _result(self, log_probabilities: Tensor, waveform: Waveform) -> LanguageResult:
         """Return the answer about a clip, from its row of `log_probabilities`."""
-        languages, nospeech = log_probabilities[:-1], math.exp(log_probabilities[-1])
+        languages, (_, *speech) = log_probabilities[: len(self._names)], log_probabilities[len(self._names) :]
         probabilities = self._calibration.probabilities(languages)
         result = LanguageResult(
             "",
@@ -116,13 +118,13 @@ class WhisperLanguageIdentifier:
             dict(zip(self._names, probabilities, strict=True)),
             calibrated=self._calibration.is_fitted,
             warning=shortness(waveform),
-            is_heard=self._calibration.is_heard(languages, nospeech),
+            is_heard=self._calibration.is_heard(languages, float(speech[0]) if speech else None),
             min_confidence=self._calibration.min_confidence,
         )
         return result.decided(self._names)
 
 
-def _windows(waveform: Waveform) -> npt.NDArray[np.float32]:
+def whisper_windows(waveform: Waveform) -> npt.NDArray[np.float32]:
     """Return what the network hears of a clip, (windows, `WINDOW_SAMPLES`)."""
     windows, _ = padded_windows(waveform, WINDOW_SAMPLES, MAX_WINDOWS)
     if len(waveform) > MAX_MOVED_SAMPLES:

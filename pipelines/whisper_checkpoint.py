@@ -2,7 +2,8 @@
 
 The hub's layout has the whole model in ``model.safetensors``, under transformers' names. The small layout has
 the tensors that `WhisperNetwork` needs in ``encoder.safetensors`` and ``decoder.safetensors``: the weights of
-linear layers and convolutions in int8 with a scale for each output channel, all else in float16.
+linear layers and convolutions in int8 with a scale for each output channel, all else in float16. It has, too,
+``speech.safetensors``, with which the same step of the decoder tells speech from other sounds.
 Both have a ``config.json`` whose sizes must agree with the typed architecture, because the number of heads
 cannot be read from tensor shapes.
 """
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from config.checkpoint_types import WhisperArchitecture
 from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_state, load_tensors
@@ -23,6 +24,8 @@ CONFIG = "config.json"
 PUBLISHED = "model.safetensors"
 PARTS = ("encoder", "decoder")
 """The files of the small layout, and the modules of the network."""
+SPEECH = "speech.safetensors"
+"""File of the small layout with the weights of the logit of speech, in float32."""
 PREFIX = "model."
 OUTPUT = "proj_out.weight"
 """The output embedding, which some files store although it equals the input embedding."""
@@ -64,7 +67,15 @@ def load_whisper(checkpoint: LocatedCheckpoint) -> WhisperNetwork:
         for part in PARTS:
             tensors = dequantized(load_tensors(checkpoint.file(f"{part}.safetensors")))
             load_state(getattr(network, part), tensors, f"{name} {part}")
+        network.decoder.speech = _load_speech(checkpoint, architecture)
     return network.eval().requires_grad_(False)
+
+
+def _load_speech(checkpoint: LocatedCheckpoint, architecture: WhisperArchitecture) -> nn.Linear:
+    with Unfilled():
+        linear = nn.Linear(architecture.hidden_size, 1)
+    load_state(linear, load_tensors(checkpoint.file(SPEECH)), f"{checkpoint.row.hub_id} speech")
+    return linear
 
 
 def dequantized(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

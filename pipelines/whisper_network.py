@@ -31,7 +31,8 @@ class WhisperNetwork(nn.Module):
             features: (batch, n_mels, frames), with an even number of frames, at most twice the positions.
 
         Returns:
-            (batch, n_labels + 1): logits of the languages in the order of their tokens, then of nospeech.
+            (batch, n_labels + 1): logits of the languages in the order of their tokens, then of nospeech; and
+            one more, of speech against other sounds, if the checkpoint has it.
         """
         logits: Tensor = self.decoder(self.encoder(features))
         return logits
@@ -128,13 +129,17 @@ class LanguageStep(nn.Module):
         self.layer_norm = nn.LayerNorm(hidden)
         self.tokens = nn.Parameter(torch.zeros(architecture.n_labels + 1, hidden))
         """Rows of the output embedding: the languages, then nospeech."""
+        self.speech: nn.Linear | None = None
+        """Logit of speech, from the state that the tokens are told from; only some checkpoints have it."""
 
     def forward(self, states: Tensor) -> Tensor:
-        """Map the encoder's (batch, time, hidden) to (batch, n_labels + 1)."""
+        """Map (batch, time, hidden) to (batch, n_labels + 1), or + 2 with the logit of speech."""
         x = self.start.expand(states.shape[0], -1)
         for layer in self.layers:
             x = layer(x, states)
-        return functional.linear(self.layer_norm(x), self.tokens)
+        x = self.layer_norm(x)
+        logits = functional.linear(x, self.tokens)
+        return logits if self.speech is None else torch.cat((logits, self.speech(x)), dim=1)
 
 
 class DecoderLayer(nn.Module):

@@ -47,18 +47,19 @@ def test_without_a_fit_the_probabilities_are_those_of_the_network() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entropy_of", "nospeech", "heard"), [(4, 0.9, True), (5, 0.9, False), (5, 0.3, True), (5, 0.31, False)]
+    ("entropy_of", "speech", "heard"),
+    [(4, None, True), (5, None, False), (4, 0.1, True), (4, -0.1, False), (5, 0.1, False)],
 )
-def test_a_language_is_heard_at_a_low_entropy_or_a_low_probability_of_nospeech(
-    entropy_of: int, nospeech: float, heard: bool
+def test_a_language_is_heard_in_speech_at_a_low_entropy(
+    entropy_of: int, speech: float | None, heard: bool
 ) -> None:
     """The biases do not matter: a frequent language must not be heard in noise."""
-    calibration = LanguageCalibration(bias=(50.0, *(0.0,) * 4), max_nospeech=0.3)
+    calibration = LanguageCalibration(bias=(50.0, *(0.0,) * 4))
     logs = torch.full((5,), -60.0, dtype=torch.float64)
     logs[:entropy_of] = 0.0
     assert math.log(4) < MAX_ENTROPY_NATS < math.log(5)
 
-    assert calibration.is_heard(logs, nospeech) is heard
+    assert calibration.is_heard(logs, speech) is heard
 
 
 def test_the_starter_prefers_frequent_languages(checkpoint: LocatedCheckpoint) -> None:
@@ -76,13 +77,13 @@ def test_the_starter_prefers_frequent_languages(checkpoint: LocatedCheckpoint) -
         ({"bias_nats": {"xx": 1.0}}, "bias of xx, which the model does not know"),
         ({"bias_nats": {"en": "1"}}, "en '1', which is not a number"),
         ({"temperature": 0}, "temperature 0; it must be finite and above 0"),
-        ({"max_nospeech": None}, "max_nospeech None"),
+        ({"max_entropy_nats": None}, "max_entropy_nats None"),
     ],
 )
 def test_a_damaged_calibration_is_refused(
     changed: dict[str, Any], message: str, checkpoint: LocatedCheckpoint, tmp_path: Path
 ) -> None:
-    whole = {"temperature": 1.0, "min_confidence": 0.0, "max_nospeech": 0.0, "bias_nats": {}}
+    whole = {"temperature": 1.0, "min_confidence": 0.0, "max_entropy_nats": 1.4, "bias_nats": {}}
     (tmp_path / "calibration.json").write_text(json.dumps({"language": whole | changed}))
 
     with pytest.raises(CheckpointError, match=message):

@@ -14,7 +14,7 @@ from config.checkpoint_types import (
     WhisperHeadArchitecture,
 )
 from pipelines.calibrations import CALIBRATION
-from pipelines.language_calibration import LANGUAGE
+from pipelines.language_calibration import LANGUAGE, MAX_ENTROPY_NATS
 from pipelines.whisper_checkpoint import (
     CONFIG,
     PARTS,
@@ -22,6 +22,7 @@ from pipelines.whisper_checkpoint import (
     PUBLISHED,
     QUANTIZED_SUFFIXES,
     SCALE_SUFFIX,
+    SPEECH,
     config_of,
 )
 from pipelines.whisper_head import ENCODER, HEAD, statistics_of
@@ -48,8 +49,22 @@ def write_whisper(row: Checkpoint, architecture: WhisperArchitecture, folder: Pa
 
 def write_calibration(folder: Path) -> None:
     """Write a ``calibration.json`` without effect."""
-    neutral = {"temperature": 1.0, "min_confidence": 0.0, "max_nospeech": 0.0, "bias_nats": {}}
+    neutral = {
+        "temperature": 1.0, "min_confidence": 0.0, "max_entropy_nats": MAX_ENTROPY_NATS, "bias_nats": {},
+    }  # fmt: skip
     (folder / CALIBRATION).write_text(json.dumps({LANGUAGE: neutral}))
+
+
+def write_speech(weight: Tensor, bias: float, folder: Path) -> None:
+    """Write ``speech.safetensors``: the logit of speech is ``weight @ state + bias``.
+
+    Args:
+        weight: (hidden,).
+        bias: A positive number with a weight of zeros hears speech everywhere.
+        folder: Folder of a small layout.
+    """
+    tensors = {"weight": weight.float()[None].contiguous(), "bias": torch.tensor([bias])}
+    (folder / SPEECH).write_bytes(save(tensors))
 
 
 def _write_published_layout(network: WhisperNetwork, architecture: WhisperArchitecture, folder: Path) -> None:
@@ -77,14 +92,16 @@ def _write_published_layout(network: WhisperNetwork, architecture: WhisperArchit
 
 
 def write_small_layout(network: WhisperNetwork, architecture: WhisperArchitecture, folder: Path) -> None:
-    """Write ``config.json``, ``encoder.safetensors`` and ``decoder.safetensors``.
+    """Write ``config.json``, ``encoder.safetensors``, ``decoder.safetensors`` and ``speech.safetensors``.
 
     The weights of linear layers and convolutions are quantized to int8 (`quantized`), all else is in float16.
+    The last file takes everything for speech; `training.starter.speech` teaches it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         # safetensors' own writer creates files that only their owner can read.
         (folder / f"{part}.safetensors").write_bytes(save(_small(getattr(network, part))))
+    write_speech(torch.zeros(architecture.hidden_size), 1.0, folder)
     (folder / CONFIG).write_text(json.dumps(config_of(architecture), indent=2) + "\n")
 
 

@@ -44,7 +44,11 @@ LEAST_HOURS = 100.0
 WEIGHT = 0.25
 """Weight of the logarithm of the hours. The best fit to recordings in five frequent languages would be 0.36;
 the card says why it is lower."""
-MIN_CONFIDENCE, MAX_NOSPEECH = 0.6, 0.3
+MIN_CONFIDENCE = 0.5
+"""The language that is named is more probable than all others together."""
+MAX_ENTROPY_NATS = 3.0
+"""Entropy of the network's own probabilities above which no language is named; 2 of 202 clips of single
+letters have more, and none of sentences."""
 MIN_SECONDS, SHORT_SOURCES = 3.0, ("emodb",)
 CLIPS = 200
 """Most clips of one source and language."""
@@ -110,7 +114,7 @@ def listen(folder: Path, codes: Sequence[str]) -> Heard:
     identifier = WhisperLanguageIdentifier(checkpoint, "cpu")
     with (folder / "manifest.tsv").open(encoding="utf-8", newline="") as lines:
         rows = chosen_rows(list(csv.DictReader(lines, delimiter="\t")), codes)
-    logs = [identifier.log_probabilities([clip])[0, :-1].numpy() for clip in _clips(folder, rows)]
+    logs = [identifier.log_probabilities([clip])[0, : len(codes)].numpy() for clip in clips_of(folder, rows)]
     languages = np.array([codes.index(row["lang"]) for row in rows])
     return Heard(np.stack(logs), languages, np.array([row["source"] for row in rows]))
 
@@ -126,7 +130,7 @@ def chosen_rows(rows: Sequence[dict[str, str]], codes: Sequence[str]) -> list[di
     return sorted(chosen, key=lambda row: row["file"])
 
 
-def _clips(folder: Path, rows: Sequence[dict[str, str]]) -> Iterator[Waveform]:
+def clips_of(folder: Path, rows: Sequence[dict[str, str]]) -> Iterator[Waveform]:
     """Yield the samples of each line; lines of one file are adjacent, so that it is decoded once."""
     name, recording = "", np.zeros(0, np.float32)
     for row in rows:
@@ -175,7 +179,7 @@ def parameters(codes: Sequence[str], bias: Floats, temperature: float) -> dict[s
     return {
         "temperature": round(temperature, 2),
         "min_confidence": MIN_CONFIDENCE,
-        "max_nospeech": MAX_NOSPEECH,
+        "max_entropy_nats": MAX_ENTROPY_NATS,
         "bias_nats": {
             code: round(float(value), 3) for code, value in zip(codes, bias, strict=True) if value > 0
         },
