@@ -112,7 +112,8 @@ class Voices:
         enrolled = np.array(list(self.profiles))
         rates = {name: Rates() for name in ("posterior", *(f"cosine {least:g}" for least in FIXED))}
         for _ in range(draws):
-            chosen = self._drawn(generator.permutation(enrolled), size)
+            order = generator.permutation(enrolled)
+            chosen = order[:size] if as_labelled else self._drawn(order, size)
             matrix = VoiceMatrix(
                 {str(each): self.profiles[each] for each in chosen}, self.probes.vectors.shape[1]
             )

@@ -66,6 +66,8 @@ def centroids(references: ArrayLike, spread_cosine: float = SPREAD_COSINE) -> Ro
         InvalidEmbedding: As `unit` does.
     """
     vectors = unit(references)
+    if len(vectors) == 1:
+        return vectors.astype(np.float32)
     # Summing in one order whatever that of enrolment keeps the answers the same to the last bit.
     vectors = vectors[np.lexsort(vectors.T)]
     groups = [[index] for index in range(len(vectors))]

@@ -1,0 +1,78 @@
+"""How recordings become profiles and probes, and which labels are not taken for two persons."""
+
+import numpy as np
+import pytest
+
+from training.starter.gallery_calibration import fit_groups, same_person, trials
+from training.starter.voice_material import (
+    ENROL_S,
+    PROBE,
+    PROBES_S,
+    REFERENCE,
+    REFERENCE_S,
+    SHORT_REFERENCE,
+    Pieces,
+    layout,
+)
+
+
+def test_probes_come_after_what_is_enrolled_and_begin_with_a_sentence():
+    pieces = list(layout(60.0, np.arange(0.0, 60.0, 3.0).tolist()))
+    assert [piece.start_s for piece in pieces if piece.kind == REFERENCE] == [0.0, REFERENCE_S]
+    starts = {
+        length_s: [p.start_s for p in pieces if (p.kind, p.length_s) == (PROBE, length_s)]
+        for length_s in PROBES_S
+    }
+    assert {length_s: len(found) for length_s, found in starts.items()} == PROBES_S
+    # The first sentence that begins after 20 s begins at 21 s.
+    assert min(found[0] for found in starts.values()) == 21.0
+    assert all(piece.start_s + piece.length_s <= 60.0 for piece in pieces)
+
+
+@pytest.mark.parametrize(("total_s", "references"), [(26.0, 2), (17.0, 1), (9.0, 0)])
+def test_less_speech_gives_fewer_references_and_still_a_probe(total_s, references):
+    kinds = [piece.kind for piece in layout(total_s, [0.0])]
+    assert kinds.count(REFERENCE) == references
+    assert kinds.count(SHORT_REFERENCE) == 1
+    assert PROBE in kinds
+
+
+def test_too_little_speech_gives_nothing_to_compare():
+    assert PROBE not in [piece.kind for piece in layout(7.0, [0.0])]
+
+
+def pieces_of(voices: np.ndarray, source: str) -> Pieces:
+    """Two references, a short one and two probes of each voice, with noise."""
+    kinds = [REFERENCE, REFERENCE, SHORT_REFERENCE, PROBE, PROBE]
+    lengths = [REFERENCE_S, REFERENCE_S, ENROL_S / 4, 6.0, 3.0]
+    generator = np.random.default_rng(1)
+    vectors = np.repeat(voices, len(kinds), axis=0)
+    vectors = (vectors + 0.4 * generator.normal(size=vectors.shape)).astype(np.float32)
+    count = len(voices)
+    return Pieces(
+        vectors, np.repeat([f"v{index:02}" for index in range(count)], len(kinds)),
+        np.full(len(vectors), source), np.full(len(vectors), 30), np.array(kinds * count),
+        np.array(lengths * count), np.array(lengths * count) * 0.9, np.array(["encoder", "1"]),
+    )  # fmt: skip
+
+
+def test_two_labels_of_one_voice_are_neither_targets_nor_impostors():
+    voices = np.random.default_rng(0).normal(size=(12, 64))
+    voices[5] = voices[4]
+    unsure = same_person(pieces_of(voices, "duke"))
+    assert np.argwhere(unsure).tolist() == [[4, 5], [5, 4]]
+    assert not same_person(pieces_of(voices, "emodb")).any()
+    found = trials(pieces_of(voices, "duke"), (ENROL_S,), (6.0,))
+    assert (found.targets, found.impostors) == (12, 12 * 11 - 2)
+    assert found.cosines[~found.is_target].max() < 0.6
+
+
+def test_groups_weigh_the_same_whatever_their_size():
+    large, small = (
+        np.random.default_rng(seed).normal(size=(count, 64)) for seed, count in ((0, 60), (1, 15))
+    )
+    parts = [trials(pieces_of(large, "a")), trials(pieces_of(small, "b"))]
+    calibration = fit_groups(parts, ("a", "b"))
+    assert calibration.speakers == 75
+    assert calibration.source == "a and b"
+    assert calibration.score > 0
