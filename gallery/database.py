@@ -27,7 +27,7 @@ class Database:
     """A pool of connections.
 
     Args:
-        target: A file of SQLite, made if it is not there, or a URL ``postgresql://...``.
+        target: A file of SQLite or a URL ``postgresql://...``.
     """
 
     def __init__(self, target: Path | str) -> None:
@@ -36,8 +36,6 @@ class Database:
         self._has_rest = False
         """Whether SQLite's log still holds what was deleted."""
         if self.file is not None:
-            # Made before SQLite opens it, because only so are it and its -wal and -shm private.
-            self.file.touch(mode=0o600)
             self._engine = sa.create_engine(f"sqlite:///{self.file}", hide_parameters=True)
             event.listen(self._engine, "connect", _set_up_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
@@ -147,6 +145,9 @@ def _as_unavailable() -> Iterator[None]:
     """Turn what fails in the database itself into an error of ours, without statement and parameters."""
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+    except (exc.IntegrityError, exc.ProgrammingError, exc.DataError):
+        # A fault of ours, not of the database.
+        raise
+    except (exc.DBAPIError, exc.TimeoutError) as error:
         reason = type(getattr(error, "orig", error)).__name__
         raise GalleryUnavailable(f"The store of the galleries cannot be reached ({reason}).") from error

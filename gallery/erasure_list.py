@@ -1,7 +1,8 @@
 """The list of erasures: a file apart from the store, which says what a restored backup must not bring back.
 
-Each line is a JSON object with opaque ids and keyed hashes. A line is on the disk before the store forgets,
-so that whatever happens in between, the erasure is completed when the store is opened again.
+Each line is a JSON object with opaque ids, keyed hashes, the tenant and the actor. A line is on the disk
+before the store forgets, so that whatever happens in between, the erasure is completed when the store is
+opened again.
 """
 
 import fcntl

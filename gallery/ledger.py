@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gallery.keys import canonical, is_signed
-from gallery.store import Transaction
+from gallery.store import Transaction, insert_missing
 from gallery.tables import chains, ledger
 from voxgraph.results import ErasureReceipt, LedgerCheck, LedgerEntry
 
@@ -130,12 +130,7 @@ def _head(transaction: Transaction, tenant: str) -> tuple[int, str]:
     """Return number and hash of the last line, and hold the ledger until the transaction ends."""
     mine = sa.select(chains.c.seq, chains.c.hash).where(chains.c.tenant_id == tenant).with_for_update()
     if (row := transaction.execute(mine).first()) is None:
-        from sqlalchemy.dialects import postgresql, sqlite
-
-        dialect = postgresql if transaction.connection.dialect.name == "postgresql" else sqlite
-        transaction.execute(
-            dialect.insert(chains).values(tenant_id=tenant, seq=0, hash=GENESIS).on_conflict_do_nothing()
-        )
+        insert_missing(transaction, chains, {"tenant_id": tenant, "seq": 0, "hash": GENESIS})
         row = transaction.execute(mine).one()
     return row.seq, row.hash
 

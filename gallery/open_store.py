@@ -23,7 +23,8 @@ class OpenStore:
             (``postgresql://user:password@host/name``).
         erasures: The list of erasures, a file that only grows and holds no personal data. It belongs outside
             the backup of the store: after a restore it erases again whom the backup brought back. By default
-            it is ``erasures.jsonl`` in the folder, and there is none beside PostgreSQL.
+            the variable ``VOXGRAPH_GALLERY_ERASURES`` names it, or it is ``erasures.jsonl`` in the folder;
+            beside PostgreSQL there is none without the variable.
         key_file: File of the master key, mode 0600; the variable ``VOXGRAPH_GALLERY_KEY`` goes before it. By
             default it is ``master.key`` in the folder, made with a new store; PostgreSQL needs one.
         spaces: The speaker spaces that the graph has now; None: not known, so that no speaker is ``stale``.

@@ -11,7 +11,7 @@ from gallery.data_keys import chunks
 from gallery.keys import DataKey, new_id
 from gallery.scope import Scope, space_ids
 from gallery.speakers import Row
-from gallery.store import Transaction
+from gallery.store import Transaction, insert_missing
 from gallery.tables import refs, spaces, speakers, vectors
 from voxgraph.errors import InvalidEmbedding, NotFound
 from voxgraph.results import Evidence, Observation, ReferenceInfo, Space, VoiceSample
@@ -173,11 +173,7 @@ def _space_id(transaction: Transaction, space: Space) -> int:
     """Return the number of a space, which gets one when it is first seen."""
     if (found := space_ids(transaction).get(space)) is not None:
         return found
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    dialect = postgresql if transaction.connection.dialect.name == "postgresql" else sqlite
-    fields = {"model": space.model, "revision": space.revision, "dim": space.dim}
-    transaction.execute(dialect.insert(spaces).values(**fields).on_conflict_do_nothing())
+    insert_missing(transaction, spaces, asdict(space))
     return space_ids(transaction)[space]
 
 

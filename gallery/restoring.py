@@ -41,6 +41,8 @@ def _repeat(transaction: Transaction, what: Targets) -> None:
     if what.kind == "opt_in":
         erasure.allow(transaction, what)
         return
+    # Locked in the order of every other change: the gallery, then the ledger.
+    scope = by_id(transaction, what.gallery_id, to_change=True)
     # Whoever still has a key that this erasure destroys can never be read again.
     unreadable = _ids(transaction, speakers.c.id, speakers.c.key_id, what.key_ids)
     what = replace(what, speaker_ids=tuple(dict.fromkeys((*what.speaker_ids, *unreadable))))
@@ -49,7 +51,7 @@ def _repeat(transaction: Transaction, what: Targets) -> None:
     staying = _ids(transaction, speakers.c.id, speakers.c.id, losing)
     for speaker_id in staying:
         references.count(transaction, speaker_id)
-    if (scope := by_id(transaction, what.gallery_id)) is not None:
+    if scope is not None and what.kind != "gallery":
         changed(transaction, scope, {*what.speaker_ids, *staying})
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from gallery import ledger
 from gallery.keys import new_id
-from gallery.store import Transaction
+from gallery.store import Transaction, insert_missing
 from gallery.tables import changes, galleries, policy_of, spaces
 from voxgraph.errors import Conflict, InvalidOptions, NotFound
 from voxgraph.results import GalleryPolicy, Space
@@ -47,9 +47,10 @@ def find(transaction: Transaction, tenant: str, name: str, *, to_change: bool = 
     return _scope(row)
 
 
-def by_id(transaction: Transaction, gallery_id: str) -> Scope | None:
+def by_id(transaction: Transaction, gallery_id: str, *, to_change: bool = False) -> Scope | None:
     """Return the gallery with an id, or None."""
-    row = transaction.execute(sa.select(galleries).where(galleries.c.id == gallery_id)).first()
+    query = sa.select(galleries).where(galleries.c.id == gallery_id)
+    row = transaction.execute(query.with_for_update() if to_change else query).first()
     return None if row is None else _scope(row)
 
 
@@ -71,22 +72,18 @@ def create(transaction: Transaction, tenant: str, name: str, policy: GalleryPoli
         raise InvalidOptions("The name of a gallery is 1 to 64 of A-Z a-z 0-9 . _ -")
     if not 1 <= len(tenant) <= 128:
         raise InvalidOptions("The name of a tenant has 1 to 128 characters.")
-    query = sa.select(galleries).where(galleries.c.tenant_id == tenant, galleries.c.name == name)
-    if (row := transaction.execute(query).first()) is not None:
-        found = _scope(row)
-        if found.policy != policy:
-            raise Conflict("There is a gallery of this name with another policy.")
-        return found
-    gallery_id = new_id("gal")
-    transaction.execute(
-        galleries.insert().values(
-            id=gallery_id, tenant_id=tenant, name=name, policy=asdict(policy), revision=1,
-            created_at=transaction.now,
-        )
-    )  # fmt: skip
-    details = {"consent_required": policy.require_consent}
-    ledger.append(transaction, tenant, actor, "gallery.create", gallery_id, details)
-    return find(transaction, tenant, name)
+    row = {
+        "id": new_id("gal"), "tenant_id": tenant, "name": name, "policy": asdict(policy), "revision": 1,
+        "created_at": transaction.now,
+    }  # fmt: skip
+    is_new = insert_missing(transaction, galleries, row)
+    found = find(transaction, tenant, name)
+    if found.policy != policy:
+        raise Conflict("There is a gallery of this name with another policy.")
+    if is_new:
+        details = {"consent_required": policy.require_consent}
+        ledger.append(transaction, tenant, actor, "gallery.create", found.id, details)
+    return found
 
 
 def update(transaction: Transaction, scope: Scope, policy: GalleryPolicy, actor: str) -> None:

@@ -1,5 +1,7 @@
 """The open store: its databases, its keys, and the transactions in which everything happens."""
 
+import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from gallery.data_keys import DataKeys
 from gallery.database import Database
@@ -17,6 +20,10 @@ from gallery.tables import facts, key_metadata, metadata
 from voxgraph.errors import GalleryUnavailable
 from voxgraph.results import Space
 
+log = logging.getLogger(__name__)
+
+ERASURES_VARIABLE = "VOXGRAPH_GALLERY_ERASURES"
+"""Environment variable with the path of the list of erasures."""
 DATABASE_FILE = "gallery.db"
 DATA_KEYS_FILE = "keys.db"
 MASTER_KEY_FILE = "master.key"
@@ -62,6 +69,8 @@ class Store:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.spaces, self.clock = spaces, clock
+        if erasures is None and (listed := os.environ.get(ERASURES_VARIABLE)):
+            erasures = Path(listed)
         if "://" in str(state):
             self.database, keys_database = Database(str(state)), Database(str(state))
         else:
@@ -79,6 +88,8 @@ class Store:
         except BaseException:
             self.close()
             raise
+        if erasures is None:
+            log.warning("A restored backup would bring erased people back: %s is not set.", ERASURES_VARIABLE)
         self.keys = DataKeys(keys_database, self.master)
         self.erasures = ErasureList(erasures) if erasures else None
 
@@ -127,8 +138,19 @@ class Store:
 
 
 def _private(folder: Path) -> Path:
+    """Make what is missing of the folder and its databases, so that only their owner can read them."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in (DATABASE_FILE, DATA_KEYS_FILE):
+            # SQLite gives its -wal and -shm the mode of the database.
+            (folder / name).touch(mode=0o600)
     except OSError as error:
-        raise GalleryUnavailable(f"The folder of the store cannot be made: {error.strerror}.") from None
+        raise GalleryUnavailable(f"The folder of the store cannot be used: {error.strerror}.") from None
     return folder
+
+
+def insert_missing(transaction: Transaction, table: sa.Table, row: dict[str, Any]) -> bool:
+    """Insert a row unless there is one with its unique values; return whether it was inserted."""
+    dialect = postgresql if transaction.connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).values(**row).on_conflict_do_nothing()
+    return transaction.execute(statement.returning(*table.primary_key)).first() is not None

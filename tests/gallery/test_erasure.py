@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from voices import CONSENT, Clock, heard, vector
+from postgres import database
+from voices import CONSENT, MASTER_KEY, Clock, heard, vector
 
 from gallery.erasure_list import ErasureList
 from gallery.galleries import Galleries
@@ -74,20 +75,22 @@ def test_after_an_erasure_not_even_the_sealed_vector_and_its_key_are_in_any_file
     assert files_with(folder, wrapped) == []
 
 
+@pytest.mark.parametrize("restored_files", [["gallery.db"], ["gallery.db", "keys.db"]])
 @pytest.mark.parametrize("erase", ["erase", "opt_out", "withdraw_consent", "delete"])
 def test_a_restored_backup_does_not_bring_a_person_back(
-    erase: str, store: Galleries, folder: Path, clock: Clock
+    erase: str, restored_files: list[str], store: Galleries, folder: Path, clock: Clock
 ) -> None:
     enrol(store)
     enrol(store, "bob", voice=1)
     store.close()
-    shutil.copy(folder / "gallery.db", folder / "backup")
+    shutil.copytree(folder, backup := folder.parent / "backup")
     store = Galleries(folder, clock=clock)
     arguments = ("acme", "staff") if erase == "delete" else ("acme", "staff", "anna")
     getattr(store, erase)(*arguments, actor="key")
     store.close()
 
-    shutil.copy(folder / "backup", folder / "gallery.db")
+    for name in restored_files:
+        shutil.copy(backup / name, folder / name)
     restored = Galleries(folder, clock=clock)
 
     if erase == "delete":
@@ -288,3 +291,33 @@ def test_a_reader_holds_no_erasure_up_and_the_next_write_cleans_up_behind_it(
     store.create("acme", "another", actor="key")
 
     assert files_with(folder, sealed) == []
+
+
+def test_a_restored_dump_of_postgres_brings_nobody_back_where_the_list_is_set(
+    postgres_url: str, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOXGRAPH_GALLERY_KEY", MASTER_KEY)
+    monkeypatch.setenv("VOXGRAPH_GALLERY_ERASURES", str(tmp_path / "erasures.jsonl"))
+    with database(postgres_url, "original") as url:
+        store = Galleries(url, clock=clock)
+        store.create("acme", "staff", actor="key")
+        enrol(store)
+        store.close()
+        with database(postgres_url, "restored", template="original") as restored_url:
+            store = Galleries(url, clock=clock)
+            store.erase("acme", "staff", "anna", actor="key")
+            store.close()
+
+            restored = Galleries(restored_url, clock=clock)
+
+            assert restored.speakers("acme", "staff").speakers == ()
+            assert restored.verify_ledger("acme").whole
+            restored.close()
+
+
+def test_a_store_that_cannot_remember_erasures_says_so(
+    state: str | Path, opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened()
+
+    assert ("bring erased people back" in caplog.text) == isinstance(state, str)

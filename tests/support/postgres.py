@@ -55,10 +55,10 @@ def postgres_server() -> Iterator[str]:
 
 
 @contextmanager
-def database(server_url: str, name: str) -> Iterator[str]:
-    """Make an empty database on a server and give its URL; remove it at the end."""
+def database(server_url: str, name: str, template: str = "template1") -> Iterator[str]:
+    """Make a database on a server, a copy of another one, and give its URL; remove it at the end."""
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
     try:
         yield server_url.replace("/postgres?", f"/{name}?")
     finally:
