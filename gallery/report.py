@@ -32,7 +32,7 @@ MOST_SPEAKERS, MOST_PROBES = 500, 4
 """Speakers, and references of each, that are compared; of more, these are drawn."""
 MOST_CLLR = 0.8
 """Cost in bits above which the ratios would say next to nothing."""
-MARGINAL = "The voices overlap: a ratio would cost {cost:.2f} bits of 1, so that no threshold is set."
+OVERLAP = "The voices overlap: a ratio would cost {cost:.2f} bits of 1, so that no threshold is set."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +73,7 @@ def calibrate(space: Space, references: References) -> tuple[CalibrationReport, 
 
     cost = cllr(llrs, crossed.is_target)
     if cost > MOST_CLLR:
-        return CalibrationReport(space, False, MARGINAL.format(cost=cost), *counts), None
+        return CalibrationReport(space, False, OVERLAP.format(cost=cost), *counts), None
     figures = {
         "verification": verification(llrs, crossed.is_target),
         "eer": equal_error_rate(llrs, crossed.is_target),
