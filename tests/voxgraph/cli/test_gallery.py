@@ -14,6 +14,7 @@ from config.settings import GraphSettings
 from deployments.api.app import create_app
 from deployments.state.local_gallery import LocalGallery
 from gallery.galleries import Galleries
+from voxgraph.keys import read_keys
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +123,13 @@ def test_people_get_tables(command: Any, recordings: dict[str, str], monkeypatch
     assert "SPEAKER_01" in several
     assert "Anna" in command("gallery", "speakers", "tables").out
     assert "not enough" in command("gallery", "calibrate", "tables").out.lower()
+
+
+def test_a_key_has_the_galleries_of_its_tenant(command: Any, tmp_path: Path) -> None:
+    command("keys", "new", "desk", "--file", tmp_path / "keys.json", "--gallery", "--tenant", "clinic")
+    command("keys", "new", "alone", "--file", tmp_path / "keys.json")
+
+    desk, alone = read_keys(tmp_path / "keys.json")
+
+    assert (desk.scopes, desk.owner) == (("ask", "gallery"), "clinic")
+    assert (alone.scopes, alone.owner) == (("ask",), "alone")
