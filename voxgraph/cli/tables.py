@@ -16,6 +16,8 @@ FINDINGS = {
     "no_sign_found": "no sign of AI generation found",
 }
 SHOWN_RIVALS = 3
+LEAST = 0.001
+"""The least probability that is shown as a number, and the distance of the highest from 1."""
 
 
 def print_answer(command: str, name: str, answer: Answer) -> None:
@@ -35,11 +37,11 @@ def print_answer(command: str, name: str, answer: Answer) -> None:
 
 
 def _language(answer: Answer) -> Iterator[Row]:
-    yield "language", f"{answer['name']} ({answer['language']}), {_percent(answer['confidence'])}"
+    yield "language", f"{answer['name']} ({answer['language']}), {percent(answer['confidence'])}"
     rivals = [
-        f"{code} {_percent(share)}"
+        f"{code} {percent(share)}"
         for code, share in answer.get("probabilities", {}).items()
-        if code != answer["language"]
+        if code != answer["language"] and share >= LEAST
     ]
     if rivals:
         yield "", ", ".join(rivals[:SHOWN_RIVALS])
@@ -51,14 +53,14 @@ def _voice(answer: Answer) -> Iterator[Row]:
     size = answer["embedding_size"]
     yield "voice", f"{size} numbers of {answer['model']} at {answer['revision'][:20]}"
     if answer.get("language"):
-        yield "", f"chosen by the language {answer['language']}, {_percent(answer['confidence'])}"
+        yield "", f"chosen by the language {answer['language']}, {percent(answer['confidence'])}"
 
 
 def _accent(answer: Answer) -> Iterator[Row]:
     found = answer["accent"]
     found = found if isinstance(found, Mapping) else answer
     ranked = sorted(found["probabilities"].items(), key=lambda pair: -pair[1])[: SHOWN_RIVALS + 1]
-    yield "accent", ", ".join(f"{label} {_percent(share)}" for label, share in ranked)
+    yield "accent", ", ".join(f"{label} {percent(share)}" for label, share in ranked)
 
 
 def _speakers(answer: Answer) -> Iterator[Row]:
@@ -87,8 +89,8 @@ def _comparison(answer: Answer) -> Iterator[Row]:
     similarity, threshold = answer["similarity_score"], answer["threshold"]
     yield "verdict", f"{verdict}: similarity {similarity:.3f}, threshold {threshold:.3f}"
     if answer.get("probability") is not None:
-        prior = _percent(answer["prior"])
-        yield "", f"one speaker with a probability of {_percent(answer['probability'])} (prior {prior})"
+        prior = percent(answer["prior"])
+        yield "", f"one speaker with a probability of {percent(answer['probability'])} (prior {prior})"
 
 
 def _analysis(answer: Answer) -> Iterator[Row]:
@@ -121,7 +123,7 @@ def _turns(turns: Sequence[Answer]) -> Table:
     for turn in turns:
         sure = turn.get("confidence")
         times = clock(turn["start"]), clock(turn["end"])
-        table.add_row(*times, turn["speaker"], "" if sure is None else _percent(sure))
+        table.add_row(*times, turn["speaker"], "" if sure is None else percent(sure))
     return table
 
 
@@ -133,5 +135,10 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{text}" if hours else f"{minutes}:{text}"
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """Return a probability as a percentage that never claims certainty."""
+    if share > 1 - LEAST:
+        return f"over {100 * (1 - LEAST):g} %"
+    if 0 < share < LEAST:
+        return f"under {100 * LEAST:g} %"
     return f"{100 * share:.1f} %"

@@ -13,7 +13,7 @@ from fake_analyzer import FakeAnalyzer
 from recordings import DATA
 
 from voxgraph import ModelKey, SpeakerCount
-from voxgraph.cli import asking, writers
+from voxgraph.cli import asking, tables, writers
 from voxgraph.cli.progress import Display
 from voxgraph.client import failures
 from voxgraph.errors import ModelUnavailable, Overloaded
@@ -72,6 +72,14 @@ def test_people_get_a_table(command, name: str, said: list[str]) -> None:
     assert done.status == 0
     assert f"{VOICE}" in done.out
     assert [text for text in said if text not in done.out] == []
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [(0.5, "50.0 %"), (0.0, "0.0 %"), (0.0004, "under 0.1 %"), (0.9996, "over 99.9 %"), (1.0, "over 99.9 %")],
+)
+def test_a_table_never_claims_certainty(probability: float, text: str) -> None:
+    assert tables.percent(probability) == text
 
 
 def test_a_document_has_the_answers_in_the_order_of_the_recordings(command, folder: Path) -> None:
