@@ -61,7 +61,13 @@ def single_machine_environment(folder: Path) -> dict[str, str]:
     cluster gets its own free ports for HAProxy's metrics, for its ingress replicas and for Serve's proxies,
     so that a machine may run two clusters.
     """
-    variables = {**NODE_ENVIRONMENT, ENGINE_CACHE: str(folder / "engines")}
+    variables = {
+        **NODE_ENVIRONMENT,
+        ENGINE_CACHE: str(folder / "engines"),
+        # A proxy that is not ready after three times Serve's 5 s is killed, on a machine that is busy with
+        # loading models.
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
+    }
     if sys.platform != "linux" or importlib.util.find_spec(HAPROXY_PACKAGE) is None:
         return variables
     metrics_port, stats_port, http_port, grpc_port = free_ports(4)
