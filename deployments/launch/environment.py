@@ -24,6 +24,8 @@ NODE_ENVIRONMENT = {
     "RAY_SERVE_LOG_TO_STDERR": "0",
     # A proxy that fails three checks in a row is replaced after 6 s; Serve's default is 30 s.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",
+    # A proxy that is not ready in time three times is killed: Serve's 5 s are too few beside loading models.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
     # A stuck replica is killed, not drained, so that callers of its queued items retry on another replica.
     "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
     # A dead node is detected after 5 s instead of 15; until then, replicas are started on it.
@@ -61,13 +63,7 @@ def single_machine_environment(folder: Path) -> dict[str, str]:
     cluster gets its own free ports for HAProxy's metrics, for its ingress replicas and for Serve's proxies,
     so that a machine may run two clusters.
     """
-    variables = {
-        **NODE_ENVIRONMENT,
-        ENGINE_CACHE: str(folder / "engines"),
-        # A proxy that is not ready after three times Serve's 5 s is killed, on a machine that is busy with
-        # loading models.
-        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
-    }
+    variables = {**NODE_ENVIRONMENT, ENGINE_CACHE: str(folder / "engines")}
     if sys.platform != "linux" or importlib.util.find_spec(HAPROXY_PACKAGE) is None:
         return variables
     metrics_port, stats_port, http_port, grpc_port = free_ports(4)
