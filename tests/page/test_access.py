@@ -90,7 +90,8 @@ def test_the_keyboard_reaches_everything_in_the_order_of_reading(page: Page, rec
         reached.append(page.evaluate(FOCUSED).strip())
 
     order = [
-        "Skip to the recording", "Listen", "Compare voices", "API", "Models", "Choose files", "Record",
+        "Skip to the recording", "Listen", "Compare voices", "Speakers", "API", "Models", "Choose files",
+        "Record",
         "Options", "Play", "Zoom in", "Name of Speaker 1", "Name of Speaker 2", "Turns as a table", "JSON",
         "RTTM", "Copy",
     ]  # fmt: skip

@@ -65,9 +65,12 @@ def test_the_lock_names_no_host_of_a_package_and_has_every_hash() -> None:
     assert lock.count('"integrity"') == lock.count('"node_modules/')
 
 
-@pytest.mark.parametrize("name", re.findall(r"interface (\w+Answer) ", (WEB / "src" / "api.ts").read_text()))
+TYPES = "".join((WEB / "src" / name).read_text() for name in ("api.ts", "people.ts"))
+
+
+@pytest.mark.parametrize("name", re.findall(r"interface (\w+Answer) ", TYPES))
 def test_the_page_reads_only_fields_that_the_server_answers(name: str) -> None:
-    block = re.search(rf"interface {name} \{{\n(.*?)\n\}}", (WEB / "src" / "api.ts").read_text(), re.DOTALL)
+    block = re.search(rf"interface {name} \{{\n(.*?)\n\}}", TYPES, re.DOTALL)
     assert block is not None
     schemas = create_app(FakeAnalyzer(), GraphSettings()).openapi()["components"]["schemas"]
 

@@ -4,14 +4,18 @@ import { useEffect } from "preact/hooks";
 import { asking, checkHealth, health, keyWanted, lost, ROOT, useKey } from "./api";
 import { Compare } from "./compare";
 import { Listen } from "./listen";
+import { People } from "./people-view";
 import { announcement } from "./recordings";
 import { t } from "./strings";
 
-const view = signal<"listen" | "compare">(location.hash === "#compare" ? "compare" : "listen");
+const VIEWS = ["listen", "compare", "people"] as const;
+type View = (typeof VIEWS)[number];
+const named = (): View => VIEWS.find((view) => location.hash === `#${view}`) ?? "listen";
+const view = signal(named());
 /** Whether there is documentation: the server takes the element away where it is switched off. */
 const hasDocs = document.querySelector("meta[name=docs]") !== null;
 window.addEventListener("hashchange", () => {
-  view.value = location.hash === "#compare" ? "compare" : "listen";
+  view.value = named();
 });
 
 export function App() {
@@ -33,12 +37,15 @@ export function App() {
         )}
         {keyWanted.value && <Key />}
         <Checkpoints />
-        {/* Both views stay, so that a change between them loses nothing. */}
+        {/* All views stay, so that a change between them loses nothing. */}
         <div hidden={view.value !== "listen"}>
           <Listen />
         </div>
         <div hidden={view.value !== "compare"}>
           <Compare />
+        </div>
+        <div hidden={view.value !== "people"}>
+          <People shown={view.value === "people"} />
         </div>
       </main>
       <p class="unseen" role="status">
@@ -54,7 +61,7 @@ function focusMain(event: Event): void {
 }
 
 function Header() {
-  const link = (name: "listen" | "compare") => (
+  const link = (name: View) => (
     <a href={`#${name}`} aria-current={view.value === name ? "page" : undefined}>
       {t.views[name]}
     </a>
@@ -70,6 +77,7 @@ function Header() {
       <nav aria-label={t.name}>
         {link("listen")}
         {link("compare")}
+        {link("people")}
         {hasDocs && <a href={`${ROOT}docs`}>{t.views.docs}</a>}
       </nav>
     </header>

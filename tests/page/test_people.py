@@ -1,0 +1,135 @@
+"""The page's view of the people whose voices the server keeps."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from fake_analyzer import FakeAnalyzer
+from page_actions import download
+from playwright.sync_api import Page, expect
+from tone_voices import ANNA, BERT, voice_of, wav_of
+
+from deployments.state.local_gallery import LocalGallery
+from gallery.galleries import Galleries
+
+SERIOUS = {"serious", "critical"}
+NARROW = {"width": 320, "height": 700}
+
+
+@pytest.fixture
+def analyzer(tmp_path: Path) -> Iterator[FakeAnalyzer]:
+    """Return an analyzer that hears tones as voices, with a gallery."""
+    analyzer = FakeAnalyzer()
+    analyzer.voice_of, analyzer.speech_s = voice_of, 12.0
+    with Galleries(tmp_path / "state") as galleries:
+        analyzer.gallery = LocalGallery(galleries)
+        yield analyzer
+
+
+@pytest.fixture
+def voices(tmp_path: Path) -> dict[str, Path]:
+    found = {}
+    for name, pitch in (("anna", ANNA), ("bert", BERT)):
+        found[name] = tmp_path / f"{name}.wav"
+        found[name].write_bytes(wav_of(pitch))
+    return found
+
+
+def give(page: Page, title: str, path: Path) -> None:
+    page.locator(f'input[type=file][aria-label="{title}"]').set_input_files(str(path))
+
+
+def open_gallery(page: Page) -> None:
+    page.get_by_role("link", name="Speakers").click()
+    page.get_by_label("Name of a new gallery").fill("staff")
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_text("Nobody is kept here yet.")).to_be_visible()
+
+
+def add(page: Page, name: str, path: Path) -> None:
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("The person has agreed to this.").check()
+    give(page, "First recording", path)
+    expect(page.get_by_label(f"Name of {name}")).to_be_visible()
+
+
+def test_a_person_is_added_recognised_renamed_and_erased(page: Page, voices: dict[str, Path]) -> None:
+    open_gallery(page)
+
+    # Without consent there is no way to give a recording.
+    expect(page.locator('input[aria-label="First recording"]')).to_have_count(0)
+    add(page, "Anna", voices["anna"])
+    expect(page.get_by_text("8.0 s of speech are missing.")).to_be_visible()
+    give(page, "Another recording of Anna", voices["anna"])
+    expect(page.get_by_text("recognised")).to_be_visible()
+
+    give(page, "A recording of one person", voices["anna"])
+    expect(page.locator(".identified")).to_contain_text("This is Anna.")
+    give(page, "A recording of one person", voices["bert"])
+    expect(page.locator(".identified")).to_contain_text("Nobody whom this gallery knows.")
+
+    name = page.get_by_label("Name of Anna")
+    name.fill("Anna B.")
+    name.press("Enter")
+    name.blur()
+    expect(page.get_by_label("Name of Anna B.")).to_be_visible()
+    page.get_by_role("button", name="Erase Anna B.").click()
+    page.get_by_role("button", name="Erase Anna B. for good").click()
+    expect(page.get_by_text("Nobody is kept here yet.")).to_be_visible()
+    receipt = json.loads(download(page, "Save the receipt"))
+    assert receipt["removed"]["references"] == 2
+    assert "Anna" not in json.dumps(receipt)
+
+
+def test_a_refused_recording_says_why(page: Page, analyzer: FakeAnalyzer, voices: dict[str, Path]) -> None:
+    analyzer.speech_s = 0.4
+    open_gallery(page)
+
+    page.get_by_label("Name", exact=True).fill("Anna")
+    page.get_by_label("The person has agreed to this.").check()
+    give(page, "First recording", voices["anna"])
+
+    expect(page.get_by_role("alert")).to_contain_text("speech")
+
+
+def test_a_server_without_state_says_so(page: Page, analyzer: FakeAnalyzer) -> None:
+    analyzer.gallery = None
+    page.get_by_role("link", name="Speakers").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("keeps no voices")
+
+
+def test_it_is_for_everybody(open_page: Any, url: str, voices: dict[str, Path]) -> None:
+    # axe puts a style of its own on the page, which the policy forbids.
+    page = open_page(url, viewport=NARROW, reduced_motion="reduce", bypass_csp=True)
+    open_gallery(page)
+    add(page, "Anna", voices["anna"])
+    give(page, "A recording of one person", voices["anna"])
+    expect(page.locator(".identified")).to_be_visible()
+    page.locator(".people summary").click()
+
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in SERIOUS] == []
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_the_keyboard_adds_and_erases(page: Page, voices: dict[str, Path]) -> None:
+    open_gallery(page)
+    page.get_by_label("Name", exact=True).focus()
+    page.keyboard.type("Anna")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    give(page, "First recording", voices["anna"])
+    expect(page.get_by_label("Name of Anna")).to_be_visible()
+
+    page.get_by_role("button", name="Erase Anna").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Erase Anna for good").focus()
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("button", name="Save the receipt")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("Everything about Anna is erased.")

@@ -1,0 +1,182 @@
+/** The galleries of the server and the people in them. */
+import { signal } from "@preact/signals";
+import { ask, Problem } from "./api";
+import { announcement } from "./recordings";
+import { t } from "./strings";
+
+export type State = "enrolling" | "active" | "stale" | "expired" | "opted_out";
+export interface SpeakerAnswer {
+  external_id: string;
+  display_name: string | null;
+  state: State;
+  references: number;
+  speech_s: number;
+  remaining_speech_s: number;
+}
+interface ReasonAnswer {
+  message: string;
+}
+export interface EnrolmentAnswer {
+  speaker: SpeakerAnswer;
+  warnings: ReasonAnswer[];
+}
+export interface DecisionAnswer {
+  decision: string;
+  speaker: string | null;
+  display_name: string | null;
+  candidates: { external_id: string; display_name: string | null }[];
+  probability: number | null;
+  evidence: { speech_s: number } | null;
+}
+/** What an erasure leaves: a signed statement that is worth keeping. */
+export interface Receipt {
+  name: string;
+  content: unknown;
+}
+
+const ROOT = "v1/galleries";
+const PAGE = 200;
+
+/** Names of the galleries; null until the server has answered. */
+export const galleries = signal<string[] | null>(null);
+export const gallery = signal("");
+export const people = signal<SpeakerAnswer[]>([]);
+export const problem = signal<Problem | null>(null);
+export const busy = signal("");
+export const decision = signal<DecisionAnswer | null>(null);
+export const receipt = signal<Receipt | null>(null);
+/** What to know about the last enrolment. */
+export const notes = signal<string[]>([]);
+
+export const nameOf = (person: { external_id?: string; speaker?: string | null; display_name: string | null }) =>
+  person.display_name ?? person.external_id ?? person.speaker ?? "";
+
+let last: Promise<boolean> = Promise.resolve(true);
+
+/** Do things one after the other; what comes meanwhile waits, so that nothing is lost. */
+function attempt(what: string, work: () => Promise<void>): Promise<boolean> {
+  last = last.then(() => doNow(what, work));
+  return last;
+}
+
+/** Do something while the page says so, and keep what goes wrong. */
+async function doNow(what: string, work: () => Promise<void>): Promise<boolean> {
+  busy.value = what;
+  problem.value = null;
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    problem.value = error as Problem;
+    return false;
+  } finally {
+    busy.value = "";
+  }
+}
+
+const json = (method: string, body: unknown): RequestInit => ({
+  method,
+  headers: { "content-type": "application/json" },
+  body: JSON.stringify(body),
+});
+const at = (...parts: string[]) => [ROOT, ...parts.map(encodeURIComponent)].join("/");
+const upload = (file: File): RequestInit => {
+  const body = new FormData();
+  body.set("file", file);
+  return { method: "POST", body };
+};
+
+/** Read which galleries there are, and who is in the chosen one. */
+export const load = () =>
+  attempt(t.people.reading, async () => {
+    const found = (await (await ask(ROOT)).json()) as { galleries: { name: string }[] };
+    galleries.value = found.galleries.map(({ name }) => name);
+    if (!galleries.value.includes(gallery.value)) gallery.value = galleries.value[0] ?? "";
+    await readPeople();
+  });
+
+async function readPeople(): Promise<void> {
+  const found: SpeakerAnswer[] = [];
+  let after: string | null = gallery.value ? "" : null;
+  while (after !== null) {
+    const query = new URLSearchParams({ limit: `${PAGE}`, ...(after && { after }) });
+    const page = (await (await ask(`${at(gallery.value, "speakers")}?${query}`)).json()) as {
+      speakers: SpeakerAnswer[];
+      after: string | null;
+    };
+    found.push(...page.speakers);
+    after = page.after;
+  }
+  people.value = found;
+}
+
+export function choose(name: string): Promise<boolean> {
+  gallery.value = name;
+  decision.value = null;
+  return attempt(t.people.reading, readPeople);
+}
+
+export const create = (name: string) =>
+  attempt(t.people.saving, async () => {
+    await ask(at(name), json("PUT", {}));
+    galleries.value = [...new Set([...(galleries.value ?? []), name])].sort();
+    gallery.value = name;
+    await readPeople();
+  });
+
+/** Keep somebody who has agreed, with a first recording. */
+export const add = (name: string, purpose: string, file: File) =>
+  attempt(t.people.hearing, async () => {
+    // The id is in addresses and in the ledger; it says nothing about the person.
+    const id = [...crypto.getRandomValues(new Uint8Array(8))].map((one) => one.toString(16).padStart(2, "0"));
+    const consent = { purposes: [purpose], given_at: new Date().toISOString() };
+    const path = at(gallery.value, "speakers", id.join(""));
+    await ask(path, json("PUT", { display_name: name, consent }));
+    try {
+      await enrolInto(path, file);
+    } finally {
+      await readPeople();
+    }
+  });
+
+export const enrol = (person: SpeakerAnswer, file: File) =>
+  attempt(t.people.hearing, async () => {
+    await enrolInto(at(gallery.value, "speakers", person.external_id), file);
+    await readPeople();
+  });
+
+async function enrolInto(path: string, file: File): Promise<void> {
+  notes.value = [];
+  const found = (await (await ask(`${path}/references`, upload(file))).json()) as EnrolmentAnswer;
+  notes.value = found.warnings.map(({ message }) => message);
+  announcement.value = t.people.enrolled(nameOf(found.speaker));
+}
+
+export const rename = (person: SpeakerAnswer, name: string) =>
+  attempt(t.people.saving, async () => {
+    await ask(at(gallery.value, "speakers", person.external_id), json("PATCH", { display_name: name }));
+    await readPeople();
+  });
+
+export const erase = (person: SpeakerAnswer) =>
+  attempt(t.people.erasing, async () => {
+    const response = await ask(at(gallery.value, "speakers", person.external_id), { method: "DELETE" });
+    receipt.value = { name: nameOf(person), content: await response.json() };
+    announcement.value = t.people.erased(nameOf(person));
+    decision.value = null;
+    await readPeople();
+  });
+
+export const identify = (file: File) =>
+  attempt(t.people.hearing, async () => {
+    decision.value = null;
+    decision.value = await (await ask(at(gallery.value, "identify"), upload(file))).json();
+    announcement.value = sentence(decision.value!);
+  });
+
+/** A decision in words. */
+export function sentence(found: DecisionAnswer): string {
+  if (found.decision === "match") return t.people.match(nameOf(found));
+  if (found.decision === "ambiguous") return t.people.ambiguous(found.candidates.map(nameOf).join(", "));
+  return t.people.decisions[found.decision] ?? found.decision;
+}
