@@ -17,7 +17,7 @@ from config.settings import GraphSettings
 from deployments import graph
 from deployments.graph import NAMES
 from deployments.replica.model_replica import WaveformReplica
-from deployments.transport.clips import Samples
+from pipelines.samples import Samples
 from voxgraph.errors import CheckpointError
 from voxgraph.options import ModelKey
 from voxgraph.results import SAMPLE_RATE_HZ, LanguageResult, ModelInfo, Waveform
@@ -53,7 +53,7 @@ class Simulated(WaveformReplica[LanguageResult]):
             raise CheckpointError("only the language model is simulated.")
         return FixedTime()
 
-    async def speech_seconds(self, samples: Samples) -> float:
+    async def speech_seconds(self, samples: Samples, goes_on: bool = False) -> float:
         """Return the length of a recording, which costs nothing."""
         return len(samples) / SAMPLE_RATE_HZ
 

@@ -67,10 +67,6 @@ MODEL_OPTIONS: dict[str, Any] = OPTIONS | {
 """Options of every model deployment."""
 
 DIARIZATION_OPTIONS: dict[str, Any] = MODEL_OPTIONS | {
-    # One conversation occupies the model; the next waits in a router, which may find a free replica.
-    "max_ongoing_requests": 2,
-    # About a dozen long conversations, each of which has `diarization_window` parts there at a time.
-    "max_queued_requests": 64,
     # The target is two parts, so that long conversations add replicas, which finish them sooner.
     "user_config": BatchTunables(target_audio_s=50.0, max_run_s=1800.0).model_dump(),
     "graceful_shutdown_timeout_s": 1800,

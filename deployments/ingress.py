@@ -20,6 +20,7 @@ from ray.serve.handle import DeploymentHandle
 
 from config.settings import GraphSettings, IngressTunables
 from deployments.api.app import create_app
+from deployments.api.began import elapsed_s
 from deployments.channels import ONE_SPEAKER, diarize_each
 from deployments.deepfake import conclude
 from deployments.events import Answer, once, run_tasks
@@ -119,6 +120,10 @@ class Ingress(HeldHealthCheck):
         """Maximum number of recordings in progress in this replica."""
         return self._tunables.max_requests
 
+    def deadline_s(self, diarizes: bool) -> float:
+        """Return the seconds that a request may take from the beginning of its decoding."""
+        return self._tunables.diarization_deadline_s if diarizes else self._tunables.deadline_s
+
     @property
     def max_running_jobs(self) -> int:
         """Maximum number of jobs that this replica computes at a time."""
@@ -159,7 +164,7 @@ class Ingress(HeldHealthCheck):
         """Embed two voices with one encoder: the named one, or that of the language detected most surely."""
         check_encoder(encoder)
         allowed = allow_list(languages)
-        deadline = Deadline.after(self._tunables.deadline_s)
+        deadline = self._deadline_of(())
         clips = [await self._accept("speaker", waveform) for waveform in (first, second)]
         found: list[LanguageResult | None] = [None, None]
         if encoder is None:
@@ -195,8 +200,8 @@ class Ingress(HeldHealthCheck):
 
     async def diarize_channels(self, channels: Sequence[Waveform]) -> DiarizationResult:
         """Find when each channel talks; a channel is one speaker, without what it copies of others."""
-        deadline = Deadline.after(self._tunables.diarization_deadline_s)
         models = self._models_for("diarization")
+        deadline = self._deadline_of(models)
         compute = partial(self._turns, speakers=ONE_SPEAKER)
 
         async def turns(channel: Waveform) -> DiarizationResult:
@@ -393,15 +398,14 @@ class Ingress(HeldHealthCheck):
         """
         revisions = await gather_or_cancel(*(self._infos.revision(model) for model in models))
         limits = self._listener.limits
-        key = await cache_key(clip.digest_source, question, models, revisions, options, limits)
+        key = cache_key(await clip.digest(), question, models, revisions, options, limits)
         if [*models] != [self.diarization_model]:  # which finds the speech itself
             compute = self._listener.beside(compute)
         return await self.state.cached(key, question, lambda: compute(clip, deadline), deadline)
 
     def _deadline_of(self, models: Sequence[ModelKey]) -> Deadline:
-        """Return the deadline of a question that these models answer."""
-        is_diarization, tunables = self.diarization_model in models, self._tunables
-        return Deadline.after(tunables.diarization_deadline_s if is_diarization else tunables.deadline_s)
+        """Return the deadline of a question that these models answer; the decoding counts."""
+        return Deadline.after(self.deadline_s(self.diarization_model in models) - elapsed_s())
 
     def _routing(self, encoder: ModelKey | None, languages: Languages) -> tuple[object, ...]:
         """Return what the choice of an encoder depends on besides the recording, for a cache key."""

@@ -7,8 +7,9 @@ from config.settings import IngressTunables
 from deployments.speech import Listener, Spans, with_speech
 from deployments.state.result_cache import ResultCache, cache_key
 from deployments.transport.calls import call_all, call_when_capacity
-from deployments.transport.clips import Clip, ModelHandle, to_pcm16
+from deployments.transport.clips import Clip, ModelHandle
 from deployments.transport.concurrency import gather_or_cancel
+from pipelines.samples import to_pcm16
 from voxgraph.calls import Deadline
 
 Compute = Callable[[Clip, Deadline], Awaitable[Any]]
@@ -49,7 +50,7 @@ class RemoteListener:
         return heard
 
     async def _find(self, clip: Clip, deadline: Deadline) -> float | None:
-        key = await cache_key(clip.digest_source, "speech", self.limits)
+        key = cache_key(await clip.digest(), "speech", self.limits)
         found, _ = await self._cache.get_or_compute(
             key, lambda: self._listener.speech_s(clip, clip.waveform, deadline)
         )
@@ -62,7 +63,7 @@ class RemoteListener:
             listen = model.handle_for(clip).speech_seconds
             return [await call_when_capacity(lambda: listen.remote(clip.payload), deadline)]
         starts = [
-            lambda s=start, e=end: model.by_reference.speech_seconds.remote(to_pcm16(clip.waveform[s:e]))
+            lambda s=start, e=end: model.direct.speech_seconds.remote(to_pcm16(clip.waveform[s:e]), True)
             for start, end in spans
         ]
         return await call_all(starts, deadline, self._tunables().diarization_window)

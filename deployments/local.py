@@ -5,6 +5,7 @@ asked. One recording is answered at a time.
 """
 
 import asyncio
+import math
 import tempfile
 import threading
 import time
@@ -119,6 +120,10 @@ class LocalAnalyzer:
         self.diarization_model = settings.diarization
         self.max_requests = self._tunables.max_requests
         self.max_running_jobs = self._tunables.max_running_jobs
+
+    def deadline_s(self, diarizes: bool) -> float:
+        """Return infinity: the caller waits for their own recordings."""
+        return math.inf
 
     def close(self) -> None:
         """Drop all questions that wait for a model."""

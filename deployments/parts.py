@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from deployments.transport.calls import call_all, call_when_capacity
-from deployments.transport.clips import Clip, ModelHandle, to_pcm16
+from deployments.transport.clips import Clip, ModelHandle
 from deployments.transport.concurrency import OnProgress
 from pipelines.chunking import conversation_parts
+from pipelines.samples import to_pcm16
 from voxgraph.calls import Deadline, call
 from voxgraph.options import SpeakerCount
 from voxgraph.results import DeepfakeScore, DiarizationResult
@@ -54,5 +55,8 @@ async def score_chunks(
     Raises:
         VoxError: As `voxgraph.calls.call` does.
     """
-    starts = [lambda s=start, e=end: model.answer(Clip(clip.waveform[s:e])) for start, end in spans]
+    starts = [
+        lambda s=start, e=end: model.answer(Clip(clip.waveform[s:e]), goes_on=len(spans) > 1)
+        for start, end in spans
+    ]
     return await call_all(starts, deadline, window, on_progress)

@@ -63,15 +63,16 @@ class Listener(Generic[Clip, Deadline]):
         unless there is none in these; then all are asked.
         """
         tunables = self._tunables()
-        looking = asyncio.create_task(asyncio.to_thread(_signs, waveform))
+        looking = asyncio.create_task(asyncio.to_thread(gliding_share, waveform))
         found = await self._found(clip, len(waveform), deadline, tunables.min_speech_s)
-        has_sound, gliding = await looking
+        gliding = await looking
         if gliding is not None and gliding < tunables.min_gliding_share:
             return 0.0
         if found is not None and found >= tunables.min_speech_s:
             return found
         if found is None or len(waveform) < SURE_S * SAMPLE_RATE_HZ:
-            return None if has_sound else 0.0
+            measured = await asyncio.to_thread(measure, waveform)
+            return None if measured.active_s > 0 else 0.0
         return 0.0
 
     async def _found(self, clip: Clip, samples: int, deadline: Deadline, enough_s: float) -> float | None:
@@ -84,11 +85,6 @@ class Listener(Generic[Clip, Deadline]):
         except ModelError:
             return None
         return seconds * samples / sum(end - start for start, end in first)
-
-
-def _signs(waveform: Waveform) -> tuple[bool, float | None]:
-    """Return whether any sound stands out, and how much of it moves."""
-    return measure(waveform).active_s > 0, gliding_share(waveform)
 
 
 def with_speech(result: Heard, speech_s: float | None) -> Heard:

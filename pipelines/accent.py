@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint, load_labels
-from pipelines.ecapa import MIN_SAMPLES, Ecapa
+from pipelines.ecapa import MAX_INPUT_SAMPLES, MIN_SAMPLES, Ecapa
+from pipelines.samples import Samples
+from pipelines.windowing import MeanOfWindows
 from voxgraph.results import AccentResult, Waveform
 
 MARGIN_LOSS_SCALE = 30.0
@@ -12,8 +16,8 @@ MARGIN_LOSS_SCALE = 30.0
 (JuanPZuluaga/accent-recog-slt2022, hparams/inference_ecapa_tdnn.yaml)."""
 
 
-class EcapaAccentClassifier:
-    """Classify the accent of each clip of a batch.
+class EcapaAccentClassifier(MeanOfWindows[AccentResult]):
+    """Classify the accent of each clip of a batch, from the mean embedding of its windows.
 
     Args:
         checkpoint: The located `ModelKey.ACCENT_ECAPA`.
@@ -24,7 +28,7 @@ class EcapaAccentClassifier:
         CheckpointError: The tensors or labels do not fit the architecture, or the engine is unavailable.
     """
 
-    min_samples = MIN_SAMPLES
+    min_samples, longest = MIN_SAMPLES, MAX_INPUT_SAMPLES
 
     def __init__(
         self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
@@ -35,11 +39,11 @@ class EcapaAccentClassifier:
             device, self._network.parameter_count, self._labels, choice=self._network.choice
         )
 
-    def __call__(self, waveforms: Sequence[Waveform]) -> list[AccentResult]:
-        """Classify each clip; the result does not depend on the rest of the batch.
+    def rows(self, clips: Sequence[Waveform]) -> Tensor:
+        """Embed clips."""
+        return self._network.embed(clips)
 
-        Raises:
-            AudioTooShort: A clip has fewer than `min_samples` samples.
-        """
-        probabilities = (MARGIN_LOSS_SCALE * self._network.classify(waveforms)).softmax(dim=-1)
-        return [AccentResult.from_probabilities(self._labels, row) for row in probabilities.cpu().tolist()]
+    def result(self, row: Tensor, samples: Samples) -> AccentResult:
+        """Return the answer about a recording from its embedding."""
+        probabilities = (MARGIN_LOSS_SCALE * self._network.classify(row)).softmax(dim=-1)
+        return AccentResult.from_probabilities(self._labels, probabilities.tolist())

@@ -9,6 +9,7 @@ from torch.nn import functional
 from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_labels, load_state, load_tensors
 from pipelines.engines.select import Network, choose
+from pipelines.samples import Samples
 from pipelines.vendored.process import full_float32
 from pipelines.wav2vec2 import (
     MIN_SAMPLES,
@@ -20,7 +21,7 @@ from pipelines.wav2vec2 import (
     run_by_length,
     wav2vec2_architecture,
 )
-from pipelines.windowing import mean_over_windows
+from pipelines.windowing import MeanOfWindows
 from voxgraph.results import AccentResult, Waveform
 
 LAYER_NORM_EPSILON = 1e-5
@@ -32,8 +33,8 @@ BACKBONE_PREFIX = "model."
 HEAD_PREFIX = "0.w."
 
 
-class XlsrAccentClassifier:
-    """Classify the accent of each clip of a batch.
+class XlsrAccentClassifier(MeanOfWindows[AccentResult]):
+    """Classify the accent of each clip of a batch, by the mean of the probabilities of its windows.
 
     Reimplements the repository's custom_interface.py, which is never executed: wav2vec 2.0, layer norm of its
     whole output, mean over time, a linear layer without bias, softmax. It leaves out the random noise that
@@ -48,7 +49,7 @@ class XlsrAccentClassifier:
         CheckpointError: The tensors or labels do not fit the architecture, or the engine is unavailable.
     """
 
-    min_samples = MIN_SAMPLES
+    min_samples, longest = MIN_SAMPLES, MAX_INPUT_SAMPLES
 
     def __init__(
         self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
@@ -77,19 +78,18 @@ class XlsrAccentClassifier:
 
     @full_float32()
     @torch.inference_mode()
-    def __call__(self, waveforms: Sequence[Waveform]) -> list[AccentResult]:
-        """Classify each clip independently of the others; clips over 30 s are averaged over windows.
+    def rows(self, clips: Sequence[Waveform]) -> Tensor:
+        """Return the probabilities of clips, (clips, n_labels).
 
         Raises:
             AudioTooShort: A clip has fewer than `min_samples` samples.
         """
-        rows = mean_over_windows(self._run_batch, waveforms, MAX_INPUT_SAMPLES)
-        return [AccentResult.from_probabilities(self._labels, row) for row in rows.cpu().tolist()]
+        normal = [normalize(clip, LAYER_NORM_EPSILON, self._device) for clip in clips]
+        return torch.stack(run_by_length(self._probabilities, normal))
 
-    def _run_batch(self, waveforms: Sequence[Waveform]) -> Tensor:
-        """Return the probabilities of clips of any length, (batch, n_labels)."""
-        clips = [normalize(waveform, LAYER_NORM_EPSILON, self._device) for waveform in waveforms]
-        return torch.stack(run_by_length(self._probabilities, clips))
+    def result(self, row: Tensor, samples: Samples) -> AccentResult:
+        """Return the answer about a recording from its probabilities."""
+        return AccentResult.from_probabilities(self._labels, row.tolist())
 
     def _probabilities(self, batch: Tensor) -> Tensor:
         """Map (batch, samples) to probabilities (batch, n_labels)."""

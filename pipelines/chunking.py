@@ -9,9 +9,10 @@ PART_WINDOWS = 16
 """Windows in one part: a multiple of the segmentation batch size, so that parts give the same numbers as the
 whole, and few, so that replicas finish together and the next request waits two seconds instead of four."""
 
-SPEECH_PART_WINDOWS = 8
-"""Windows in one part of a recording in which only speech is looked for: 80 s, half a second of a core."""
-MAX_SPEECH_PARTS = 6
+SPEECH_PART_WINDOWS = 2
+"""Windows in one part of a recording in which only speech is looked for: 20 s, a tenth of a second of a core,
+and little enough to send past the object store."""
+MAX_SPEECH_PARTS = 24
 """Most parts in which speech is looked for: 8 min. In a longer recording, they are spread over it."""
 
 

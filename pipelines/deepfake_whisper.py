@@ -1,6 +1,6 @@
 """Detect generated speech with a head on the first layers of Whisper's encoder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from config.settings import EngineOptions
@@ -8,12 +8,11 @@ from pipelines.calibrations import number
 from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.whisper_checkpoint import CONFIG
 from pipelines.whisper_head import WhisperHead, head_architecture
-from pipelines.whisper_windows import MIN_SAMPLES
 from voxgraph.errors import CheckpointError
-from voxgraph.results import DeepfakeScore, OperatingPoints, Waveform
+from voxgraph.results import DeepfakeScore, OperatingPoints
 
 
-class WhisperDeepfakeDetector:
+class WhisperDeepfakeDetector(WhisperHead[DeepfakeScore]):
     """Scores the probability that each chunk of a batch is generated.
 
     Args:
@@ -26,26 +25,17 @@ class WhisperDeepfakeDetector:
             or the engine is not available.
     """
 
-    min_samples = MIN_SAMPLES
-
     def __init__(
         self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
     ) -> None:
-        self._head = WhisperHead(checkpoint, device, options)
-        self._points = read_points(self._head.config)
+        super().__init__(checkpoint, device, options)
+        self._points = read_points(self.config)
         labels = head_architecture(checkpoint).labels
-        self.info = checkpoint.info(device, self._head.parameter_count, labels, self._head.choice)
+        self.info = checkpoint.info(device, self.parameter_count, labels, self.choice)
 
-    def __call__(self, waveforms: Sequence[Waveform]) -> list[DeepfakeScore]:
-        """Score each chunk; the result is the same alone and in any batch.
-
-        Raises:
-            AudioTooShort: A chunk has fewer than `min_samples` samples.
-        """
-        return [
-            DeepfakeScore(ai_generated=chance, real=1 - chance, points=self._points)
-            for chance in self._head.probabilities(waveforms)
-        ]
+    def answer(self, probability: float) -> DeepfakeScore:
+        """Return the score of a chunk from the probability that it is generated."""
+        return DeepfakeScore(ai_generated=probability, real=1 - probability, points=self._points)
 
 
 def read_points(config: Mapping[str, Any]) -> OperatingPoints:

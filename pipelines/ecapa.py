@@ -17,7 +17,6 @@ from pipelines.engines.run import on_engine
 from pipelines.engines.select import Network, choose
 from pipelines.vendored.process import full_float32
 from pipelines.vendored.speechbrain import ECAPA_TDNN, Classifier, Fbank, XvectorClassifier
-from pipelines.windowing import mean_over_windows
 from voxgraph.errors import AudioTooShort, CheckpointError
 from voxgraph.results import Waveform
 
@@ -92,6 +91,9 @@ class Ecapa(nn.Module):
         self.n_labels = architecture.n_labels
         self.device = torch.device(device)
         self.eval().requires_grad_(False).to(self.device)
+        if self.head is not None:
+            # It reads one vector of a recording, whose windows may come from several batches.
+            self.head.to("cpu")
         self.choice = choose(options, device, Network.ECAPA, checkpoint.size)
         self._exact = EcapaNetwork(self.encoder)
         example = torch.zeros(2, 50, architecture.n_mels), torch.tensor([50, 40])
@@ -106,11 +108,11 @@ class Ecapa(nn.Module):
     @full_float32()
     @torch.inference_mode()
     def embed(self, waveforms: Sequence[Waveform]) -> Tensor:
-        """Embed clips of any length.
+        """Embed clips in one batch, those under `MIN_REDUCED_FRAMES` in float32.
 
         Args:
-            waveforms: Each float32, shape (samples,), 16 kHz mono, at least `MIN_SAMPLES` long. A clip over
-                `MAX_INPUT_SAMPLES` gets the mean embedding of its windows.
+            waveforms: Each float32, shape (samples,), 16 kHz mono, at least `MIN_SAMPLES` long. What is
+                longer than `MAX_INPUT_SAMPLES` is cut before.
 
         Returns:
             Shape (batch, embedding_dim), float32, not normalized.
@@ -118,10 +120,6 @@ class Ecapa(nn.Module):
         Raises:
             AudioTooShort: A clip has fewer than `MIN_SAMPLES` samples.
         """
-        return mean_over_windows(self._run_batch, waveforms, MAX_INPUT_SAMPLES)
-
-    def _run_batch(self, waveforms: Sequence[Waveform]) -> Tensor:
-        """Embed clips in one batch, those under `MIN_REDUCED_FRAMES` in float32."""
         features = [self._features(waveform) for waveform in waveforms]
         short = [
             position
@@ -140,14 +138,13 @@ class Ecapa(nn.Module):
         frames = torch.tensor([len(clip) for clip in features], device=self.device)
         return run(nn.utils.rnn.pad_sequence(list(features), batch_first=True), frames)
 
-    @full_float32()
     @torch.inference_mode()
-    def classify(self, waveforms: Sequence[Waveform]) -> Tensor:
-        """Return cosines or log-posteriors, depending on the head, shape (batch, n_labels)."""
+    def classify(self, embedding: Tensor) -> Tensor:
+        """Return cosines or log-posteriors of an embedding on the CPU, depending on the head: (n_labels,)."""
         if self.head is None:
             raise CheckpointError("The checkpoint has no classifier.")
-        scores: Tensor = self.head(self.embed(waveforms)[:, None, :])
-        return scores[:, 0]
+        scores: Tensor = self.head(embedding[None, None])
+        return scores[0, 0]
 
     def _features(self, waveform: Waveform) -> Tensor:
         """Compute log-mel energies minus their mean over the clip, shape (frames, n_mels)."""

@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from config.settings import EngineOptions
 from pipelines.allow_list import language_names
 from pipelines.checkpoints import LocatedCheckpoint, load_labels
-from pipelines.ecapa import MIN_SAMPLES, Ecapa
+from pipelines.ecapa import MAX_INPUT_SAMPLES, MIN_SAMPLES, Ecapa
+from pipelines.samples import Samples
 from pipelines.speech_windows import shortness
+from pipelines.windowing import MeanOfWindows
 from voxgraph.results import LanguageResult, Waveform
 
 
-class LanguageIdentifier:
-    """Identify the language of each clip of a batch.
+class LanguageIdentifier(MeanOfWindows[LanguageResult]):
+    """Identify the language of each clip of a batch, from the mean embedding of its windows.
 
     Args:
         checkpoint: The located `ModelKey.LANGUAGE`.
@@ -22,7 +26,7 @@ class LanguageIdentifier:
         CheckpointError: The tensors or labels do not fit the architecture, or the engine is unavailable.
     """
 
-    min_samples = MIN_SAMPLES
+    min_samples, longest = MIN_SAMPLES, MAX_INPUT_SAMPLES
 
     def __init__(
         self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
@@ -34,16 +38,13 @@ class LanguageIdentifier:
             device, self._network.parameter_count, labels, choice=self._network.choice
         )
 
-    def __call__(self, waveforms: Sequence[Waveform]) -> list[LanguageResult]:
-        """Classify each clip; the result does not depend on the rest of the batch.
+    def rows(self, clips: Sequence[Waveform]) -> Tensor:
+        """Embed clips."""
+        return self._network.embed(clips)
 
-        Raises:
-            AudioTooShort: A clip has fewer than `min_samples` samples.
-        """
+    def result(self, row: Tensor, samples: Samples) -> LanguageResult:
+        """Return the answer about a recording from its embedding."""
         # The head returns log-posteriors.
-        rows = self._network.classify(waveforms).exp().cpu().tolist()
-        return [self._result(row, clip) for row, clip in zip(rows, waveforms, strict=True)]
-
-    def _result(self, posteriors: list[float], waveform: Waveform) -> LanguageResult:
+        posteriors = self._network.classify(row).exp().tolist()
         by_code = dict(zip(self._names, posteriors, strict=True))
-        return LanguageResult("", "", 0.0, by_code, warning=shortness(waveform)).decided(self._names)
+        return LanguageResult("", "", 0.0, by_code, warning=shortness(samples)).decided(self._names)

@@ -1,9 +1,9 @@
 """Language identification with Whisper: the probabilities of the language tokens, and no transcription."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -12,12 +12,20 @@ from pipelines.checkpoints import LocatedCheckpoint
 from pipelines.engines.run import on_engine
 from pipelines.engines.select import Network, choose
 from pipelines.language_calibration import language_calibration
+from pipelines.pieces import Piecewise
+from pipelines.samples import Samples
 from pipelines.speech_windows import shortness
 from pipelines.vendored.process import full_float32
 from pipelines.whisper_checkpoint import load_whisper, whisper_architecture
 from pipelines.whisper_features import HOP_SAMPLES, log_mel, mel_filters
 from pipelines.whisper_languages import LANGUAGES, service_languages
-from pipelines.whisper_windows import MIN_SAMPLES, STATE_SAMPLES, in_batches, padded_windows
+from pipelines.whisper_windows import (
+    MIN_SAMPLES,
+    STATE_SAMPLES,
+    Windows,
+    cut_windows,
+    in_batches,
+)
 from voxgraph.results import SAMPLE_RATE_HZ, LanguageResult, Waveform
 
 WINDOW_S = 10
@@ -32,8 +40,11 @@ MAX_WINDOWS = 3
 0.959 with the first 10 s alone and 0.963 with up to three windows."""
 
 
-class WhisperLanguageIdentifier:
+class WhisperLanguageIdentifier(Piecewise[Windows, Tensor, LanguageResult]):
     """Identifies the language of clips, or answers ``unknown``.
+
+    For clips longer than `WINDOW_S`, the log-probabilities of up to `MAX_WINDOWS` windows are averaged; for
+    clips of at most `MAX_MOVED_SAMPLES`, those of the clip at the start of a window and in its middle.
 
     Args:
         checkpoint: A Whisper checkpoint of `ModelKey.LANGUAGE`.
@@ -66,19 +77,21 @@ class WhisperLanguageIdentifier:
         labels = LANGUAGES[: architecture.n_labels]
         self.info = checkpoint.info(device, parameters, labels, choice=choice)
 
-    def __call__(self, waveforms: Sequence[Waveform]) -> list[LanguageResult]:
-        """Identify the language of each clip; the result is the same alone and in any batch.
+    def cut(self, samples: Samples) -> list[Windows]:
+        """Return what the network hears of a recording."""
+        return whisper_windows(samples)
 
-        Args:
-            waveforms: Each float32, (samples,), 16 kHz mono. For clips longer than `WINDOW_S`, the
-                log-probabilities of up to `MAX_WINDOWS` windows are averaged; for clips of at most
-                `MAX_MOVED_SAMPLES`, those of the clip at the start of a window and in its middle.
+    def seconds_of(self, piece: Windows) -> float:
+        """Return the seconds of a recording in some windows."""
+        return piece.seconds
 
-        Raises:
-            AudioTooShort: A clip has fewer than `min_samples` samples.
-        """
-        rows = self.log_probabilities(waveforms)
-        return [self._result(row, clip) for row, clip in zip(rows, waveforms, strict=True)]
+    def run(self, pieces: Sequence[Windows]) -> list[Tensor]:
+        """Return the rows of each piece as in `log_probabilities`, float32, on the CPU."""
+        return in_batches(self._of_windows, pieces, shares=False)
+
+    def join(self, samples: Samples, outputs: Sequence[Tensor]) -> LanguageResult:
+        """Return the answer about a recording."""
+        return self._result(_mean(outputs), samples)
 
     def log_probabilities(self, waveforms: Sequence[Waveform]) -> Tensor:
         """Return what an answer is made of: the network's log-probabilities, before any calibration.
@@ -94,10 +107,8 @@ class WhisperLanguageIdentifier:
         Raises:
             AudioTooShort: A clip has fewer than `min_samples` samples.
         """
-        windows = [whisper_windows(waveform) for waveform in waveforms]
-        rows = in_batches(self._of_windows, np.concatenate(windows))
-        clips = torch.split(rows.double(), [len(own) for own in windows])
-        return torch.stack([own.mean(dim=0) for own in clips])
+        cuts = [self.cut(waveform) for waveform in waveforms]
+        return torch.stack([_mean(self.run(pieces)) for pieces in cuts])
 
     @full_float32()
     @torch.inference_mode()
@@ -107,7 +118,7 @@ class WhisperLanguageIdentifier:
         tokens = len(self._names) + 1
         return torch.cat((logits[:, :tokens].log_softmax(dim=1), logits[:, tokens:]), dim=1)
 
-    def _result(self, log_probabilities: Tensor, waveform: Waveform) -> LanguageResult:
+    def _result(self, log_probabilities: Tensor, samples: Samples) -> LanguageResult:
         """Return the answer about a clip, from its row of `log_probabilities`."""
         languages, (_, *speech) = log_probabilities[: len(self._names)], log_probabilities[len(self._names) :]
         probabilities = self._calibration.probabilities(languages)
@@ -117,19 +128,25 @@ class WhisperLanguageIdentifier:
             0.0,
             dict(zip(self._names, probabilities, strict=True)),
             calibrated=self._calibration.is_fitted,
-            warning=shortness(waveform),
+            warning=shortness(samples),
             is_heard=self._calibration.is_heard(languages, float(speech[0]) if speech else None),
             min_confidence=self._calibration.min_confidence,
         )
         return result.decided(self._names)
 
 
-def whisper_windows(waveform: Waveform) -> npt.NDArray[np.float32]:
-    """Return what the network hears of a clip, (windows, `WINDOW_SAMPLES`)."""
-    windows, _ = padded_windows(waveform, WINDOW_SAMPLES, MAX_WINDOWS)
-    if len(waveform) > MAX_MOVED_SAMPLES:
+def _mean(rows: Sequence[Tensor]) -> Tensor:
+    """Return the mean over all windows of a recording, float64."""
+    return torch.cat([*rows]).double().mean(dim=0)
+
+
+def whisper_windows(samples: Samples) -> list[Windows]:
+    """Return what the network hears of a recording, each (windows, `WINDOW_SAMPLES`)."""
+    windows = cut_windows(samples, WINDOW_SAMPLES, MAX_WINDOWS)
+    if len(samples) > MAX_MOVED_SAMPLES:
         return windows
+    (start,) = windows
     # Half a state beside the middle, so that the states do not meet the clip at the same samples.
-    states = (WINDOW_SAMPLES - len(waveform)) // 2 // STATE_SAMPLES
-    moved = np.roll(windows, states * STATE_SAMPLES + STATE_SAMPLES // 2, axis=1)
-    return np.concatenate((windows, moved))
+    states = (WINDOW_SAMPLES - len(samples)) // 2 // STATE_SAMPLES
+    moved = np.roll(start.samples, states * STATE_SAMPLES + STATE_SAMPLES // 2, axis=1)
+    return [replace(start, samples=np.concatenate((start.samples, moved)))]

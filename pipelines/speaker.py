@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from config.settings import EngineOptions
 from pipelines.checkpoints import LocatedCheckpoint
-from pipelines.ecapa import MIN_SAMPLES, Ecapa
+from pipelines.ecapa import MAX_INPUT_SAMPLES, MIN_SAMPLES, Ecapa
+from pipelines.samples import Samples
+from pipelines.windowing import MeanOfWindows
 from voxgraph.results import Embedding, Waveform
 
 
-class SpeakerEncoder:
+class SpeakerEncoder(MeanOfWindows[Embedding]):
     """Embed clips in the space of one encoder; embeddings of two encoders cannot be compared.
 
     Args:
@@ -20,7 +24,7 @@ class SpeakerEncoder:
         CheckpointError: The tensors do not fit the architecture, or the engine is unavailable.
     """
 
-    min_samples = MIN_SAMPLES
+    min_samples, longest = MIN_SAMPLES, MAX_INPUT_SAMPLES
 
     def __init__(
         self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
@@ -28,12 +32,11 @@ class SpeakerEncoder:
         self._network = Ecapa(checkpoint, device, options)
         self.info = checkpoint.info(device, self._network.parameter_count, choice=self._network.choice)
 
-    def __call__(self, waveforms: Sequence[Waveform]) -> list[Embedding]:
-        """Embed each clip as a (192,) float32 vector, not normalized; the rest of the batch has no effect.
+    def rows(self, clips: Sequence[Waveform]) -> Tensor:
+        """Embed clips: (clips, 192), float32, not normalized."""
+        return self._network.embed(clips)
 
-        Raises:
-            AudioTooShort: A clip has fewer than `min_samples` samples.
-        """
-        vectors = self._network.embed(waveforms).cpu().numpy()
-        # Copy each row: a view would keep the whole batch alive and pickle all of it.
-        return [Embedding(vector.copy(), self.info.hub_id, self.info.revision) for vector in vectors]
+    def result(self, row: Tensor, samples: Samples) -> Embedding:
+        """Return the embedding of a recording."""
+        # A row without a copy would keep the whole batch in memory, and be pickled with it.
+        return Embedding(row.numpy().copy(), self.info.hub_id, self.info.revision)

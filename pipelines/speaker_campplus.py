@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from torch import Tensor
+
 from config.settings import EngineOptions
 from pipelines.calibrations import speaker_calibration
-from pipelines.campplus import MIN_SAMPLES, CamPlusPlus
+from pipelines.campplus import LONGEST_SAMPLES, MIN_SAMPLES, CamPlusPlus
 from pipelines.checkpoints import LocatedCheckpoint
+from pipelines.samples import Samples
+from pipelines.windowing import MeanOfWindows
 from voxgraph.results import Embedding, Waveform
 
 
-class CamPlusPlusEncoder:
+class CamPlusPlusEncoder(MeanOfWindows[Embedding]):
     """Embeds clips into one space, whichever of the two encoders it replaces.
 
     Args:
@@ -23,7 +27,7 @@ class CamPlusPlusEncoder:
             engine is not available.
     """
 
-    min_samples = MIN_SAMPLES
+    min_samples, longest = MIN_SAMPLES, LONGEST_SAMPLES
 
     def __init__(
         self, checkpoint: LocatedCheckpoint, device: str, options: EngineOptions = EngineOptions()
@@ -32,12 +36,11 @@ class CamPlusPlusEncoder:
         info = checkpoint.info(device, self._network.parameter_count, choice=self._network.choice)
         self.info = replace(info, same_speaker=speaker_calibration(checkpoint))
 
-    def __call__(self, waveforms: Sequence[Waveform]) -> list[Embedding]:
-        """Embed each clip: (192,) float32, not normalised, the same alone and in any batch.
+    def rows(self, clips: Sequence[Waveform]) -> Tensor:
+        """Embed clips: (clips, 192), float32, not normalized."""
+        return self._network.embed(clips)
 
-        Raises:
-            AudioTooShort: A clip has fewer than `min_samples` samples.
-        """
-        vectors = self._network.embed(waveforms).cpu().numpy()
+    def result(self, row: Tensor, samples: Samples) -> Embedding:
+        """Return the embedding of a recording."""
         # A row without a copy would keep the whole batch in memory, and be pickled with it.
-        return [Embedding(vector.copy(), self.info.hub_id, self.info.revision) for vector in vectors]
+        return Embedding(row.numpy().copy(), self.info.hub_id, self.info.revision)

@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from voxgraph.results import SAMPLE_RATE_HZ, Waveform
+from pipelines.samples import Samples, blocks_of
+from voxgraph.results import SAMPLE_RATE_HZ
 
 BLOCK = SAMPLE_RATE_HZ
 """Distance in samples between possible starts of a window."""
@@ -20,14 +21,14 @@ SURE_SPEECH_S = 3.0
 """Seconds of speech from which the language is told as surely as the cards of the checkpoints say."""
 
 
-def speech_windows(clip: Waveform, window: int, count: int) -> list[tuple[int, int]]:
+def speech_windows(clip: Samples, window: int, count: int) -> list[tuple[int, int]]:
     """Choose windows spread over a recording.
 
     The recording is cut into equal sections, each at least one window long. Each section contributes its
     window with the most energy, unless that is much quieter than the windows of the other sections.
 
     Args:
-        clip: (samples,), float32, 16 kHz, at least one sample.
+        clip: (samples,), float32 or int16, 16 kHz, at least one sample.
         window: Length of a window in samples, a multiple of `BLOCK`.
         count: Most windows to return; at least 1.
 
@@ -49,24 +50,23 @@ def speech_windows(clip: Waveform, window: int, count: int) -> list[tuple[int, i
     return [(start * BLOCK, start * BLOCK + window) for start in starts if sums[start] >= quiet]
 
 
-def speech_seconds(clip: Waveform) -> float:
+def speech_seconds(clip: Samples) -> float:
     """Return how long the recording is about as loud as its loudest parts, in seconds.
 
     That is the time of the frames of 20 ms with at least `QUIET_RATIO` of the energy that only one frame in
     twenty exceeds. Steady noise counts as well.
 
     Args:
-        clip: (samples,), float32, 16 kHz, at least one sample.
+        clip: (samples,), float32 or int16, 16 kHz, at least one sample.
     """
     if len(clip) < FRAME:
         return 0.0
-    frames = clip[: len(clip) // FRAME * FRAME].reshape(-1, FRAME)
-    energies: npt.NDArray[np.float32] = np.einsum("ij,ij->i", frames, frames)
+    energies = _energies(clip, FRAME)
     loud = float(np.quantile(energies, LOUD_QUANTILE))
     return int((energies >= max(QUIET_RATIO * loud, TINY)).sum()) * FRAME / SAMPLE_RATE_HZ
 
 
-def shortness(clip: Waveform) -> str | None:
+def shortness(clip: Samples) -> str | None:
     """Return a warning in a sentence if the recording has less than `SURE_SPEECH_S` of speech, else None."""
     seconds = speech_seconds(clip)
     if seconds >= SURE_SPEECH_S:
@@ -74,8 +74,15 @@ def shortness(clip: Waveform) -> str | None:
     return f"Only {seconds:.1f} s of speech: under {SURE_SPEECH_S:g} s, the language is much less certain."
 
 
-def _block_energies(clip: Waveform) -> npt.NDArray[np.float64]:
+def _block_energies(clip: Samples) -> npt.NDArray[np.float64]:
     """Return the sum of squares of each whole second, (seconds,)."""
-    blocks = clip[: len(clip) // BLOCK * BLOCK].reshape(-1, BLOCK)
-    energies: npt.NDArray[np.float32] = np.einsum("ij,ij->i", blocks, blocks)
-    return energies.astype(np.float64)
+    return _energies(clip, BLOCK).astype(np.float64)
+
+
+def _energies(clip: Samples, length: int) -> npt.NDArray[np.float32]:
+    """Return the sum of squares of each whole frame of some samples, (frames,)."""
+    found = []
+    for block in blocks_of(clip, length):
+        frames = block[: len(block) // length * length].reshape(-1, length)
+        found.append(np.einsum("ij,ij->i", frames, frames))
+    return np.concatenate(found)

@@ -5,11 +5,11 @@ folder ``encoder`` with the small layout of Whisper's encoder, which the starter
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,12 +19,14 @@ from pipelines.calibrations import number, read_object
 from pipelines.checkpoints import LocatedCheckpoint, Unfilled, load_state, load_tensors
 from pipelines.engines.run import on_engine
 from pipelines.engines.select import EngineChoice, Network, choose
+from pipelines.pieces import Piecewise, Result
+from pipelines.samples import Samples
 from pipelines.vendored.process import full_float32
 from pipelines.whisper_checkpoint import CONFIG, check_config, dequantized
 from pipelines.whisper_features import HOP_SAMPLES, log_mel, mel_filters
 from pipelines.whisper_network import WhisperEncoder
 from pipelines.whisper_pooling import PooledEncoder
-from pipelines.whisper_windows import MIN_SAMPLES, STATE_SAMPLES, in_batches, padded_windows
+from pipelines.whisper_windows import MIN_SAMPLES, STATE_SAMPLES, Windows, cut_windows, in_batches
 from voxgraph.errors import CheckpointError
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
@@ -43,8 +45,8 @@ class Calibration:
         return float(0.5 + 0.5 * math.tanh((self.scale * score + self.offset) / 2))
 
 
-class WhisperHead:
-    """Scores clips: the mean over windows of a linear function of the encoder's statistics.
+class WhisperHead(Piecewise[Windows, Tensor, Result]):
+    """Answers from the mean over windows of a linear function of the encoder's statistics.
 
     Args:
         checkpoint: A checkpoint with a `WhisperHeadArchitecture`.
@@ -62,18 +64,29 @@ class WhisperHead:
         self.config = read_object(checkpoint.file(CONFIG))
         self.calibration = read_calibration(self.config)
         self._linear = load_head(checkpoint)
-        self._statistics = WindowStatistics(checkpoint, device, options)
-        self.choice = self._statistics.choice
-        self.parameter_count = self._statistics.parameter_count + statistics_of(architecture) + 1
+        self.statistics = WindowStatistics(checkpoint, device, options)
+        self.choice = self.statistics.choice
+        self.parameter_count = self.statistics.parameter_count + statistics_of(architecture) + 1
 
-    def probabilities(self, waveforms: Sequence[Waveform]) -> list[float]:
-        """Return the probability of the first label for each clip, the same alone and in any batch.
+    @abstractmethod
+    def answer(self, probability: float) -> Result:
+        """Return the answer about a recording from the probability of the first label."""
 
-        Raises:
-            AudioTooShort: A clip has fewer than `min_samples` samples.
-        """
-        clips = self._statistics(waveforms)
-        return [self.calibration.probability(self.score(statistics)) for statistics in clips]
+    def cut(self, samples: Samples) -> list[Windows]:
+        """Return what the encoder hears of a recording."""
+        return self.statistics.cut(samples)
+
+    def seconds_of(self, piece: Windows) -> float:
+        """Return the seconds of a recording in some windows."""
+        return piece.seconds
+
+    def run(self, pieces: Sequence[Windows]) -> list[Tensor]:
+        """Return the statistics of some windows, (windows, layers, 2 * hidden), on the CPU."""
+        return self.statistics.run(pieces)
+
+    def join(self, samples: Samples, outputs: Sequence[Tensor]) -> Result:
+        """Return the answer about a recording."""
+        return self.answer(self.calibration.probability(self.score(torch.cat([*outputs]))))
 
     def score(self, statistics: Tensor) -> float:
         """Return the score of a clip, given the statistics of its windows, (windows, layers, 2 * hidden)."""
@@ -108,20 +121,23 @@ class WindowStatistics:
             network, self.choice, examples, [(-1, *shape) for shape in shapes], checkpoint.identity
         )
 
-    @full_float32()
-    @torch.inference_mode()
     def __call__(self, waveforms: Sequence[Waveform]) -> list[Tensor]:
         """Return the statistics of each clip's windows, (windows, layers, 2 * hidden), on the CPU.
 
         Raises:
             AudioTooShort: A clip has fewer than `MIN_SAMPLES` samples.
         """
-        count = self._architecture.max_windows
-        cut = [padded_windows(waveform, self._samples, count) for waveform in waveforms]
-        windows = np.concatenate([own for own, _ in cut])
-        shares = np.concatenate([own for _, own in cut])
-        rows = in_batches(self._of_windows, windows, shares)
-        return list(torch.split(rows, [len(own) for own, _ in cut]))
+        return [torch.cat(self.run(self.cut(waveform))) for waveform in waveforms]
+
+    def cut(self, samples: Samples) -> list[Windows]:
+        """Return the windows of a recording; raises what a call raises."""
+        return cut_windows(samples, self._samples, self._architecture.max_windows)
+
+    @full_float32()
+    @torch.inference_mode()
+    def run(self, pieces: Sequence[Windows]) -> list[Tensor]:
+        """Return the statistics of some windows, (windows, layers, 2 * hidden), on the CPU."""
+        return in_batches(self._of_windows, pieces)
 
     def _of_windows(self, windows: Tensor, shares: Tensor) -> Tensor:
         features = log_mel(windows.to(self._device), self._filters)

@@ -1,50 +1,53 @@
 """Run recordings that are too long for one forward pass as windows and average the outputs.
 
 The memory of a network grows with the input length, that of attention with its square: an hour in one pass
-would take tens of gigabytes. Shorter recordings are not cut.
+would take tens of gigabytes. And nobody else is answered during a pass. Shorter recordings are not cut.
 """
 
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from pipelines.chunking import spans
-from voxgraph.results import Waveform
-
-MAX_BATCH_WINDOWS = 4
-"""Maximum number of windows of one recording in a forward pass."""
-
-
-def mean_over_windows(
-    run: Callable[[Sequence[Waveform]], Tensor], clips: Sequence[Waveform], max_samples: int
-) -> Tensor:
-    """Run the clips in one batch, except those longer than `max_samples`: average these over windows.
-
-    Args:
-        run: Maps clips to rows, (clips, ...).
-        clips: Each float32, (samples,).
-        max_samples: Longest input of `run`. A longer clip is cut into adjacent windows of this length, the
-            last aligned to its end, and its row is the mean of theirs.
-
-    Returns:
-        One row per clip, in the order of the clips.
-    """
-    rows: list[Tensor | None] = [None] * len(clips)
-    short = [index for index, clip in enumerate(clips) if len(clip) <= max_samples]
-    if short:
-        for index, row in zip(short, run([clips[index] for index in short]), strict=True):
-            rows[index] = row
-    for index, clip in enumerate(clips):
-        if len(clip) > max_samples:
-            rows[index] = _long_clip_mean(run, clip, max_samples)
-    return torch.stack([row for row in rows if row is not None])
+from pipelines.pieces import Piecewise, Result
+from pipelines.samples import Samples, from_pcm16
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 
-def _long_clip_mean(run: Callable[[Sequence[Waveform]], Tensor], clip: Waveform, max_samples: int) -> Tensor:
-    windows = spans(len(clip), max_samples, max_samples)
-    groups = [
-        windows[first : first + MAX_BATCH_WINDOWS] for first in range(0, len(windows), MAX_BATCH_WINDOWS)
-    ]
-    outputs = [run([clip[start:end] for start, end in group]) for group in groups]
-    return torch.cat(outputs).mean(dim=0)
+class MeanOfWindows(Piecewise[Samples, Tensor, Result]):
+    """A pipeline whose answer about a long recording is that about the mean of its windows' rows."""
+
+    longest: int
+    """Longest input of the network in samples. A longer recording is cut into adjacent windows of this
+    length, the last aligned to its end."""
+
+    @abstractmethod
+    def rows(self, clips: Sequence[Waveform]) -> Tensor:
+        """Map clips of at most `longest` samples to rows, (clips, ...)."""
+
+    @abstractmethod
+    def result(self, row: Tensor, samples: Samples) -> Result:
+        """Return the answer about a recording from its row, or the mean of its windows' rows, on the CPU."""
+
+    def cut(self, samples: Samples) -> list[Samples]:
+        """Return the windows of a recording."""
+        return [samples[start:end] for start, end in spans(len(samples), self.longest, self.longest)]
+
+    def seconds_of(self, piece: Samples) -> float:
+        """Return the length of a window."""
+        return len(piece) / SAMPLE_RATE_HZ
+
+    def run(self, pieces: Sequence[Samples]) -> list[Tensor]:
+        """Run the network on some windows."""
+        return list(self.rows([from_pcm16(piece) for piece in pieces]).cpu())
+
+    def join(self, samples: Samples, outputs: Sequence[Tensor]) -> Result:
+        """Return the answer about a recording."""
+        return self.result(mean_of(outputs), samples)
+
+
+def mean_of(rows: Sequence[Tensor]) -> Tensor:
+    """Return the mean of some rows; one row is returned as it is."""
+    return rows[0] if len(rows) == 1 else torch.stack([*rows]).mean(dim=0)

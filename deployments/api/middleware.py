@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.settings import AudioLimits
+from deployments.api import began
 from deployments.api.auth import GALLERIES, is_gallery
 from deployments.api.bodies import Body, flow
 from deployments.api.budget import Reservation
@@ -118,6 +119,7 @@ class ConcurrencyLimitMiddleware:
             await response(scope, receive, send)
             return
         self._running[client] += 1
+        began.forget()
         started = time.perf_counter()
         body, reservation = Body(state.bodies, client), Reservation(state.budget, client)
         scope.setdefault("state", {}).update(body=body, reservation=reservation)

@@ -38,6 +38,11 @@ class RecordingOptions(BaseModel):
         None, ge=0, description="Channel to take, counted from 0; by default all of them, mixed."
     )
 
+    @property
+    def diarizes(self) -> bool:
+        """Whether the question includes diarization, which has a deadline of its own."""
+        return False
+
 
 _ALLOW_NO_SPEECH = "Whether to answer about a recording in which nobody speaks, instead of refusing it."
 
@@ -158,6 +163,11 @@ class SpeakerCountOptions(RecordingOptions):
         return self
 
     @property
+    def diarizes(self) -> bool:
+        """Whether the question includes diarization: always."""
+        return True
+
+    @property
     def speakers(self) -> SpeakerCount:
         """The bounds of the number of speakers, for the analyzer."""
         return SpeakerCount(
@@ -275,6 +285,11 @@ class BatchOptions(SpeakerOptions, DeepfakeOptions, RoutingOptions):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @property
+    def diarizes(self) -> bool:
+        """Whether diarization is among the tasks."""
+        return "diarization" in self.tasks
 
 
 class AnalyzeOptions(BatchOptions, TurnFormatOptions):

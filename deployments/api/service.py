@@ -122,6 +122,10 @@ class GraphAnalyzer(Analyzer, Protocol):
         """Recordings that one ingress replica processes at a time."""
         ...
 
+    def deadline_s(self, diarizes: bool) -> float:
+        """Return the seconds that a request may take from the beginning of its decoding."""
+        ...
+
     @property
     def max_running_jobs(self) -> int:
         """Jobs that one ingress replica computes at a time."""

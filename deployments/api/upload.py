@@ -3,6 +3,7 @@
 The body is the recording itself or a form with files. `pipelines.audio` decodes the recording.
 """
 
+import asyncio
 import time
 from typing import Annotated, Any, TypeVar
 
@@ -10,6 +11,7 @@ from fastapi import Depends
 from pydantic import BaseModel
 from starlette.requests import Request
 
+from deployments.api.began import begin, elapsed_s
 from deployments.api.body import check_content_length, limits_of, read_limited, too_large
 from deployments.api.decoders import Decoder
 from deployments.api.forms import (
@@ -67,7 +69,7 @@ class Upload:
 
         Raises what `pipelines.audio.decoding.decode_recording` and `budget.Reservation.decode` raise.
         """
-        recording = await self._decoded(options.channel)
+        recording = await self._decoded(options.channel, options.diarizes)
         self._drop_data()
         self._quality = recording.quality
         return recording.waveform
@@ -78,26 +80,37 @@ class Upload:
         Raises `InvalidOptions` as well, if there are more than `AudioLimits.max_separate_channels`.
         """
         most = limits_of(self._request).max_separate_channels
-        recordings = [await self._decoded(0)]
+        recordings = [await self._decoded(0, diarizes=True)]
         count = recordings[0].quality.channels
         if count > most:
             raise errors.InvalidOptions(
                 f"The recording has {count} channels; channels=separate takes {most}."
             )
-        recordings += [await self._decoded(channel) for channel in range(1, count)]
+        recordings += [await self._decoded(channel, diarizes=True) for channel in range(1, count)]
         self._drop_data()
         self._quality = Quality.of_channels([recording.quality for recording in recordings])
         return [recording.waveform for recording in recordings]
 
-    async def _decoded(self, channel: int | None) -> Recording:
-        """Decode the upload, which stays in memory, and reserve the memory of the waveform."""
+    async def _decoded(self, channel: int | None, diarizes: bool) -> Recording:
+        """Decode the upload, which stays in memory, and reserve the memory of the waveform.
+
+        Raises `DeadlineExceeded` if that takes longer than the whole request may.
+        """
+        begin()
         started = time.perf_counter()
         if is_quick(self._data):
             # Not reserved: the waveform is only twice as large as the upload, which is in memory anyway.
             recording = decode_recording(self._data, limits_of(self._request), channel=channel)
         else:
             decoder: Decoder = self._request.app.state.decoder
-            recording = await self._request.state.reservation.decode(decoder, self._data, channel)
+            allowed_s = self._request.app.state.analyzer.deadline_s(diarizes) - elapsed_s()
+            try:
+                async with asyncio.timeout(allowed_s) as limit:
+                    recording = await self._request.state.reservation.decode(decoder, self._data, channel)
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise errors.DeadlineExceeded(errors.TIMEOUT_MESSAGE) from error
             self._reserved_samples += len(recording.waveform)
         timings: dict[str, float] = self._request.state.timings
         timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - started

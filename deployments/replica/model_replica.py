@@ -3,11 +3,13 @@
 The ingress (`deployments.ingress`) calls a replica, and the replica runs a pipeline (`pipelines`).
 """
 
+import asyncio
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import psutil
@@ -15,16 +17,17 @@ import ray
 
 from config.settings import BatchTunables, EngineOptions, GraphSettings
 from deployments.replica.autoscaling import autoscaling_stats
-from deployments.replica.batcher import Batcher
+from deployments.replica.batcher import FAILED, Batcher, Progress
 from deployments.replica.calibration import best_batch_size
 from deployments.replica.health import HeldHealthCheck
 from deployments.replica.loopback import listen_on_loopback
 from deployments.replica.malloc_trim import start_malloc_trim_thread
 from deployments.replica.metrics import ModelMetrics
 from deployments.replica.shared_pages import start_shared_pages_thread
-from deployments.transport.clips import Samples, from_pcm16
 from deployments.transport.validation import check_length
-from voxgraph.errors import CheckpointError, ModelUnavailable
+from pipelines.pieces import Piecewise, Whole
+from pipelines.samples import Samples
+from voxgraph.errors import CheckpointError, InferenceError, ModelUnavailable, VoxError
 from voxgraph.options import ModelKey
 from voxgraph.results import SAMPLE_RATE_HZ, ModelInfo, ReplicaStatus, Waveform
 
@@ -35,10 +38,17 @@ log = logging.getLogger("ray.serve")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+T = TypeVar("T")
+
+INLINE_SAMPLES = 1 << 18
+"""Samples up to which a recording is cut on the event loop, in less than a millisecond: 16 s."""
 
 
 class Pipeline(Protocol[Item, Result]):
-    """A loaded model that maps a list of items to the list of their results."""
+    """A loaded model that maps a list of items to the list of their results.
+
+    One that is a `pipelines.pieces.Piecewise` as well has its items run piece by piece.
+    """
 
     info: ModelInfo
     min_samples: int
@@ -123,12 +133,24 @@ class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
         """Return the number of samples in an item."""
         raise NotImplementedError
 
+    def seconds_of(self, item: Item) -> float:
+        """Return the seconds of audio in an item of the batcher."""
+        return self.samples_of(item) / SAMPLE_RATE_HZ
+
     def warm_up_item(self) -> Item:
         """Return an item with `warm_up_s` seconds of noise."""
         raise NotImplementedError
 
-    async def answer(self, item: Item) -> Result:
+    def run_items(self, items: list[Item]) -> Sequence[Result | Literal[Progress.UNFINISHED]]:
+        """Run some items on the engine thread; one for which it returns `UNFINISHED` is run again."""
+        return self._pipeline(items)
+
+    async def answer(self, item: Item, goes_on: bool = False) -> Result:
         """Answer one item, in a batch with other items that wait.
+
+        Args:
+            item: What is asked.
+            goes_on: Whether it is a later part of a recording, which has had its first turn.
 
         Raises:
             AudioTooShort: The recording is shorter than the model needs.
@@ -137,7 +159,8 @@ class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
         """
         self._check_loaded()
         check_length(self.samples_of(item), self._pipeline.min_samples, self._model)
-        return await self._running_batcher().submit(item)
+        (result,) = await self._running_batcher().submit_all([item], goes_on=goes_on)
+        return result
 
     async def info(self) -> ModelInfo:
         """Return what this replica has loaded; raises `ModelUnavailable` if the checkpoint did not load."""
@@ -200,8 +223,8 @@ class ModelReplica(HeldHealthCheck, Generic[Item, Result]):
         """Return the batcher, created on first use: it needs an event loop, and the constructor has none."""
         if self._batcher is None:
             self._batcher = Batcher(
-                run=self._pipeline,
-                cost=lambda item: self.samples_of(item) / SAMPLE_RATE_HZ,
+                run=self.run_items,
+                cost=self.seconds_of,
                 tunables=self._tunables,
                 is_out_of_memory=_is_out_of_memory,
                 best_items=self._info.batch_items,
@@ -223,19 +246,52 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 class WaveformReplica(ModelReplica[Waveform, Result]):
-    """Base class of models whose items are recordings and nothing else."""
+    """Base class of models whose items are recordings and nothing else.
 
-    async def answer(self, item: Samples) -> Result:
-        """Answer one recording, sent as samples of `to_pcm16`; raises what `ModelReplica.answer` raises."""
-        return await super().answer(from_pcm16(item))
+    The items of the batcher are pieces of recordings, so that others have their turn between those of a long
+    one, and a caller who has left ends the work at the next piece.
+    """
 
-    def samples_of(self, item: Waveform) -> int:
-        """Return the number of samples in the recording."""
-        return len(item)
+    async def answer(self, item: Samples, goes_on: bool = False) -> Result:
+        """Answer one recording, sent as samples of `to_pcm16`; raises what `ModelReplica.answer` raises.
+
+        Args:
+            item: The recording, or a chunk of one.
+            goes_on: Whether it is a later chunk of a recording, which has had its first turn.
+        """
+        self._check_loaded()
+        check_length(len(item), self._pipeline.min_samples, self._model)
+        pieces = await self._aside(item, self._pieces.cut, item)
+        outputs = await self._running_batcher().submit_all(pieces, goes_on=goes_on)
+        return await self._aside(item, self._pieces.join, item, outputs)
+
+    def run_items(self, items: list[Any]) -> Sequence[Any]:
+        """Run some pieces."""
+        return self._pieces.run(items)
+
+    def seconds_of(self, item: Any) -> float:
+        """Return the seconds of audio in a piece."""
+        return self._pieces.seconds_of(item)
 
     def warm_up_item(self) -> Waveform:
         """Return `warm_up_s` seconds of quiet noise."""
         return noise(self.warm_up_s)
+
+    @cached_property
+    def _pieces(self) -> Piecewise[Any, Any, Result]:
+        return self._pipeline if isinstance(self._pipeline, Piecewise) else Whole(self._pipeline)
+
+    async def _aside(self, recording: Samples, work: Callable[..., T], *arguments: Any) -> T:
+        """Do work about a recording, in a thread if it is long; raises what `ModelReplica.answer` raises."""
+        try:
+            if len(recording) > INLINE_SAMPLES:
+                return await asyncio.to_thread(work, *arguments)
+            return work(*arguments)
+        except VoxError:
+            raise
+        except Exception as error:
+            log.exception("A recording failed beside the model")
+            raise InferenceError(FAILED) from error
 
 
 def noise(seconds: float) -> Waveform:

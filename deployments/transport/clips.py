@@ -1,51 +1,23 @@
 """Recordings on their way from the ingress to the models: packed, and sent in one of two ways."""
 
 import asyncio
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import ray
 from ray.serve.handle import DeploymentHandle
 
 from deployments.transport.calls import DIRECT_BYTES, direct
+from pipelines.pages import pieces
+from pipelines.samples import Samples, to_pcm16
 from voxgraph.calls import STORE_FULL
 from voxgraph.results import Waveform
 
-Samples = Waveform | npt.NDArray[np.int16]
-"""A recording as it is sent, float32 or int16; `from_pcm16` makes a `Waveform` of it."""
-
-MIN_PCM16_SAMPLES = 1 << 16
-"""Samples from which halving the bytes is worth two passes over them: between idle replicas it saves 2 ms
-of 5 for ten seconds of audio, and nothing for three. Conversion works in blocks of this size."""
-_FULL_SCALE = 1 << 15
-
-
-def to_pcm16(waveform: Waveform) -> Samples:
-    """Halve the bytes of a long recording if that is lossless, i.e. if it was decoded from 16-bit PCM.
-
-    Return int16 samples, full scale 32768, or the waveform itself.
-    """
-    if len(waveform) < MIN_PCM16_SAMPLES:
-        return waveform
-    samples = np.empty(len(waveform), np.int16)
-    for start in range(0, len(waveform), MIN_PCM16_SAMPLES):
-        block = slice(start, start + MIN_PCM16_SAMPLES)
-        scaled = waveform[block] * _FULL_SCALE
-        with np.errstate(invalid="ignore"):  # Beyond full scale the result is undefined, and unequal below.
-            samples[block] = scaled
-        if not np.array_equal(samples[block], scaled):
-            return waveform
-    return samples
-
-
-def from_pcm16(samples: Samples) -> Waveform:
-    """Convert int16 samples of `to_pcm16` back to float32; return float32 samples unchanged."""
-    if samples.dtype == np.int16:
-        return np.multiply(samples, np.float32(1 / _FULL_SCALE), dtype=np.float32)
-    return samples.astype(np.float32, copy=False)
+INLINE_BYTES = 1 << 20
+"""Bytes above which a recording is hashed in a thread; 1 MB takes less than 1 ms."""
 
 
 class Clip:
@@ -57,6 +29,7 @@ class Clip:
         self._samples: Samples | None = None
         self._reference: ray.ObjectRef[Samples] | None = None
         self._packing: asyncio.Future[object] | None = None
+        self._digest: asyncio.Future[bytes] | None = None
 
     @property
     def is_short(self) -> bool:
@@ -80,10 +53,13 @@ class Clip:
         """Argument for a handle of `ModelHandle.handle_for`: samples, or a reference to them."""
         return self._pcm16 if self.is_short else self._put()
 
-    @property
-    def digest_source(self) -> Samples:
-        """Samples that identify the recording: those that are sent, if they have been computed anyway."""
-        return self._pcm16 if self.is_short else self.waveform
+    async def digest(self) -> bytes:
+        """Return what identifies the recording; it is computed once for all questions about it."""
+        if self._digest is None:
+            # Of the samples that are sent, if they have been computed anyway.
+            source = self._pcm16 if self.is_short else self.waveform
+            self._digest = asyncio.ensure_future(recording_digest(source))
+        return await asyncio.shield(self._digest)
 
     @property
     def _pcm16(self) -> Samples:
@@ -99,7 +75,25 @@ class Clip:
 
 
 _packers = ThreadPoolExecutor(2, thread_name_prefix="packing")
-"""Threads of their own, because a full object store makes them wait."""
+"""Threads for long recordings alone, because a full object store makes them wait, and so that short ones
+find a free thread."""
+
+
+async def recording_digest(samples: Samples) -> bytes:
+    """Return the SHA-256 digest of samples and their type, computed in a thread if they are many."""
+    if samples.nbytes > INLINE_BYTES:
+        digest = await asyncio.get_running_loop().run_in_executor(_packers, _hashed, samples)
+    else:
+        digest = _hashed(samples)
+    digest.update(samples.dtype.str.encode())
+    return digest.digest()
+
+
+def _hashed(samples: Samples) -> "hashlib._Hash":
+    digest = hashlib.sha256()
+    for piece in pieces(samples):
+        digest.update(np.ascontiguousarray(piece).view(np.uint8).data)
+    return digest
 
 
 class ModelHandle:
@@ -112,6 +106,9 @@ class ModelHandle:
         """Return the handle that takes `clip.payload`."""
         return self.direct if clip.is_short else self.by_reference
 
-    def answer(self, clip: Clip) -> Any:
-        """Call a model whose items are recordings; return a `voxgraph.calls.Response`."""
-        return self.handle_for(clip).answer.remote(clip.payload)
+    def answer(self, clip: Clip, *, goes_on: bool = False) -> Any:
+        """Call a model whose items are recordings; return a `voxgraph.calls.Response`.
+
+        `goes_on` tells that the clip is a part of a recording that has had its first turn.
+        """
+        return self.handle_for(clip).answer.remote(clip.payload, goes_on)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.diarization.clustering import cluster, voices_of
 from pipelines.diarization.requested_number import cluster_to
-from pipelines.diarization.speech import speech_seconds
+from pipelines.diarization.speech import speech_steps
 from pipelines.diarization.turns import (
     Timeline,
     activations,
@@ -24,6 +24,8 @@ from pipelines.diarization.turns import (
     top_speakers,
 )
 from pipelines.diarization.windows import ProgressCallback
+from pipelines.steps import Steps, finish
+from pipelines.vendored.process import full_float32
 from pipelines.vendored.pyannote import AgglomerativeClustering, Inference, SlidingWindow, VBxClustering
 from pipelines.window_outputs import WindowOutputs
 from voxgraph.options import SpeakerCount
@@ -37,6 +39,8 @@ from voxgraph.results import (
     Waveform,
 )
 
+LISTENED_AT_ONCE = 2
+"""Windows of 10 s in one step of looking for speech, so that a clip of a second does not wait for eight."""
 ANY_NUMBER = (1, math.inf)
 """Bounds that any number of speakers is within."""
 
@@ -53,6 +57,9 @@ class Windows(Protocol):
 
     def __call__(self, waveform: Waveform, progress: ProgressCallback | None = None) -> WindowOutputs:
         """Run every window of a recording of at least one sample."""
+
+    def steps(self, waveform: Waveform) -> Steps[WindowOutputs]:
+        """Run every window of a recording as a call does, in steps; each of them within `full_float32`."""
 
 
 class WindowDiarizer:
@@ -106,10 +113,15 @@ class WindowDiarizer:
         """
         return self.turns(self.windows(waveform, progress), len(waveform), speakers)
 
+    @full_float32()
     def speech_seconds(self, waveform: Waveform) -> float:
         """Return the seconds of speech in a recording of at least one sample; only the segmentation runs."""
+        return finish(self.speech_steps(waveform))
+
+    def speech_steps(self, waveform: Waveform) -> Steps[float]:
+        """Find what `speech_seconds` does, in steps; each of them within `full_float32`."""
         segmentation = self.windows.segmentation
-        return speech_seconds(segmentation, waveform, segmentation.batch_size)
+        return speech_steps(segmentation, waveform, min(segmentation.batch_size, LISTENED_AT_ONCE))
 
     def turns(self, outputs: WindowOutputs, samples: int, speakers: SpeakerCount) -> DiarizationResult:
         """Find the turns from the outputs of the networks.

@@ -5,14 +5,13 @@ import torch
 
 from pipelines.chunking import spans
 from pipelines.diarization.windows import hard_and_soft
-from pipelines.vendored.process import full_float32
+from pipelines.steps import Steps
 from pipelines.vendored.pyannote import Inference
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 
-@full_float32()
-def speech_seconds(segmentation: Inference, waveform: Waveform, batch: int) -> float:
-    """Return the seconds in which at least one speaker talks.
+def speech_steps(segmentation: Inference, waveform: Waveform, batch: int) -> Steps[float]:
+    """Find the seconds in which at least one speaker talks, in steps; each of them within `full_float32`.
 
     The windows do not overlap, but the last one ends with the recording. A recording shorter than a window is
     repeated until it fills one: padded with silence, seven of 700 single words were not found, and of 150
@@ -26,10 +25,12 @@ def speech_seconds(segmentation: Inference, waveform: Waveform, batch: int) -> f
     window = round(segmentation.duration * SAMPLE_RATE_HZ)
     filled = waveform if len(waveform) >= window else np.resize(waveform, window)
     found = spans(len(filled), window, window)
-    speech = [
-        segmentation.infer(torch.from_numpy(np.stack([filled[start:end] for start, end in some]))[:, None])
-        for some in (found[first : first + batch] for first in range(0, len(found), batch))
-    ]
+    speech = []
+    for first in range(0, len(found), batch):
+        if first:
+            yield
+        windows = np.stack([filled[start:end] for start, end in found[first : first + batch]])
+        speech.append(segmentation.infer(torch.from_numpy(windows)[:, None]))
     hard, _ = hard_and_soft(np.concatenate(speech))
     active = hard.max(axis=2) > 0  # (windows, frames)
     seconds, heard_until = 0.0, 0

@@ -31,6 +31,7 @@ from pipelines.diarization.windows import (
     window_count,
 )
 from pipelines.kaldi_fbank import HOP_SAMPLES, WINDOW_SAMPLES, frames_of
+from pipelines.steps import Steps, finish
 from pipelines.vendored.process import full_float32
 from pipelines.vendored.pyannote import Inference
 from pipelines.window_outputs import WindowOutputs
@@ -84,18 +85,36 @@ class VoiceAnalyzer:
         total = window_count(len(waveform), self.window, self.hop)
 
         def blocks() -> Iterator[WindowOutputs]:
-            # Blocks are those of `conversation_parts`: pairs share embeddings within a block only.
-            for first in range(0, total, PART_WINDOWS):
-                last = min(first + PART_WINDOWS, total)
-                yield self._analyze_block(cut(waveform, first, last, self.window, self.hop))
+            for first, last in self._blocks(total):
+                yield finish(self._analyze_block(cut(waveform, first, last, self.window, self.hop)))
                 if progress is not None:
                     progress(last, total)
 
         return concatenate(blocks(), total)
 
-    def _analyze_block(self, samples: Tensor) -> WindowOutputs:
+    def steps(self, waveform: Waveform) -> Steps[WindowOutputs]:
+        """Run every window of a recording as a call does, in steps; each of them within `full_float32`."""
+        total = window_count(len(waveform), self.window, self.hop)
+        blocks = []
+        for first, last in self._blocks(total):
+            samples = cut(waveform, first, last, self.window, self.hop)
+            blocks.append((yield from self._analyze_block(samples)))
+        return concatenate(blocks, total)
+
+    def _blocks(self, total: int) -> Iterator[tuple[int, int]]:
+        """Yield the first window and the last + 1 of each block.
+
+        Blocks are those of `conversation_parts`: pairs share embeddings within a block only.
+        """
+        for first in range(0, total, PART_WINDOWS):
+            yield first, min(first + PART_WINDOWS, total)
+
+    def _analyze_block(self, samples: Tensor) -> Steps[WindowOutputs]:
         clips = samples.unfold(0, self.window, self.hop).unsqueeze(1)  # (windows, 1, samples), a view
-        found = [self.segmentation.infer(batch) for batch in torch.split(clips, self._batch)]
+        found = []
+        for batch in torch.split(clips, self._batch):
+            found.append(self.segmentation.infer(batch))
+            yield
         speech, probabilities = hard_and_soft(np.concatenate(found))
         windows, speakers = np.nonzero(speech.any(axis=1))
         masks = voice_masks(speech, self._nearest)[windows, speakers]
@@ -106,10 +125,10 @@ class VoiceAnalyzer:
         if len(embedded):
             (features,) = self._embedding.features([samples])
             frames = [torch.from_numpy(firsts[pair] + np.flatnonzero(masks[pair])) for pair in embedded]
-            embeddings[embedded] = self._embed([features[own] for own in frames])
+            embeddings[embedded] = yield from self._embed([features[own] for own in frames])
         return outputs_of(speech, windows, speakers, embeddings[sources], probabilities)
 
-    def _embed(self, voices: Sequence[Tensor]) -> np.ndarray:
+    def _embed(self, voices: Sequence[Tensor]) -> Steps[np.ndarray]:
         """Embed clips of features, each (frames, mels), in batches of near lengths: (clips, dimension)."""
         order = np.argsort([len(voice) for voice in voices], kind="stable")
         size = 1 if self._embedding.device.type == "cpu" else CUDA_BATCH
@@ -117,6 +136,7 @@ class VoiceAnalyzer:
         for start in range(0, len(order), size):
             batch = order[start : start + size]
             vectors[batch] = self._embedding.embed_features([voices[index] for index in batch]).cpu().numpy()
+            yield
         return vectors
 
 

@@ -18,6 +18,7 @@ from pipelines.chunking import PART_WINDOWS
 from pipelines.diarization.networks import N_MELS, ResNetFrames
 from pipelines.engines.run import on_engine
 from pipelines.engines.select import EngineChoice
+from pipelines.steps import Steps, finish
 from pipelines.vendored.process import full_float32
 from pipelines.vendored.pyannote import Inference, PyannoteAudioPretrainedSpeakerEmbedding
 from pipelines.window_outputs import WindowOutputs
@@ -82,11 +83,20 @@ class WindowAnalyzer:
 
         def batches() -> Iterator[WindowOutputs]:
             for first, last in self._batches(len(waveform), total):
-                yield self._analyze_batch(cut(waveform, first, last, self.window, self.hop))
+                yield finish(self._analyze_batch(cut(waveform, first, last, self.window, self.hop)))
                 if progress is not None:
                     progress(last, total)
 
         return concatenate(batches(), total)
+
+    def steps(self, waveform: Waveform) -> Steps[WindowOutputs]:
+        """Run every window of a recording as a call does, in steps; each of them within `full_float32`."""
+        total = window_count(len(waveform), self.window, self.hop)
+        batches = []
+        for first, last in self._batches(len(waveform), total):
+            samples = cut(waveform, first, last, self.window, self.hop)
+            batches.append((yield from self._analyze_batch(samples)))
+        return concatenate(batches, total)
 
     def _batches(self, samples: int, total: int) -> Iterator[tuple[int, int]]:
         """Yield the first window and the last + 1 of each batch, grouped as in pyannote."""
@@ -96,7 +106,7 @@ class WindowAnalyzer:
         if whole < total:
             yield whole, total
 
-    def _analyze_batch(self, samples: Tensor) -> WindowOutputs:
+    def _analyze_batch(self, samples: Tensor) -> Steps[WindowOutputs]:
         clips = samples.unfold(0, self.window, self.hop).unsqueeze(1)  # (windows, 1, samples), a view
         speech, probabilities = hard_and_soft(self.segmentation.infer(clips))
         windows, speakers = np.nonzero(speech.any(axis=1))
@@ -105,6 +115,7 @@ class WindowAnalyzer:
         voiced = np.unique(windows)
         features = self._features(samples) if len(voiced) else torch.empty(0)
         for start in range(0, len(voiced), self._batch):
+            yield
             batch = voiced[start : start + self._batch]
             found = self._embed(features[batch], torch.from_numpy(masks[batch]))
             inside = np.isin(windows, batch)

@@ -19,7 +19,7 @@ from torchaudio.compliance import kaldi
 
 from config.checkpoint_types import CamPlusPlusArchitecture
 from config.settings import CheckpointSource, EngineOptions, Size
-from pipelines.campplus import LONGEST_SAMPLES, MIN_SAMPLES, CamPlusPlus
+from pipelines.campplus import MIN_SAMPLES, CamPlusPlus
 from pipelines.campplus_network import MIN_FRAMES, CamPlusPlusNetwork
 from pipelines.checkpoints import LocatedCheckpoint, load_tensors, locate
 from pipelines.engines.openvino import OpenVinoNetwork
@@ -188,15 +188,6 @@ def located_row(folder: Path) -> LocatedCheckpoint:
     found = located(folder)
     row = replace(found.row, architectures={Size.STARTER: SMALL})
     return replace(found, row=row, architecture=SMALL)
-
-
-def test_a_long_recording_is_the_mean_of_its_windows(small_network: CamPlusPlus, clip: Clip) -> None:
-    waveform = clip(LONGEST_SAMPLES + 80_000)
-
-    (found,) = small_network.embed([waveform])
-
-    windows = small_network.embed([waveform[:LONGEST_SAMPLES], waveform[-LONGEST_SAMPLES:]])
-    assert relative_difference(found, windows.mean(dim=0)) <= TOLERANCE
 
 
 def test_tensors_of_another_size_are_refused(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_an_hour_costs_three_windows(
     reference: WhisperAccentClassifier, clip: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    statistics = reference._head._statistics
+    statistics = reference.statistics
     run = statistics._run
     monkeypatch.setattr(statistics, "_run", lambda *args: asked.append(len(args[0])) or run(*args))
 

@@ -61,6 +61,7 @@ class FakeAnalyzer:
         self.state = LocalState()
         self.gallery: GalleryStore | None = None
         self.max_requests = 128
+        self.deadline = 60.0
         self.max_running_jobs = 2
         self.diarization_model = ModelKey.DIARIZATION_COMMUNITY_1
         self.error: BaseException | None = None
@@ -93,6 +94,9 @@ class FakeAnalyzer:
         if self.error is not None:
             raise self.error
         self.waveform = waveform
+
+    def deadline_s(self, diarizes: bool) -> float:
+        return 30 * self.deadline if diarizes else self.deadline
 
     async def detect_language(
         self, waveform: Waveform, languages: tuple[str, ...] = (), allow_no_speech: bool = False

@@ -123,7 +123,7 @@ def chosen_rows(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
 def _states(network: WhisperNetwork, clips: Iterator[Waveform]) -> Iterator[Floats]:
     filters = mel_filters(network.encoder.conv1.in_channels)
     for clip in clips:
-        windows = torch.from_numpy(whisper_windows(clip))
+        windows = torch.from_numpy(np.concatenate([piece.samples for piece in whisper_windows(clip)]))
         yield network(log_mel(windows, filters)).double().mean(dim=0).numpy()
 
 

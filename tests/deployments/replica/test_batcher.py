@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.settings import BatchTunables
-from deployments.replica.batcher import Batcher, BatchReport
+from deployments.replica.batcher import UNFINISHED, Batcher, BatchReport
 from voxgraph.errors import CorruptAudio, InferenceError, ModelUnavailable
 
 Run = Callable[[list[float]], list[float]]
@@ -174,6 +174,114 @@ async def test_a_caller_that_leaves_during_the_batch_does_not_affect_the_others(
 
     assert await tasks[1] == 6.0
     assert await batch.submit(5.0) == 10.0
+
+
+async def test_a_short_recording_waits_for_one_piece_of_a_long_one() -> None:
+    engine = Engine()
+    batch = batcher(engine, max_batch_items=1)
+    engine.free.clear()
+    long = asyncio.create_task(batch.submit_all([10.0] * 50))
+    await waiting(batch, 49)
+
+    short = asyncio.create_task(batch.submit(1.0))
+    await waiting(batch, 50)
+    engine.free.set()
+
+    assert await short == 2.0
+    assert engine.batches[:2] == [[10.0], [1.0]]
+    assert len(engine.batches) < 10
+    assert await long == [20.0] * 50
+
+
+async def test_long_recordings_take_turns_and_new_ones_do_not_wait_for_all_of_them() -> None:
+    engine = Engine()
+    batch = batcher(engine, max_batch_items=1)
+    first = await hold(batch, engine)
+    long = [asyncio.create_task(batch.submit_all([10.0 + number] * 3)) for number in range(3)]
+    await waiting(batch, 9)
+    engine.free.set()
+    await asyncio.gather(first, *long)
+
+    # A new one has its turn before those that go on, and then one of these.
+    assert [items[0] - 10 for items in engine.batches[1:]] == [0, 1, 0, 2, 1, 0, 2, 1, 2]
+
+
+async def test_recordings_that_go_on_are_not_starved_by_new_ones() -> None:
+    engine = Engine()
+    batch = batcher(engine, max_batch_items=1)
+    first = await hold(batch, engine)
+    part = asyncio.create_task(batch.submit_all([7.0, 8.0], goes_on=True))
+    new = [asyncio.create_task(batch.submit(2.0)) for _ in range(6)]
+    await waiting(batch, 8)
+
+    engine.free.set()
+    await asyncio.gather(first, part, *new)
+
+    assert engine.batches == [[1.0], [2.0], [7.0], [2.0], [8.0], *[[2.0]] * 4]
+
+
+async def test_a_caller_that_leaves_stops_a_long_recording_at_the_next_piece() -> None:
+    engine = Engine()
+    batch = batcher(engine, max_batch_items=1)
+    long = asyncio.create_task(batch.submit_all([10.0] * 50))
+    while len(engine.batches) < 2:
+        await asyncio.sleep(0.001)
+    engine.free.clear()
+    long.cancel()
+    engine.free.set()
+    await asyncio.gather(long, return_exceptions=True)
+    done = len(engine.batches)
+
+    assert await batch.submit(1.0) == 2.0
+    assert len(engine.batches) <= done + 2
+    assert batch.load() == (0, 0.0)
+
+
+async def test_pieces_of_several_recordings_share_a_batch_and_find_their_way_back() -> None:
+    engine = Engine()
+    batch = batcher(engine, max_batch_items=4)
+    first = await hold(batch, engine)
+    tasks = [asyncio.create_task(batch.submit_all([cost + n / 8 for n in range(5)])) for cost in (2.0, 3.0)]
+    await waiting(batch, 10)
+
+    assert batch.load() == (3, 1.0 + 11.25 + 16.25)
+    engine.free.set()
+    await first
+
+    assert await asyncio.gather(*tasks) == [[2 * (cost + n / 8) for n in range(5)] for cost in (2.0, 3.0)]
+    assert max(map(len, engine.batches)) == 4
+
+
+async def test_a_piece_that_fails_fails_its_recording_and_ends_its_work() -> None:
+    engine = Engine(errors={3.0: CorruptAudio("this one")})
+    batch = batcher(engine, max_batch_items=1)
+
+    with pytest.raises(CorruptAudio):
+        await batch.submit_all([2.0, 3.0, 4.0, 5.0])
+    assert await batch.submit(6.0) == 12.0
+    assert engine.batches == [[2.0], [3.0], [6.0]]
+
+
+async def test_an_item_that_needs_several_turns_lets_others_run_between_them() -> None:
+    turns: dict[float, int] = {}
+    order: list[float] = []
+
+    def run(items: list[float]) -> list[object]:
+        time.sleep(0.005)
+        order.extend(items)
+        for item in items:
+            turns[item] = turns.get(item, 0) + 1
+        return [2 * item if turns[item] >= item else UNFINISHED for item in items]
+
+    batch = Batcher(run, cost=lambda item: item, tunables=BatchTunables(), best_items=1)  # type: ignore[arg-type]
+    long = asyncio.create_task(batch.submit(9.0))
+    while not order:
+        await asyncio.sleep(0.001)
+
+    assert await batch.submit(1.0) == 2.0
+    assert order.index(1.0) <= 4
+    assert await long == 18.0
+    assert turns == {9.0: 9, 1.0: 1}
 
 
 async def test_a_batch_with_too_few_results_fails_and_the_batcher_goes_on() -> None:

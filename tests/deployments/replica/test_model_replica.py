@@ -16,7 +16,7 @@ from config.settings import BatchTunables, EngineOptions, GraphSettings
 from deployments.replica import model_replica as replica_module
 from deployments.replica.autoscaling import autoscaling_stats
 from deployments.replica.model_replica import WaveformReplica, assigned_device, noise
-from deployments.transport.clips import MIN_PCM16_SAMPLES, to_pcm16
+from pipelines.samples import MIN_PCM16_SAMPLES, to_pcm16
 from voxgraph.errors import AudioTooShort, CheckpointError, ModelUnavailable, VoxError
 from voxgraph.options import ModelKey
 from voxgraph.results import ModelInfo, Waveform

@@ -2,10 +2,9 @@
 
 import asyncio
 
-import numpy as np
 import pytest
 
-from deployments.state.result_cache import INLINE_BYTES, ResultCache, cache_key
+from deployments.state.result_cache import ResultCache, cache_key
 from voxgraph.errors import InferenceError
 
 
@@ -139,17 +138,8 @@ async def test_shrinking_the_cache_drops_entries() -> None:
     assert (await cache.get_or_compute("c", Computed(seconds=0.0)))[1] is True
 
 
-@pytest.mark.parametrize("samples", [1_000, INLINE_BYTES])
-async def test_keys_differ_by_recording_question_and_type(samples: int) -> None:
-    one = np.random.default_rng(0).normal(size=samples).astype(np.float32)
-    other = one.copy()
-    other[-1] += 0.5
-    keys = [
-        await cache_key(one, "language"),
-        await cache_key(other, "language"),
-        await cache_key(one, "accent"),
-        await cache_key(one.view(np.int32), "language"),
-    ]
+def test_keys_differ_by_recording_and_question() -> None:
+    keys = [cache_key(b"one", "language"), cache_key(b"other", "language"), cache_key(b"one", "accent")]
 
     assert len(set(keys)) == len(keys)
-    assert await cache_key(one.copy(), "language") == keys[0]
+    assert cache_key(b"one", "language") == keys[0]

@@ -1,6 +1,7 @@
 """Recordings are sent directly or through the object store, as 16-bit PCM if that is lossless."""
 
 import asyncio
+import hashlib
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -14,10 +15,10 @@ from hypothesis.extra import numpy as arrays
 from ray.exceptions import ObjectStoreFullError
 from ray.serve._private.constants import RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH
 
-from deployments.state.result_cache import cache_key
 from deployments.transport import clips
 from deployments.transport.calls import DIRECT_BYTES
-from deployments.transport.clips import MIN_PCM16_SAMPLES, Clip, ModelHandle, from_pcm16, to_pcm16
+from deployments.transport.clips import INLINE_BYTES, Clip, ModelHandle, recording_digest
+from pipelines.samples import MIN_PCM16_SAMPLES, Samples, from_pcm16, to_pcm16
 from voxgraph.results import Waveform
 
 
@@ -99,7 +100,7 @@ async def test_a_short_clip_is_not_packed_in_a_thread() -> None:
 
     await clip.pack()
 
-    assert clip.payload is clip.digest_source
+    assert isinstance(clip.payload, np.ndarray)
 
 
 @given(
@@ -137,18 +138,39 @@ def test_short_clips_are_not_converted() -> None:
     assert to_pcm16(waveform) is waveform
 
 
-def test_the_source_of_the_digest_needs_no_conversion_of_its_own() -> None:
+async def test_a_clip_is_hashed_once_for_all_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[Samples] = []
+
+    async def digest(samples: Samples) -> bytes:
+        hashed.append(samples)
+        await asyncio.sleep(0.01)
+        return b"digest"
+
+    monkeypatch.setattr(clips, "recording_digest", digest)
     short, long = Clip(pcm(MIN_PCM16_SAMPLES)), Clip(pcm(2 * DIRECT_BYTES))
 
-    assert short.digest_source is short.payload
-    assert long.digest_source is long.waveform
+    assert {*await asyncio.gather(*(clip.digest() for clip in (short, long, short, long)))} == {b"digest"}
+    assert await long.digest() == b"digest"
+    assert len(hashed) == 2
+    assert hashed[0] is short.payload
+    assert hashed[1] is long.waveform
 
 
-async def test_the_same_bytes_as_int16_and_as_float32_have_different_keys() -> None:
+async def test_the_same_bytes_as_int16_and_as_float32_have_different_digests() -> None:
     samples = to_pcm16(pcm(MIN_PCM16_SAMPLES))
 
-    assert await cache_key(samples, "language") != await cache_key(samples.view(np.float32), "language")
-    assert await cache_key(samples, "language") == await cache_key(samples.copy(), "language")
+    assert await recording_digest(samples) != await recording_digest(samples.view(np.float32))
+    assert await recording_digest(samples) == await recording_digest(samples.copy())
+
+
+async def test_a_long_recording_is_hashed_in_a_thread_like_a_short_one() -> None:
+    long = np.zeros(INLINE_BYTES + 8, np.float32)
+    one, other = long[: INLINE_BYTES // 4], long[: INLINE_BYTES // 4].copy()
+    other[5] = 1.0
+
+    assert await recording_digest(one) == await recording_digest(one.copy())
+    assert await recording_digest(one) != await recording_digest(other)
+    assert await recording_digest(long) == hashlib.sha256(long.tobytes() + b"<f4").digest()
 
 
 def test_direct_calls_stay_far_below_the_message_limit_of_ray() -> None:
