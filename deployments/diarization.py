@@ -174,10 +174,7 @@ class Diarization(ModelReplica[Item, Result]):
     def load_pipeline(
         self, checkpoint: "LocatedCheckpoint", device: str, engine: EngineOptions
     ) -> Pipeline[Item, Result]:
-        """Load networks and clustering; on a CPU, they run at a lower priority than other models."""
-        from pipelines.vendored.process import lower_cpu_priority
-
-        lower_cpu_priority(device)
+        """Load networks and clustering."""
         return ItemwiseDiarizer(load_diarizer(checkpoint, device, engine))
 
     async def check_health(self) -> None:

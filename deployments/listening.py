@@ -1,6 +1,7 @@
 """Ask the diarization model for the speech in a recording while other models answer questions about it."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from config.settings import IngressTunables
@@ -9,7 +10,6 @@ from deployments.state.result_cache import ResultCache, cache_key
 from deployments.transport.calls import call_all, call_when_capacity
 from deployments.transport.clips import Clip, ModelHandle
 from deployments.transport.concurrency import gather_or_cancel
-from pipelines.samples import to_pcm16
 from voxgraph.calls import Deadline
 
 Compute = Callable[[Clip, Deadline], Awaitable[Any]]
@@ -62,10 +62,12 @@ class RemoteListener:
             await clip.pack()
             listen = model.handle_for(clip).speech_seconds
             return [await call_when_capacity(lambda: listen.remote(clip.payload), deadline)]
-        starts = [
-            lambda s=start, e=end: model.direct.speech_seconds.remote(to_pcm16(clip.waveform[s:e]), True)
-            for start, end in spans
-        ]
+
+        def listen_to(start: int, end: int) -> Any:
+            part = Clip(clip.waveform[start:end])
+            return model.handle_for(part).speech_seconds.remote(part.payload, goes_on=True)
+
+        starts = [partial(listen_to, *span) for span in spans]
         return await call_all(starts, deadline, self._tunables().diarization_window)
 
 

@@ -23,7 +23,7 @@ from pipelines.diarization.turns import (
     to_turns,
     top_speakers,
 )
-from pipelines.diarization.windows import ProgressCallback
+from pipelines.diarization.windows import ProgressCallback, windows_at_once
 from pipelines.steps import Steps, finish
 from pipelines.vendored.process import full_float32
 from pipelines.vendored.pyannote import AgglomerativeClustering, Inference, SlidingWindow, VBxClustering
@@ -39,8 +39,6 @@ from voxgraph.results import (
     Waveform,
 )
 
-LISTENED_AT_ONCE = 2
-"""Windows of 10 s in one step of looking for speech, so that a clip of a second does not wait for eight."""
 ANY_NUMBER = (1, math.inf)
 """Bounds that any number of speakers is within."""
 
@@ -121,7 +119,7 @@ class WindowDiarizer:
     def speech_steps(self, waveform: Waveform) -> Steps[float]:
         """Find what `speech_seconds` does, in steps; each of them within `full_float32`."""
         segmentation = self.windows.segmentation
-        return speech_steps(segmentation, waveform, min(segmentation.batch_size, LISTENED_AT_ONCE))
+        return speech_steps(segmentation, waveform, windows_at_once(segmentation.device.type))
 
     def turns(self, outputs: WindowOutputs, samples: int, speakers: SpeakerCount) -> DiarizationResult:
         """Find the turns from the outputs of the networks.

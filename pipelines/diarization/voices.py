@@ -26,9 +26,9 @@ from pipelines.diarization.windows import (
     concatenate,
     cut,
     hard_and_soft,
-    max_segmentation_batch,
     outputs_of,
     window_count,
+    windows_at_once,
 )
 from pipelines.kaldi_fbank import HOP_SAMPLES, WINDOW_SAMPLES, frames_of
 from pipelines.steps import Steps, finish
@@ -70,7 +70,7 @@ class VoiceAnalyzer:
         self.min_shared = min_shared
         self.window = round(segmentation.duration * SAMPLE_RATE_HZ)
         self.hop = round(segmentation.step * SAMPLE_RATE_HZ)
-        self._batch = max_segmentation_batch(embedding.device.type)
+        self._batch = windows_at_once(embedding.device.type)
         self._nearest = _nearest_frames(segmentation.model, self.window)
         compile_segmentation(segmentation, embedding.choice, identity)
 

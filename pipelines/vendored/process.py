@@ -1,14 +1,9 @@
-"""Process-wide settings: torch's float32 precision, its cap on GPU memory, and CPU priority."""
+"""Process-wide settings: torch's float32 precision and its cap on GPU memory."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-
-NICENESS = 10
-"""Increment of a thread's niceness on systems without ``SCHED_IDLE``."""
-MAX_NICENESS = 19
 
 
 @contextmanager
@@ -37,19 +32,3 @@ def cap_memory(device: str, share: float) -> None:
     """
     if device.startswith("cuda") and share < 1:
         torch.cuda.set_per_process_memory_fraction(share, device)
-
-
-def lower_cpu_priority(device: str) -> None:
-    """Let other processes pre-empt this one: it works for minutes while they work for milliseconds.
-
-    On Linux this sets the policy ``SCHED_IDLE``: other processes pre-empt it immediately and keep 11/12 of
-    the core (``kernel/sched/sched.h``: weight 3, against 36 for Ray's workers, whose niceness is 15). It
-    applies to this thread and to threads started afterwards, so call it before loading the model.
-    With another device than ``cpu``, the priority stays as it is.
-    """
-    if device != "cpu":
-        return
-    if hasattr(os, "SCHED_IDLE"):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    else:
-        os.setpriority(os.PRIO_PROCESS, 0, min(MAX_NICENESS, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS))

@@ -1,13 +1,10 @@
-"""A process stays within its share of a GPU and lowers its priority on a CPU."""
-
-import os
-import threading
+"""A process stays within its share of a GPU."""
 
 import pytest
 import torch
 
 from pipelines.device import is_out_of_memory
-from pipelines.vendored.process import MAX_NICENESS, NICENESS, cap_memory, lower_cpu_priority
+from pipelines.vendored.process import cap_memory
 
 
 @pytest.fixture
@@ -38,45 +35,3 @@ def test_a_cpu_and_whole_gpus_are_not_capped(
 def test_only_torchs_out_of_memory_error_counts_as_out_of_memory() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
     assert not is_out_of_memory(RuntimeError("device-side assert"))
-
-
-def scheduling(thread: int) -> tuple[int, int]:
-    return os.sched_getscheduler(thread), os.getpriority(os.PRIO_PROCESS, thread)
-
-
-@pytest.mark.parametrize(
-    ("device", "expected"), [("cpu", (os.SCHED_IDLE, 15)), ("cuda:0", (os.SCHED_OTHER, 15))]
-)
-def test_lower_priority_on_a_cpu_applies_only_to_the_thread_and_its_children(
-    device: str, expected: tuple[int, int]
-) -> None:
-    assert scheduling_of_a_child_thread(device, niceness=15) == expected
-
-
-@pytest.mark.parametrize(("niceness", "expected"), [(0, NICENESS), (15, MAX_NICENESS)])
-def test_without_sched_idle_the_niceness_is_raised(
-    monkeypatch: pytest.MonkeyPatch, niceness: int, expected: int
-) -> None:
-    monkeypatch.delattr(os, "SCHED_IDLE")
-
-    assert scheduling_of_a_child_thread("cpu", niceness)[1] == expected
-
-
-def scheduling_of_a_child_thread(device: str, niceness: int) -> tuple[int, int]:
-    """Return policy and niceness of a thread that starts after its parent has lowered its priority."""
-    found: list[tuple[int, int]] = []
-
-    def work() -> None:
-        os.setpriority(os.PRIO_PROCESS, 0, niceness)
-        lower_cpu_priority(device)
-        started = threading.Thread(target=lambda: found.append(scheduling(threading.get_native_id())))
-        started.start()
-        started.join()
-
-    before = scheduling(threading.get_native_id())
-    worker = threading.Thread(target=work)
-    worker.start()
-    worker.join()
-
-    assert scheduling(threading.get_native_id()) == before
-    return found[0]

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,8 +17,9 @@ from config.settings import BatchTunables, EngineOptions, GraphSettings
 from deployments.replica import model_replica as replica_module
 from deployments.replica.autoscaling import autoscaling_stats
 from deployments.replica.model_replica import WaveformReplica, assigned_device, noise
-from pipelines.samples import MIN_PCM16_SAMPLES, to_pcm16
-from voxgraph.errors import AudioTooShort, CheckpointError, ModelUnavailable, VoxError
+from pipelines.pieces import Piecewise
+from pipelines.samples import MIN_PCM16_SAMPLES, Samples, from_pcm16, to_pcm16
+from voxgraph.errors import AudioTooShort, CheckpointError, InferenceError, ModelUnavailable, VoxError
 from voxgraph.options import ModelKey
 from voxgraph.results import ModelInfo, Waveform
 
@@ -45,7 +47,7 @@ class MeanReplica(WaveformReplica[float]):
 
     supports_batching = False
 
-    def __init__(self, pipeline: Mean | VoxError) -> None:
+    def __init__(self, pipeline: Any) -> None:
         self._loaded = pipeline
         super().__init__(ModelKey.LANGUAGE, GraphSettings())
 
@@ -84,6 +86,81 @@ async def test_the_model_runs_on_its_own_thread(pipeline: Mean) -> None:
 
     (name,) = pipeline.threads
     assert name != threading.current_thread().name
+
+
+class MeanOfSeconds(Piecewise[Waveform, float, float]):
+    """A pipeline that hears a second at a time, and records the length of each."""
+
+    info, min_samples = INFO, 400
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+        self.threads: set[str] = set()
+
+    def cut(self, samples: Samples) -> list[Waveform]:
+        self.threads.add(threading.current_thread().name)
+        return [from_pcm16(samples[start : start + 16_000]) for start in range(0, len(samples), 16_000)]
+
+    def seconds_of(self, piece: Waveform) -> float:
+        return len(piece) / 16_000
+
+    def run(self, pieces: Sequence[Waveform]) -> list[float]:
+        time.sleep(0.002)
+        self.heard += map(len, pieces)
+        return [float(piece.mean()) for piece in pieces]
+
+    def join(self, samples: Samples, outputs: Sequence[float]) -> float:
+        return float(np.mean(outputs))
+
+
+@pytest.mark.parametrize("seconds", [1, 5, 30])
+async def test_a_recording_in_pieces_has_the_answer_of_a_call(seconds: int) -> None:
+    pipeline = MeanOfSeconds()
+    replica = MeanReplica(pipeline)
+    waveform = np.round(noise(seconds) * (1 << 15)).astype(np.float32) / (1 << 15)
+    packed = to_pcm16(waveform)
+    pipeline.threads.clear()
+
+    answers = await asyncio.gather(
+        replica.answer(waveform), replica.answer(packed), replica.answer(noise(0.5))
+    )
+
+    assert answers[:2] == pipeline([waveform]) * 2
+    assert threading.current_thread().name in pipeline.threads
+    assert (len(pipeline.threads) > 1) == (seconds > 16)
+
+
+async def test_a_short_recording_has_its_turn_within_a_long_one_and_a_caller_may_leave_it() -> None:
+    pipeline = MeanOfSeconds()
+    replica = MeanReplica(pipeline)
+    pipeline.heard.clear()
+    long = asyncio.create_task(replica.answer(noise(600)))
+    while not pipeline.heard:
+        await asyncio.sleep(0.001)
+    assert (await replica.record_autoscaling_stats())["audio_s"] == pytest.approx(600, abs=10)
+
+    await replica.answer(noise(0.5))
+    assert pipeline.heard.index(8_000) < 20
+    long.cancel()
+    await asyncio.gather(long, return_exceptions=True)
+    await replica.answer(noise(0.25))
+
+    assert len(pipeline.heard) < 60
+    assert (await replica.record_autoscaling_stats())["audio_s"] == 0.0
+
+
+async def test_a_recording_that_cannot_be_cut_fails_like_one_in_the_model() -> None:
+    class Uncut(MeanOfSeconds):
+        def cut(self, samples: Samples) -> list[Waveform]:
+            if len(samples) == 500:
+                raise ZeroDivisionError
+            return super().cut(samples)
+
+    replica = MeanReplica(Uncut())
+
+    with pytest.raises(InferenceError, match="The model failed on this recording"):
+        await replica.answer(np.zeros(500, np.float32))
+    assert await replica.answer(np.full(501, 0.5, np.float32)) == 0.5
 
 
 async def test_a_clip_below_the_minimum_never_reaches_the_model(pipeline: Mean) -> None:
