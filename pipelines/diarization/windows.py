@@ -31,8 +31,8 @@ CPU_SEGMENTATION_BATCH = 8
 window of the full-size network takes 25 ms with torch (31 alone, 33 in batches of 32) and 18 ms with OpenVINO
 (29 alone, 18 in batches of 32)."""
 CPU_STEP = 2
-"""Windows in one forward pass on a CPU where others wait for it: 72 ms of a core in place of 250 for eight, at
-an eighth more for each window."""
+"""Windows in one forward pass on a CPU where others wait for it: 72 ms of a core in place of 250 for eight,
+at an eighth more for each window."""
 FBANK_SAMPLES, FBANK_HOP = 400, 160
 """Length and hop of a frame of the ResNet's input, in samples."""
 
