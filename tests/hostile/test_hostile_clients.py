@@ -74,9 +74,9 @@ def test_a_hostile_recording_costs_only_itself(service: Launched, beside: Beside
 def test_long_silences_leave_room_for_a_short_recording(service: Launched, beside: Beside) -> None:
     long = silence(1200)
 
-    # The good client waits for the runs of the model that have begun: 2 s for 20 minutes on one thread.
+    # The good client has its turn between the pieces of the long recordings, but shares the cores with them.
     with (
-        beside(floor_s=8.0, at_once=4),
+        beside(floor_s=2.0, at_once=4),
         httpx2.Client(base_url=service.url, timeout=120) as client,
         ThreadPoolExecutor(4) as pool,
     ):
