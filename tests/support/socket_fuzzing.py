@@ -44,7 +44,8 @@ async def exchange(door: Door, sent: bytes) -> tuple[int, bytes]:
             writer.write(sent)
             writer.write_eof()
             received = await reader.read()
-        except ConnectionError:
+        except OSError:
+            # The server has closed the connection, maybe before all was sent.
             return 0, b""
         finally:
             writer.close()
