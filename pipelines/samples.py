@@ -1,6 +1,7 @@
 """Samples as they travel between processes: 16-bit integers where these are the recording exactly."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,47 @@ def to_pcm16(waveform: Waveform) -> Samples:
         if not np.array_equal(samples[block], scaled):
             return waveform
     return samples
+
+
+class Stretches:
+    """A recording that is sent in stretches, which serves as one array: it has a length, a type and parts.
+
+    Args:
+        stretches: Consecutive, as from `to_pcm16`, each of the same length but the last.
+    """
+
+    def __init__(self, stretches: Sequence[Samples]) -> None:
+        self._stretches = stretches
+        self._length = len(stretches[0])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the samples: float32 unless all stretches are int16."""
+        types = {stretch.dtype for stretch in self._stretches}
+        return types.pop() if len(types) == 1 else np.dtype(np.float32)
+
+    def __len__(self) -> int:
+        return self._length * (len(self._stretches) - 1) + len(self._stretches[-1])
+
+    def __getitem__(self, part: slice) -> Samples:
+        """Return consecutive samples: a view, or a copy if they are in two stretches or more."""
+        start, end, _ = part.indices(len(self))
+        first = min(start // self._length, len(self._stretches) - 1)
+        last = max(first, (end - 1) // self._length)
+        starts = [number * self._length for number in range(first, last + 1)]
+        found = [
+            stretch[max(0, start - at) : max(0, end - at)]
+            for at, stretch in zip(starts, self._stretches[first:], strict=False)
+        ]
+        if len(found) == 1:
+            return found[0]
+        if self.dtype == np.float32:
+            return np.concatenate([from_pcm16(each) for each in found])
+        return cast("npt.NDArray[np.int16]", np.concatenate(found))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Samples:
+        """Return all samples as one array."""
+        return np.asarray(self[:], dtype)
 
 
 def from_pcm16(samples: Samples) -> Waveform:

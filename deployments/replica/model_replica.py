@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, cast
 
 import numpy as np
 import psutil
@@ -26,7 +26,7 @@ from deployments.replica.metrics import ModelMetrics
 from deployments.replica.shared_pages import start_shared_pages_thread
 from deployments.transport.validation import check_length
 from pipelines.pieces import Piecewise, Whole
-from pipelines.samples import Samples
+from pipelines.samples import Samples, Stretches
 from voxgraph.errors import CheckpointError, InferenceError, ModelUnavailable, VoxError
 from voxgraph.options import ModelKey
 from voxgraph.results import SAMPLE_RATE_HZ, ModelInfo, ReplicaStatus, Waveform
@@ -252,18 +252,19 @@ class WaveformReplica(ModelReplica[Waveform, Result]):
     one, and a caller who has left ends the work at the next piece.
     """
 
-    async def answer(self, item: Samples, goes_on: bool = False) -> Result:
+    async def answer(self, item: Samples | tuple[Any, ...], goes_on: bool = False) -> Result:
         """Answer one recording, sent as samples of `to_pcm16`; raises what `ModelReplica.answer` raises.
 
         Args:
-            item: The recording, or a chunk of one.
+            item: The recording, or a chunk of one, or references to the stretches of a long one.
             goes_on: Whether it is a later chunk of a recording, which has had its first turn.
         """
         self._check_loaded()
-        check_length(len(item), self._pipeline.min_samples, self._model)
-        pieces = await self._aside(item, self._pieces.cut, item)
+        samples = await _joined(item) if isinstance(item, tuple) else item
+        check_length(len(samples), self._pipeline.min_samples, self._model)
+        pieces = await self._aside(samples, self._pieces.cut, samples)
         outputs = await self._running_batcher().submit_all(pieces, goes_on=goes_on)
-        return await self._aside(item, self._pieces.join, item, outputs)
+        return await self._aside(samples, self._pieces.join, samples, outputs)
 
     def run_items(self, items: list[Any]) -> Sequence[Any]:
         """Run some pieces."""
@@ -292,6 +293,11 @@ class WaveformReplica(ModelReplica[Waveform, Result]):
         except Exception as error:
             log.exception("A recording failed beside the model")
             raise InferenceError(FAILED) from error
+
+
+async def _joined(stretches: tuple[ray.ObjectRef[Samples], ...]) -> Samples:
+    """Return the recording of which the stretches are in the object store, without a copy."""
+    return cast(Samples, Stretches([await stretch for stretch in stretches]))
 
 
 def noise(seconds: float) -> Waveform:

@@ -11,11 +11,13 @@ import ray
 from ray.serve.handle import DeploymentHandle
 
 from deployments.transport.calls import DIRECT_BYTES, direct
-from pipelines.pages import pieces
+from pipelines.pages import give_back_shared, pieces
 from pipelines.samples import Samples, to_pcm16
 from voxgraph.calls import STORE_FULL
 from voxgraph.results import Waveform
 
+STRETCH_SAMPLES = 1 << 23
+"""Samples of a long recording that are one object of the store, of 17 or 34 MB: nine minutes."""
 INLINE_BYTES = 1 << 20
 """Bytes above which a recording is hashed in a thread; 1 MB takes less than 1 ms."""
 
@@ -27,7 +29,7 @@ class Clip:
         self.waveform = waveform
         self._is_short: bool | None = None
         self._samples: Samples | None = None
-        self._reference: ray.ObjectRef[Samples] | None = None
+        self._references: tuple[ray.ObjectRef[Samples], ...] = ()
         self._packing: asyncio.Future[object] | None = None
         self._digest: asyncio.Future[bytes] | None = None
 
@@ -49,9 +51,12 @@ class Clip:
             await asyncio.shield(self._packing)
 
     @property
-    def payload(self) -> "Samples | ray.ObjectRef[Samples]":
-        """Argument for a handle of `ModelHandle.handle_for`: samples, or a reference to them."""
-        return self._pcm16 if self.is_short else self._put()
+    def payload(self) -> "Samples | ray.ObjectRef[Samples] | tuple[ray.ObjectRef[Samples], ...]":
+        """Argument for a handle of `ModelHandle.handle_for`: samples, or references to their stretches."""
+        if self.is_short:
+            return self._pcm16
+        references = self._put()
+        return references[0] if len(references) == 1 else references
 
     async def digest(self) -> bytes:
         """Return what identifies the recording; it is computed once for all questions about it."""
@@ -67,11 +72,21 @@ class Clip:
             self._samples = to_pcm16(self.waveform)
         return self._samples
 
-    def _put(self) -> "ray.ObjectRef[Samples]":
-        if self._reference is None:
-            self._reference = ray.put(self._pcm16)
+    def _put(self) -> "tuple[ray.ObjectRef[Samples], ...]":
+        if not self._references:
+            starts = range(0, len(self.waveform), STRETCH_SAMPLES)
+            stretches = (self.waveform[start : start + STRETCH_SAMPLES] for start in starts)
+            # One after the other, so that hours are in memory but once, in the store.
+            self._references = tuple(_put_stretch(stretch) for stretch in stretches)
             self._samples = None  # The store has them.
-        return self._reference
+        return self._references
+
+
+def _put_stretch(stretch: Waveform) -> "ray.ObjectRef[Samples]":
+    reference = ray.put(to_pcm16(stretch))
+    if len(stretch) == STRETCH_SAMPLES:
+        give_back_shared()
+    return reference
 
 
 _packers = ThreadPoolExecutor(2, thread_name_prefix="packing")

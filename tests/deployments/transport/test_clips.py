@@ -18,7 +18,7 @@ from ray.serve._private.constants import RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENG
 from deployments.transport import clips
 from deployments.transport.calls import DIRECT_BYTES
 from deployments.transport.clips import INLINE_BYTES, Clip, ModelHandle, recording_digest
-from pipelines.samples import MIN_PCM16_SAMPLES, Samples, from_pcm16, to_pcm16
+from pipelines.samples import MIN_PCM16_SAMPLES, Samples, Stretches, from_pcm16, to_pcm16
 from voxgraph.results import Waveform
 
 
@@ -82,6 +82,17 @@ async def test_a_long_clip_is_packed_once_in_a_thread_while_the_loop_goes_on(
     assert clip.payload == "reference"
 
 
+async def test_hours_are_put_into_the_store_in_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clips, "STRETCH_SAMPLES", 2 * MIN_PCM16_SAMPLES)
+    stretches: list[Samples] = []
+    monkeypatch.setattr(clips.ray, "put", lambda value: stretches.append(value) or len(stretches))
+    waveform = pcm(DIRECT_BYTES)
+
+    assert Clip(waveform).payload == tuple(range(1, len(stretches) + 1))
+    assert len(stretches) == -(-len(waveform) // (2 * MIN_PCM16_SAMPLES))
+    np.testing.assert_array_equal(from_pcm16(Stretches(stretches)[:]), waveform)
+
+
 async def test_a_full_store_is_reported_when_the_clip_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     def put(_: object) -> None:
         raise ObjectStoreFullError
@@ -130,6 +141,25 @@ def test_one_sample_that_16_bits_cannot_represent_keeps_float32(value: float, at
 
     assert to_pcm16(waveform) is waveform
     assert from_pcm16(waveform) is waveform
+
+
+@pytest.mark.parametrize("last", [np.int16, np.float32])
+def test_stretches_have_the_parts_of_the_whole_recording(last: type) -> None:
+    levels = np.arange(1, 26, dtype=np.int16)
+    stretches: list[Any] = [levels[:10], levels[10:20], levels[20:]]
+    if last is np.float32:
+        stretches[2] = from_pcm16(stretches[2])
+    recording = Stretches(stretches)
+    whole = from_pcm16(levels)
+
+    assert len(recording) == 25
+    assert recording.dtype == last
+    np.testing.assert_array_equal(from_pcm16(recording[:]), whole)
+    np.testing.assert_array_equal(from_pcm16(np.asarray(recording)), whole)
+    for start in range(27):
+        for end in range(27):
+            np.testing.assert_array_equal(from_pcm16(recording[start:end]), whole[start:end])
+    assert np.shares_memory(recording[12:18], levels)
 
 
 def test_short_clips_are_not_converted() -> None:
