@@ -59,7 +59,13 @@ class Launched:
         return [parent, *parent.children(recursive=True)]
 
     def replicas(self, deployment: str) -> list[psutil.Process]:
-        return [process for process in self.processes() if kind_of(process.cmdline()) == deployment]
+        found = []
+        for process in self.processes():
+            # A decoder may be replaced meanwhile.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if kind_of(process.cmdline()) == deployment:
+                    found.append(process)
+        return found
 
     def ingress_url(self) -> str:
         """Return the URL of one ingress replica, bypassing HAProxy."""

@@ -51,6 +51,9 @@ async def exchange(door: Door, sent: bytes) -> tuple[int, bytes]:
             writer.close()
     head, _, body = received.partition(b"\r\n\r\n")
     found = re.match(rb"HTTP/1\.[01] (\d{3}) ", head)
+    # What a wrong length leaves over is a second request, whose refusal follows.
+    if length := re.search(rb"\r\ncontent-length: *(\d+)", head.lower()):
+        body = body[: int(length[1])]
     if received and not found:
         raise ValueError(f"no HTTP: {received[:100]!r}")
     return int(found[1]) if found else 0, body

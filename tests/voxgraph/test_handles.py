@@ -18,8 +18,8 @@ GERMAN = LanguageResult("de", "German", 1.0, {"de": 1.0})
 
 
 CLIENT_PARAMETERS = {"timeout_s", "on_progress"}
-INTERNAL_METHODS = {"check_health", "reconfigure", "ask_galleries", "gallery"}
-"""Serve calls the first two; the clients ask about a gallery through an object of its own."""
+INTERNAL_METHODS = {"check_health", "reconfigure", "deadline_s", "ask_galleries", "gallery"}
+"""Serve and the HTTP application call the first three; a gallery is asked through an object of its own."""
 
 
 def public_methods(cls: type) -> dict[str, Callable[..., Any]]:
