@@ -22,7 +22,7 @@ import voxgraph
 from config.settings import GraphSettings
 from deployments.api.app import create_app
 
-NOT_FOR_CLIENTS = {"voxgraph.handles", "voxgraph.calls"}
+NOT_FOR_CLIENTS = {"voxgraph.handles", "voxgraph.gallery_handles", "voxgraph.calls"}
 """Modules of the package that need Ray; `voxgraph` imports them when their names are used."""
 OLDEST_PYTHON = (3, 11)
 

@@ -56,6 +56,7 @@ class Hearing:
 
     def __init__(self) -> None:
         self.state = LocalState()
+        self.gallery = None
         self.max_requests = 128
         self.diarization_model = ModelKey.DIARIZATION_COMMUNITY_1
         self.spaces = ("a/b",)
@@ -64,6 +65,9 @@ class Hearing:
         self.errors: dict[Task, VoxError] = {}
         self.overloads = 0
         self.in_progress = self.most_in_progress = 0
+
+    def deadline_s(self, diarizes: bool) -> float:
+        return 60.0
 
     async def analyze(
         self, waveform: Waveform, tasks: tuple[Task, ...], *_speakers: object, **_options: object

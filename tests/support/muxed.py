@@ -28,9 +28,15 @@ def bursts(
 
 
 def onsets(waveform: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Return the times in seconds at which the level of a waveform of 16 kHz rises above a threshold."""
-    smooth = np.convolve(np.abs(waveform), np.ones(80) / 80, "same") > 0.1
-    return np.flatnonzero(smooth[1:] & ~smooth[:-1]) / 16_000
+    """Return the times in seconds at which the level of a waveform of 16 kHz rises above a threshold.
+
+    The level ripples while a burst fades, so that it must have been below for 20 ms.
+    """
+    loud = np.convolve(np.abs(waveform), np.ones(80) / 80, "same") > 0.1
+    edges = np.diff(loud.astype(np.int8), prepend=0)
+    rises, falls = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    last_fall = np.concatenate([[-np.inf], falls])[np.searchsorted(falls, rises)]
+    return (rises[rises - last_fall > 320] - 1) / 16_000
 
 
 def mux(
