@@ -37,7 +37,7 @@ page: web/node_modules/.installed  ## Build the page for browsers from web/ into
 	touch $@
 
 serve: .venv/.installed  ## Install, start Ray and the graph, print its address. CONFIG=serve_config.yaml for production.
-	@$(BIN)/python -m deployments $(CONFIG)
+	@$(BIN)/python -m deployments $(CONFIG) $(if $(STATE),--state "$(STATE)")
 
 check: lint web/node_modules/.installed .venv/.installed-browser  ## Lint and run all tests that need no cluster.
 	$(BIN)/python -m pytest -m "not cluster" -n 2 --dist worksteal

@@ -13,6 +13,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deployments", description=__doc__)
     parser.add_argument("config", type=Path, help="a Serve configuration file, e.g. config/starter.yaml")
     parser.add_argument("--port", type=int, help="listen here instead of the port in the file")
+    parser.add_argument(
+        "--state", help="keep galleries of voices in this folder, or in the PostgreSQL database of this URL"
+    )
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds to become healthy")
     options = parser.parse_args(arguments)
     environment.apply(environment.DRIVER_ENVIRONMENT)
@@ -21,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from deployments.launch.launcher import launch
 
     try:
-        launch(options.config, port=options.port, timeout_s=options.timeout)
+        launch(options.config, port=options.port, state=options.state, timeout_s=options.timeout)
     except LaunchFailed as failure:
         print(f"voxgraph did not start: {failure}", file=sys.stderr)
         return 1

@@ -22,14 +22,27 @@ class LaunchFailed(Exception):
     """The graph did not become healthy; the message says why and what to do."""
 
 
-def read_config(path: Path, port: int | None = None) -> ServeDeploySchema:
-    """Parse a Serve configuration file; raise `LaunchFailed` if it is unreadable or Serve rejects it."""
+def read_config(path: Path, port: int | None = None, state: str | None = None) -> ServeDeploySchema:
+    """Parse a Serve configuration file.
+
+    Args:
+        path: The file.
+        port: Replaces the port of the file.
+        state: Replaces `config.settings.GraphSettings.state` of the file; a folder need not be absolute.
+
+    Raises:
+        LaunchFailed: The file is unreadable, or Serve rejects it.
+    """
     try:
         schema = ServeDeploySchema.model_validate(yaml.safe_load(path.read_text()))
     except (OSError, yaml.YAMLError, ValidationError) as error:
         raise LaunchFailed(f"{path} is not a Serve configuration file: {error}") from error
     if port is not None:
         schema.http_options.port = port
+    if state is not None:
+        where = state if "://" in state else str(Path(state).expanduser().absolute())
+        for application in schema.applications:
+            application.args = {**application.args, "state": where}
     return schema
 
 

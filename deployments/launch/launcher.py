@@ -49,12 +49,15 @@ PROXY_TIMEOUT_S = 300
 """Seconds that Serve's proxy may take to start; Serve's own 60 s are too few on a loaded machine."""
 
 
-def launch(config: Path, *, port: int | None = None, timeout_s: float = 600.0) -> None:
+def launch(
+    config: Path, *, port: int | None = None, state: str | None = None, timeout_s: float = 600.0
+) -> None:
     """Serve a configuration file on a single-machine cluster until SIGINT or SIGTERM.
 
     Args:
         config: Path of a Serve configuration file.
         port: HTTP port; None for the one in the file.
+        state: Folder or database of the galleries; None for the one in the file, if any.
         timeout_s: Seconds that the graph may take to become healthy.
 
     Raises:
@@ -63,7 +66,7 @@ def launch(config: Path, *, port: int | None = None, timeout_s: float = 600.0) -
     """
     console = Console()
     started = time.monotonic()
-    schema = read_config(config, port)
+    schema = read_config(config, port, state)
     check_port(schema)
     if warning := exposure_warning(schema):
         console.print(f"[bold]Warning:[/] {warning}\n")

@@ -11,6 +11,9 @@ def serve(
         Path | None, typer.Argument(help="Serve configuration file; by default the starter checkpoints.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Listen here instead of the port in the file.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Keep galleries of voices in this folder or PostgreSQL database.")
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to become healthy.")] = 600.0,
 ) -> None:
     """Serve the graph on this machine until Ctrl-C, as `python -m deployments` does.
@@ -20,7 +23,8 @@ def serve(
     from voxgraph.cli.installed import run, starter_config
 
     arguments = [str(config or starter_config()), "--timeout", str(timeout)]
-    run("deployments.__main__:main", arguments + ([] if port is None else ["--port", str(port)]))
+    arguments += [] if port is None else ["--port", str(port)]
+    run("deployments.__main__:main", arguments + ([] if state is None else ["--state", state]))
 
 
 def evaluate(context: typer.Context) -> None:

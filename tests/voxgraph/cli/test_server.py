@@ -123,9 +123,9 @@ def test_serve_passes_its_arguments_on(command, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("deployments.__main__.main", main)
 
     assert command("serve", "--port", 8123).status == 1
-    assert command("serve", "other.yaml").status == 1
+    assert command("serve", "other.yaml", "--state", "voices").status == 1
     assert given[0] == [str(ROOT / "config" / "starter.yaml"), "--timeout", "600.0", "--port", "8123"]
-    assert given[1][0] == "other.yaml"
+    assert (given[1][0], given[1][-2:]) == ("other.yaml", ["--state", "voices"])
 
 
 def test_a_benchmark_that_is_terminated_says_so(command, monkeypatch: pytest.MonkeyPatch) -> None:
