@@ -4,18 +4,14 @@ The galleries are those that HTTP has; without API keys both have the tenant ``d
 """
 
 import asyncio
-import functools
-from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
+from voxgraph.blocking import Blocking, blocking
 from voxgraph.calls import Deadline, attempt
 from voxgraph.options import DEADLINE_S, DIARIZATION_DEADLINE_S, Matching, Place, SpeakerCount
 from voxgraph.results import DiarizationResult, Enrolment, VoiceDecision, Waveform
-
-T = TypeVar("T")
-P = ParamSpec("P")
 
 
 class AsyncGallery:
@@ -94,29 +90,17 @@ class AsyncGallery:
         return await attempt(lambda: asked.remote(method, *arguments, **options), Deadline.after(timeout_s))
 
 
-def _blocking(
-    method: Callable[Concatenate[AsyncGallery, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate["Gallery", P], T]:
-    """Make a blocking method that runs a coroutine method in its own event loop."""
-
-    @functools.wraps(method)
-    def blocking(self: "Gallery", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return asyncio.run(method(self._gallery, *args, **kwargs))
-
-    return blocking
-
-
-class Gallery:
+class Gallery(Blocking[AsyncGallery]):
     """One gallery, for code without ``async``."""
 
     def __init__(self, handle: DeploymentHandle, place: Place) -> None:
-        self._gallery = AsyncGallery(handle, place)
+        super().__init__(AsyncGallery(handle, place))
 
-    enrol = _blocking(AsyncGallery.enrol)
-    verify = _blocking(AsyncGallery.verify)
-    identify = _blocking(AsyncGallery.identify)
-    diarize = _blocking(AsyncGallery.diarize)
+    enrol = blocking(AsyncGallery.enrol)
+    verify = blocking(AsyncGallery.verify)
+    identify = blocking(AsyncGallery.identify)
+    diarize = blocking(AsyncGallery.diarize)
 
     def ask(self, method: str, *arguments: Any, timeout_s: float = DEADLINE_S, **options: Any) -> Any:
         """Call a method of `gallery.galleries.Galleries` on this gallery, as `AsyncGallery.ask` does."""
-        return asyncio.run(self._gallery.ask(method, *arguments, timeout_s=timeout_s, **options))
+        return asyncio.run(self._asynchronous.ask(method, *arguments, timeout_s=timeout_s, **options))

@@ -7,13 +7,14 @@ in the replicas; a call whose replica died is retried once.
 
 import asyncio
 import functools
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from voxgraph.blocking import Blocking, blocking
 from voxgraph.calls import Deadline, call, stream
 from voxgraph.cluster import prepare_for_loopback
 from voxgraph.errors import ModelUnavailable
@@ -241,32 +242,20 @@ class AsyncVoxgraph:
         return await call(lambda: method.remote(*arguments), Deadline.after(timeout_s))
 
 
-def _blocking(
-    method: Callable[Concatenate[AsyncVoxgraph, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate["Voxgraph", P], T]:
-    """Make a blocking method that runs a coroutine method in its own event loop; Ctrl-C cancels it."""
-
-    @functools.wraps(method)
-    def blocking(self: "Voxgraph", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return asyncio.run(method(self._graph, *args, **kwargs))
-
-    return blocking
-
-
 def _iterating(
     method: Callable[Concatenate[AsyncVoxgraph, P], AsyncGenerator[T]],
-) -> Callable[Concatenate["Voxgraph", P], Iterator[T]]:
+) -> Callable[Concatenate[Blocking[AsyncVoxgraph], P], Iterator[T]]:
     """Make a method that iterates over an asynchronous generator in its own event loop."""
 
     @functools.wraps(method)
-    def iterating(self: "Voxgraph", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+    def iterating(self: Blocking[AsyncVoxgraph], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         async def following(items: AsyncGenerator[T]) -> tuple[T, ...]:
             async for item in items:
                 return (item,)
             return ()
 
         with asyncio.Runner() as runner:
-            items = method(self._graph, *args, **kwargs)
+            items = method(self._asynchronous, *args, **kwargs)
             try:
                 while found := runner.run(following(items)):
                     yield found[0]
@@ -276,12 +265,12 @@ def _iterating(
     return iterating
 
 
-class Voxgraph:
+class Voxgraph(Blocking[AsyncVoxgraph]):
     """Blocking client of the running graph, for code without ``async``; `handle` is that of the ingress."""
 
     def __init__(self, handle: DeploymentHandle) -> None:
         self._handle = handle
-        self._graph = AsyncVoxgraph(handle)
+        super().__init__(AsyncVoxgraph(handle))
 
     @classmethod
     def connect(cls, application: str = APPLICATION) -> "Voxgraph":
@@ -293,14 +282,14 @@ class Voxgraph:
         """Return a gallery of voices; `actor` is the name for its ledger."""
         return Gallery(self._handle, Place(name, tenant, actor))
 
-    detect_language = _blocking(AsyncVoxgraph.detect_language)
-    embed = _blocking(AsyncVoxgraph.embed)
-    embed_pair = _blocking(AsyncVoxgraph.embed_pair)
-    identify_accent = _blocking(AsyncVoxgraph.identify_accent)
-    diarize = _blocking(AsyncVoxgraph.diarize)
-    diarize_channels = _blocking(AsyncVoxgraph.diarize_channels)
-    detect_deepfake = _blocking(AsyncVoxgraph.detect_deepfake)
-    analyze = _blocking(AsyncVoxgraph.analyze)
+    detect_language = blocking(AsyncVoxgraph.detect_language)
+    embed = blocking(AsyncVoxgraph.embed)
+    embed_pair = blocking(AsyncVoxgraph.embed_pair)
+    identify_accent = blocking(AsyncVoxgraph.identify_accent)
+    diarize = blocking(AsyncVoxgraph.diarize)
+    diarize_channels = blocking(AsyncVoxgraph.diarize_channels)
+    detect_deepfake = blocking(AsyncVoxgraph.detect_deepfake)
+    analyze = blocking(AsyncVoxgraph.analyze)
     analyze_events = _iterating(AsyncVoxgraph.analyze_events)
-    health = _blocking(AsyncVoxgraph.health)
-    info = _blocking(AsyncVoxgraph.info)
+    health = blocking(AsyncVoxgraph.health)
+    info = blocking(AsyncVoxgraph.info)

@@ -14,12 +14,12 @@ import pytest
 import torch
 import yaml
 from launched import ROOT, sample_path
+from taking_turns import check_steps
 
 from config.settings import AudioLimits, CheckpointSource, Size
 from pipelines.audio.decoding import decode
 from pipelines.checkpoints import LocatedCheckpoint, locate
 from pipelines.diarization import Diarizer
-from pipelines.window_outputs import WindowOutputs
 from voxgraph.errors import CheckpointError, InvalidOptions
 from voxgraph.options import ModelKey, SpeakerCount
 from voxgraph.results import Waveform
@@ -212,21 +212,4 @@ def test_telemetry_is_off_before_pyannote_is_imported() -> None:
 
 
 def test_steps_that_take_turns_find_what_calls_do(diarizer: Diarizer, conversation: Waveform) -> None:
-    clips = [conversation[: 12 * 16_000], conversation[12 * 16_000 :]]
-    steps = [diarizer.windows.steps(clip) for clip in clips]
-    found: dict[int, WindowOutputs] = {}
-
-    passes = 0
-    while len(found) < len(steps):
-        for number in {*range(len(steps))} - {*found}:
-            passes += 1
-            try:
-                next(steps[number])
-            except StopIteration as end:
-                found[number] = end.value
-
-    assert passes > len(steps)
-    for number, clip in enumerate(clips):
-        whole = diarizer.windows(clip)
-        assert np.array_equal(found[number].speech, whole.speech)
-        assert np.allclose(found[number].embeddings, whole.embeddings, equal_nan=True)
+    check_steps(diarizer, conversation)

@@ -16,6 +16,7 @@ from launched import sample_path
 from pyannote.core import Annotation, Segment
 from pyannote.database.util import load_rttm
 from pyannote.metrics.diarization import DiarizationErrorRate
+from taking_turns import check_steps
 
 from config.checkpoint_types import CamPlusPlusDiarizationArchitecture
 from config.settings import AudioLimits, CheckpointSource, EngineOptions, Size
@@ -25,7 +26,6 @@ from pipelines.chunking import PART_WINDOWS, conversation_parts
 from pipelines.diarization import build_segmentation
 from pipelines.diarization.campplus_diarizer import SEGMENTATION, CamPlusPlusDiarizer
 from pipelines.diarization.windows import concatenate, window_count
-from pipelines.window_outputs import WindowOutputs
 from training.layouts.diarization import save_network
 from voxgraph.errors import CheckpointError, InvalidOptions
 from voxgraph.options import ModelKey, SpeakerCount
@@ -281,21 +281,4 @@ def test_another_checkpoint_is_refused() -> None:
 def test_steps_that_take_turns_find_what_calls_do(
     diarizer: CamPlusPlusDiarizer, conversation: Waveform
 ) -> None:
-    clips = [conversation[: 12 * 16_000], conversation[12 * 16_000 :]]
-    steps = [diarizer.windows.steps(clip) for clip in clips]
-    found: dict[int, WindowOutputs] = {}
-
-    passes = 0
-    while len(found) < len(steps):
-        for number in {*range(len(steps))} - {*found}:
-            passes += 1
-            try:
-                next(steps[number])
-            except StopIteration as end:
-                found[number] = end.value
-
-    assert passes > len(steps)
-    for number, clip in enumerate(clips):
-        whole = diarizer.windows(clip)
-        assert np.array_equal(found[number].speech, whole.speech)
-        assert np.allclose(found[number].embeddings, whole.embeddings, equal_nan=True)
+    check_steps(diarizer, conversation)

@@ -78,7 +78,6 @@ async def put_gallery(
     """Create a gallery, or replace the policy of one."""
     policy = body.policy()
     try:
-        await galleries.ask("show", gallery)
         found = await galleries.change("update", gallery, policy)
     except NotFound:
         found = await galleries.change("create", gallery, policy)
