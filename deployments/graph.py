@@ -5,7 +5,7 @@ A new model needs, besides its `ModelKey`, checkpoint row and pipeline:
 1. a row in `deployments.loading.PIPELINES`, or, if it takes more than one recording, its own deployment class
    (as in `deployments.diarization`) and a row in `CLASSES`;
 2. a row in `NAMES`, which gives it `MODEL_OPTIONS`; other options go into `DEFAULTS`;
-3. a call in `deployments.ingress`, which composes the models.
+3. a call in `deployments.questions`, which composes the models.
 
 `build` is the ``import_path`` of the configuration files; what a file sets under ``deployments`` overrides
 the options here. (No ``from __future__ import annotations`` in this module: Serve reads the annotation of
