@@ -4,40 +4,33 @@ Each folder of speech has a ``manifest.tsv``. The head hears the encoder of the 
 weights that are shipped. The figures are of clips whose whole source training has not heard.
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from config.settings import EngineOptions
 from evaluation.manifest import Clip
 from evaluation.metrics.reliability import calibration_error, reliability
 from evaluation.metrics.verification import weighted_auc
-from pipelines.checkpoints import STARTER_FOLDER
 from pipelines.whisper_checkpoint import CONFIG
-from pipelines.whisper_head import WindowStatistics
 from training.starter.heads import (
-    Corpus,
     Example,
     Floats,
     balanced_weights,
-    both_versions,
     drawn,
     fit,
     fit_calibration,
     left_out_scores,
     one_for_each_speaker,
+    run,
     sigmoid,
     source_group,
     speaker_group,
-    starter_head,
     write_head,
 )
 from voxgraph.options import ModelKey
@@ -69,16 +62,7 @@ and of the three readers of Hi-Fi TTS at least one, Cori Samuel, is British."""
 
 def main() -> None:
     """Train the head on the folders of the command line, print its figures and write it."""
-    parser = argparse.ArgumentParser(prog="python -m training.starter.accent", description=__doc__)
-    parser.add_argument("--speech", type=Path, nargs="+", required=True, help="folders with manifest.tsv")
-    parser.add_argument("--to", type=Path, default=STARTER_FOLDER / "accent")
-    parser.add_argument("--cache", type=Path, help="a file that keeps the statistics of the clips")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    statistics = WindowStatistics(starter_head(ModelKey.ACCENT_XLSR), "cpu", EngineOptions())
-    corpus = Corpus(statistics, cache=options.cache)
-    taught, tested = both_versions(corpus, options.speech, chosen)
-    train(taught, tested, options.to, Console(width=120))
+    run(ModelKey.ACCENT_XLSR, "accent", __doc__, chosen, train)
 
 
 def chosen(clips: Sequence[Clip]) -> list[Clip]:

@@ -5,36 +5,29 @@ weights that are shipped. Operating points and figures are of real clips whose w
 heard, and of generated clips whose generator it has not heard.
 """
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
-from config.settings import EngineOptions
 from evaluation.manifest import FAKE, Clip
 from evaluation.metrics.operating_point import threshold_above, threshold_below
 from evaluation.metrics.verification import weighted_auc
-from pipelines.checkpoints import STARTER_FOLDER
 from pipelines.whisper_checkpoint import CONFIG
-from pipelines.whisper_head import WindowStatistics
 from training.starter.heads import (
-    Corpus,
     Example,
     Floats,
     balanced_weights,
-    both_versions,
     drawn,
     fit,
     left_out_scores,
+    run,
     sigmoid,
     source_group,
     speaker_group,
-    starter_head,
     write_head,
 )
 from voxgraph.options import ChunkOptions, ModelKey
@@ -59,16 +52,7 @@ MIN_POINT_SCORE = 0.1
 
 def main() -> None:
     """Train the head on the folders of the command line, print its figures and write it."""
-    parser = argparse.ArgumentParser(prog="python -m training.starter.deepfake", description=__doc__)
-    parser.add_argument("--speech", type=Path, nargs="+", required=True, help="folders with manifest.tsv")
-    parser.add_argument("--to", type=Path, default=STARTER_FOLDER / "deepfake")
-    parser.add_argument("--cache", type=Path, help="a file that keeps the statistics of the clips")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    statistics = WindowStatistics(starter_head(ModelKey.DEEPFAKE), "cpu", EngineOptions())
-    corpus = Corpus(statistics, middle, options.cache)
-    taught, tested = both_versions(corpus, options.speech, chosen)
-    train(taught, tested, options.to, Console(width=120))
+    run(ModelKey.DEEPFAKE, "deepfake", __doc__, chosen, train, middle)
 
 
 def chosen(clips: Sequence[Clip]) -> list[Clip]:

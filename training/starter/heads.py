@@ -3,6 +3,7 @@
 A folder of speech has a ``manifest.tsv``, as `evaluation.manifest` describes it.
 """
 
+import argparse
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
 from safetensors.torch import save
 from sklearn.linear_model import LogisticRegression
 
-from config.settings import STARTER, AudioLimits, Size
+from config.settings import STARTER, AudioLimits, EngineOptions, Size
 from config.starter_checkpoints import STARTER_CHECKPOINTS
 from evaluation.manifest import Clip, read_manifest
 from pipelines.audio.decoding import decode
@@ -113,6 +115,39 @@ class Corpus:
         """Write the cache, if there is one."""
         if self._cache is not None:
             np.savez(self._cache, **self._known)  # type: ignore[arg-type]
+
+
+Train = Callable[[Sequence[Example], Sequence[Example], Path, Console], None]
+"""Teaches with the first examples, measures with the second, and writes a head into the folder."""
+
+
+def run(
+    model: ModelKey,
+    folder: str,
+    description: str | None,
+    chosen: Callable[[Sequence[Clip]], list[Clip]],
+    train: Train,
+    cut: Callable[[Waveform], Waveform] = lambda waveform: waveform,
+) -> None:
+    """Train a head on the folders of the command line.
+
+    Args:
+        model: Whose head it is.
+        folder: Where in the folder of the starter checkpoints it is written unless the command line says.
+        description: What the command does.
+        chosen: Chooses among the clips of a folder of speech.
+        train: Teaches and measures the head.
+        cut: Applied to each clip before anything else.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m training.starter.{folder}", description=description)
+    parser.add_argument("--speech", type=Path, nargs="+", required=True, help="folders with manifest.tsv")
+    parser.add_argument("--to", type=Path, default=STARTER_FOLDER / folder)
+    parser.add_argument("--cache", type=Path, help="a file that keeps the statistics of the clips")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    corpus = Corpus(WindowStatistics(starter_head(model), "cpu", EngineOptions()), cut, options.cache)
+    taught, tested = both_versions(corpus, options.speech, chosen)
+    train(taught, tested, options.to, Console(width=120))
 
 
 def both_versions(
