@@ -3,8 +3,13 @@
 The routes of `deployments.api` and the handles of the ingress ask the same methods.
 """
 
+import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from deployments.observing import Observer
 from voxgraph.analyzer import Analyzer
@@ -17,6 +22,7 @@ from voxgraph.results import (
     GalleryInfo,
     Observation,
     Quality,
+    Space,
     SpeakerInfo,
     VoiceDecision,
     Waveform,
@@ -89,7 +95,7 @@ class VoiceGalleries:
         quality: Quality | None = None,
         diarized: str | None = None,
     ) -> Enrolment:
-        """Add a recording to the references of a speaker.
+        """Add a recording to the references of a speaker; one that is a reference already stays one.
 
         Args:
             place: The gallery.
@@ -106,6 +112,9 @@ class VoiceGalleries:
         """
         spoof = await self._asks_for_spoof(place)
         known: SpeakerInfo = await self.ask("speaker", place.tenant, place.gallery, speaker)
+        content = await asyncio.to_thread(content_of, waveform, diarized)
+        if (before := await self._enrolled(place, speaker, content, known.id)) is not None:
+            return before
         if diarized is None:
             observation = await self._observer.whole(waveform, quality, spoof=spoof)
         else:
@@ -118,6 +127,7 @@ class VoiceGalleries:
             observation,
             expecting=known.id,
             origin="audio" if diarized is None else "diarization",
+            content=content,
             actor=place.actor,
         )
         return enrolment
@@ -211,6 +221,16 @@ class VoiceGalleries:
         )
         return decisions
 
+    async def _enrolled(self, place: Place, speaker: str, content: bytes, expecting: str) -> Enrolment | None:
+        """Return the answer to an enrolment that was done already in every space that the graph has now."""
+        before: Enrolment | None = await self.ask(
+            "enrolled", place.tenant, place.gallery, speaker, content, expecting=expecting
+        )
+        if before is None or before.reference is None:
+            return None
+        there = {(space.model, space.revision) for space in before.reference.spaces}
+        return before if (await self._observer.encoders()).keys() <= there else None
+
     async def _one_of_several(
         self, waveform: Waveform, quality: Quality | None, label: str, spoof: bool
     ) -> Observation:
@@ -227,6 +247,25 @@ class VoiceGalleries:
         """Return whether a gallery wants to know if voices are generated; raise `NotFound` without one."""
         info: GalleryInfo = await self.ask("show", place.tenant, place.gallery)
         return info.policy.spoof_gate != "off"
+
+
+def content_of(waveform: Waveform, diarized: str | None = None) -> bytes:
+    """Return the hash of a recording by which it is known again: of its samples, and of whose voice is meant.
+
+    Args:
+        waveform: (samples,), float32, 16 kHz.
+        diarized: Label of one of several speakers, or None.
+    """
+    digest = hashlib.sha256(np.ascontiguousarray(waveform, np.float32).data)
+    digest.update(b"" if diarized is None else b"\0" + diarized.encode())
+    return digest.digest()
+
+
+def content_of_embedding(space: Space, vector: npt.NDArray[np.float32]) -> bytes:
+    """Return the hash by which a voice is known again that was embedded before."""
+    digest = hashlib.sha256("\0".join((space.model, space.revision, "")).encode())
+    digest.update(np.ascontiguousarray(vector, np.float32).data)
+    return digest.digest()
 
 
 def _hardly_heard(observation: Observation) -> VoiceDecision:

@@ -56,7 +56,7 @@ class Observer:
         Raises:
             VoxError: As `voxgraph.analyzer.Analyzer.analyze` does.
         """
-        first, *others = await self._encoders()
+        first, *others = (await self.encoders()).values()
         tasks: tuple[Task, ...] = ("speaker", "diarization", *(("deepfake",) if spoof else ()))
         asked = self._analyzer.analyze(waveform, tasks, encoder=first, allow_no_speech=True)
         found, voices = await asyncio.gather(asked, self._voices(waveform, others))
@@ -88,7 +88,7 @@ class Observer:
         Returns:
             For each speaker an observation; one who is hardly heard alone has no samples in it.
         """
-        encoders = await self._encoders()
+        encoders = [*(await self.encoders()).values()]
         spans: dict[str, list[Span]] = {}
         for waveform in {id(each): each for each in voices.values()}.values():
             spans |= spans_alone([turn for turn in found.turns if voices[turn.speaker] is waveform])
@@ -107,13 +107,13 @@ class Observer:
         observed = await asyncio.gather(*(observe(speaker) for speaker in asked))
         return dict(zip(asked, observed, strict=True))
 
-    async def _encoders(self) -> list[ModelKey]:
-        """Return one encoder for each space of the graph."""
+    async def encoders(self) -> Mapping[tuple[str, str], ModelKey]:
+        """Return one encoder for each space of the graph, by its model and revision."""
         by_space: dict[tuple[str, str], ModelKey] = {}
         for key in ENCODERS:
             info = await self._analyzer.info(key)
             by_space.setdefault((info.hub_id, info.revision), key)
-        return [*by_space.values()]
+        return by_space
 
     async def _voices(self, waveform: Waveform, encoders: Sequence[ModelKey]) -> list[SpeakerResult]:
         asked = (self._analyzer.embed(waveform, key, allow_no_speech=True) for key in encoders)

@@ -13,7 +13,7 @@ from gallery.speakers import Row
 from gallery.store import Store, Transaction
 from gallery.voices import VoiceCache, Voices
 from voxgraph.errors import Conflict, ConsentMissing, Erased, NotFound
-from voxgraph.results import Enrolment, Observation, Reason
+from voxgraph.results import Enrolment, Evidence, Observation, Reason, ReferenceInfo, VoiceSample
 
 TRIES = 5
 """How often a recording is checked again because the speaker has changed meanwhile."""
@@ -29,28 +29,74 @@ class Request:
     observation: Observation
     expecting: str | None
     origin: str
+    content: bytes | None
     actor: str
 
 
 def enrol(store: Store, cache: VoiceCache, request: Request) -> Enrolment:
-    """Add a reference if the gates let it pass; see `Galleries.enrol`."""
+    """Add a reference if it is new and the gates let it pass; see `Galleries.enrol`."""
     expecting = request.expecting
     for _ in range(TRIES):
         with store.read() as transaction:
             scope, row = _speaker(transaction, request, expecting)
             expecting = row.id
+            known = _known(transaction, row, request)
+            if known is not None and not _missing(known, request.observation):
+                return _again(transaction, scope, row, known)
             voices = cache.get(transaction, scope)
             others = list(references.opened(transaction, [row], store.keys.get([row.key_id])))
             info = speakers.info(transaction, scope, row)
         checked = _checked(scope, row, others, voices, request.observation)
+        if known is None:
+            checked += _count(scope, row)
         if checked.reasons:
             return Enrolment(info, None, checked.reasons, checked.warnings)
         with store.write() as transaction:
             scope, now = _speaker(transaction, request, expecting, to_change=True)
             if now.version != row.version:
                 continue
+            if known is not None:
+                return _complete(transaction, scope, now, request, known)
             return _insert(transaction, scope, now, request, checked)
     raise Conflict("The speaker is being changed by others all the time; try again.")
+
+
+def enrolled(
+    store: Store, tenant: str, gallery: str, speaker: str, content: bytes, expecting: str | None
+) -> Enrolment | None:
+    """Return the answer to an enrolment that was done already; see `Galleries.enrolled`."""
+    request = Request(tenant, gallery, speaker, Observation((), Evidence(0.0)), expecting, "", content, "")
+    with store.read() as transaction:
+        scope, row = _speaker(transaction, request, expecting)
+        known = _known(transaction, row, request)
+        return None if known is None else _again(transaction, scope, row, known)
+
+
+def _known(transaction: Transaction, row: Row, request: Request) -> ReferenceInfo | None:
+    """Return the reference that the same recording is already, if it is one."""
+    return None if request.content is None else references.of_content(transaction, row, request.content)
+
+
+def _missing(known: ReferenceInfo, observation: Observation) -> list[VoiceSample]:
+    """Return the samples in spaces of which the reference has no vector: the encoder is newer than it."""
+    return [sample for sample in observation.samples if sample.space not in known.spaces]
+
+
+def _again(transaction: Transaction, scope: Scope, row: Row, known: ReferenceInfo) -> Enrolment:
+    return Enrolment(speakers.info(transaction, scope, row), known, repeated=True)
+
+
+def _complete(
+    transaction: Transaction, scope: Scope, row: Row, request: Request, known: ReferenceInfo
+) -> Enrolment:
+    """Add the vectors of newer encoders to the reference, whose speech must not count twice."""
+    references.add_vectors(transaction, row, known.id, _missing(known, request.observation))
+    ledger.append(
+        transaction, scope.tenant, request.actor, "reference.complete", row.id, {"reference": known.id}
+    )
+    speakers.touch(transaction, scope, row.id)
+    now = references.info(transaction, row.id, known.id)
+    return _again(transaction, scope, speakers.by_id(transaction, row.id), now)
 
 
 def _speaker(
@@ -84,7 +130,7 @@ def _insert(
     transaction: Transaction, scope: Scope, row: Row, request: Request, checked: Checked
 ) -> Enrolment:
     reference_id = references.insert(
-        transaction, scope, row, request.observation, request.origin, request.actor
+        transaction, scope, row, request.observation, request.origin, request.actor, request.content
     )
     details = {"reference": reference_id, "consent_required": scope.policy.require_consent}
     ledger.append(transaction, scope.tenant, request.actor, "reference.add", row.id, details)
@@ -98,10 +144,6 @@ def _checked(
 ) -> Checked:
     """Run all gates on a recording."""
     checked = check_enrolment(observation.evidence, scope.policy)
-    if row.reference_count >= scope.policy.max_references:
-        text = f"The speaker has {row.reference_count} references, and may have no more."
-        limit = float(scope.policy.max_references)
-        checked += Checked((Reason("too_many_references", text, float(row.reference_count), limit),))
     checked += _agreement(observation, others, voices)
     names = {
         name: None
@@ -109,6 +151,15 @@ def _checked(
         for name in voices.comparison.duplicates(sample, observation.evidence.speech_s, row.id)
     }
     return checked + check_duplicates([voices.speakers[name].external_id for name in names], scope.policy)
+
+
+def _count(scope: Scope, row: Row) -> Checked:
+    """Check that the speaker may have one more reference."""
+    if row.reference_count < scope.policy.max_references:
+        return Checked()
+    text = f"The speaker has {row.reference_count} references, and may have no more."
+    limit = float(scope.policy.max_references)
+    return Checked((Reason("too_many_references", text, float(row.reference_count), limit),))
 
 
 def _agreement(observation: Observation, others: Sequence[KeptVector], voices: Voices) -> Checked:

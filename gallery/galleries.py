@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gallery import calibrations, erasure, overview, people, references, report, scope, speakers
-from gallery.enrolment import Request, enrol
+from gallery.enrolment import Request, enrol, enrolled
 from gallery.open_store import OpenStore
 from gallery.questions import Question, duplicates, identify, verify
 from gallery.speakers import Profile
@@ -202,14 +202,21 @@ class Galleries(OpenStore):
         *,
         expecting: str | None = None,
         origin: str = "audio",
+        content: bytes | None = None,
         actor: str,
     ) -> Enrolment:
         """Add a recording to a speaker who exists.
+
+        A recording that is a reference of the speaker already does not become a second one: the answer has
+        that reference and is ``repeated``. Where the encoders are newer than the reference, it gets their
+        vectors.
 
         Args:
             expecting: `SpeakerInfo.id`, read before the recording was heard. If the speaker was erased since
                 then, even if the external id was put again, nothing is stored.
             origin: See `ReferenceInfo.origin`.
+            content: Hash of the recording by which it is known again; None: it is taken for a new one. Only
+                a hash of it by the speaker's own key is kept.
 
         Raises:
             NotFound: There is no such speaker.
@@ -218,8 +225,23 @@ class Galleries(OpenStore):
             SpeakerOptedOut: The person asked never to be enrolled.
             InvalidEmbedding: A vector is zero, not finite or of the wrong length.
         """
-        request = Request(tenant, gallery, speaker, references.checked(observation), expecting, origin, actor)
+        request = Request(
+            tenant, gallery, speaker, references.checked(observation), expecting, origin, content, actor
+        )
         return enrol(self._store, self._cache, request)
+
+    def enrolled(
+        self, tenant: str, gallery: str, speaker: str, content: bytes, *, expecting: str | None = None
+    ) -> Enrolment | None:
+        """Return the answer of `enrol` to a recording that is a reference already, without hearing it.
+
+        Returns:
+            None: it is none yet. Where the reference lacks a space of the graph, ask `enrol` nevertheless.
+
+        Raises:
+            VoxError: As `enrol` does for a speaker who may not be enrolled.
+        """
+        return enrolled(self._store, tenant, gallery, speaker, content, expecting)
 
     def references(self, tenant: str, gallery: str, speaker: str) -> tuple[ReferenceInfo, ...]:
         """Return the references of a speaker, the oldest first."""

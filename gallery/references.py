@@ -55,17 +55,34 @@ def checked(observation: Observation) -> Observation:
 
 
 def insert(
-    transaction: Transaction, scope: Scope, row: Row, observation: Observation, origin: str, actor: str
+    transaction: Transaction,
+    scope: Scope,
+    row: Row,
+    observation: Observation,
+    origin: str,
+    actor: str,
+    content: bytes | None,
 ) -> str:
     """Add a reference to a speaker; return its id."""
-    key, reference_id = transaction.store.key(row.key_id), new_id("ref")
+    reference_id = new_id("ref")
+    fingerprint = None if content is None else transaction.store.key(row.key_id).fingerprint(content)
     transaction.execute(
         refs.insert().values(
             id=reference_id, tenant_id=scope.tenant, gallery_id=scope.id, speaker_id=row.id, origin=origin,
             evidence=asdict(observation.evidence), created_at=transaction.now, created_by=actor,
+            fingerprint=fingerprint,
         )
     )  # fmt: skip
-    for sample in observation.samples:
+    add_vectors(transaction, row, reference_id, observation.samples)
+    return reference_id
+
+
+def add_vectors(
+    transaction: Transaction, row: Row, reference_id: str, samples: Sequence[VoiceSample]
+) -> None:
+    """Give a reference vectors in spaces in which it has none."""
+    key = transaction.store.key(row.key_id)
+    for sample in samples:
         space_id = _space_id(transaction, sample.space)
         sealed = key.seal(sample.vector.tobytes(), _belonging(row.id, reference_id, space_id))
         transaction.execute(
@@ -73,7 +90,22 @@ def insert(
         )
     count(transaction, row.id)
     transaction.execute(speakers.update().where(speakers.c.id == row.id).values(enrolled_at=transaction.now))
-    return reference_id
+
+
+def of_content(transaction: Transaction, row: Row, content: bytes) -> ReferenceInfo | None:
+    """Return the speaker's reference that was made of a recording, or None.
+
+    Args:
+        content: Hash of the recording, as `insert` was given it.
+    """
+    # References that a merge brought have hashes by the key of the speaker who was merged.
+    keys = transaction.store.keys.get([row.key_id, *row.merged["keys"]])
+    query = sa.select(refs.c.id).where(
+        refs.c.speaker_id == row.id,
+        refs.c.fingerprint.in_([key.fingerprint(content) for key in keys.values()]),
+    )  # fmt: skip
+    found = transaction.execute(query.order_by(refs.c.id)).scalars().first()
+    return None if found is None else info(transaction, row.id, found)
 
 
 def count(transaction: Transaction, speaker_id: str) -> None:

@@ -100,9 +100,11 @@ refs = sa.Table(
     sa.Column("origin", sa.String(32), nullable=False),
     _at("created_at"),
     sa.Column("created_by", sa.String(128), nullable=False),
+    sa.Column("fingerprint", sa.String(64)),
     sa.Index("refs_of_speaker", "speaker_id"),
     sa.Index("refs_of_gallery", "gallery_id"),
 )  # fmt: skip
+"""``fingerprint``: hash of the recording, keyed with the speaker's data key; None where nobody gave one."""
 vectors = sa.Table(
     "vectors", metadata, _of("refs", "reference_id", primary_key=True),
     sa.Column("space_id", sa.ForeignKey("spaces.id"), primary_key=True),

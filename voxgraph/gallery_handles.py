@@ -9,7 +9,7 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from voxgraph.blocking import Blocking, blocking
-from voxgraph.calls import Deadline, attempt
+from voxgraph.calls import Deadline, attempt, call
 from voxgraph.options import DEADLINE_S, DIARIZATION_DEADLINE_S, Matching, Place, SpeakerCount
 from voxgraph.results import DiarizationResult, Enrolment, VoiceDecision, Waveform
 
@@ -19,7 +19,8 @@ class AsyncGallery:
 
     Waveforms are float32, shape (samples,), mono, 16 kHz. Every method takes a timeout in seconds and raises
     `GalleryUnavailable` in a graph without state, and `NotFound` if there is no such gallery. A call whose
-    replica dies raises `ModelUnavailable` and is not repeated: it may have been done.
+    replica dies raises `ModelUnavailable` and is not repeated, since it may have been done, except for
+    `enrol`, which knows a recording again.
     """
 
     def __init__(self, handle: DeploymentHandle, place: Place) -> None:
@@ -33,9 +34,14 @@ class AsyncGallery:
         *,
         timeout_s: float = DIARIZATION_DEADLINE_S,
     ) -> Enrolment:
-        """Add a recording to a speaker who is there; `diarized` is whose voice of several, by label."""
-        arguments = self._place, speaker, waveform, None, diarized
-        enrolment: Enrolment = await self._call("enrol", timeout_s, *arguments)
+        """Add a recording to a speaker who is there; `diarized` is whose voice of several, by label.
+
+        One that is a reference of the speaker already stays one: the answer is ``repeated``.
+        """
+        asked, arguments = self._handle.ask_galleries, (self._place, speaker, waveform, None, diarized)
+        enrolment: Enrolment = await call(
+            lambda: asked.remote("enrol", *arguments), Deadline.after(timeout_s)
+        )
         return enrolment
 
     async def verify(

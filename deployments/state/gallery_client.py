@@ -1,23 +1,31 @@
 """Client of the deployment `Gallery`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
-from voxgraph.calls import REPLICA_GONE, Deadline, attempt
+from voxgraph.calls import REPLICA_GONE, Deadline, attempt, call
 from voxgraph.errors import DeadlineExceeded, GalleryUnavailable, ModelUnavailable
 
 TIMEOUT_S = 30.0
 LONG_TIMEOUT_S = 600.0
 LONG_METHODS = frozenset({"calibrate", "duplicates"})
 """Methods that may compare every voice with every other."""
+READING_METHODS = frozenset(
+    {
+        "duplicates", "enrolled", "ledger", "list", "public_key", "receipts", "references", "reports",
+        "show", "speaker", "speakers", "verify_ledger",
+    }
+)  # fmt: skip
+"""Methods that change nothing."""
 
 
 class GalleryClient:
     """Implements `deployments.galleries.GalleryStore`; `handle` is that of `deployments.state.gallery`.
 
-    A call whose replica dies is not repeated: nobody knows whether it was done, and the same recording would
-    be enrolled twice.
+    A call whose replica dies is repeated if nothing comes of doing it twice: it only reads, or it enrols a
+    recording that is known again. Of any other nobody knows whether it was done.
     """
 
     def __init__(self, handle: DeploymentHandle) -> None:
@@ -31,11 +39,16 @@ class GalleryClient:
             VoxError: What the method raises.
         """
         deadline = Deadline.after(LONG_TIMEOUT_S if method in LONG_METHODS else TIMEOUT_S)
+        make = call if _may_be_done_twice(method, options) else attempt
         try:
-            return await attempt(lambda: self._handle.ask.remote(method, arguments, options), deadline)
+            return await make(lambda: self._handle.ask.remote(method, arguments, options), deadline)
         except REPLICA_GONE as error:
             raise GalleryUnavailable(
                 "What keeps the galleries has stopped and is being replaced; this may have been done or not."
             ) from error
         except (ModelUnavailable, DeadlineExceeded) as error:
             raise GalleryUnavailable("What keeps the galleries does not answer; try again.") from error
+
+
+def _may_be_done_twice(method: str, options: Mapping[str, Any]) -> bool:
+    return method in READING_METHODS or (method == "enrol" and options.get("content") is not None)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 METHODS = frozenset(
     {
-        "calibrate", "create", "delete", "duplicates", "enrol", "erase", "export", "identify",
+        "calibrate", "create", "delete", "duplicates", "enrol", "enrolled", "erase", "export", "identify",
         "ledger", "list", "merge", "opt_in", "opt_out", "patch_speaker", "public_key",
         "put_speaker", "receipts", "references", "remove_reference", "reports", "show", "speaker",
         "speakers", "update", "verify", "verify_ledger", "withdraw_consent",

@@ -42,7 +42,8 @@ class Person:
     has_consent: bool = True
     voices: dict[str, int] = field(default_factory=dict)
     """Voice of each reference, by its id."""
-    speech: int = 0
+    contents: dict[str, str] = field(default_factory=dict)
+    """Recording of each reference that is known again, by its id."""
 
 
 class GalleryMachine(RuleBasedStateMachine):
@@ -119,6 +120,26 @@ class GalleryMachine(RuleBasedStateMachine):
             if not refused:
                 person.voices[answer.reference.id] = VOICE[name]
 
+    @rule(tenant=TENANTS, name=NAMES, number=st.integers(0, 1))
+    def enrol_a_known_recording(self, tenant: str, name: str, number: int) -> None:
+        """Recording `number` of a name: whoever has it already has it once."""
+        person, content = self.people[tenant].get(name), f"{name} {number}"
+        if person is None or not person.has_consent or self.is_expired(person):
+            with pytest.raises(self.missing(tenant, name) or ConsentMissing):
+                self.ask(tenant, "enrol", name, heard(VOICE[name], EACH_S), content=content.encode())
+            return
+        answer = self.ask(tenant, "enrol", name, heard(VOICE[name], EACH_S), content=content.encode())
+        before = {reference for reference, known in person.contents.items() if known == content}
+        assert answer.repeated == bool(before & set(person.voices))
+        if answer.repeated:
+            assert answer.reference.id in before
+        elif answer.accepted:
+            person.voices[answer.reference.id] = VOICE[name]
+            person.contents[answer.reference.id] = content
+        else:
+            is_full = len(person.voices) >= POLICY.max_references
+            assert is_full or VOICE[name] not in person.voices.values()
+
     @rule(tenant=TENANTS, name=NAMES, pick=st.integers(0, 3))
     def remove_reference(self, tenant: str, name: str, pick: int) -> None:
         person = self.people[tenant].get(name)
@@ -181,6 +202,7 @@ class GalleryMachine(RuleBasedStateMachine):
         else:
             self.ask(tenant, "merge", **options)
             kept.voices |= gone.voices
+            kept.contents |= gone.contents
             ends = [end for end in (kept.expires_at, gone.expires_at) if end is not None]
             kept.expires_at = min(ends, default=None)
             del self.people[tenant][source]

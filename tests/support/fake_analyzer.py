@@ -69,6 +69,7 @@ class FakeAnalyzer:
         self.speech_s: float | None = None
         self.unavailable: set[ModelKey] = set()
         self.encoder: ModelKey | None = None
+        self.revision = "abc"
         self.voice_of: Callable[[Waveform], np.ndarray] = lambda _: VECTOR
         self.pair: tuple[Waveform, Waveform] | None = None
         self.waveform: Waveform | None = None
@@ -120,7 +121,7 @@ class FakeAnalyzer:
         if encoder is None:
             language = await self.detect_language(waveform, languages, allow_no_speech)
         hub_id = CHECKPOINTS[encoder or ModelKey.SPEAKER_CNCELEB].hub_id
-        embedding = Embedding(self.voice_of(waveform), hub_id, "abc")
+        embedding = Embedding(self.voice_of(waveform), hub_id, self.revision)
         return self._heard(SpeakerResult(embedding, language), allow_no_speech)
 
     async def embed_pair(
@@ -139,7 +140,7 @@ class FakeAnalyzer:
         if model in self.unavailable:
             raise ModelUnavailable(f"Model {model} is not loaded: no checkpoint.")
         labels = ("fake", "real") if model is ModelKey.DEEPFAKE else ()
-        info = ModelInfo(model, CHECKPOINTS[model].hub_id, "abc", "hub", "cpu", 7, labels)
+        info = ModelInfo(model, CHECKPOINTS[model].hub_id, self.revision, "hub", "cpu", 7, labels)
         return replace(info, same_speaker=self.calibration)
 
     async def identify_accent(

@@ -55,12 +55,16 @@ def _speaker(answer: Answer) -> Rows:
 def _enrolment(answer: Answer) -> Rows:
     speaker = answer["speaker"]
     missing = speaker["remaining_speech_s"]
-    verdict = "enrolled" if "reference" in answer else "refused"
+    verdict = "refused" if "reference" not in answer else _accepted(answer)
     notes = [each["message"] for each in (*answer.get("reasons", ()), *answer["warnings"])]
     rest = f"{speaker['state']}, {missing:.1f} s of speech missing" if missing else speaker["state"]
     return ("recording", "outcome", "speaker", "notes"), iter(
         [(answer["file"], verdict, rest, " ".join(notes))]
     )
+
+
+def _accepted(answer: Answer) -> str:
+    return "enrolled before" if answer.get("repeated") else "enrolled"
 
 
 def _decision(answer: Answer) -> Rows:

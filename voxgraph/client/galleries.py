@@ -146,6 +146,8 @@ def enrol(
 ) -> Question[Enrolment]:
     """Add a recording to a speaker; `accepted` is False, with `reasons`, if it does not pass the gates.
 
+    One that is a reference of the speaker already stays one, and the answer is ``repeated``: a request that
+    is sent again after a broken connection does not enrol twice.
     `diarized_speaker` is the one of several in the recording whose voice is meant, such as ``SPEAKER_01``.
     """
     options = options_of(diarized_speaker=diarized_speaker, channel=channel)

@@ -94,6 +94,7 @@ def enrolment(answer: Json) -> Enrolment:
         reference=None if kept is None else reference(kept),
         reasons=_reasons(answer.get("reasons", ())),
         warnings=_reasons(answer["warnings"]),
+        repeated=answer.get("repeated", False),
     )
 
 

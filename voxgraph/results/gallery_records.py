@@ -110,6 +110,8 @@ class Enrolment:
     """None: refused."""
     reasons: tuple[Reason, ...] = ()
     warnings: tuple[Reason, ...] = ()
+    repeated: bool = False
+    """The recording was a reference of the speaker before; it is still one, not two."""
 
     @property
     def accepted(self) -> bool:

@@ -22,6 +22,7 @@ from deployments.api.schemas.galleries import (
 )
 from deployments.api.schemas.gallery_bodies import EmbeddingBody, SpeakerBody, SpeakerChanges
 from deployments.api.upload import read_upload
+from deployments.galleries import content_of_embedding
 from voxgraph.results import Enrolment, Evidence, Observation, Space, SpeakerState, VoiceSample
 
 router = APIRouter(prefix="/v1/galleries/{gallery}/speakers", tags=["gallery"], responses=GALLERY_RESPONSES)
@@ -30,6 +31,9 @@ _DOCUMENTED = takes_recording(EnrolmentOptions)
 _DOCUMENTED["requestBody"]["content"] |= takes_json(EmbeddingBody)["requestBody"]["content"]
 _REFUSAL: dict[str, Any] = {
     "model": RefusedEnrolmentAnswer | ErrorAnswer, "description": "The recording does not pass the gates.",
+}  # fmt: skip
+_REPEATED: dict[str, Any] = {
+    "model": EnrolmentAnswer, "description": "The recording was a reference of the speaker before.",
 }  # fmt: skip
 REFUSED = "enrolment_refused"
 """Code of a recording that does not pass the gates of a gallery."""
@@ -144,26 +148,32 @@ async def remove_reference(
     status_code=status.HTTP_201_CREATED,
     response_model=EnrolmentAnswer,
     openapi_extra=_DOCUMENTED,
-    responses={422: _REFUSAL},
+    responses={200: _REPEATED, 422: _REFUSAL},
 )
-async def enrol(request: Request, gallery: str, speaker: str, galleries: GalleriesDep) -> Any:
+async def enrol(
+    request: Request, response: Response, gallery: str, speaker: str, galleries: GalleriesDep
+) -> Any:
     """Enrol a recording of a speaker; what does not pass the gates is refused with reasons, and not kept.
 
+    The same recording of the same speaker again is answered 200 with the reference that it is already.
     With `diarized_speaker`, the voice of that one of several is taken. A body of JSON is a voice that was
     embedded before: `embedding`, `model`, `revision` and the seconds of speech, `speech_s`.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
         observation = _observation(await json_body(EmbeddingBody)(request))
         known = await galleries.ask("speaker", gallery, speaker)
-        asked = {"expecting": known.id, "origin": "embedding"}
-        return _answer(request, await galleries.change("enrol", gallery, speaker, observation, **asked))
+        (sample,) = observation.samples
+        content = content_of_embedding(sample.space, sample.vector)
+        asked = {"expecting": known.id, "origin": "embedding", "content": content}
+        enrolment = await galleries.change("enrol", gallery, speaker, observation, **asked)
+        return _answer(request, response, enrolment)
     upload = await read_upload(request)
     options = upload.options(EnrolmentOptions)
     waveform = await upload.decode(options)
     enrolment = await galleries.all.enrol(
         galleries.place(gallery), speaker, waveform, upload.notes, options.diarized_speaker
     )
-    return _answer(request, enrolment)
+    return _answer(request, response, enrolment)
 
 
 def _observation(body: EmbeddingBody) -> Observation:
@@ -172,8 +182,10 @@ def _observation(body: EmbeddingBody) -> Observation:
     return Observation((sample,), Evidence(speech_s=body.speech_s))
 
 
-def _answer(request: Request, enrolment: Enrolment) -> Any:
+def _answer(request: Request, response: Response, enrolment: Enrolment) -> Any:
     if enrolment.accepted:
+        if enrolment.repeated:
+            response.status_code = status.HTTP_200_OK
         return EnrolmentAnswer.model_validate(enrolment)
     detail = " ".join(reason.message for reason in enrolment.reasons)
     refusal = RefusedEnrolmentAnswer(

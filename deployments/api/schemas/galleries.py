@@ -188,12 +188,14 @@ class EnrolmentAnswer(Record):
     """A recording that is a reference now, and what to know about it."""
 
     model_config = ConfigDict(from_attributes=True) | example(
-        speaker=SPEAKER, reference=REFERENCE, warnings=[]
+        speaker=SPEAKER, reference=REFERENCE, warnings=[], repeated=False
     )
 
     speaker: SpeakerAnswer
     reference: ReferenceAnswer
     warnings: list[ReasonAnswer]
+    repeated: bool
+    """Whether the recording was a reference of the speaker before; it is still one, not two."""
 
 
 class RefusedEnrolmentAnswer(ErrorAnswer):

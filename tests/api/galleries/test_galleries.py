@@ -104,12 +104,63 @@ async def test_a_recording_that_does_not_pass_the_gates_is_refused_with_reasons(
 ) -> None:
     analyzer.speech_s = 0.4
 
-    refused = await staff.post("/v1/galleries/staff/speakers/a-1/references", content=wav_of(ANNA))
+    other = wav_of(ANNA, seconds=3.0)
+    refused = await staff.post("/v1/galleries/staff/speakers/a-1/references", content=other)
 
     assert_is(refused, 422, "enrolment_refused")
     assert "not_enough_speech" in {reason["code"] for reason in refused.json()["reasons"]}
     listed = await staff.get("/v1/galleries/staff/speakers/a-1/references")
     assert len(listed.json()["references"]) == 1
+
+
+async def test_the_same_recording_again_is_the_reference_that_it_is_and_is_not_heard_again(
+    staff: httpx2.AsyncClient, analyzer: FakeAnalyzer
+) -> None:
+    path = "/v1/galleries/staff/speakers/a-1/references"
+    (before,) = (await staff.get(path)).json()["references"]
+    analyzer.error = AssertionError("The recording was heard again.")
+
+    again = await staff.post(path, content=wav_of(ANNA))
+
+    assert (again.status_code, again.json()["repeated"]) == (200, True), again.text
+    assert again.json()["reference"] == before
+    assert again.json()["speaker"]["references"] == 1
+
+
+async def test_the_same_recording_of_a_newer_encoder_completes_its_reference(
+    staff: httpx2.AsyncClient, analyzer: FakeAnalyzer
+) -> None:
+    path = "/v1/galleries/staff/speakers/a-1/references"
+    (before,) = (await staff.get(path)).json()["references"]
+    analyzer.revision = "newer"
+
+    again = await staff.post(path, content=wav_of(ANNA))
+    (after,) = (await staff.get(path)).json()["references"]
+
+    assert (again.status_code, after["id"]) == (200, before["id"])
+    assert {each["revision"] for each in after["spaces"]} == {"abc", "newer"}
+    assert len(after["spaces"]) == 2 * len(before["spaces"])
+    assert again.json()["speaker"]["speech_s"] == 25.0
+
+
+async def test_another_voice_or_speaker_or_embedding_is_another_reference(staff: httpx2.AsyncClient) -> None:
+    embedded = (await staff.post("/extract-embedding?encoder=voxceleb", content=wav_of(ANNA))).json()
+    body = {name: embedded[name] for name in ("embedding", "model", "revision")} | {"speech_s": 30.0}
+    path = "/v1/galleries/staff/speakers/{}/references"
+    await staff.put("/v1/galleries/staff/speakers/c-3", json={"consent": CONSENT})
+
+    statuses = [
+        (await staff.post(path.format(speaker), **sent)).status_code
+        for speaker, sent in (
+            ("a-1", {"content": wav_of(ANNA, seconds=3.0)}),
+            ("c-3", {"content": wav_of(ANNA)}),
+            ("a-1", {"json": body}),
+            ("a-1", {"json": body}),
+            ("a-1", {"content": wav_of(ANNA, seconds=3.0)}),
+        )
+    ]
+
+    assert statuses == [201, 201, 201, 200, 200]
 
 
 async def test_the_voice_of_one_of_several_is_enrolled(staff: httpx2.AsyncClient) -> None:
@@ -118,10 +169,12 @@ async def test_the_voice_of_one_of_several_is_enrolled(staff: httpx2.AsyncClient
     path = "/v1/galleries/staff/speakers/b-2/references"
     both = wav_of(ANNA, BERT, seconds=2.0)
 
-    enrolled = await staff.post(path, content=both, params={"diarized_speaker": "SPEAKER_01"})
+    chosen = {"content": both, "params": {"diarized_speaker": "SPEAKER_01"}}
+    enrolled, again = [await staff.post(path, **chosen) for _ in range(2)]
     missing = await staff.post(path, content=both, params={"diarized_speaker": "SPEAKER_07"})
 
     assert enrolled.status_code == 201, enrolled.text
+    assert (again.status_code, again.json()["reference"]) == (200, enrolled.json()["reference"])
     assert enrolled.json()["reference"]["origin"] == "diarization"
     assert enrolled.json()["reference"]["evidence"]["speech_s"] == pytest.approx(0.75)
     assert_is(missing, 404, "not_found")
@@ -233,7 +286,7 @@ async def test_no_name_is_in_the_log_or_in_an_error(
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="ray.serve")
     secrets = ("a-1", "nobody-at-all", "voice-of-anna.wav", "Anna")
-    files = {"file": ("voice-of-anna.wav", wav_of(ANNA))}
+    files = {"file": ("voice-of-anna.wav", wav_of(ANNA, seconds=3.0))}
 
     await staff.post("/v1/galleries/staff/speakers/a-1/references", files=files)
     answers = [

@@ -11,7 +11,7 @@ from ray.exceptions import ActorDiedError
 
 from deployments.state import gallery as module
 from deployments.state.gallery import Gallery
-from deployments.state.gallery_client import GalleryClient
+from deployments.state.gallery_client import READING_METHODS, GalleryClient
 from deployments.state.local_gallery import METHODS, LocalGallery
 from gallery.galleries import Galleries
 from voxgraph.errors import DeadlineExceeded, GalleryUnavailable, NotFound
@@ -92,3 +92,33 @@ async def test_a_call_that_may_have_been_done_is_not_repeated(failure: Exception
         await GalleryClient(Handle()).ask("enrol", "default")  # type: ignore[arg-type]
 
     assert calls.count("enrol") == 1
+
+
+@pytest.mark.parametrize(("method", "options"), [("speakers", {}), ("enrol", {"content": b"hash"})])
+async def test_a_call_that_may_be_done_twice_is_repeated(method: str, options: dict[str, Any]) -> None:
+    calls: list[str] = []
+
+    class Response:
+        def __await__(self) -> Any:
+            if len(calls) == 1:
+                raise ActorDiedError
+            return "done"
+            yield
+
+        def cancel(self) -> None:
+            calls.append("cancelled")
+
+    class Handle:
+        class ask:  # noqa: N801
+            @staticmethod
+            def remote(method: str, _arguments: Any, _options: Any) -> Response:
+                calls.append(method)
+                return Response()
+
+    found = await GalleryClient(Handle()).ask(method, "default", **options)  # type: ignore[arg-type]
+
+    assert (found, calls) == ("done", [method, method])
+
+
+def test_what_only_reads_is_among_the_methods() -> None:
+    assert READING_METHODS <= METHODS
