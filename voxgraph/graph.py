@@ -16,6 +16,25 @@ class QueueStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyUse:
+    """What a request of an API key finds of the key's limits; None where there is no limit."""
+
+    requests_left: int | None = None
+    """Requests that may follow at once."""
+    wait_s: float = 0.0
+    """Seconds until the request may come; 0 if its rate lets it in."""
+    places_left: int | None = None
+    """Recordings that may be in progress besides."""
+    has_place: bool = True
+    """Whether there is a place for the request's recording, or it needs none."""
+
+    @property
+    def is_let_in(self) -> bool:
+        """Whether the request is within all limits."""
+        return self.has_place and not self.wait_s
+
+
+@dataclass(frozen=True, slots=True)
 class CacheInfo:
     """Statistics of the result cache; the names are those of `functools.lru_cache`."""
 

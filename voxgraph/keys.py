@@ -44,7 +44,7 @@ class Key:
     requests_per_minute: int | None = None
     """Requests a minute, also as one burst; None: no limit. All ingress replicas count together."""
     max_concurrent: int | None = None
-    """Recordings in progress at a time in one ingress replica; None: the share of a client."""
+    """Recordings in progress at a time, in all ingress replicas together; None: no limit of its own."""
     created: str = ""
     """Time at which it was made (RFC 3339)."""
     tenant: str | None = None

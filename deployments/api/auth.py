@@ -6,7 +6,6 @@ Without keys everybody may ask, and programs on this machine alone may use the e
 import logging
 import math
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -22,6 +21,7 @@ from deployments.api.errors import ErrorType, error_response
 from deployments.api.service import StateClient
 from deployments.api.shares import address_of
 from voxgraph import keys
+from voxgraph.graph import KeyUse
 from voxgraph.keys import Key, KeysError, digest, read_keys
 
 log = logging.getLogger("ray.serve")
@@ -97,7 +97,6 @@ class AuthMiddleware:
         self._app = app
         self._keyring = keyring
         self._open_pages = open_pages
-        self._running: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -109,34 +108,29 @@ class AuthMiddleware:
         if key is not None:
             known = {"key_name": key.name, "tenant": key.owner, "scopes": key.scopes}
             scope.setdefault("state", {}).update(known)
-            if key.requests_per_minute is not None and refusal is None:
-                state: StateClient = scope["app"].state.analyzer.state
-                left, wait_s = await state.take_rate(key.sha256, key.requests_per_minute)
-                send = _with_rate(send, key.requests_per_minute, left)
-                if wait_s:
-                    refusal = _too_many(f"{key.requests_per_minute} requests a minute", math.ceil(wait_s))
         if refusal is not None:
             await _refuse(scope, receive, send, refusal)
             return
-        if key is None or key.max_concurrent is None or scope["method"] != "POST":
+        at_a_time = None if key is None or scope["method"] != "POST" else key.max_concurrent
+        if key is None or (key.requests_per_minute is None and at_a_time is None):
             await self._app(scope, receive, send)
             return
-        await self._among_few(scope, receive, send, key, key.max_concurrent)
+        await self._within_limits(scope, receive, send, key, at_a_time)
 
-    async def _among_few(
-        self, scope: Scope, receive: Receive, send: Send, key: Key, max_concurrent: int
+    async def _within_limits(
+        self, scope: Scope, receive: Receive, send: Send, key: Key, at_a_time: int | None
     ) -> None:
-        """Handle a recording of a key that may have only so many in progress."""
-        if self._running[key.name] >= max_concurrent:
-            await _refuse(scope, receive, send, _too_many(f"{max_concurrent} recordings at a time", None))
-            return
-        self._running[key.name] += 1
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._running[key.name] -= 1
-            if not self._running[key.name]:
-                del self._running[key.name]
+        """Handle a request of a key with limits; refuse it if it is beyond one of them."""
+        state: StateClient = scope["app"].state.analyzer.state
+        async with state.using_key(key.sha256, key.requests_per_minute, at_a_time) as use:
+            send = _with_limits(send, key, use)
+            if use.wait_s:
+                refusal = _too_many(f"{key.requests_per_minute} requests a minute", math.ceil(use.wait_s))
+                await _refuse(scope, receive, send, refusal)
+            elif not use.has_place:
+                await _refuse(scope, receive, send, _too_many(f"{at_a_time} recordings at a time", None))
+            else:
+                await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope, key: Key | None) -> Refusal | None:
         path = get_route_path(scope) or "/"
@@ -207,17 +201,24 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: Refusal) 
     await response(scope, receive, send)
 
 
-def _with_rate(send: Send, limit: int, left: int) -> Send:
+def _with_limits(send: Send, key: Key, use: KeyUse) -> Send:
     """Return a ``send`` that adds the header fields of draft-ietf-httpapi-ratelimit-headers-10."""
+    policies, left = list[str](), list[str]()
+    if use.requests_left is not None:
+        policies.append(f'"requests";q={key.requests_per_minute};w={WINDOW_S}')
+        left.append(f'"requests";r={use.requests_left};t={WINDOW_S}')
+    if use.places_left is not None or not use.has_place:
+        policies.append(f'"recordings";q={key.max_concurrent};qu="concurrent-requests"')
+        left.append(f'"recordings";r={use.places_left or 0}')
 
-    async def send_with_rate(message: Message) -> None:
+    async def send_with_limits(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            headers["ratelimit-policy"] = f'"requests";q={limit};w={WINDOW_S}'
-            headers["ratelimit"] = f'"requests";r={left};t={WINDOW_S}'
+            headers["ratelimit-policy"] = ", ".join(policies)
+            headers["ratelimit"] = ", ".join(left)
         await send(message)
 
-    return send_with_rate
+    return send_with_limits
 
 
 def _version(path: Path) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from deployments.galleries import GalleryStore
 from voxgraph.analyzer import Analyzer
-from voxgraph.graph import CacheInfo, CleanupStatus, Counts, JobStatus, QueueStatus, StoredJob
+from voxgraph.graph import CacheInfo, CleanupStatus, Counts, JobStatus, KeyUse, QueueStatus, StoredJob
 from voxgraph.options import ModelKey
 
 
@@ -75,8 +75,10 @@ class StateClient(Protocol):
         """Count an answered request of an API key."""
         ...
 
-    async def take_rate(self, key: str, per_minute: int) -> tuple[int, float]:
-        """Count a request of a key, by its hash, against its rate; return what `Rates.take` returns."""
+    def using_key(
+        self, key: str, per_minute: int | None, at_a_time: int | None
+    ) -> AbstractAsyncContextManager[KeyUse]:
+        """Count a request of a key, by its hash, until the block ends; None: the key has no such limit."""
         ...
 
     async def counts(self) -> Counts:

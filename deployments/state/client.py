@@ -15,8 +15,8 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.state.graph_state import HEARTBEAT_S, CacheSize
 from deployments.state.job_client import JobClient
+from deployments.state.key_client import KeyClient
 from deployments.state.leases import keep_renewed
-from deployments.state.rates import Rates
 from deployments.state.result_cache import ResultCache
 from deployments.transport.calls import direct
 from deployments.transport.metrics import CacheMetrics, KeyMetrics
@@ -28,8 +28,6 @@ T = TypeVar("T")
 
 REPORT_INTERVAL_S = 2.0
 """Seconds between two reports: short for the readers of the counts, long enough to cost almost nothing."""
-RATE_TIMEOUT_S = 1.0
-"""Timeout of a call that counts a request of a key."""
 STATE_TIMEOUT_S = 5.0
 """Timeout of a call to the state, except for admission."""
 
@@ -47,13 +45,13 @@ class GraphStateClient:
         self.slot_deadline_s = slot_deadline_s
         self._state = direct(handle)
         self.jobs = JobClient(handle)
+        self.using_key = KeyClient(self._state).using
         self._replica = uuid.uuid4().hex
         self._cache = ResultCache(cache_entries)
         self._cache_entries = cache_entries
         self._generation = 0
         self._metrics = CacheMetrics()
         self._key_metrics = KeyMetrics()
-        self._rates = Rates()
         self._unreported = Counts()
         self._reporting: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
@@ -111,19 +109,6 @@ class GraphStateClient:
     def observe_key(self, name: str, status: int) -> None:
         """Count an answered request of an API key in the metrics."""
         self._key_metrics.record_answer(name, status)
-
-    async def take_rate(self, key: str, per_minute: int) -> tuple[int, float]:
-        """Count a request of a key for the whole graph; return what `Rates.take` returns.
-
-        While the state cannot be reached, this replica counts by itself.
-        """
-        try:
-            taken: tuple[int, float] = await call(
-                lambda: self._state.take_rate.remote(key, per_minute), Deadline.after(RATE_TIMEOUT_S)
-            )
-            return taken
-        except (ModelUnavailable, DeadlineExceeded, Overloaded):
-            return self._rates.take(key, per_minute)
 
     async def counts(self) -> Counts:
         """Return the counts of all ingress replicas, up to date for this one."""

@@ -1,5 +1,5 @@
-"""State that all ingress replicas share, in one process: slots of ``/identify``, rates of keys, counts,
-jobs, the janitor.
+"""State that all ingress replicas share, in one process: slots of ``/identify``, what keys use,
+counts, jobs, the janitor.
 
 It holds plain objects. Ingress replicas reach it through `deployments.state.client`.
 """
@@ -18,8 +18,8 @@ from deployments.replica.loopback import listen_on_loopback
 from deployments.state.admission import Admission
 from deployments.state.janitor import Janitor
 from deployments.state.jobs import JobBoard
-from deployments.state.rates import Rates
-from voxgraph.graph import CacheInfo, CleanupStatus, Counts, QueueStatus
+from deployments.state.key_limits import KeyLimits
+from voxgraph.graph import CacheInfo, CleanupStatus, Counts, KeyUse, QueueStatus
 
 HEARTBEAT_S = 10.0
 """Seconds after which an ingress replica reports even if it has counted nothing."""
@@ -41,14 +41,14 @@ class CacheSize:
 
 
 class GraphState(HeldHealthCheck):
-    """Admission, rates, counts, jobs and janitor, lost at a restart; `clock` is monotonic, in seconds."""
+    """Admission, keys, counts, jobs and janitor, lost at a restart; `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         listen_on_loopback()
         self._tunables = GraphStateTunables()
         self._clock = clock
         self._admission = Admission()
-        self._rates = Rates()
+        self._keys = KeyLimits(clock)
         self._counts = Counts()
         # The time makes it later than any generation of a previous process, unless that ran on a node whose
         # clock was ahead: then caches are cleared again once this clock has caught up.
@@ -86,9 +86,17 @@ class GraphState(HeldHealthCheck):
         """Release a slot."""
         self._admission.leave(lease)
 
-    async def take_rate(self, key: str, per_minute: int) -> tuple[int, float]:
-        """Count a request of a key for the whole graph; return what `Rates.take` returns."""
-        return self._rates.take(key, per_minute)
+    async def use_key(self, key: str, per_minute: int | None, at_a_time: int | None, lease: str) -> KeyUse:
+        """Count a request of a key, as `KeyLimits.use` does."""
+        return self._keys.use(key, per_minute, at_a_time, lease)
+
+    async def renew_places(self, places: tuple[tuple[str, str], ...]) -> None:
+        """Renew the places of an ingress replica, named by key and lease."""
+        self._keys.renew(places)
+
+    async def give_place_back(self, key: str, lease: str) -> None:
+        """Take back the place of a recording that has ended."""
+        self._keys.give_back(key, lease)
 
     async def queue(self) -> QueueStatus:
         """Return the running requests, the queue length and the limits."""

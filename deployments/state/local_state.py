@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncIterator
 
 from config.settings import IngressTunables
@@ -9,7 +10,7 @@ from deployments.state.graph_state import CacheSize, GraphState
 from deployments.state.jobs import JobBoard
 from deployments.state.leases import keep_renewed
 from voxgraph.errors import TIMEOUT_MESSAGE, DeadlineExceeded
-from voxgraph.graph import CacheInfo, CleanupStatus, Count, Counts, QueueStatus
+from voxgraph.graph import CacheInfo, CleanupStatus, Count, Counts, KeyUse, QueueStatus
 
 
 class LocalJobs:
@@ -57,9 +58,21 @@ class LocalState:
     def observe_key(self, name: str, status: int) -> None:
         """Do nothing: there are no metrics without Ray."""
 
-    async def take_rate(self, key: str, per_minute: int) -> tuple[int, float]:
-        """Count a request of a key; return what `Rates.take` returns."""
-        return await self.graph.take_rate(key, per_minute)
+    @contextlib.asynccontextmanager
+    async def using_key(
+        self, key: str, per_minute: int | None, at_a_time: int | None
+    ) -> AsyncIterator[KeyUse]:
+        """Count a request of a key during the block."""
+        lease = uuid.uuid4().hex
+
+        async def renew() -> None:
+            await self.graph.renew_places(((key, lease),))
+
+        try:
+            async with keep_renewed(renew):
+                yield await self.graph.use_key(key, per_minute, at_a_time, lease)
+        finally:
+            await self.graph.give_place_back(key, lease)
 
     async def counts(self) -> Counts:
         """Return the requests since the start."""

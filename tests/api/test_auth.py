@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ async def test_the_replicas_of_a_graph_count_the_requests_of_a_key_together(anal
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
 
 
-async def test_a_key_has_a_number_of_recordings_at_a_time(analyzer: Any) -> None:
+async def test_a_key_has_a_number_of_recordings_at_a_time_in_all_replicas(analyzer: Any) -> None:
     secret, key = make_key("ours", max_concurrent=1)
     started, ends = asyncio.Event(), asyncio.Event()
 
@@ -167,15 +168,58 @@ async def test_a_key_has_a_number_of_recordings_at_a_time(analyzer: Any) -> None
         return analyzer.language
 
     analyzer.detect_language = slow
-    async with client_at(REMOTE, analyzer, api_keys=[key]) as client, asyncio.TaskGroup() as tasks:
-        first = tasks.create_task(client.post("/detect-language", content=WAV, headers=bearer(secret)))
+    upload = {"content": WAV, "headers": bearer(secret)}
+    async with (
+        client_at(REMOTE, analyzer, api_keys=[key]) as one,
+        client_at(REMOTE, analyzer, api_keys=[key]) as other,
+        asyncio.TaskGroup() as tasks,
+    ):
+        first = tasks.create_task(one.post("/detect-language", **upload))
         await started.wait()
-        assert_is(
-            await client.post("/detect-language", content=WAV, headers=bearer(secret)), 429, "rate_limited"
-        )
+        for client in (one, other):
+            refused = await client.post("/detect-language", **upload)
+            assert_is(refused, 429, "rate_limited")
+            assert 1 <= int(refused.headers["retry-after"]) <= 60
+            assert refused.headers["ratelimit-policy"] == '"recordings";q=1;qu="concurrent-requests"'
+            assert refused.headers["ratelimit"] == '"recordings";r=0'
+        assert (await other.get("/stats", headers=bearer(secret))).status_code == 200
         ends.set()
         assert (await first).status_code == 200
-        assert (await client.post("/detect-language", content=WAV, headers=bearer(secret))).status_code == 200
+        assert (await other.post("/detect-language", **upload)).status_code == 200
+
+
+async def test_a_key_with_both_limits_says_both(analyzer: Any) -> None:
+    secret, key = make_key("ours", requests_per_minute=2, max_concurrent=3)
+    async with client_at(REMOTE, analyzer, api_keys=[key]) as client:
+        answers = [
+            await client.post("/detect-language", content=WAV, headers=bearer(secret)) for _ in range(3)
+        ]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    rate = '"requests";q=2;w=60'
+    assert answers[0].headers["ratelimit-policy"] == f'{rate}, "recordings";q=3;qu="concurrent-requests"'
+    assert [answer.headers["ratelimit"] for answer in answers] == [
+        '"requests";r=1;t=60, "recordings";r=2',
+        '"requests";r=0;t=60, "recordings";r=2',
+        '"requests";r=0;t=60',
+    ]
+
+
+async def test_a_recording_that_is_refused_or_left_holds_no_place(analyzer: Any) -> None:
+    secret, key = make_key("ours", max_concurrent=1)
+    async with client_at(REMOTE, analyzer, api_keys=[key]) as client:
+        bad = await client.post("/detect-language", content=b"no recording", headers=bearer(secret))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await client.post("/detect-language", content=_endless(), headers=bearer(secret))
+        good = await client.post("/detect-language", content=WAV, headers=bearer(secret))
+
+    assert (bad.status_code, good.status_code) == (400, 200)
+
+
+async def _endless() -> AsyncIterator[bytes]:
+    yield WAV[:100]
+    await asyncio.sleep(60)
 
 
 async def test_the_log_has_the_name_of_a_key_and_never_the_key(

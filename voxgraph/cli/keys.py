@@ -25,7 +25,9 @@ def new(
         str | None, typer.Option(help="Whose galleries the key uses; by default its own name.")
     ] = None,
     requests_per_minute: Annotated[int | None, typer.Option(help="No limit by default.")] = None,
-    max_concurrent: Annotated[int | None, typer.Option(help="Recordings in progress at a time.")] = None,
+    max_concurrent: Annotated[
+        int | None, typer.Option(help="Recordings in progress at a time, in the whole graph.")
+    ] = None,
 ) -> None:
     """Make a key and show it, this once.
 

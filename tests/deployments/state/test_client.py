@@ -156,22 +156,3 @@ async def test_a_slot_is_released_at_the_deadline() -> None:
     await asyncio.sleep(0.01)
 
     assert (await state.queue()).running == ()
-
-
-class Unreachable(GraphState):
-    """A state that counts no request of a key."""
-
-    async def take_rate(self, key: str, per_minute: int) -> tuple[int, float]:
-        raise ModelUnavailable("It is gone.")
-
-
-@pytest.mark.parametrize(("state", "together"), [(GraphState, True), (Unreachable, False)])
-async def test_a_rate_is_that_of_the_graph_unless_its_state_is_gone(
-    state: type[GraphState], together: bool
-) -> None:
-    shared = state()
-    clients = [client_of(shared) for _ in range(2)]
-
-    left = [await client.take_rate("hash", 3) for client in clients]
-
-    assert left == ([(2, 0.0), (1, 0.0)] if together else [(2, 0.0), (2, 0.0)])
