@@ -186,8 +186,9 @@ class _Reader:
     def _samples(self, frame: av.AudioFrame) -> Samples:
         """Return the samples of a frame as float32, shape (samples, channels)."""
         if frame.format.name == "fltp" and frame.layout.nb_channels <= MAX_SAFE_PLANES:
-            planes: Samples = frame.to_ndarray()
-            return planes.T
+            # What PyAV's to_ndarray does, without a copy for one channel: that took a tenth of an MP3's time.
+            planes = [np.frombuffer(plane, np.float32, frame.samples) for plane in frame.planes]
+            return planes[0][:, np.newaxis] if len(planes) == 1 else np.array(planes).T
         channels = frame.layout.nb_channels
         packed = [part.to_ndarray().reshape(-1, channels) for part in self._to_packed.resample(frame)]
         return np.concatenate(packed) if packed else np.empty((0, channels), np.float32)

@@ -1,12 +1,15 @@
 """Channels become one: their mean, or the loudest where they cancel."""
 
+from typing import Literal
+
 import clips
 import numpy as np
 import pytest
 
 from config.settings import AudioLimits
 from pipelines.audio.decoding import decode_recording
-from voxgraph.errors import UnsupportedAudio
+from pipelines.audio.mixing import Mixer
+from voxgraph.errors import InvalidAudio, UnsupportedAudio
 
 LIMITS = AudioLimits()
 RATE = 16_000
@@ -42,6 +45,31 @@ def test_the_mean_is_taken_unless_it_cancels(
     np.testing.assert_allclose(found.waveform, expected, atol=1e-6)
     assert found.quality.channels_mixed == mixed
     assert found.quality.channels == len(channels)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("channels", [2, 3, 6, 8])
+def test_channels_are_mixed_as_by_the_plain_formula(channels: int, order: Literal["C", "F"]) -> None:
+    levels = np.linspace(0.2, 1, channels)
+    samples = np.random.default_rng(channels).normal(0, levels, (RATE, channels)).astype(np.float32)
+    samples = np.asarray(samples, order=order)
+    mixer = Mixer()
+
+    mean = mixer(samples)
+
+    exact = samples.astype(np.float64)
+    np.testing.assert_allclose(mean, exact.mean(axis=1), atol=2e-7)
+    if channels < 8:  # From eight on, NumPy adds up the channels of a sample in another order.
+        np.testing.assert_array_equal(mean, samples.mean(axis=1))
+    energy = mixer.energies[channels]
+    np.testing.assert_allclose(energy.channels, (exact**2).sum(axis=0), rtol=1e-5)
+    assert energy.mean == pytest.approx((exact.mean(axis=1) ** 2).sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("level", [1e25, np.inf, np.nan])
+def test_levels_whose_squares_are_too_large_are_refused(level: float) -> None:
+    with pytest.raises(InvalidAudio):
+        decode_recording(stereo(VOICE * np.float32(level), -VOICE * np.float32(level)), LIMITS)
 
 
 def test_the_loudest_of_opposite_channels_is_taken() -> None:

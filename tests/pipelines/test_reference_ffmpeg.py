@@ -6,6 +6,7 @@ The filter places frames by their timestamps, as players do. It runs in the libr
 import io
 
 import av
+import clips
 import muxed
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,10 @@ import pytest
 from av.filter import Graph
 
 from config.settings import AudioLimits
+from pipelines.audio import ffmpeg
 from pipelines.audio.decoding import decode
+from pipelines.audio.parts import split
+from pipelines.audio.spans import Findings
 
 TOLERANCE_S = 0.02
 LATE_S, GAP_AT_S, GAP_S = 1.7, 1.5, 1.25
@@ -81,3 +85,15 @@ def test_the_sound_of_a_video_is_as_late_as_in_ffmpeg() -> None:
 
     assert expected[0] > LATE_S
     assert np.allclose(found, expected, atol=TOLERANCE_S), (found, expected)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_samples_are_those_of_pyav(channels: int) -> None:
+    data = clips.ffmpeg_bytes(clips.tone(1.0, 48_000, channels), 48_000, "adts", "aac")
+    (part,) = split(data, AudioLimits())
+
+    found = np.concatenate([span.samples for span in ffmpeg.read(part, AudioLimits(), Findings())])
+
+    with av.open(io.BytesIO(data)) as file:
+        expected = np.concatenate([frame.to_ndarray().T for frame in file.decode(audio=0)])
+    np.testing.assert_array_equal(found, expected)
