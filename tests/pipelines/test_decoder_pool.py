@@ -20,6 +20,7 @@ import soundfile
 from config.settings import AudioLimits, DecoderSettings
 from pipelines.audio.decoding import decode_recording
 from pipelines.audio.workers import pool as pool_module
+from pipelines.audio.workers.messages import AHEAD_S
 from pipelines.audio.workers.pool import DecoderPool
 from pipelines.pages import give_back_shared, pieces, shared_bytes
 from voxgraph.errors import AudioTooLong, DecodingTooCostly, Overloaded, UndecodableAudio, VoxError
@@ -60,13 +61,16 @@ async def pool(shared: DecoderPool) -> DecoderPool:
     return shared
 
 
-def at_first(action: Callable[[], object]) -> Callable[[float], None]:
-    """Return a callback of progress that acts once."""
-    done = list[bool]()
+def in_the_middle(action: Callable[[], object]) -> Callable[[float], None]:
+    """Return a callback of progress that acts at the first report of the decoder.
 
-    def report(_: float) -> None:
-        if not done:
-            done.append(True)
+    The room for the beginning is taken before it has the recording.
+    """
+    calls = list[float]()
+
+    def report(seconds: float) -> None:
+        calls.append(seconds)
+        if len(calls) == 2:
             action()
 
     return report
@@ -159,6 +163,34 @@ async def test_a_refusal_of_the_progress_stops_the_decoding(pool: DecoderPool) -
     await assert_decodes(pool)
 
 
+async def test_a_short_recording_asks_for_room_once_and_a_longer_one_for_what_it_has(
+    pool: DecoderPool,
+) -> None:
+    asked = list[list[float]]()
+    for data in (TONE, TONE * 4):
+        calls = list[float]()
+        await pool.decode(data, on_progress=calls.append)
+        asked.append(calls)
+
+    assert asked[0] == [AHEAD_S]
+    assert asked[1][0] == AHEAD_S
+    assert asked[1] == sorted(asked[1])
+    assert asked[1][-1] >= 40
+
+
+async def test_a_decoder_that_ends_before_it_has_the_recording_costs_it_alone(pool: DecoderPool) -> None:
+    def crash(_: float) -> None:
+        (decoder,) = pool._busy
+        os.kill(decoder.pid, signal.SIGKILL)
+        while not decoder.has_ended:
+            time.sleep(0.001)
+
+    with pytest.raises(UndecodableAudio):
+        await pool.decode(TONE, on_progress=crash)
+
+    await assert_decodes(pool)
+
+
 async def test_a_recording_over_the_limit_is_refused_early() -> None:
     async with pool_of(AudioLimits(max_audio_s=5)) as pool:
         with pytest.raises(AudioTooLong):
@@ -175,7 +207,7 @@ async def test_a_crash_costs_its_recording_alone_and_is_replaced(pool: DecoderPo
         os.kill(pid, signal.SIGSEGV)
 
     with pytest.raises(UndecodableAudio):
-        await pool.decode(TONE, on_progress=at_first(crash))
+        await pool.decode(TONE * 4, on_progress=in_the_middle(crash))
     await assert_decodes(pool)
 
     await until(lambda: len(pool._idle) == 2 and len(decoder_pids(pool)) == 2)
@@ -184,7 +216,7 @@ async def test_a_crash_costs_its_recording_alone_and_is_replaced(pool: DecoderPo
 
 async def test_a_crash_leaves_a_neighbour_alone(pool: DecoderPool) -> None:
     crashing = asyncio.create_task(
-        pool.decode(TONE, on_progress=at_first(lambda: os.kill(pool._busy[0].pid, signal.SIGABRT)))
+        pool.decode(TONE * 4, on_progress=in_the_middle(lambda: os.kill(pool._busy[0].pid, signal.SIGABRT)))
     )
     neighbours = [asyncio.create_task(assert_decodes(pool)) for _ in range(4)]
 
@@ -203,10 +235,10 @@ async def test_too_much_processor_time_is_refused() -> None:
 async def test_silence_of_a_high_rate_takes_no_more_than_its_bytes_and_seconds_allow() -> None:
     file = io.BytesIO()
     with soundfile.SoundFile(file, "w", 640_000, 2, format="FLAC", subtype="PCM_16") as writer:
-        for _ in range(60):
+        for _ in range(240):
             writer.write(np.zeros((640_000, 2), np.int16))
 
-    async with pool_of(min_cpu_s=0.3) as pool:
+    async with pool_of(min_cpu_s=0.3, cpu_share=0.002) as pool:
         await pool.start()
         with pytest.raises(DecodingTooCostly, match="processor time"):
             await pool.decode(file.getvalue())
@@ -261,8 +293,9 @@ async def test_a_decoder_that_stands_still_is_killed() -> None:
         await pool.start()
         before = decoder_pids(pool)
 
+        stop = in_the_middle(lambda: os.kill(pool._busy[0].pid, signal.SIGSTOP))
         with pytest.raises(DecodingTooCostly, match="stood still"):
-            await pool.decode(TONE, on_progress=at_first(lambda: os.kill(pool._busy[0].pid, signal.SIGSTOP)))
+            await pool.decode(TONE * 4, on_progress=stop)
 
         await until(lambda: sum(map(is_gone, before)) == 1)
 

@@ -53,10 +53,11 @@ class DecoderProcess:
         return bool(select.select([self._handle], [], [], 0)[0])
 
     def give(self, job: bytes, files: Sequence[int]) -> None:
-        """Send a job with its files."""
+        """Send a job with its files; to a process that has ended, nothing."""
         self.decoded += 1
         # Never blocks: the decoder waits for a job, and its socket is empty.
-        socket.send_fds(self._channel, [job], files)
+        with contextlib.suppress(ConnectionError):
+            socket.send_fds(self._channel, [job], files)
 
     async def answer(self) -> bytes:
         """Return the next message; empty if the process has ended."""

@@ -14,6 +14,9 @@ GO_ON = b"+"
 """The pool's answer to `Progress`."""
 MAX_BYTES = 1 << 16
 """Bytes of a message, at most."""
+AHEAD_S = 30.0
+"""Seconds of audio that have room from the beginning, and that a decoder asks for ahead, because to ask takes
+0.3 ms."""
 
 
 class Job(msgspec.Struct, tag=True):
@@ -22,6 +25,8 @@ class Job(msgspec.Struct, tag=True):
     size: int
     """Bytes of the recording."""
     channel: int | None
+    room_s: float
+    """Seconds of audio for which there is room."""
 
 
 class Progress(msgspec.Struct, tag=True):

@@ -17,7 +17,16 @@ import numpy as np
 from config.settings import AudioLimits, DecoderSettings
 from pipelines.audio.decoding import Recording
 from pipelines.audio.workers.fork_server import DecoderProcess, ForkServer
-from pipelines.audio.workers.messages import GO_ON, Answer, Decoded, Failed, Job, Progress, read_answer
+from pipelines.audio.workers.messages import (
+    AHEAD_S,
+    GO_ON,
+    Answer,
+    Decoded,
+    Failed,
+    Job,
+    Progress,
+    read_answer,
+)  # fmt: skip
 from pipelines.audio.workers.turns import Turns
 from voxgraph.errors import DecodingTooCostly, EmptyAudio, Overloaded, UndecodableAudio
 from voxgraph.results import Waveform
@@ -117,7 +126,8 @@ class DecoderPool:
                 copied = partial(_file_of, data)
                 files.append(await asyncio.to_thread(copied) if len(data) > COPIED_AT_ONCE else copied())
                 files.append(os.memfd_create("waveform", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
-                answer = await self._answer(decoder, Job(len(data), channel), files, on_progress)
+                job = Job(len(data), channel, min(AHEAD_S, self._limits.max_audio_s))
+                answer = await self._answer(decoder, job, files, on_progress)
                 # Memory that was refused leaves a heap in pieces.
                 is_reusable = isinstance(answer, Decoded) or not answer.is_about_cost
                 if isinstance(answer, Failed):
@@ -133,8 +143,9 @@ class DecoderPool:
     ) -> Decoded | Failed:
         """Have a recording decoded, a while at a time; return the last word about it."""
         await self._turns.take(0.0)
-        work = _Work(decoder, on_progress)
+        work = _Work(decoder, on_progress, seconds=job.room_s)
         try:
+            on_progress(job.room_s)
             decoder.give(msgspec.json.encode(job), files)
             allowed_s = self._settings.max_stall_s + job.size / BYTES_PER_S
             while True:

@@ -28,7 +28,17 @@ from config.settings import AudioLimits, DecoderSettings
 from pipelines.audio.blocks import Block, Blocks
 from pipelines.audio.decoding import decode_recording
 from pipelines.audio.workers.confinement import Meter, confine, die_with_parent
-from pipelines.audio.workers.messages import GO_ON, MAX_BYTES, Answer, Decoded, Exit, Failed, Job, Progress
+from pipelines.audio.workers.messages import (
+    AHEAD_S,
+    GO_ON,
+    MAX_BYTES,
+    Answer,
+    Decoded,
+    Exit,
+    Failed,
+    Job,
+    Progress,
+)  # fmt: skip
 from voxgraph.errors import DecodingTooCostly, VoxError
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
@@ -36,8 +46,6 @@ UPLOAD_COPIES = 3
 """Copies of an upload that decoding may make: the content, one of its files, and one with other sizes."""
 PROGRESS_S = 0.25
 """Seconds after which a decoder that has stored blocks reports, though the recording became no longer."""
-AHEAD_S = 30.0
-"""Seconds of audio that a decoder asks for ahead, because to ask takes 0.3 ms."""
 BYTES_PER_CPU_S = 10_000_000
 """Bytes of an upload for which a decoder has another second of processor time: to read and check them, and
 for many channels or a high rate, which take more time and, with real sound in them, many bytes. A second of
@@ -152,7 +160,7 @@ class _Decoder:
     def _decode(self, job: Job, upload: int, waveform: int) -> Decoded:
         self._cpu_s, self._allowed_s = time.process_time(), -math.inf
         self._base_s = self._settings.min_cpu_s + job.size / BYTES_PER_CPU_S
-        self._reported_at, self._room_s = time.monotonic(), 0.0
+        self._reported_at, self._room_s = time.monotonic(), job.room_s
         self._allow_cpu(0.0)
         self.allow_memory(UPLOAD_COPIES * job.size)
         data = os.pread(upload, job.size, 0)
