@@ -9,7 +9,7 @@ thread.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gallery import calibrations, erasure, overview, people, references, report, scope, speakers
+from gallery import calibrations, erasure, overview, people, references, report, reviews, scope, speakers
 from gallery.enrolment import Request, enrol, enrolled
 from gallery.open_store import OpenStore
 from gallery.questions import Question, duplicates, identify, verify
@@ -18,6 +18,7 @@ from voxgraph.errors import InvalidOptions, NotFound
 from voxgraph.results import (
     CalibrationReport,
     Consent,
+    DecisionReview,
     Duplicate,
     Enrolment,
     ErasureReceipt,
@@ -26,9 +27,11 @@ from voxgraph.results import (
     Observation,
     OperatingPoint,
     ReferenceInfo,
+    ReviewSummary,
     SpeakerInfo,
     SpeakerPage,
     SpeakerState,
+    Verdict,
     VoiceDecision,
 )
 
@@ -304,6 +307,25 @@ class Galleries(OpenStore):
         """
         question = Question(tenant, gallery, operating_point, purpose, actor)
         return identify(self._store, self._cache, question, observations, top_n, exclusive)
+
+    def review(
+        self, tenant: str, gallery: str, decision_id: str, verdict: Verdict, *, actor: str
+    ) -> DecisionReview:
+        """Say of a decision that it was right (``confirmed``) or wrong (``rejected``).
+
+        Nothing is learned from it. The same word again changes nothing, another one replaces it.
+
+        Raises:
+            NotFound: The journal has no such decision, or no longer.
+            Conflict: It names nobody and excludes nobody, so that it cannot be wrong.
+        """
+        with self._changing(tenant, gallery) as (transaction, found):
+            return reviews.review(transaction, found, decision_id, verdict, actor)
+
+    def reviews(self, tenant: str, gallery: str) -> tuple[ReviewSummary, ...]:
+        """Return how many decisions of the journal were confirmed and rejected, and the rates of errors."""
+        with self._reading(tenant, gallery) as (transaction, found):
+            return reviews.summaries(transaction, found)
 
     def duplicates(self, tenant: str, gallery: str) -> tuple[Duplicate, ...]:
         """Return pairs of speakers whose voices are probably one, the likeliest first.

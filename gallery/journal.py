@@ -61,9 +61,13 @@ def of_speaker(transaction: Transaction, speaker_id: str) -> list[dict[str, obje
     """Return the kept decisions about a speaker as JSON, the oldest first."""
     query = sa.select(decisions).where(decisions.c.speaker_id == speaker_id).order_by(decisions.c.id)
     return [
-        {"id": row.id, "kind": row.kind, "decision": row.decision, "at": row.at.isoformat(), **row.figures}
+        {
+            "id": row.id, "kind": row.kind, "decision": row.decision, "at": row.at.isoformat(),
+            "verdict": row.verdict, "reviewed_at": row.reviewed_at and row.reviewed_at.isoformat(),
+            "reviewed_by": row.reviewed_by, **row.figures,
+        }
         for row in transaction.execute(query)
-    ]
+    ]  # fmt: skip
 
 
 def pass_on(transaction: Transaction, source_id: str, into_id: str) -> None:

@@ -172,13 +172,17 @@ def crossed_llrs(found: Trials) -> tuple[Trials, Floats]:
 
 def rate(errors: NDArray[np.bool_]) -> dict[str, Any]:
     """Return an error rate with its interval and counts, for JSON."""
-    count, trials = int(errors.sum()), len(errors)
-    low, high = interval_of(count, trials)
+    return count_rate(int(errors.sum()), len(errors))
+
+
+def count_rate(errors: int, trials: int) -> dict[str, Any]:
+    """Return the rate of so many errors with its interval and counts, for JSON."""
+    low, high = interval_of(errors, trials)
     return {
-        "rate": count / trials if trials else None,
+        "rate": errors / trials if trials else None,
         "low": low,
         "high": high,
-        "errors": count,
+        "errors": errors,
         "trials": trials,
     }
 

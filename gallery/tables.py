@@ -128,9 +128,12 @@ decisions = sa.Table(
     sa.Column("speaker_id", sa.String(40)),
     sa.Column("figures", sa.JSON, nullable=False),
     _at("at"),
+    sa.Column("verdict", sa.String(16)), _at("reviewed_at", nullable=True),
+    sa.Column("reviewed_by", sa.String(128)),
     sa.Index("decisions_by_time", "gallery_id", "at"),
     sa.Index("decisions_of_speaker", "speaker_id"),
 )  # fmt: skip
+"""``verdict``: what a person who looked at the decision said of it, ``confirmed`` or ``rejected``."""
 erasures = sa.Table(
     "erasures", metadata, _id(), _tenant(),
     sa.Column("targets", sa.JSON, nullable=False),

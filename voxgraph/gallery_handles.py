@@ -11,7 +11,14 @@ from ray.serve.handle import DeploymentHandle
 from voxgraph.blocking import Blocking, blocking
 from voxgraph.calls import Deadline, attempt, call
 from voxgraph.options import DEADLINE_S, DIARIZATION_DEADLINE_S, Matching, Place, SpeakerCount
-from voxgraph.results import DiarizationResult, Enrolment, VoiceDecision, Waveform
+from voxgraph.results import (
+    DecisionReview,
+    DiarizationResult,
+    Enrolment,
+    Verdict,
+    VoiceDecision,
+    Waveform,
+)
 
 
 class AsyncGallery:
@@ -83,6 +90,16 @@ class AsyncGallery:
         found: DiarizationResult = await self._call("diarize", timeout_s, *arguments)
         return found
 
+    async def review(
+        self, decision_id: str, verdict: Verdict, *, timeout_s: float = DEADLINE_S
+    ) -> DecisionReview:
+        """Say of a decision that it was right or wrong, after a person looked at it; nothing is learned."""
+        actor = self._place.actor
+        found: DecisionReview = await self.ask(
+            "review", decision_id, verdict, actor=actor, timeout_s=timeout_s
+        )
+        return found
+
     async def ask(self, method: str, *arguments: Any, timeout_s: float = DEADLINE_S, **options: Any) -> Any:
         """Call a method of `gallery.galleries.Galleries` on this gallery, such as ``ask("speakers")``.
 
@@ -106,6 +123,7 @@ class Gallery(Blocking[AsyncGallery]):
     verify = blocking(AsyncGallery.verify)
     identify = blocking(AsyncGallery.identify)
     diarize = blocking(AsyncGallery.diarize)
+    review = blocking(AsyncGallery.review)
 
     def ask(self, method: str, *arguments: Any, timeout_s: float = DEADLINE_S, **options: Any) -> Any:
         """Call a method of `gallery.galleries.Galleries` on this gallery, as `AsyncGallery.ask` does."""

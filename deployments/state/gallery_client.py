@@ -15,7 +15,7 @@ LONG_METHODS = frozenset({"calibrate", "duplicates"})
 READING_METHODS = frozenset(
     {
         "duplicates", "enrolled", "ledger", "list", "public_key", "receipts", "references", "reports",
-        "show", "speaker", "speakers", "verify_ledger",
+        "reviews", "show", "speaker", "speakers", "verify_ledger",
     }
 )  # fmt: skip
 """Methods that change nothing."""
@@ -24,8 +24,8 @@ READING_METHODS = frozenset(
 class GalleryClient:
     """Implements `deployments.galleries.GalleryStore`; `handle` is that of `deployments.state.gallery`.
 
-    A call whose replica dies is repeated if nothing comes of doing it twice: it only reads, or it enrols a
-    recording that is known again. Of any other nobody knows whether it was done.
+    A call whose replica dies is repeated if nothing comes of doing it twice: it only reads, enrols a
+    recording that is known again, or reviews a decision. Of any other nobody knows whether it was done.
     """
 
     def __init__(self, handle: DeploymentHandle) -> None:
@@ -51,4 +51,6 @@ class GalleryClient:
 
 
 def _may_be_done_twice(method: str, options: Mapping[str, Any]) -> bool:
-    return method in READING_METHODS or (method == "enrol" and options.get("content") is not None)
+    if method == "enrol":
+        return options.get("content") is not None
+    return method == "review" or method in READING_METHODS

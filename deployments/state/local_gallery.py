@@ -14,8 +14,9 @@ METHODS = frozenset(
     {
         "calibrate", "create", "delete", "duplicates", "enrol", "enrolled", "erase", "export", "identify",
         "ledger", "list", "merge", "opt_in", "opt_out", "patch_speaker", "public_key",
-        "put_speaker", "receipts", "references", "remove_reference", "reports", "show", "speaker",
-        "speakers", "update", "verify", "verify_ledger", "withdraw_consent",
+        "put_speaker", "receipts", "references", "remove_reference", "reports",
+        "review", "reviews", "show", "speaker", "speakers", "update", "verify", "verify_ledger",
+        "withdraw_consent",
     }
 )  # fmt: skip
 """Methods of `gallery.galleries.Galleries` that may be called from elsewhere."""

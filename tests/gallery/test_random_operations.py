@@ -1,6 +1,7 @@
 """Random operations by two tenants: whatever they do, the store is what a dict would be."""
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ from voices import CONSENT, MASTER_KEY, START, Clock, heard
 
 from gallery.galleries import Galleries
 from voxgraph.errors import Conflict, ConsentMissing, NotFound, SpeakerOptedOut
-from voxgraph.results import Consent, Decision, GalleryPolicy
+from voxgraph.results import Consent, Decision, GalleryPolicy, Verdict, VoiceDecision
 
 POLICY = GalleryPolicy(duplicates="allow", max_references=4, active_speech_s=20.0)
 EACH_S = 12.0
@@ -46,6 +47,16 @@ class Person:
     """Recording of each reference that is known again, by its id."""
 
 
+@dataclass
+class Decided:
+    tenant: str
+    id: str
+    decision: Decision
+    person: Person | None
+    at: datetime
+    verdict: Verdict | None = None
+
+
 class GalleryMachine(RuleBasedStateMachine):
     """Two tenants with a gallery of the same name in one store."""
 
@@ -59,6 +70,7 @@ class GalleryMachine(RuleBasedStateMachine):
         self.store = Galleries(self.state, clock=self.clock)
         self.people: dict[str, dict[str, Person]] = {"a": {}, "b": {}}
         self.opted_out: dict[str, set[str]] = {"a": set(), "b": set()}
+        self.decided: list[Decided] = []
         for tenant in self.tenants.values():
             self.store.create(tenant, "g", POLICY, actor="key")
 
@@ -206,12 +218,16 @@ class GalleryMachine(RuleBasedStateMachine):
             ends = [end for end in (kept.expires_at, gone.expires_at) if end is not None]
             kept.expires_at = min(ends, default=None)
             del self.people[tenant][source]
+            for decided in self.decided:
+                if decided.person is gone:
+                    decided.person = kept
 
     @rule(tenant=TENANTS)
     def delete_and_create(self, tenant: str) -> None:
         self.ask(tenant, "delete")
         self.store.create(self.tenants[tenant], "g", POLICY, actor="key")
         self.people[tenant], self.opted_out[tenant] = {}, set()
+        self.decided = [each for each in self.decided if each.tenant != tenant]
 
     @rule(days=st.sampled_from([1, 10]))
     def time_passes(self, days: int) -> None:
@@ -242,6 +258,7 @@ class GalleryMachine(RuleBasedStateMachine):
         expected = [Decision.UNKNOWN, Decision.MATCH][len(owners)] if len(owners) < 2 else Decision.AMBIGUOUS
         assert answer.decision is expected
         assert answer.speaker == (owners[0] if len(owners) == 1 else None)
+        self.note(tenant, answer)
         assert {candidate.external_id for candidate in answer.candidates} <= set(active)
 
     @rule(tenant=TENANTS, name=NAMES, voice=VOICES)
@@ -256,6 +273,42 @@ class GalleryMachine(RuleBasedStateMachine):
         else:
             is_owner = voice in person.voices.values()
             assert answer.decision is (Decision.MATCH if is_owner else Decision.NO_MATCH)
+        self.note(tenant, answer, None if person is None else name)
+
+    def note(self, tenant: str, answer: VoiceDecision, name: str | None = None) -> None:
+        """Remember a decision that claims something, and about whom."""
+        if answer.decision not in ("match", "no_match", "unknown"):
+            return
+        who = name or answer.speaker
+        person = None if who is None else self.people[tenant].get(who)
+        self.decided.append(Decided(tenant, str(answer.decision_id), answer.decision, person, self.clock.now))
+
+    def is_kept(self, decided: Decided) -> bool:
+        """Whether the journal still has a decision: it is young, and the person was not erased."""
+        persons = self.people[decided.tenant].values()
+        is_there = decided.person is None or any(each is decided.person for each in persons)
+        return is_there and decided.at > self.clock.now - timedelta(days=POLICY.journal_days)
+
+    @precondition(lambda self: self.decided)
+    @rule(asking=TENANTS, pick=st.integers(0, 99), verdict=st.sampled_from(["confirmed", "rejected"]))
+    def review(self, asking: str, pick: int, verdict: Verdict) -> None:
+        decided = self.decided[pick % len(self.decided)]
+        if asking != decided.tenant or not self.is_kept(decided):
+            with pytest.raises(NotFound):
+                self.ask(asking, "review", decided.id, verdict)
+        else:
+            assert self.ask(asking, "review", decided.id, verdict).verdict == verdict
+            decided.verdict = verdict
+
+    @invariant()
+    def every_review_is_counted(self) -> None:
+        for tenant in self.people:
+            found: Counter[tuple[str, str]] = Counter()
+            for summary in self.store.reviews(self.tenants[tenant], "g"):
+                for verdict, counts in (("confirmed", summary.confirmed), ("rejected", summary.rejected)):
+                    found.update({(verdict, name): count for name, count in counts.items()})
+            kept = [each for each in self.decided if each.tenant == tenant and self.is_kept(each)]
+            assert found == Counter((each.verdict, str(each.decision)) for each in kept if each.verdict)
 
     @invariant()
     def every_tenant_sees_its_own(self) -> None:

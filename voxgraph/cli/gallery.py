@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 Gallery = Annotated[str, typer.Argument(help="Name of the gallery.")]
 Speaker = Annotated[str, typer.Argument(help="Your id of the speaker.")]
+DecisionId = Annotated[str, typer.Argument(help="decision_id of an answer.")]
 Recording = Annotated[str, typer.Argument(help="A file, or - for standard input.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the server's JSON.")]
 Point = Annotated[
@@ -325,10 +326,34 @@ def calibrate(gallery: Gallery, where: Where, json: Json = False) -> None:
 @app.command()
 @grouped
 def report(gallery: Gallery, where: Where, json: Json = False) -> None:
-    """Show the report of the last calibration.
+    """Show the report of the last calibration, and how many decisions were confirmed and rejected.
 
     Example: voxgraph gallery report staff --json
     """
     from voxgraph.cli.galleries import show
 
     show("report", (gallery,), {}, where, is_json=json)
+
+
+@app.command()
+@grouped
+def confirm(gallery: Gallery, decision: DecisionId, where: Where, json: Json = False) -> None:
+    """Say that a decision was right, after you looked at it. Nothing is learned from it.
+
+    Example: voxgraph gallery confirm staff dec_019c0a51f3aa
+    """
+    from voxgraph.cli.galleries import show
+
+    show("confirm", (gallery, decision), {}, where, is_json=json)
+
+
+@app.command()
+@grouped
+def reject(gallery: Gallery, decision: DecisionId, where: Where, json: Json = False) -> None:
+    """Say that a decision was wrong, after you looked at it. Nothing is learned from it.
+
+    Example: voxgraph gallery reject staff dec_019c0a51f3aa
+    """
+    from voxgraph.cli.galleries import show
+
+    show("reject", (gallery, decision), {}, where, is_json=json)

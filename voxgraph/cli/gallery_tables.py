@@ -13,7 +13,12 @@ Rows = tuple[Sequence[str], Iterator[Sequence[str]]]
 
 def print_table(question: str, answer: Answer) -> None:
     """Print an answer to standard output; `TABLES` has its question."""
-    columns, rows = TABLES[question](answer)
+    _print_rows(*TABLES[question](answer))
+    if answer.get("reviews"):
+        _print_rows(*_reviews(answer))
+
+
+def _print_rows(columns: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
     table = Table(*columns, box=None, padding=(0, 2), pad_edge=False)
     for row in rows:
         table.add_row(*row)
@@ -108,10 +113,35 @@ def _reports(answer: Answer) -> Rows:
     )  # fmt: skip
 
 
+def _review(answer: Answer) -> Rows:
+    row = answer["decision_id"], answer["decision"], answer["verdict"], answer["reviewed_by"]
+    return ("decision", "what", "verdict", "by"), iter([row])
+
+
+def _reviews(report: Answer) -> Rows:
+    """Return columns and rows of what people say of the decisions of a gallery, from its report."""
+    columns = "decisions", "point", "decision", "made", "confirmed", "rejected", "wrong (95 % interval)"
+    return columns, (
+        (
+            each["kind"], each["operating_point"], name, str(made), str(each["confirmed"].get(name, 0)),
+            str(each["rejected"].get(name, 0)), _rate(each["wrong_matches"]) if name == "match" else "",
+        )
+        for each in report["reviews"]
+        for name, made in each["made"].items()
+    )  # fmt: skip
+
+
+def _rate(rate: Answer) -> str:
+    if rate["rate"] is None:
+        return ""
+    return f"{100 * rate['rate']:.2g} % ({100 * rate['low']:.2g} to {100 * rate['high']:.2g})"
+
+
 TABLES: dict[str, Callable[[Answer], Rows]] = {
     "list_galleries": _galleries, "show": _gallery, "put": _gallery, "speakers": _speakers,
     "speaker": _speaker, "put_speaker": _speaker, "change_speaker": _speaker, "merge": _speaker,
     "enrol": _enrolment, "verify": _decision, "identify": _decision, "identify_speakers": _identities,
     "duplicates": _duplicates, "calibrate": _reports, "report": _reports,
+    "confirm": _review, "reject": _review,
 }  # fmt: skip
 """Columns and rows of the answer to each question."""

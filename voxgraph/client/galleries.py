@@ -17,6 +17,7 @@ from voxgraph.options import DEADLINE_S, DIARIZATION_DEADLINE_S, OperatingPoint
 from voxgraph.results import (
     CalibrationReport,
     Consent,
+    DecisionReview,
     DiarizationResult,
     Duplicate,
     Embedding,
@@ -27,6 +28,7 @@ from voxgraph.results import (
     LedgerCheck,
     LedgerEntry,
     ReferenceInfo,
+    ReviewSummary,
     SpeakerInfo,
     SpeakerPage,
     SpeakerState,
@@ -275,6 +277,21 @@ def report(gallery: str, *, timeout_s: float = DEADLINE_S) -> Question[list[Cali
     return Question(f"{_path(gallery)}/report", read.reports, timeout_s=timeout_s, method="GET")
 
 
+def confirm(gallery: str, decision_id: str, *, timeout_s: float = DEADLINE_S) -> Question[DecisionReview]:
+    """Say that a decision was right, after a person looked at it. Nothing is learned from it."""
+    return Question(_decision_path(gallery, decision_id, "confirm"), read.review, timeout_s=timeout_s)
+
+
+def reject(gallery: str, decision_id: str, *, timeout_s: float = DEADLINE_S) -> Question[DecisionReview]:
+    """Say that a decision was wrong, after a person looked at it. Nothing is learned from it."""
+    return Question(_decision_path(gallery, decision_id, "reject"), read.review, timeout_s=timeout_s)
+
+
+def reviews(gallery: str, *, timeout_s: float = DEADLINE_S) -> Question[list[ReviewSummary]]:
+    """Return how many decisions of the journal were confirmed and rejected, and the rates of errors."""
+    return Question(f"{_path(gallery)}/report", read.reviews, timeout_s=timeout_s, method="GET")
+
+
 def ledger(
     *, after: int | None = None, limit: int | None = None, timeout_s: float = DEADLINE_S
 ) -> Question[list[LedgerEntry]]:
@@ -302,6 +319,10 @@ def _path(gallery: str, speaker: str | None = None, rest: str = "") -> str:
     parts: Sequence[str] = (gallery,) if speaker is None else (gallery, "speakers", speaker)
     path = "/".join((ROOT, *(quote(part, safe="") for part in parts)))
     return f"{path}/{rest}" if rest else path
+
+
+def _decision_path(gallery: str, decision_id: str, verdict: str) -> str:
+    return f"{_path(gallery)}/decisions/{quote(decision_id, safe='')}/{verdict}"
 
 
 def _consent(consent: Consent | None) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from voxgraph.results import (
     Candidate,
     Consent,
     Decision,
+    DecisionReview,
     Duplicate,
     Enrolment,
     ErasureReceipt,
@@ -20,6 +21,7 @@ from voxgraph.results import (
     LedgerEntry,
     Reason,
     ReferenceInfo,
+    ReviewSummary,
     Space,
     SpeakerInfo,
     SpeakerPage,
@@ -146,6 +148,19 @@ def reports(answer: Json) -> list[CalibrationReport]:
         CalibrationReport(**{**_known(CalibrationReport, each), "space": _space(each["space"])})
         for each in answer["reports"]
     ]
+
+
+def review(answer: Json) -> DecisionReview:
+    """Read what a person says of a decision."""
+    times = {name: _time(answer[name]) for name in ("at", "reviewed_at")}
+    return DecisionReview(
+        **{**_known(DecisionReview, answer), **times, "decision": Decision(answer["decision"])}
+    )
+
+
+def reviews(answer: Json) -> list[ReviewSummary]:
+    """Read what people say of the decisions of a gallery, from its report."""
+    return [ReviewSummary(**_known(ReviewSummary, each)) for each in answer["reviews"]]
 
 
 UNPROCESSABLE = 422

@@ -30,15 +30,18 @@ from voxgraph.results.gallery import (
 from voxgraph.results.gallery_records import (
     SPEAKER_STATES,
     Consent,
+    DecisionReview,
     Enrolment,
     ErasureReceipt,
     GalleryInfo,
     LedgerCheck,
     LedgerEntry,
     ReferenceInfo,
+    ReviewSummary,
     SpeakerInfo,
     SpeakerPage,
     SpeakerState,
+    Verdict,
 )
 from voxgraph.results.language import TOP_LANGUAGES, UNKNOWN_LANGUAGE, LanguageResult
 from voxgraph.results.matches import Match, StoredVoice
@@ -59,6 +62,7 @@ __all__ = [
     "Candidate",
     "Consent",
     "Decision",
+    "DecisionReview",
     "DeepfakeChunk",
     "DeepfakeScore",
     "DeepfakeVerdict",
@@ -88,6 +92,7 @@ __all__ = [
     "Received",
     "ReferenceInfo",
     "ReplicaStatus",
+    "ReviewSummary",
     "Space",
     "SpeakerInfo",
     "SpeakerPage",
@@ -98,6 +103,7 @@ __all__ = [
     "TaskAnswer",
     "TaskFailure",
     "Turn",
+    "Verdict",
     "VoiceDecision",
     "VoiceSample",
     "Waveform",

@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 
 from voxgraph.errors import InvalidOptions
-from voxgraph.results.gallery import Evidence, GalleryPolicy, Reason, Space
+from voxgraph.results.gallery import Decision, Evidence, GalleryPolicy, OperatingPoint, Reason, Space
 
+Verdict = Literal["confirmed", "rejected"]
+"""What a person who looked at a decision says of it."""
 SpeakerState = Literal["enrolling", "active", "stale", "expired", "opted_out"]
 """``enrolling``: not enough speech yet. ``stale``: no vector in a space that the graph has now. ``expired``:
 the consent or the time to live ran out. ``opted_out``: only a keyed hash is kept, which refuses enrolment."""
@@ -135,6 +137,44 @@ class ErasureReceipt:
     """The ledger's entry about the erasure."""
     signature: str
     """Ed25519 signature of all other fields as canonical JSON, base64."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionReview:
+    """A decision, and what a person who looked at it says of it."""
+
+    decision_id: str
+    kind: Literal["verify", "identify"]
+    decision: Decision
+    operating_point: OperatingPoint
+    at: datetime
+    verdict: Verdict
+    reviewed_at: datetime
+    reviewed_by: str
+    """Name of the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewSummary:
+    """What people say of the decisions at one operating point, as far as the journal goes back.
+
+    A rate is JSON: ``rate`` (None without trials), ``low`` and ``high`` of the 95 % interval by Clopper and
+    Pearson, ``errors`` and ``trials``. It holds for all decisions only if those that people looked at were
+    chosen by chance.
+    """
+
+    kind: Literal["verify", "identify"]
+    operating_point: OperatingPoint
+    made: Mapping[str, int]
+    """Number of each decision."""
+    confirmed: Mapping[str, int]
+    rejected: Mapping[str, int]
+    wrong_matches: Mapping[str, Any]
+    """Among all that were accepted: how many were not the one who was named."""
+    false_accepts: Mapping[str, Any]
+    """Among all who should not have been accepted: how many were (false-accept rate)."""
+    false_rejects: Mapping[str, Any]
+    """Among all who should have been accepted: how many were not."""
 
 
 @dataclass(frozen=True, slots=True)

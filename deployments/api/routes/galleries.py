@@ -20,6 +20,7 @@ from deployments.api.schemas.galleries import (
     SpeakerAnswer,
 )
 from deployments.api.schemas.gallery_bodies import MergeBody, PolicyBody
+from deployments.api.schemas.reviews import ReportAnswer, ReviewAnswer, ReviewsAnswer
 from voxgraph.errors import NotFound
 from voxgraph.results import CalibrationReport
 
@@ -120,9 +121,24 @@ async def calibrate(gallery: str, galleries: GalleriesDep) -> CalibrationsAnswer
 
 
 @router.get("/{gallery}/report")
-async def report(gallery: str, galleries: GalleriesDep) -> CalibrationsAnswer:
-    """Return the reports of the last calibration: error rates with intervals, costs, identification rates."""
-    return _reports(await galleries.ask("reports", gallery))
+async def report(gallery: str, galleries: GalleriesDep) -> ReportAnswer:
+    """Return the reports of the last calibration, and how many decisions people found right and wrong."""
+    return ReportAnswer(
+        reports=_reports(await galleries.ask("reports", gallery)).reports,
+        reviews=[ReviewsAnswer.model_validate(each) for each in await galleries.ask("reviews", gallery)],
+    )
+
+
+@router.post("/{gallery}/decisions/{decision_id}/confirm")
+async def confirm(gallery: str, decision_id: str, galleries: GalleriesDep) -> ReviewAnswer:
+    """Say that a decision was right, after a person looked at it. Nothing is learned from it."""
+    return ReviewAnswer.model_validate(await galleries.change("review", gallery, decision_id, "confirmed"))
+
+
+@router.post("/{gallery}/decisions/{decision_id}/reject")
+async def reject(gallery: str, decision_id: str, galleries: GalleriesDep) -> ReviewAnswer:
+    """Say that a decision was wrong, after a person looked at it. Nothing is learned from it."""
+    return ReviewAnswer.model_validate(await galleries.change("review", gallery, decision_id, "rejected"))
 
 
 @router.get(

@@ -41,3 +41,17 @@ async def test_an_enrolment_whose_answer_is_lost_is_done_once(
         assert (transport.lost, enrolled.accepted, enrolled.repeated) == (0, True, True)
         assert len(await client.galleries.references("staff", "b-2")) == 2
         assert (await client.galleries.enrol("staff", "a-1", wav_of(ANNA))).repeated
+
+
+async def test_what_people_say_of_decisions_is_read(
+    staff: httpx2.AsyncClient, analyzer: FakeAnalyzer
+) -> None:
+    async with AsyncClient("http://voxgraph", transport=LosingTransport(analyzer, lost=0)) as client:
+        found = await client.galleries.identify("staff", wav_of(ANNA))
+        assert found.decision_id is not None
+        confirmed = await client.galleries.confirm("staff", found.decision_id)
+        rejected = await client.galleries.reject("staff", found.decision_id)
+        (summary,) = await client.galleries.reviews("staff")
+
+    assert (confirmed.decision, confirmed.verdict, rejected.verdict) == ("match", "confirmed", "rejected")
+    assert (summary.made, summary.rejected["match"], summary.wrong_matches["trials"]) == ({"match": 1}, 1, 1)

@@ -143,3 +143,28 @@ async def test_a_voice_of_another_encoder_is_stale(staff: httpx2.AsyncClient, an
     assert found["not_compared"] == ["c-3"]
     assert claimed["decision"] == "model_mismatch"
     assert (await staff.get(path)).json()["state"] == "stale"
+
+
+async def test_a_decision_is_confirmed_and_rejected_and_counted_in_the_report(
+    staff: httpx2.AsyncClient,
+) -> None:
+    path = "/v1/galleries/staff"
+    matched = (await staff.post(f"{path}/identify", content=wav_of(ANNA))).json()
+    decision = f"{path}/decisions/{matched['decision_id']}"
+
+    confirmed = await staff.post(f"{decision}/confirm")
+    again = await staff.post(f"{decision}/confirm")
+    rejected = await staff.post(f"{decision}/reject")
+    missing = await staff.post(f"{path}/decisions/dec_unknown/confirm")
+    report = (await staff.get(f"{path}/report")).json()
+
+    assert (confirmed.status_code, confirmed.json()["verdict"]) == (200, "confirmed")
+    assert confirmed.json() == again.json()
+    assert (rejected.json()["verdict"], rejected.json()["reviewed_by"]) == ("rejected", "anonymous")
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+    (reviewed,) = report["reviews"]
+    assert (reviewed["kind"], reviewed["made"], reviewed["rejected"]) == (
+        "identify", {"match": 1}, {"match": 1}
+    )  # fmt: skip
+    assert reviewed["wrong_matches"]["rate"] == 1.0
+    assert report["reports"] == []

@@ -125,6 +125,24 @@ def test_people_get_tables(command: Any, recordings: dict[str, str], monkeypatch
     assert "not enough" in command("gallery", "calibrate", "tables").out.lower()
 
 
+def test_a_decision_is_confirmed_or_rejected(
+    command: Any, recordings: dict[str, str], monkeypatch: Any
+) -> None:
+    command("gallery", "create", "reviewed")
+    found = json.loads(command("gallery", "identify", "reviewed", recordings["anna"]).out)
+
+    confirmed = command("gallery", "confirm", "reviewed", found["decision_id"])
+    rejected = command("gallery", "reject", "reviewed", found["decision_id"])
+    missing = command("gallery", "reject", "reviewed", "dec_unknown")
+    monkeypatch.setattr("voxgraph.cli.galleries._wants_json", lambda is_json: is_json)
+    report = command("gallery", "report", "reviewed").out
+
+    assert json.loads(confirmed.out)["verdict"] == "confirmed"
+    assert json.loads(rejected.out)["verdict"] == "rejected"
+    assert missing.status == 1
+    assert report.split()[-6:] == ["identify", "balanced", "unknown", "1", "0", "1"]
+
+
 def test_a_key_has_the_galleries_of_its_tenant(command: Any, tmp_path: Path) -> None:
     command("keys", "new", "desk", "--file", tmp_path / "keys.json", "--gallery", "--tenant", "clinic")
     command("keys", "new", "alone", "--file", tmp_path / "keys.json")

@@ -35,6 +35,8 @@ GALLERIES = {
     "GET /v1/galleries/{gallery}/duplicates": "duplicates",
     "POST /v1/galleries/{gallery}/calibrate": "calibrate",
     "GET /v1/galleries/{gallery}/report": "report",
+    "POST /v1/galleries/{gallery}/decisions/{decision_id}/confirm": "confirm",
+    "POST /v1/galleries/{gallery}/decisions/{decision_id}/reject": "reject",
     "GET /v1/galleries/{gallery}/report.png": None,  # a picture, which a browser shows
     "POST /v1/galleries/{gallery}/verify": "verify",
     "POST /v1/galleries/{gallery}/identify": "identify_speakers",
