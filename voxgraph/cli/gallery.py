@@ -151,6 +151,28 @@ def enrol(
     enrol_all(gallery, speaker, recordings, options, where, is_json=json)
 
 
+@app.command("enrol-all")
+@grouped
+def enrol_all(
+    gallery: Gallery,
+    manifest: Annotated[Path, typer.Argument(help="CSV file with one recording a line.")],
+    where: Where,
+    report: Annotated[Path | None, typer.Option(help="Write the CSV report to this file.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="People who are enrolled at a time.")] = 4,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Enrol the people of a manifest; a second run enrols nobody twice. Exit status 1 if one is refused.
+
+    Columns are speaker, file, display_name, purposes (with ; between them), given_at, expires_at, notice_uri,
+    notice_sha256, evidence_uri, diarized_speaker, channel.
+
+    Example: voxgraph gallery enrol-all staff people.csv > report.csv
+    """
+    from voxgraph.cli.manifests import enrol_manifest
+
+    enrol_manifest(gallery, manifest, report, concurrency, where, quiet=quiet)
+
+
 @app.command()
 @grouped
 def verify(

@@ -1,30 +1,24 @@
 """The questions of `voxgraph.client.galleries` as methods, such as ``client.galleries.list()``."""
 
 import functools
-from collections.abc import Awaitable, Callable
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import Concatenate, ParamSpec, TypeVar
 
 from voxgraph.client import galleries
+from voxgraph.client.enrolling import (
+    CONCURRENCY,
+    Asking,
+    AsyncAsking,
+    ManifestOutcome,
+    enrol_people,
+    enrol_people_async,
+)
+from voxgraph.client.manifest import ManifestPerson
 from voxgraph.client.questions import Question
+from voxgraph.options import DIARIZATION_DEADLINE_S
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-
-class Asking(Protocol):
-    """A blocking client."""
-
-    def ask(self, question: Question[T]) -> T:
-        """Ask a question and return its answer."""
-        ...
-
-
-class AsyncAsking(Protocol):
-    """A client for coroutines."""
-
-    async def ask(self, question: Question[T]) -> T:
-        """Ask a question and return its answer."""
-        ...
 
 
 def _asked(build: Callable[P, Question[T]]) -> Callable[Concatenate["Galleries", P], T]:
@@ -81,6 +75,25 @@ class Galleries:
     ledger_key = _asked(galleries.ledger_key)
     receipts = _asked(galleries.receipts)
 
+    def enrol_people(
+        self,
+        gallery: str,
+        people: Sequence[ManifestPerson],
+        *,
+        concurrency: int = CONCURRENCY,
+        timeout_s: float = DIARIZATION_DEADLINE_S,
+    ) -> Iterator[ManifestOutcome]:
+        """Enrol the people of a manifest, `concurrency` at a time; yield what became of each line.
+
+        `voxgraph.client.read_manifest` reads them. Who is not there is made first, with name and consent of
+        the manifest; `timeout_s` is that of each recording. A run that ended early can be repeated: nobody is
+        enrolled twice.
+
+        Raises:
+            VoxError: The run cannot go on, for instance without a server. Other errors are outcomes.
+        """
+        return enrol_people(self._client, gallery, people, concurrency, timeout_s)
+
 
 class AsyncGalleries:
     """The same for coroutines."""
@@ -119,3 +132,14 @@ class AsyncGalleries:
     check_ledger = _awaited(galleries.check_ledger)
     ledger_key = _awaited(galleries.ledger_key)
     receipts = _awaited(galleries.receipts)
+
+    def enrol_people(
+        self,
+        gallery: str,
+        people: Sequence[ManifestPerson],
+        *,
+        concurrency: int = CONCURRENCY,
+        timeout_s: float = DIARIZATION_DEADLINE_S,
+    ) -> AsyncIterator[ManifestOutcome]:
+        """Do what `Galleries.enrol_people` does."""
+        return enrol_people_async(self._client, gallery, people, concurrency, timeout_s)

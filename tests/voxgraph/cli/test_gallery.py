@@ -1,5 +1,6 @@
 """Commands about galleries, against the application with a fake analyzer and a real store."""
 
+import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,6 +142,35 @@ def test_a_decision_is_confirmed_or_rejected(
     assert json.loads(rejected.out)["verdict"] == "rejected"
     assert missing.status == 1
     assert report.split()[-6:] == ["identify", "balanced", "unknown", "1", "0", "1"]
+
+
+def test_the_people_of_a_manifest_are_enrolled_once(command: Any, recordings: dict[str, str]) -> None:
+    command("gallery", "create", "many")
+    manifest = Path(recordings["anna"]).with_name("people.csv")
+    head = "speaker,file,display_name,purposes,given_at\n"
+    people = "a,anna.wav,Anna,door,2026-01-01T00:00:00Z\nb,bert.wav,,door,2026-01-01T00:00:00Z\n"
+    manifest.write_text(head + people)
+    report = manifest.with_name("report.csv")
+
+    first = command("gallery", "enrol-all", "many", manifest, "--concurrency", "2")
+    again = command("gallery", "enrol-all", "many", manifest, "--report", report)
+    manifest.write_text(head + people + "c,anna.wav,,,\n")
+    partly = command("gallery", "enrol-all", "many", manifest, "-q")
+    manifest.write_text("speaker\na\n")
+    wrong = command("gallery", "enrol-all", "many", manifest)
+    missing = command("gallery", "enrol-all", "many", "nowhere.csv")
+
+    assert first.status == 0
+    assert sorted(row["outcome"] for row in csv.DictReader(first.out.splitlines())) == ["enrolled"] * 2
+    assert "2 recordings of 2 people: 2 enrolled, 0 enrolled before" in first.err
+    assert (again.status, again.out) == (0, "")
+    rows = {row["speaker"]: row for row in csv.DictReader(report.open())}
+    assert {row["outcome"] for row in rows.values()} == {"enrolled_before"}
+    assert rows["a"]["state"] == "active"
+    assert rows["a"]["reference"].startswith("ref_")
+    failed = [row for row in csv.DictReader(partly.out.splitlines()) if row["outcome"] == "failed"]
+    assert (partly.status, [row["reasons"] for row in failed]) == (1, ["consent_missing"])
+    assert (wrong.status, missing.status) == (2, 2)
 
 
 def test_a_key_has_the_galleries_of_its_tenant(command: Any, tmp_path: Path) -> None:

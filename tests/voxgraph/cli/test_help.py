@@ -22,8 +22,9 @@ COMMANDS = {
     "status", "doctor", "openapi", "checkpoints", "keys", "gallery", "audit",
 }  # fmt: skip
 GALLERY = (
-    "add", "calibrate", "confirm", "create", "duplicates", "enrol", "erase", "export", "identify", "list",
-    "merge", "opt-out", "reject", "rename", "report", "show", "speakers", "verify", "withdraw-consent",
+    "add", "calibrate", "confirm", "create", "duplicates", "enrol", "enrol-all", "erase", "export",
+    "identify", "list", "merge", "opt-out", "reject", "rename", "report", "show", "speakers", "verify",
+    "withdraw-consent",
 )  # fmt: skip
 GROUPS = ((), ("checkpoints",), ("keys",), ("gallery",), ("audit",))
 PAGES = [
