@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,13 +14,26 @@ from gallery.keys import DataKey
 from gallery.scope import Scope
 from gallery.store import Transaction
 from gallery.tables import consents
-from voxgraph.errors import ConsentMissing
+from voxgraph.errors import ConsentMissing, InvalidOptions
 from voxgraph.results import Consent
+
+AHEAD = timedelta(days=1)
+"""How far a clock, or a wrong time zone, may be ahead."""
 
 
 def is_in_force(consent: Consent | None, now: datetime) -> bool:
     """Return whether there is a consent that has not expired."""
     return consent is not None and (consent.expires_at is None or consent.expires_at > now)
+
+
+def check_given(consent: Consent | None, now: datetime) -> None:
+    """Raise `InvalidOptions` if a consent has expired, or is of a later day than today is anywhere."""
+    if consent is None:
+        return
+    if not is_in_force(consent, now):
+        raise InvalidOptions("The consent has expired already.")
+    if consent.given_at > now + AHEAD:
+        raise InvalidOptions("The consent is of a time that has not come yet.")
 
 
 def to_json(consent: Consent) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class Galleries(OpenStore):
         A consent of None leaves the present one as it is.
 
         Args:
-            speaker: External id: 1 to 128 printable characters, unique in the gallery.
+            speaker: External id: 1 to 128 printable characters without ``/``, unique in the gallery.
 
         Returns:
             The speaker, and whether it is new.
@@ -113,7 +113,7 @@ class Galleries(OpenStore):
             SpeakerOptedOut: The person asked never to be enrolled.
             ConsentMissing: The gallery requires a consent, and none is given for a new speaker.
         """
-        profile = Profile(speaker, display_name, metadata or {})
+        profile = Profile(speaker, display_name, metadata or {}).checked()
         with self._changing(tenant, gallery) as (transaction, found):
             row, is_new = people.put(transaction, found, profile, consent, actor)
             return speakers.info(transaction, found, row), is_new

@@ -25,8 +25,7 @@ def put(
     transaction: Transaction, scope: Scope, profile: Profile, consent: Consent | None, actor: str
 ) -> tuple[Row, bool]:
     """Create a speaker or replace what is kept of one; return the row and whether it is new."""
-    if consent is not None and not consents.is_in_force(consent, transaction.now):
-        raise InvalidOptions("The consent has expired already.")
+    consents.check_given(consent, transaction.now)
     row = speakers.find(transaction, scope, profile.external_id)
     if row is None:
         return speakers.insert(transaction, scope, profile, consent, actor), True
@@ -41,15 +40,15 @@ def patch(
         raise InvalidOptions(f"A speaker has no field {unknown[0]!r} that can be changed.")
     row = speakers.get(transaction, scope, external_id)
     fields = {name: value for name, value in changes.items() if name != "consent"}
-    profile = replace(Profile.open(transaction.store.key(row.key_id), row), **fields)
+    before = Profile.open(transaction.store.key(row.key_id), row)
+    profile = replace(before, **fields).checked() if fields else before
     if profile.external_id != external_id:
         if speakers.find(transaction, scope, profile.external_id) is not None:
             raise Conflict("Another speaker of the gallery has this id.")
         if speakers.has_opted_out(transaction, scope, profile.external_id):
             raise SpeakerOptedOut("The person with this id asked never to be enrolled in the gallery.")
     consent = changes.get("consent")
-    if consent is not None and not consents.is_in_force(consent, transaction.now):
-        raise InvalidOptions("The consent has expired already.")
+    consents.check_given(consent, transaction.now)
     return speakers.replace(transaction, scope, row, profile, consent, actor)
 
 
@@ -103,7 +102,7 @@ def erase(transaction: Transaction, scope: Scope, external_id: str, actor: str) 
 
 def opt_out(transaction: Transaction, scope: Scope, external_id: str, actor: str) -> ErasureReceipt:
     """Erase a speaker, who need not be there, and refuse to enrol the external id."""
-    Profile(external_id, None, {})  # An id that no speaker can have is refused.
+    Profile(external_id, None, {}).checked()  # An id that no speaker can have is refused.
     row = speakers.find(transaction, scope, external_id)
     subject = speakers.subject(transaction, scope, external_id)
     what = erasure.of_speaker(transaction, scope, "opt_out", row, subject, actor)

@@ -68,8 +68,9 @@ def every(transaction: Transaction, *, to_change: bool = False) -> list[Scope]:
 
 def create(transaction: Transaction, tenant: str, name: str, policy: GalleryPolicy, actor: str) -> Scope:
     """Make a gallery, or return the one that has the name and the same policy."""
-    if not NAME.fullmatch(name):
-        raise InvalidOptions("The name of a gallery is 1 to 64 of A-Z a-z 0-9 . _ -")
+    if not NAME.fullmatch(name) or name in (".", ".."):
+        # Clients resolve the dots of a URL, so that nobody could ask about such a gallery.
+        raise InvalidOptions("The name of a gallery is 1 to 64 of A-Z a-z 0-9 . _ -, and not . or ..")
     if not 1 <= len(tenant) <= 128:
         raise InvalidOptions("The name of a tenant has 1 to 128 characters.")
     row = {

@@ -1,6 +1,7 @@
 """The speakers of a gallery: their rows, what is sealed in them, and their state."""
 
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,10 @@ from voxgraph.results import SPEAKER_STATES, Consent, Space, SpeakerInfo, Speake
 MAX_ID_CHARS = 128
 MAX_NAME_CHARS = 256
 MAX_METADATA_BYTES = 16_384
+HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories that no name has: controls, surrogates, separators of lines and paragraphs."""
+DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""What turns the text after it round, beyond the name."""
 Row = sa.Row[Any]
 
 
@@ -31,17 +36,28 @@ class Profile:
     display_name: str | None
     metadata: Mapping[str, Any]
 
-    def __post_init__(self) -> None:
-        if not (0 < len(self.external_id) <= MAX_ID_CHARS and self.external_id.isprintable()):
-            raise InvalidOptions(f"The id of a speaker is 1 to {MAX_ID_CHARS} printable characters.")
-        if self.display_name is not None and not 0 < len(self.display_name) <= MAX_NAME_CHARS:
-            raise InvalidOptions(f"The name of a speaker has 1 to {MAX_NAME_CHARS} characters.")
+    def checked(self) -> "Profile":
+        """Return a profile that was given; one that is kept was checked when it was.
+
+        Raises:
+            InvalidOptions: A speaker cannot have it.
+        """
+        if not is_speaker_id(self.external_id):
+            raise InvalidOptions(
+                f"The id of a speaker is 1 to {MAX_ID_CHARS} printable characters without /, and not . or .."
+            )
+        if self.display_name is not None and not is_display_name(self.display_name):
+            raise InvalidOptions(
+                f"The name of a speaker has 1 to {MAX_NAME_CHARS} characters that can be seen, and none that "
+                "controls a terminal or the direction of the text."
+            )
         try:
             size = len(self.sealed_content())
         except (TypeError, ValueError):
-            raise InvalidOptions("The metadata of a speaker is a JSON object.") from None
+            raise InvalidOptions("The metadata of a speaker is a JSON object with finite numbers.") from None
         if size > MAX_METADATA_BYTES:
             raise InvalidOptions(f"The metadata of a speaker has at most {MAX_METADATA_BYTES} bytes.")
+        return self
 
     def sealed_content(self) -> bytes:
         """Return what is sealed."""
@@ -56,6 +72,29 @@ class Profile:
     def open(cls, key: DataKey, row: Row) -> "Profile":
         """Open what a row holds."""
         return cls(**json.loads(key.open(row.profile, f"{row.id}:profile")))
+
+
+def is_speaker_id(text: str | None) -> bool:
+    """Whether a speaker can have an external id: every URL of the speaker has to lead to the speaker.
+
+    An id with a slash, or a dot that clients resolve, could be given by a rename and not be erased.
+    """
+    if text is None or text in (".", "..") or "/" in text:
+        return False
+    return 0 < len(text) <= MAX_ID_CHARS and text.isprintable()
+
+
+def is_display_name(text: str) -> bool:
+    """Whether a name can be shown as it is.
+
+    Joiners, which Persian and Hindi need, are characters of it. Control characters, line breaks, what turns
+    the direction of the text, and a name of spaces and invisible characters alone are not.
+    """
+    if not 0 < len(text) <= MAX_NAME_CHARS or any(
+        unicodedata.category(each) in HIDDEN or each in DIRECTIONS for each in text
+    ):
+        return False
+    return any(each.isprintable() and not each.isspace() for each in text)
 
 
 def subject(transaction: Transaction, scope: Scope, external_id: str) -> str:

@@ -6,7 +6,7 @@ enrolled, and a reference has a vector in every embedding space of the graph. Al
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from voxgraph.errors import InvalidOptions
@@ -54,6 +54,10 @@ class Consent:
         for time in (self.given_at, self.expires_at):
             if time is not None and time.tzinfo is None:
                 raise InvalidOptions("The times of a consent have a time zone.")
+            try:
+                _ = time and time.astimezone(UTC)
+            except OverflowError:
+                raise InvalidOptions("The times of a consent are in the years 1 to 9999 of UTC.") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ proof = APIRouter(prefix="/v1", tags=["gallery"], responses=GALLERY_RESPONSES)
 """What concerns all galleries of a tenant."""
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
+Line = Annotated[int, Query(ge=0, lt=1 << 63)]
+"""Number of a line of the ledger, as a database keeps it."""
 
 
 @router.get("")
@@ -40,9 +42,7 @@ async def list_galleries(galleries: GalleriesDep) -> GalleriesAnswer:
 
 
 @proof.get("/ledger")
-async def ledger(
-    galleries: GalleriesDep, after: Annotated[int, Query(ge=0)] = 0, limit: Limit = 1000
-) -> LedgerAnswer:
+async def ledger(galleries: GalleriesDep, after: Line = 0, limit: Limit = 1000) -> LedgerAnswer:
     """Return lines of the tenant's ledger: what was done, by which key. It holds no name and no vector."""
     return LedgerAnswer.model_validate({"entries": await galleries.ask("ledger", after=after, limit=limit)})
 

@@ -178,7 +178,8 @@ async def enrol(
 
 def _observation(body: EmbeddingBody) -> Observation:
     space = Space(body.model, body.revision, len(body.embedding))
-    sample = VoiceSample(space, np.asarray(body.embedding, np.float32))
+    with np.errstate(over="ignore"):  # What float32 cannot hold is infinite, and refused as such.
+        sample = VoiceSample(space, np.asarray(body.embedding, np.float32))
     return Observation((sample,), Evidence(speech_s=body.speech_s))
 
 

@@ -1,6 +1,6 @@
 """Bodies of requests about galleries. A field that there is not is refused."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -10,6 +10,9 @@ from voxgraph.results import Consent, DuplicateGate, GalleryPolicy, OperatingPoi
 
 MAX_NUMBERS = 4096
 """Most numbers of an embedding."""
+MAX_PURPOSE_CHARS = 200
+"""Most characters of a purpose: it stands in the ledger for good, and a question can name no longer one."""
+Purpose = Annotated[str, Field(min_length=1, max_length=MAX_PURPOSE_CHARS)]
 _DEFAULTS = GalleryPolicy()
 
 
@@ -42,7 +45,7 @@ class PolicyBody(_Body):
 class ConsentBody(_Body):
     """What a person agreed to; times have a zone."""
 
-    purposes: list[str] = Field(min_length=1, max_length=50)
+    purposes: list[Purpose] = Field(min_length=1, max_length=50)
     given_at: AwareDatetime
     expires_at: AwareDatetime | None = None
     notice_uri: str | None = Field(None, max_length=2048)
@@ -92,8 +95,8 @@ class EmbeddingBody(_Body):
     )  # fmt: skip
 
     embedding: list[float] = Field(min_length=1, max_length=MAX_NUMBERS)
-    model: str
-    revision: str
+    model: str = Field(max_length=200)
+    revision: str = Field(max_length=200)
     speech_s: float = Field(ge=0, le=86_400)
     """Seconds of speech in its recording."""
 
