@@ -92,7 +92,7 @@ def check_agreement(
         value, limit = float(calibration.llr(cosine, others_s, speech_s)), DISAGREES_LLR
     if value >= limit:
         return Checked()
-    text = f"The voice is not that of the speaker's other references: cosine {cosine:.2f}."
+    text = "The voice is not that of the speaker's other references."
     return Checked((Reason("reference_disagrees", text, round(value, 3), limit),))
 
 

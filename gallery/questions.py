@@ -118,7 +118,7 @@ def duplicates(voices: Voices) -> tuple[Duplicate, ...]:
                     llr = round(float(llrs[0]), 6)
                 first, second = sorted(voices.speakers[each].external_id for each in (name, other))
                 found.setdefault((first, second), Duplicate((first, second), llr, float(scores.scores[0])))
-    return tuple(sorted(found.values(), key=lambda each: (-each.score, each.speakers)))
+    return tuple(sorted(found.values(), key=lambda each: (-(each.score or 0.0), each.speakers)))
 
 
 def _refusal(voices: Voices, speaker_id: str, state: str, purpose: str | None) -> Decision | None:

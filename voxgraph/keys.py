@@ -16,10 +16,11 @@ from typing import Any, Literal, get_args
 
 from voxgraph.errors import VoxError
 
-Scope = Literal["ask", "admin", "gallery"]
+Scope = Literal["ask", "admin", "gallery", "scores"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 """``ask``: all questions, and what the server says about itself. ``admin``: clear the cache, delete files.
-``gallery``: galleries of voices, those of the key's tenant."""
+``gallery``: galleries of voices, those of the key's tenant. ``scores``: to see in figures how near a voice of
+them is."""
 PREFIX = "vox_"
 SECRET_BYTES = 32
 MAX_NAME_CHARS = 64

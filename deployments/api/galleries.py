@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, Self, TypeVar
 
 from fastapi import Depends, HTTPException, Request
 from pydantic import BaseModel, ValidationError
@@ -14,6 +14,7 @@ from deployments.api.errors import validation_message
 from deployments.api.options import SpeakerOptions
 from deployments.galleries import VoiceGalleries
 from voxgraph.errors import InvalidOptions, VoxError
+from voxgraph.keys import SCOPES
 from voxgraph.options import DEFAULT_TENANT, Matching, Place
 from voxgraph.results import AnalysisEvent, DiarizationResult, Quality, TaskAnswer, TaskFailure, Waveform
 
@@ -25,6 +26,17 @@ MAX_BODY_BYTES = 256 * 1024
 Body = TypeVar("Body", bound=BaseModel)
 
 
+class _Scored(Protocol):
+    """An answer with figures of how near a voice is."""
+
+    def without_scores(self) -> Self:
+        """Return the answer without them."""
+        ...
+
+
+Scored = TypeVar("Scored", bound=_Scored)
+
+
 @dataclass(frozen=True)
 class TenantGalleries:
     """The galleries of the tenant of a request."""
@@ -34,6 +46,8 @@ class TenantGalleries:
     actor: str
     """Name of the key that asks, for the ledger."""
     may_use: bool
+    may_see_scores: bool
+    """Whether the key may learn how near a voice is; without, only what was decided."""
 
     async def ask(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Call a method of `gallery.galleries.Galleries` that only reads."""
@@ -61,6 +75,21 @@ class TenantGalleries:
             raise HTTPException(HTTPStatus.FORBIDDEN, "The key has no scope gallery.")
         await self.ask("show", gallery)
 
+    def shown(self, found: Scored) -> Scored:
+        """Return an answer as the key may see it."""
+        return found if self.may_see_scores else found.without_scores()
+
+    def shown_turns(self, found: DiarizationResult) -> DiarizationResult:
+        """Return a diarization with the decisions on its voices as the key may see them."""
+        if found.identities is None:
+            return found
+        return replace(found, identities={name: self.shown(each) for name, each in found.identities.items()})
+
+    def check_scores(self) -> None:
+        """Raise HTTPException 403 if the key may not see scores, nor what they can be computed from."""
+        if not self.may_see_scores:
+            raise HTTPException(HTTPStatus.FORBIDDEN, "The key has no scope scores.")
+
     async def named(
         self,
         options: SpeakerOptions,
@@ -72,7 +101,8 @@ class TenantGalleries:
         if options.gallery is None:
             return found
         matching = Matching(purpose=options.purpose)
-        return await self.all.name(self.place(options.gallery), voices, found, quality, matching)
+        named = await self.all.name(self.place(options.gallery), voices, found, quality, matching)
+        return self.shown_turns(named)
 
     async def named_events(
         self,
@@ -97,11 +127,13 @@ class TenantGalleries:
 
 async def _galleries(request: Request) -> TenantGalleries:
     state = request.state
+    scopes = getattr(state, "scopes", SCOPES)
     return TenantGalleries(
         request.app.state.galleries,
         getattr(state, "tenant", DEFAULT_TENANT),
         getattr(state, "key_name", ANYBODY),
-        may_use="gallery" in getattr(state, "scopes", ("gallery",)),
+        may_use="gallery" in scopes,
+        may_see_scores="scores" in scopes,
     )
 
 

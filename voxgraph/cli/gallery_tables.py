@@ -98,7 +98,7 @@ def _number(value: float | None) -> str:
 
 def _duplicates(answer: Answer) -> Rows:
     return ("speaker", "speaker", "similarity"), (
-        (*each["speakers"], f"{each['score']:.3f}") for each in answer["duplicates"]
+        (*each["speakers"], _number(each["score"])) for each in answer["duplicates"]
     )
 
 

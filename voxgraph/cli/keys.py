@@ -21,6 +21,9 @@ def new(
     file: File,
     admin: Annotated[bool, typer.Option("--admin", help="Also clear the cache and delete files.")] = False,
     gallery: Annotated[bool, typer.Option("--gallery", help="Also use galleries of voices.")] = False,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Also see in figures how near voices of galleries are.")
+    ] = False,
     tenant: Annotated[
         str | None, typer.Option(help="Whose galleries the key uses; by default its own name.")
     ] = None,
@@ -35,7 +38,7 @@ def new(
     """
     from voxgraph.keys import SCOPES, add_key
 
-    chosen = {"ask": True, "admin": admin, "gallery": gallery}
+    chosen = {"ask": True, "admin": admin, "gallery": gallery, "scores": scores}
     scopes = [scope for scope in SCOPES if chosen[scope]]
     print(add_key(file, name, scopes, requests_per_minute, max_concurrent, tenant))
     typer.echo("This is the only time that the key is shown.", err=True)

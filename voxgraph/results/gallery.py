@@ -1,7 +1,7 @@
 """A gallery of voices: how it is used, what a recording brings, and what is decided about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, get_args
 
@@ -78,6 +78,10 @@ class Evidence:
     spoof_score: float | None = None
     """Probability that the voice is generated, 0..1."""
 
+    def without_scores(self) -> "Evidence":
+        """Return what may be seen by a caller who must not learn how near a recording comes to passing."""
+        return replace(self, spoof_score=None)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
@@ -130,6 +134,10 @@ class GalleryPolicy:
                 raise InvalidOptions(f"{name} is {low:g} to {high:g}.")
 
 
+SCORED_REASONS = frozenset({"reference_disagrees", "spoof_suspected", "spoof_inconclusive"})
+"""Reasons whose figure says how near a voice comes to passing for another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why a recording is refused or worth a warning."""
@@ -143,6 +151,10 @@ class Reason:
     speakers: tuple[str, ...] = ()
     """External ids of the other speakers whom it concerns."""
 
+    def without_scores(self) -> "Reason":
+        """Return the reason without a figure that tells how near the voice comes to passing."""
+        return replace(self, value=None) if self.code in SCORED_REASONS else self
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -153,8 +165,8 @@ class Candidate:
     llr: float | None
     """Natural logarithm of the likelihood ratio of this speaker against another one; None: the space has no
     calibration."""
-    score: float
-    """Cosine, -1..1."""
+    score: float | None
+    """Cosine, -1..1; None: the caller may not see scores."""
     probability: float | None
     """Posterior probability among all speakers of the gallery and nobody of it, 0..1; None likewise."""
 
@@ -193,6 +205,18 @@ class VoiceDecision:
     label: str | None = None
     """That of the observation."""
 
+    def without_scores(self) -> "VoiceDecision":
+        """Return the decision for a caller who must not learn how near a recording comes to passing.
+
+        Candidates stay where they are the answer: the match, or those between whom it is ambiguous.
+        """
+        named = self.candidates if self.decision in (Decision.MATCH, Decision.AMBIGUOUS) else ()
+        return replace(
+            self, llr=None, margin=None, probability=None,
+            candidates=tuple(replace(each, llr=None, score=None, probability=None) for each in named),
+            evidence=self.evidence and self.evidence.without_scores(),
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
@@ -202,8 +226,12 @@ class Duplicate:
     """External ids."""
     llr: float | None
     """None: the space has no calibration."""
-    score: float
-    """Cosine, -1..1."""
+    score: float | None
+    """Cosine, -1..1; None: the caller may not see scores."""
+
+    def without_scores(self) -> "Duplicate":
+        """Return the pair alone."""
+        return replace(self, llr=None, score=None)
 
 
 @dataclass(frozen=True, slots=True)

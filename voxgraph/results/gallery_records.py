@@ -5,7 +5,7 @@ enrolled, and a reference has a vector in every embedding space of the graph. Al
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -106,6 +106,10 @@ class ReferenceInfo:
     created_at: datetime
     created_by: str
 
+    def without_scores(self) -> "ReferenceInfo":
+        """Return the reference for a caller who may not see scores."""
+        return replace(self, evidence=self.evidence.without_scores())
+
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
@@ -123,6 +127,14 @@ class Enrolment:
     def accepted(self) -> bool:
         """Whether the recording is a reference now."""
         return self.reference is not None
+
+    def without_scores(self) -> "Enrolment":
+        """Return the answer for a caller who must not learn how near a recording comes to passing."""
+        return replace(
+            self, reference=self.reference and self.reference.without_scores(),
+            reasons=tuple(each.without_scores() for each in self.reasons),
+            warnings=tuple(each.without_scores() for each in self.warnings),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

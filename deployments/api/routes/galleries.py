@@ -111,7 +111,8 @@ async def merge(
 @router.get("/{gallery}/duplicates")
 async def duplicates(gallery: str, galleries: GalleriesDep) -> DuplicatesAnswer:
     """Return pairs of speakers whose voices are probably one, the likeliest first."""
-    return DuplicatesAnswer.model_validate({"duplicates": await galleries.ask("duplicates", gallery)})
+    found = await galleries.ask("duplicates", gallery)
+    return DuplicatesAnswer.model_validate({"duplicates": [galleries.shown(each) for each in found]})
 
 
 @router.post("/{gallery}/calibrate")

@@ -35,6 +35,8 @@ _REFUSAL: dict[str, Any] = {
 _REPEATED: dict[str, Any] = {
     "model": EnrolmentAnswer, "description": "The recording was a reference of the speaker before.",
 }  # fmt: skip
+SCORES = frozenset({"llr", "margin", "probability", "spoof_score"})
+"""Fields of an export that only keys with the scope ``scores`` see."""
 REFUSED = "enrolment_refused"
 """Code of a recording that does not pass the gates of a gallery."""
 
@@ -121,16 +123,17 @@ async def export(
     gallery: str, speaker: str, galleries: GalleriesDep, vectors: bool = False
 ) -> dict[str, Any]:
     """Return everything that is kept of a speaker, for the person."""
+    if vectors:
+        galleries.check_scores()
     found: dict[str, Any] = await galleries.change("export", gallery, speaker, vectors=vectors)
-    return found
+    return found if galleries.may_see_scores else _without_scores(found)
 
 
 @router.get("/{speaker}/references")
 async def references(gallery: str, speaker: str, galleries: GalleriesDep) -> ReferencesAnswer:
     """Return the references of a speaker, the oldest first."""
-    return ReferencesAnswer.model_validate(
-        {"references": await galleries.ask("references", gallery, speaker)}
-    )
+    found = await galleries.ask("references", gallery, speaker)
+    return ReferencesAnswer.model_validate({"references": [galleries.shown(each) for each in found]})
 
 
 @router.delete("/{speaker}/references/{reference}")
@@ -166,14 +169,21 @@ async def enrol(
         content = content_of_embedding(sample.space, sample.vector)
         asked = {"expecting": known.id, "origin": "embedding", "content": content}
         enrolment = await galleries.change("enrol", gallery, speaker, observation, **asked)
-        return _answer(request, response, enrolment)
+        return _answer(request, response, galleries.shown(enrolment))
     upload = await read_upload(request)
     options = upload.options(EnrolmentOptions)
     waveform = await upload.decode(options)
     enrolment = await galleries.all.enrol(
         galleries.place(gallery), speaker, waveform, upload.notes, options.diarized_speaker
     )
-    return _answer(request, response, enrolment)
+    return _answer(request, response, galleries.shown(enrolment))
+
+
+def _without_scores(value: Any) -> Any:
+    """Return JSON without the figures that tell how near a voice was."""
+    if isinstance(value, dict):
+        return {name: _without_scores(each) for name, each in value.items() if name not in SCORES}
+    return [_without_scores(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _observation(body: EmbeddingBody) -> Observation:

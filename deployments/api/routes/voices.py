@@ -33,7 +33,7 @@ async def verify(
     )
     if found.decision is Decision.NO_MATCH:
         claims.failed(claimed)
-    return NotedDecisionAnswer.from_result(found, **upload.summary(found.evidence))
+    return NotedDecisionAnswer.from_result(galleries.shown(found), **upload.summary(found.evidence))
 
 
 @router.post("/identify", openapi_extra=takes_recording(IdentificationOptions))
@@ -49,11 +49,11 @@ async def identify(
     place, matching = galleries.place(gallery), options.matching
     if not options.diarize:
         found = await galleries.all.identify(place, waveform, upload.notes, matching)
-        return NotedDecisionAnswer.from_result(found, **upload.summary(found.evidence))
+        return NotedDecisionAnswer.from_result(galleries.shown(found), **upload.summary(found.evidence))
     turns = await galleries.all.diarize(place, waveform, options.speakers, upload.notes, matching)
     info = await analyzer.info(analyzer.diarization_model)
     return DiarizationAnswer.from_result(
-        turns.only(exclusive=False, embeddings=False, frames=False),
+        galleries.shown_turns(turns).only(exclusive=False, embeddings=False, frames=False),
         quality=upload.quality(turns.speech_s),
         **processing_info(info, upload).model_dump(),
     )

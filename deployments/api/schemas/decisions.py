@@ -30,9 +30,9 @@ class CandidateAnswer(Record):
     display_name: str | None
     llr: float | None
     """Natural logarithm of the likelihood ratio of this speaker against another one; null without a
-    calibration."""
-    score: float
-    """Cosine similarity, -1..1."""
+    calibration, and for a key without the scope ``scores``."""
+    score: float | None
+    """Cosine similarity, -1..1; null for a key without the scope ``scores``."""
     probability: float | None
     """Among all speakers of the gallery and nobody of it, 0..1; null without a calibration."""
 

@@ -282,8 +282,8 @@ class DuplicateAnswer(Record):
 
     speakers: tuple[str, str]
     llr: float | None
-    """Null where the space has no calibration."""
-    score: float
+    """Null where the space has no calibration, and for a key without the scope ``scores``."""
+    score: float | None
 
 
 class DuplicatesAnswer(Record):

@@ -176,8 +176,10 @@ def test_the_people_of_a_manifest_are_enrolled_once(command: Any, recordings: di
 def test_a_key_has_the_galleries_of_its_tenant(command: Any, tmp_path: Path) -> None:
     command("keys", "new", "desk", "--file", tmp_path / "keys.json", "--gallery", "--tenant", "clinic")
     command("keys", "new", "alone", "--file", tmp_path / "keys.json")
+    command("keys", "new", "boss", "--file", tmp_path / "keys.json", "--gallery", "--scores")
 
-    desk, alone = read_keys(tmp_path / "keys.json")
+    desk, alone, boss = read_keys(tmp_path / "keys.json")
 
     assert (desk.scopes, desk.owner) == (("ask", "gallery"), "clinic")
     assert (alone.scopes, alone.owner) == (("ask",), "alone")
+    assert boss.scopes == ("ask", "gallery", "scores")
