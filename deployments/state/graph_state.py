@@ -25,6 +25,9 @@ HEARTBEAT_S = 10.0
 """Seconds after which an ingress replica reports even if it has counted nothing."""
 EXPIRY_INTERVAL_S = 30.0
 """Seconds after which expired recordings and jobs are dropped even if nobody asks for them."""
+HANDOVER_S = 0.02
+"""Seconds that a recording waits for a place of its key: one whose answer the client has may be on its way
+back from another ingress replica, and who sends one recording after the other must not be refused."""
 REPORT_EXPIRY_S = 3 * HEARTBEAT_S
 """Seconds after its last report at which an ingress replica counts as gone."""
 
@@ -86,17 +89,30 @@ class GraphState(HeldHealthCheck):
         """Release a slot."""
         self._admission.leave(lease)
 
-    async def use_key(self, key: str, per_minute: int | None, at_a_time: int | None, lease: str) -> KeyUse:
-        """Count a request of a key, as `KeyLimits.use` does."""
-        return self._keys.use(key, per_minute, at_a_time, lease)
+    async def use_key(
+        self,
+        key: str,
+        per_minute: int | None,
+        at_a_time: int | None,
+        lease: str,
+        ended: tuple[tuple[str, str], ...] = (),
+    ) -> KeyUse:
+        """Count a request of a key, as `KeyLimits.use` does, after giving back the places of `ended`."""
+        self._keys.give_back(ended)
+        use = self._keys.use(key, per_minute, at_a_time, lease)
+        if use.has_place:
+            return use
+        await asyncio.sleep(HANDOVER_S)
+        again = self._keys.use(key, None, at_a_time, lease)
+        return replace(again, requests_left=use.requests_left)
 
     async def renew_places(self, places: tuple[tuple[str, str], ...]) -> None:
         """Renew the places of an ingress replica, named by key and lease."""
         self._keys.renew(places)
 
-    async def give_place_back(self, key: str, lease: str) -> None:
-        """Take back the place of a recording that has ended."""
-        self._keys.give_back(key, lease)
+    async def give_places_back(self, places: tuple[tuple[str, str], ...]) -> None:
+        """Take back the places of recordings that have ended, named by key and lease."""
+        self._keys.give_back(places)
 
     async def queue(self) -> QueueStatus:
         """Return the running requests, the queue length and the limits."""

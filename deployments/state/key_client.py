@@ -33,6 +33,8 @@ class KeyClient:
         """Recordings of each key in progress in this replica."""
         self._held = set[tuple[str, str]]()
         """Key and lease of each place that this replica has in the state."""
+        self._ended = set[tuple[str, str]]()
+        """Places of recordings that have ended, of which the state may not know yet."""
         self._renewing: asyncio.Task[None] | None = None
         self._background = set[asyncio.Task[None]]()
 
@@ -65,12 +67,13 @@ class KeyClient:
                 del self._running[key]
             if place in self._held:
                 self._held.discard(place)
-                self._give_back(place)
+                self._ended.add(place)
+                self._give_back()
 
     async def _use(self, key: str, per_minute: int | None, at_a_time: int | None, lease: str) -> KeyUse:
         try:
             use: KeyUse = await call(
-                lambda: self._state.use_key.remote(key, per_minute, at_a_time, lease),
+                lambda: self._state.use_key.remote(key, per_minute, at_a_time, lease, tuple(self._ended)),
                 Deadline.after(TIMEOUT_S),
             )
             return use
@@ -89,8 +92,17 @@ class KeyClient:
             await self._tell(lambda: self._state.renew_places.remote(tuple(self._held)))
             await asyncio.sleep(RENEWAL_INTERVAL_S)
 
-    def _give_back(self, place: tuple[str, str]) -> None:
-        task = asyncio.create_task(self._tell(lambda: self._state.give_place_back.remote(*place)))
+    def _give_back(self) -> None:
+        """Give back the places of recordings that have ended; the next call about a key says so, too."""
+        ended = tuple(self._ended)
+
+        async def tell() -> None:
+            try:
+                await self._tell(lambda: self._state.give_places_back.remote(ended))
+            finally:
+                self._ended.difference_update(ended)
+
+        task = asyncio.create_task(tell())
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 

@@ -33,6 +33,7 @@ class KeyLimits:
         """Keep places, named by key and lease."""
         self._places.renew(leases)
 
-    def give_back(self, key: str, lease: str) -> None:
-        """Give a place back."""
-        self._places.give_back(key, lease)
+    def give_back(self, leases: Iterable[tuple[str, str]]) -> None:
+        """Give places back, named by key and lease."""
+        for key, lease in leases:
+            self._places.give_back(key, lease)

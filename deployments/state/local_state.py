@@ -72,7 +72,7 @@ class LocalState:
             async with keep_renewed(renew):
                 yield await self.graph.use_key(key, per_minute, at_a_time, lease)
         finally:
-            await self.graph.give_place_back(key, lease)
+            await self.graph.give_places_back(((key, lease),))
 
     async def counts(self) -> Counts:
         """Return the requests since the start."""

@@ -139,6 +139,29 @@ async def test_a_request_over_its_rate_takes_no_place() -> None:
         assert (use.wait_s > 0, use.has_place, place.has_place) == (True, True, True)
 
 
+async def test_one_recording_after_the_other_is_never_refused() -> None:
+    state = Counting()
+    clients = [KeyClient(handle(state)) for _ in range(2)]
+
+    for number in range(20):
+        async with clients[number // 2 % 2].using("key", None, 1) as use:
+            assert use.has_place
+
+
+class Forgetful(Counting):
+    async def give_places_back(self, places: Any) -> None:
+        raise ModelUnavailable("It was lost on the way.")
+
+
+async def test_a_replica_says_with_its_next_recording_which_have_ended() -> None:
+    state = Forgetful()
+    client = KeyClient(handle(state))
+
+    for _ in range(3):
+        async with client.using("key", None, 1) as use:
+            assert use.has_place
+
+
 async def test_a_caller_who_leaves_while_the_state_is_asked_holds_no_place() -> None:
     state = Counting()
     client, other = KeyClient(handle(state)), KeyClient(handle(state))
