@@ -22,7 +22,7 @@ from gallery.calibration import calibrated_encoders
 from gallery.galleries import Galleries
 from gallery.keys import new_id
 from gallery.scope import Scope
-from gallery.speakers import Profile
+from gallery.speakers import Profile, subject
 from gallery.store import Transaction
 from voxgraph.results import Decision, Evidence, GalleryPolicy, Observation, Space, VoiceSample
 from voxgraph.similarity import EMBEDDING_DIM
@@ -101,7 +101,7 @@ def _copy(transaction: Transaction, found: Scope, voices: Voices, chosen: range)
         own: tuple[dict[str, object], ...] = (
             {
                 "id": speaker_id, "key_id": key_id,
-                "subject": transaction.store.master.subject(found.tenant, found.id, external_id),
+                "subject": subject(transaction, found, external_id),
                 "profile": Profile(external_id, None, {}).seal(key, speaker_id),
             },
             {"id": reference_id, "speaker_id": speaker_id},

@@ -24,6 +24,7 @@ from deployments.loading import PIPELINES, deployed_models
 from deployments.models import WaveformModel
 from deployments.state.gallery import Gallery
 from deployments.state.graph_state import GraphState
+from pipelines.routing import ENCODERS
 from voxgraph.options import ModelKey
 
 CLASSES: dict[ModelKey, type[Any]] = dict.fromkeys(PIPELINES, WaveformModel) | {
@@ -121,7 +122,8 @@ def build(settings: GraphSettings) -> serve.Application:
             bound[deployed] = _define(CLASSES[deployed], NAMES[deployed]).bind(deployed, settings)
         models[key] = bound[deployed]
     state = _define(GraphState, "GraphState").bind()
-    gallery = None if settings.state is None else _define(Gallery, "Gallery").bind(settings.state)
+    encoders = {key: models[key] for key in ENCODERS if key in models}
+    gallery = None if settings.state is None else _define(Gallery, "Gallery").bind(settings.state, encoders)
     return _define(Ingress, "Ingress").bind(settings, models, state, gallery)
 
 

@@ -47,7 +47,7 @@ class DataKeys:
         with self._database.read() as connection:
             for some in chunks(dict.fromkeys(key_ids)):
                 rows = connection.execute(sa.select(data_keys).where(data_keys.c.id.in_(some)))
-                found.update({row.id: self._master.unwrap(row.wrapped, row.id) for row in rows})
+                found.update({row.id: DataKey(self._master.unwrap(row.wrapped, row.id)) for row in rows})
         return found
 
     def destroy(self, key_ids: Iterable[str]) -> None:

@@ -161,9 +161,11 @@ class Galleries(OpenStore):
     def opt_in(self, tenant: str, gallery: str, speaker: str, *, actor: str) -> None:
         """Let an external id be enrolled again."""
         with self._changing(tenant, gallery) as (transaction, found):
-            if not speakers.has_opted_out(transaction, found, speaker):
+            hashed = speakers.opted_out_as(transaction, found, speaker)
+            if not hashed:
                 raise NotFound("Nobody with this id opted out.")
-            erasure.opt_in(transaction, found, speakers.subject(transaction, found, speaker), actor)
+            for subject in hashed:
+                erasure.opt_in(transaction, found, subject, actor)
 
     def withdraw_consent(self, tenant: str, gallery: str, speaker: str, *, actor: str) -> ErasureReceipt:
         """Erase all references of a speaker and the consent; the name stays for a new consent."""

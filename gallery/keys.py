@@ -77,7 +77,8 @@ class MasterKey:
 
     def __init__(self, secret: bytes) -> None:
         self._wrapping = AESGCM(_derived(secret, "wrap data keys"))
-        self._hashing = _derived(secret, "hash subjects")
+        self.hashing = _derived(secret, "hash subjects")
+        """What keyed hashes are made with: see `keyed_hash`."""
         self._signing = Ed25519PrivateKey.from_private_bytes(_derived(secret, "sign the ledger"))
         self.fingerprint = _derived(secret, "fingerprint").hex()
         """Tells this key from others and reveals nothing of it."""
@@ -89,27 +90,34 @@ class MasterKey:
 
     def new_data_key(self, key_id: str) -> tuple[DataKey, bytes]:
         """Return a new data key, and the same key wrapped, to be kept."""
-        secret, nonce = secrets.token_bytes(KEY_BYTES), os.urandom(NONCE_BYTES)
-        return DataKey(secret), nonce + self._wrapping.encrypt(nonce, secret, key_id.encode())
+        secret = secrets.token_bytes(KEY_BYTES)
+        return DataKey(secret), self.wrap(secret, key_id)
 
-    def unwrap(self, wrapped: bytes, key_id: str) -> DataKey:
-        """Return a data key that was wrapped under this id."""
+    def wrap(self, secret: bytes, key_id: str) -> bytes:
+        """Return a key sealed under an id."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._wrapping.encrypt(nonce, secret, key_id.encode())
+
+    def unwrap(self, wrapped: bytes, key_id: str) -> bytes:
+        """Return a key that was wrapped under this id.
+
+        Raises:
+            GalleryUnavailable: It was wrapped with another master key, or under another id.
+        """
         try:
-            return DataKey(
-                self._wrapping.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], key_id.encode())
-            )
+            return self._wrapping.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], key_id.encode())
         except InvalidTag:
             raise GalleryUnavailable("The key of a speaker cannot be opened with the master key.") from None
-
-    def subject(self, tenant: str, gallery_id: str, external_id: str) -> str:
-        """Return the keyed hash that stands for an external id, hexadecimal."""
-        return hmac.new(
-            self._hashing, "\0".join((tenant, gallery_id, external_id)).encode(), hashlib.sha256
-        ).hexdigest()
 
     def sign(self, content: bytes) -> str:
         """Return the Ed25519 signature, base64."""
         return base64.b64encode(self._signing.sign(content)).decode()
+
+
+def keyed_hash(hashing: bytes, tenant: str, gallery_id: str, external_id: str) -> str:
+    """Return what stands for an external id, hexadecimal: nobody without the key can tell whose it is."""
+    content = "\0".join((tenant, gallery_id, external_id)).encode()
+    return hmac.new(hashing, content, hashlib.sha256).hexdigest()
 
 
 def is_signed(content: bytes, signature: str, public_key: str) -> bool:
@@ -132,8 +140,8 @@ def read_master_key(path: Path | None, *, may_make: bool) -> MasterKey:
     Raises:
         GalleryUnavailable: There is none, it is no key, or others could read it.
     """
-    if given := os.environ.get(MASTER_KEY_VARIABLE):
-        return _parsed(given, MASTER_KEY_VARIABLE)
+    if (given := key_of_variable(MASTER_KEY_VARIABLE)) is not None:
+        return given
     if path is None:
         raise GalleryUnavailable(f"The store needs its master key in {MASTER_KEY_VARIABLE} or in a key file.")
     if not path.exists():
@@ -141,13 +149,24 @@ def read_master_key(path: Path | None, *, may_make: bool) -> MasterKey:
             raise GalleryUnavailable(
                 f"{path.name} is missing: what the store holds cannot be opened without."
             )
-        _make(path)
+        make_key_file(path)
+    return key_of_file(path)
+
+
+def key_of_file(path: Path) -> MasterKey:
+    """Return the master key in a file that its owner alone may read; raises `GalleryUnavailable`."""
     if path.stat().st_mode & 0o077:
         raise GalleryUnavailable(f"{path.name} can be read by others; its mode must be 0600.")
     return _parsed(path.read_text().strip(), path.name)
 
 
-def _make(path: Path) -> None:
+def key_of_variable(name: str) -> MasterKey | None:
+    """Return the master key in an environment variable, None without one; raises `GalleryUnavailable`."""
+    given = os.environ.get(name)
+    return _parsed(given, name) if given else None
+
+
+def make_key_file(path: Path) -> None:
     """Write a new key as a whole file or not at all; of several processes, one wins."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

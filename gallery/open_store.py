@@ -1,6 +1,6 @@
 """A store that is open: how it is opened and closed, its ledger, receipts, and what time takes away."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import Self
 from gallery import erasure, journal, ledger, people, scope
 from gallery.restoring import reapply
 from gallery.scope import Scope
-from gallery.store import Store, Transaction
+from gallery.store import Encoder, Store, Transaction
 from gallery.voices import VoiceCache
-from voxgraph.results import ErasureReceipt, LedgerCheck, LedgerEntry, Space
+from voxgraph.results import ErasureReceipt, LedgerCheck, LedgerEntry
 
 
 class OpenStore:
@@ -27,7 +27,8 @@ class OpenStore:
             beside PostgreSQL there is none without the variable.
         key_file: File of the master key, mode 0600; the variable ``VOXGRAPH_GALLERY_KEY`` goes before it. By
             default it is ``master.key`` in the folder, made with a new store; PostgreSQL needs one.
-        spaces: The speaker spaces that the graph has now; None: not known, so that no speaker is ``stale``.
+        encoders: Model and revision of the speaker encoders that the graph has now; None: not known, so that
+            no speaker is ``stale``.
         clock: Returns the time, with its zone.
 
     Raises:
@@ -40,12 +41,12 @@ class OpenStore:
         *,
         erasures: Path | None = None,
         key_file: Path | None = None,
-        spaces: Sequence[Space] | None = None,
+        encoders: Iterable[Encoder] | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = Store(
-            state, erasures=erasures, key_file=key_file, spaces=None if spaces is None else tuple(spaces),
-            clock=clock,
+            state, erasures=erasures, key_file=key_file,
+            encoders=None if encoders is None else frozenset(encoders), clock=clock,
         )  # fmt: skip
         self._cache = VoiceCache()
         try:
@@ -58,9 +59,9 @@ class OpenStore:
         """Close all connections."""
         self._store.close()
 
-    def tell_spaces(self, spaces: Iterable[Space]) -> None:
-        """Take note of the speaker spaces that the graph has now, as the constructor does."""
-        self._store.spaces = tuple(sorted(spaces))
+    def tell_encoders(self, encoders: Iterable[Encoder]) -> None:
+        """Take note of the speaker encoders that the graph has now, as the constructor does."""
+        self._store.encoders = frozenset(encoders)
 
     def __enter__(self) -> Self:
         return self
@@ -107,6 +108,8 @@ class OpenStore:
 
     def sweep(self) -> int:
         """Erase the references of speakers who have expired, and old decisions; return how many speakers."""
+        # Also what a backup that was restored meanwhile has brought back, and what other replicas erased.
+        reapply(self._store)
         count = 0
         with self._store.write() as transaction:
             for found in scope.every(transaction, to_change=True):

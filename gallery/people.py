@@ -104,7 +104,8 @@ def opt_out(transaction: Transaction, scope: Scope, external_id: str, actor: str
     """Erase a speaker, who need not be there, and refuse to enrol the external id."""
     Profile(external_id, None, {}).checked()  # An id that no speaker can have is refused.
     row = speakers.find(transaction, scope, external_id)
-    subject = speakers.subject(transaction, scope, external_id)
+    known = speakers.opted_out_as(transaction, scope, external_id)
+    subject = next(iter(known), speakers.subject(transaction, scope, external_id))
     what = erasure.of_speaker(transaction, scope, "opt_out", row, subject, actor)
     receipt = erasure.carry_out(transaction, what)
     changed(transaction, scope, what.speaker_ids)

@@ -205,7 +205,7 @@ def _space_id(transaction: Transaction, space: Space) -> int:
     """Return the number of a space, which gets one when it is first seen."""
     if (found := space_ids(transaction).get(space)) is not None:
         return found
-    insert_missing(transaction, spaces, asdict(space))
+    insert_missing(transaction.connection, spaces, asdict(space))
     return space_ids(transaction)[space]
 
 

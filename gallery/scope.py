@@ -77,7 +77,7 @@ def create(transaction: Transaction, tenant: str, name: str, policy: GalleryPoli
         "id": new_id("gal"), "tenant_id": tenant, "name": name, "policy": asdict(policy), "revision": 1,
         "created_at": transaction.now,
     }  # fmt: skip
-    is_new = insert_missing(transaction, galleries, row)
+    is_new = insert_missing(transaction.connection, galleries, row)
     found = find(transaction, tenant, name)
     if found.policy != policy:
         raise Conflict("There is a gallery of this name with another policy.")

@@ -3,7 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from gallery import consents, ledger
 from gallery.data_keys import chunks
-from gallery.keys import DataKey, new_id
+from gallery.keys import DataKey, keyed_hash, new_id
 from gallery.scope import Scope, changed
 from gallery.store import Transaction
 from gallery.tables import opt_outs, refs, spaces, speakers, vectors
@@ -99,7 +99,7 @@ def is_display_name(text: str) -> bool:
 
 def subject(transaction: Transaction, scope: Scope, external_id: str) -> str:
     """Return the keyed hash by which a speaker is found."""
-    return transaction.store.master.subject(scope.tenant, scope.id, external_id)
+    return keyed_hash(transaction.store.master.hashing, scope.tenant, scope.id, external_id)
 
 
 def find(transaction: Transaction, scope: Scope, external_id: str) -> Row | None:
@@ -127,9 +127,19 @@ def get(transaction: Transaction, scope: Scope, external_id: str) -> Row:
 
 def has_opted_out(transaction: Transaction, scope: Scope, external_id: str) -> bool:
     """Return whether an external id must not be enrolled."""
-    hashed = subject(transaction, scope, external_id)
-    query = sa.select(opt_outs.c.at).where(opt_outs.c.gallery_id == scope.id, opt_outs.c.subject == hashed)
-    return transaction.execute(query).first() is not None
+    return bool(opted_out_as(transaction, scope, external_id))
+
+
+def opted_out_as(transaction: Transaction, scope: Scope, external_id: str) -> dict[str, datetime]:
+    """Return the keyed hashes under which a person opted out, with the time.
+
+    Nothing but the hash is left of the person, so that it stays that of the master key of that time.
+    """
+    hashed = [
+        keyed_hash(hashing, scope.tenant, scope.id, external_id) for hashing in transaction.store.hashing_keys
+    ]
+    query = sa.select(opt_outs).where(opt_outs.c.gallery_id == scope.id, opt_outs.c.subject.in_(hashed))
+    return {row.subject: row.at for row in transaction.execute(query)}
 
 
 def insert(
@@ -248,10 +258,14 @@ def _state(transaction: Transaction, scope: Scope) -> sa.ColumnElement[str]:
         (speakers.c.speech_s < scope.policy.active_speech_s - 1e-6, "enrolling"),
         (speakers.c.reference_count == 0, "enrolling"),
     ]
-    if (current := transaction.store.spaces) is not None:
-        known = sa.or_(sa.false(), *(
-            sa.and_(*(spaces.c[name] == value for name, value in asdict(each).items())) for each in current
-        ))  # fmt: skip
+    if (current := transaction.store.encoders) is not None:
+        known = sa.or_(
+            sa.false(),
+            *(
+                sa.and_(spaces.c.model == model, spaces.c.revision == revision)
+                for model, revision in sorted(current)
+            ),
+        )
         used = (
             sa.select(vectors.c.reference_id).join(refs, refs.c.id == vectors.c.reference_id)
             .join(spaces, spaces.c.id == vectors.c.space_id)
@@ -294,11 +308,7 @@ def describe(transaction: Transaction, scope: Scope, external_id: str) -> Speake
     try:
         return info(transaction, scope, get(transaction, scope, external_id))
     except SpeakerOptedOut:
-        hashed = subject(transaction, scope, external_id)
-        query = sa.select(opt_outs.c.at).where(
-            opt_outs.c.gallery_id == scope.id, opt_outs.c.subject == hashed
-        )
-        at = transaction.execute(query).scalar_one()
+        at = min(opted_out_as(transaction, scope, external_id).values())
         return SpeakerInfo(
             "", external_id, None, {}, "opted_out", 0, 0.0, 0.0, None, at, at, None, (), 0,
         )  # fmt: skip

@@ -5,13 +5,12 @@ from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
+from deployments.state.local_gallery import LONG_METHODS
 from voxgraph.calls import REPLICA_GONE, Deadline, attempt, call
 from voxgraph.errors import DeadlineExceeded, GalleryUnavailable, ModelUnavailable
 
 TIMEOUT_S = 30.0
 LONG_TIMEOUT_S = 600.0
-LONG_METHODS = frozenset({"calibrate", "duplicates"})
-"""Methods that may compare every voice with every other."""
 READING_METHODS = frozenset(
     {
         "duplicates", "enrolled", "ledger", "list", "public_key", "receipts", "references", "reports",

@@ -39,6 +39,7 @@ def state(
         yield tmp_path / "state"
         return
     monkeypatch.setenv("VOXGRAPH_GALLERY_KEY", MASTER_KEY)
+    monkeypatch.setenv("VOXGRAPH_GALLERY_ERASURES", str(tmp_path / "erasures.jsonl"))
     url: str = request.getfixturevalue("postgres_database")
     yield url
     with psycopg.connect(url) as connection:

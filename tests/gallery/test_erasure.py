@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from postgres import database
@@ -315,9 +316,49 @@ def test_a_restored_dump_of_postgres_brings_nobody_back_where_the_list_is_set(
             restored.close()
 
 
-def test_a_store_that_cannot_remember_erasures_says_so(
-    state: str | Path, opened: Open, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("listed", [None, ""])
+def test_a_store_in_postgres_is_refused_until_somebody_says_where_the_list_is(
+    listed: str | None, postgres_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened()
+    monkeypatch.setenv("VOXGRAPH_GALLERY_KEY", MASTER_KEY)
+    monkeypatch.delenv("VOXGRAPH_GALLERY_ERASURES", raising=False)
+    if listed is not None:
+        monkeypatch.setenv("VOXGRAPH_GALLERY_ERASURES", listed)
 
-    assert ("bring erased people back" in caplog.text) == isinstance(state, str)
+    with pytest.raises(GalleryUnavailable, match="VOXGRAPH_GALLERY_ERASURES names a file, or is 'none'"):
+        Galleries(postgres_database)
+
+
+def test_a_store_in_postgres_without_a_list_is_a_choice_that_is_logged(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("VOXGRAPH_GALLERY_KEY", MASTER_KEY)
+    monkeypatch.setenv("VOXGRAPH_GALLERY_ERASURES", "none")
+
+    Galleries(postgres_database).close()
+
+    assert "brings erased people back" in caplog.text
+
+
+def test_a_backup_that_is_restored_while_the_store_is_open_is_corrected_by_the_next_sweep(
+    postgres_url: str, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOXGRAPH_GALLERY_KEY", MASTER_KEY)
+    monkeypatch.setenv("VOXGRAPH_GALLERY_ERASURES", str(tmp_path / "erasures.jsonl"))
+    with database(postgres_url, "open_all_the_time") as url:
+        store = Galleries(url, clock=clock)
+        store.create("acme", "staff", actor="key")
+        enrol(store)
+        store._store.close()
+        with database(postgres_url, "backup", template="open_all_the_time"):
+            store.erase("acme", "staff", "anna", actor="key")
+            store._store.close()
+            with psycopg.connect(postgres_url, autocommit=True) as connection:
+                connection.execute("DROP DATABASE open_all_the_time WITH (FORCE)")
+                connection.execute("CREATE DATABASE open_all_the_time TEMPLATE backup")
+
+            assert [each.external_id for each in store.speakers("acme", "staff").speakers] == ["anna"]
+            store.sweep()
+
+            assert store.speakers("acme", "staff").speakers == ()
+            store.close()

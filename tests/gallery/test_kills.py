@@ -31,13 +31,14 @@ def own_database(postgres_url: str) -> Iterator[str]:
 
 @pytest.mark.parametrize(("state", "kills"), [("folder", 200), ("own_database", 15)])
 def test_who_is_killed_leaves_no_half_profile_and_a_whole_ledger(
-    state: str, kills: int, request: pytest.FixtureRequest
+    state: str, kills: int, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     path = os.pathsep.join((str(ROOT), str(SUPPORT)))
+    listed = {"VOXGRAPH_GALLERY_ERASURES": str(tmp_path / "erasures.jsonl")} if state != "folder" else {}
     finished = subprocess.run(
         [sys.executable, SUPPORT / "killed_galleries.py", request.getfixturevalue(state), str(kills), "1"],
         capture_output=True, text=True, timeout=300,
-        env={**os.environ, "PYTHONPATH": path, "VOXGRAPH_GALLERY_KEY": MASTER_KEY},
+        env={**os.environ, "PYTHONPATH": path, "VOXGRAPH_GALLERY_KEY": MASTER_KEY, **listed},
     )  # fmt: skip
 
     assert finished.returncode == 0, finished.stderr[-4000:]

@@ -331,9 +331,10 @@ def sqlite_state() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def postgres_state(postgres_url: str) -> Iterator[str]:
+def postgres_state(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch, database(postgres_url, "random_operations") as url:
         patch.setenv("VOXGRAPH_GALLERY_KEY", MASTER_KEY)
+        patch.setenv("VOXGRAPH_GALLERY_ERASURES", str(tmp_path_factory.mktemp("list") / "erasures.jsonl"))
         yield url
 
 

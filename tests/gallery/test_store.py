@@ -152,7 +152,7 @@ def test_a_speaker_whose_spaces_are_all_gone_is_stale(opened: Open) -> None:
     put(store, "anna")
     store.enrol("acme", "staff", "anna", heard(0), actor="key")
 
-    renewed = opened(spaces=(OTHER_SPACE,))
+    renewed = opened(encoders=[(OTHER_SPACE.model, OTHER_SPACE.revision)])
 
     assert renewed.speaker("acme", "staff", "anna").state == "stale"
     answer = renewed.verify("acme", "staff", "anna", heard(0, 25.0, OTHER_SPACE), actor="key")
@@ -266,6 +266,7 @@ def test_a_store_that_cannot_be_reached_is_unavailable_and_tells_no_password(
     state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VOXGRAPH_GALLERY_KEY", MASTER_KEY)
+    monkeypatch.setenv("VOXGRAPH_GALLERY_ERASURES", str(tmp_path / "erasures.jsonl"))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(GalleryUnavailable) as caught:
         Galleries(state)

@@ -23,35 +23,73 @@ PROGRAMS = "pginstall18"
 """PostgreSQL 18 in the wheel."""
 
 
-@contextmanager
-def postgres_server() -> Iterator[str]:
-    """Start a server that listens on a socket in a folder for temporary files; give its URL."""
-    # A path of pytest may be longer than that of a socket may be.
-    with tempfile.TemporaryDirectory(prefix="vox-pg-", dir="/tmp") as name:
-        folder = Path(name)
+class PostgresServer:
+    """A server that listens on a socket in a folder.
+
+    Args:
+        folder: An empty folder with a short path.
+    """
+
+    def __init__(self, folder: Path) -> None:
         # What a server that runs as somebody else needs of the folder, which is private otherwise.
         folder.chmod(0o711)
-        data, log = folder / "data", folder / "log"
-        data.mkdir(0o700)
-        user = _unprivileged(data)
-        programs = _programs(folder, copied=user is not None)
-        environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+        self._data, self._log = folder / "data", folder / "log"
+        self._data.mkdir(0o700)
+        self._user = _unprivileged(self._data)
+        self._programs = _programs(folder, copied=self._user is not None)
+        self._environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+        self.url = f"postgresql://postgres@/postgres?host={self._data}"
         subprocess.run(
-            [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8"],
-            check=True, capture_output=True, cwd="/", user=user, group=user, env=environment,
+            [self._programs / "initdb", "-D", self._data, "-U", "postgres", "--auth=trust", "--no-sync",
+             "-E", "UTF8"],
+            check=True, capture_output=True, cwd="/", user=self._user, group=self._user,
+            env=self._environment,
         )  # fmt: skip
-        with log.open("wb") as output:
-            server = subprocess.Popen(
-                [programs / "postgres", "-D", data, "-k", data, "-c", "listen_addresses=", "-c", "fsync=off"],
-                stdout=output, stderr=output, cwd="/", user=user, group=user, env=environment,
+        self.start()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [
+            self._programs / "postgres", "-D", self._data, "-k", self._data, "-c", "listen_addresses=",
+            "-c", "fsync=off",
+        ]  # fmt: skip
+        with self._log.open("wb") as output:
+            self._server = subprocess.Popen(
+                command, stdout=output, stderr=output, cwd="/", user=self._user, group=self._user,
+                env=self._environment,
             )  # fmt: skip
+        _wait_until_it_answers(self.url, self._server, self._log)
+
+    def stop(self) -> None:
+        """Stop it and end all connections, as when its machine is restarted."""
+        self._server.send_signal(signal.SIGINT)
+        self._server.wait(START_S)
+
+    def ask_for_passwords(self) -> None:
+        """Let nobody but the superuser in without a password."""
+        rules = "local all postgres trust\nlocal all all scram-sha-256\n"
+        (self._data / "pg_hba.conf").write_text(rules)
+        with psycopg.connect(self.url) as connection:
+            connection.execute("SELECT pg_reload_conf()")
+
+
+@contextmanager
+def own_server() -> Iterator[PostgresServer]:
+    """Start a server that a test may stop."""
+    # A path of pytest may be longer than that of a socket may be.
+    with tempfile.TemporaryDirectory(prefix="vox-pg-", dir="/tmp") as name:
+        server = PostgresServer(Path(name))
         try:
-            url = f"postgresql://postgres@/postgres?host={data}"
-            _wait_until_it_answers(url, server, log)
-            yield url
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(START_S)
+            server.stop()
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """Start a server and give its URL."""
+    with own_server() as server:
+        yield server.url
 
 
 @contextmanager

@@ -379,3 +379,22 @@ def reject(gallery: Gallery, decision: DecisionId, where: Where, json: Json = Fa
     from voxgraph.cli.galleries import show
 
     show("reject", (gallery, decision), {}, where, is_json=json)
+
+
+@app.command("rotate-key")
+def rotate_key(
+    state: Annotated[str, typer.Option(metavar="FOLDER|URL", help="A folder, or the URL of PostgreSQL.")],
+) -> None:
+    """Replace the master key of a store, on the machine that has it.
+
+    The old key is master.key in the folder, and the new one takes its place. Or the old one is in
+    VOXGRAPH_GALLERY_KEY, and the new one, 64 hexadecimal digits, in VOXGRAPH_GALLERY_NEW_KEY. A graph that
+    runs answers 503 from then on until it is started with the new key. If the command is cut off, call it
+    again.
+
+    Example: voxgraph gallery rotate-key --state /var/lib/voxgraph
+    """
+    from voxgraph.cli.installed import of_service
+
+    count = of_service("gallery.rotation:rotate_master_key")(state)
+    print(f"The master key was replaced; it wraps the keys of {count} speakers.")

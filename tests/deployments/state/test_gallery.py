@@ -1,21 +1,29 @@
 """The deployment that keeps galleries: threads, allowed methods, counts, the sweep, lost replicas."""
 
 import asyncio
+import secrets
 import threading
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
+from postgres import PostgresServer, own_server
 from ray.exceptions import ActorDiedError
+from voices import MASTER_KEY, SPACE, heard
 
 from deployments.state import gallery as module
+from deployments.state import local_gallery
 from deployments.state.gallery import Gallery
 from deployments.state.gallery_client import READING_METHODS, GalleryClient
 from deployments.state.local_gallery import METHODS, LocalGallery
 from gallery.galleries import Galleries
 from voxgraph.errors import DeadlineExceeded, GalleryUnavailable, NotFound
-from voxgraph.results import Evidence, Observation, Space, VoiceSample
+from voxgraph.options import ModelKey
+from voxgraph.results import Evidence, GalleryPolicy, ModelInfo, Observation, Space, VoiceSample
 
 
 def test_every_allowed_method_is_one_of_the_galleries() -> None:
@@ -65,8 +73,8 @@ async def test_who_has_expired_is_swept_again_and_again(
     await kept.reconfigure({})
     while len(sweeps) < 3:
         await asyncio.sleep(0.01)
-    assert kept._sweeping is not None
-    kept._sweeping.cancel()
+    for task in kept._tasks:
+        task.cancel()
 
 
 @pytest.mark.parametrize("failure", [ActorDiedError(), DeadlineExceeded("The answer was not ready in time.")])
@@ -122,3 +130,131 @@ async def test_a_call_that_may_be_done_twice_is_repeated(method: str, options: d
 
 def test_what_only_reads_is_among_the_methods() -> None:
     assert READING_METHODS <= METHODS
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresServer]:
+    monkeypatch.setenv("VOXGRAPH_GALLERY_KEY", MASTER_KEY)
+    monkeypatch.setenv("VOXGRAPH_GALLERY_ERASURES", str(tmp_path / "erasures.jsonl"))
+    monkeypatch.setattr(local_gallery, "REOPEN_S", 0.0)
+    with own_server() as server:
+        yield server
+
+
+async def test_a_database_that_starts_later_or_goes_away_is_opened_when_it_answers(
+    server: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.stop()
+    kept = LocalGallery.open(server.url)
+    with pytest.raises(GalleryUnavailable) as caught:
+        await kept.ask("list", "acme")
+    # Callers learn nothing of the database, the log says what is wrong.
+    assert "socket" not in caught.value.detail
+    assert "socket" in caplog.text
+    assert type(caught.value) is GalleryUnavailable
+
+    server.start()
+    assert await kept.ask("list", "acme") == ()
+    for _ in range(2):
+        server.stop()
+        with pytest.raises(GalleryUnavailable):
+            await kept.ask("list", "acme")
+        server.start()
+        # The connections of the pool are all dead, and none of them costs an answer.
+        assert await asyncio.gather(*(kept.ask("list", "acme") for _ in range(8))) == [()] * 8
+    kept.close()
+
+
+async def test_while_one_question_tries_to_open_the_store_the_others_fail_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[int] = []
+
+    def opening() -> Galleries:
+        tried.append(1)
+        raise GalleryUnavailable("The server does not answer.")
+
+    kept = LocalGallery(None, opening)
+    answers = await asyncio.gather(*(kept.ask("list", "acme") for _ in range(8)), return_exceptions=True)
+
+    assert {type(each) for each in answers} == {GalleryUnavailable}
+    assert len(tried) == 1
+
+
+def test_a_password_that_is_refused_is_said_at_the_start_and_not_told(server: PostgresServer) -> None:
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE keeper LOGIN PASSWORD 'the-right-one'")
+    server.ask_for_passwords()
+
+    wrong = secrets.token_hex()
+
+    with pytest.raises(GalleryUnavailable, match="password authentication failed for user") as caught:
+        LocalGallery.open(server.url.replace("postgres@", f"keeper:{wrong}@"))
+
+    assert wrong not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_whose_encoder_is_gone_is_stale_before_anybody_has_asked_anything(tmp_path: Path) -> None:
+    with Galleries(tmp_path / "state") as store:
+        store.create("acme", "staff", GalleryPolicy(require_consent=False), actor="key")
+        store.put_speaker("acme", "staff", "anna", actor="key")
+        store.enrol("acme", "staff", "anna", heard(0), actor="key")
+
+    class Answer:
+        def __init__(self, revision: str) -> None:
+            self._info = ModelInfo("speaker_voxceleb", SPACE.model, revision, "hub", "cpu", 1)
+
+        def __await__(self) -> Any:
+            yield from ()
+            return self._info
+
+    class Handle:
+        """Of an encoder with a revision."""
+
+        def __init__(self, revision: str) -> None:
+            self._revision = revision
+
+        def options(self, **_: Any) -> "Handle":
+            return self
+
+        @property
+        def info(self) -> Any:
+            return type("Method", (), {"remote": lambda _: Answer(self._revision)})()
+
+    async def state_with(revision: str) -> str:
+        handles: Any = {ModelKey.SPEAKER_VOXCELEB: Handle(revision)}
+        kept = Gallery(str(tmp_path / "state"), handles)
+        found = await kept.ask("speaker", ("acme", "staff", "anna"), {})
+        kept._local.close()
+        state: str = found.state
+        return state
+
+    assert await state_with(SPACE.revision) == "active"
+    assert await state_with("another") == "stale"
+
+
+async def test_calibrations_run_one_after_the_other_and_hold_up_nobody() -> None:
+    running: list[str] = []
+    most: list[int] = []
+    go_on = threading.Event()
+
+    class Slow:
+        def calibrate(self, tenant: str) -> str:
+            running.append(tenant)
+            most.append(len(running))
+            go_on.wait(20)
+            running.remove(tenant)
+            return tenant
+
+        def list(self, tenant: str) -> str:
+            return tenant
+
+    local = LocalGallery(Slow())  # type: ignore[arg-type]
+    calibrations = [asyncio.create_task(local.ask("calibrate", f"tenant {number}")) for number in range(40)]
+    await asyncio.sleep(0.1)
+
+    assert await asyncio.wait_for(local.ask("list", "acme"), 10) == "acme"
+    go_on.set()
+
+    assert len(await asyncio.gather(*calibrations)) == 40
+    assert max(most) == 1

@@ -23,8 +23,8 @@ COMMANDS = {
 }  # fmt: skip
 GALLERY = (
     "add", "calibrate", "confirm", "create", "duplicates", "enrol", "enrol-all", "erase", "export",
-    "identify", "list", "merge", "opt-out", "reject", "rename", "report", "show", "speakers", "verify",
-    "withdraw-consent",
+    "identify", "list", "merge", "opt-out", "reject", "rename", "report", "rotate-key", "show", "speakers",
+    "verify", "withdraw-consent",
 )  # fmt: skip
 GROUPS = ((), ("checkpoints",), ("keys",), ("gallery",), ("audit",))
 PAGES = [
