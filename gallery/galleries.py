@@ -135,6 +135,8 @@ class Galleries(OpenStore):
         """Return a page of speakers, at most 1,000; nothing is kept of those who opted out."""
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidOptions(f"A page has 1 to {MAX_PAGE} speakers.")
+        if after is not None and not after.isprintable():
+            raise InvalidOptions("after is what the page before has said.")
         with self._reading(tenant, gallery) as (transaction, found):
             rows = speakers.page(transaction, found, state, after, limit + 1)
             infos = speakers.infos(transaction, found, rows[:limit])

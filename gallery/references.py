@@ -36,7 +36,8 @@ def checked(observation: Observation) -> Observation:
     """Return the observation with vectors of float32.
 
     Raises:
-        InvalidEmbedding: There is none, two are of one space, or one is zero, not finite or too long.
+        InvalidEmbedding: There is none, two are of one space, or one is zero, not finite or too long,
+            or of a space whose name cannot be printed.
     """
     if len({sample.space for sample in observation.samples}) != len(observation.samples):
         raise InvalidEmbedding("A recording has at most one vector in a space.")
@@ -45,6 +46,8 @@ def checked(observation: Observation) -> Observation:
     samples = []
     for sample in observation.samples:
         vector = np.asarray(sample.vector)
+        if not (sample.space.model.isprintable() and sample.space.revision.isprintable()):
+            raise InvalidEmbedding("The names of a model and its revision have printable characters only.")
         if vector.shape != (sample.space.dim,) or not 1 <= sample.space.dim <= MAX_DIM:
             raise InvalidEmbedding(f"A vector of this space has {sample.space.dim} numbers.")
         vector = vector.astype(np.float32)

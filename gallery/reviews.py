@@ -33,9 +33,13 @@ def review(
         NotFound: The journal has no such decision, or no longer.
         Conflict: It says nothing that could be right or wrong.
     """
-    row = transaction.execute(
-        sa.select(decisions).where(decisions.c.id == decision_id, _is_kept(transaction, scope))
-    ).first()
+    row = (
+        transaction.execute(
+            sa.select(decisions).where(decisions.c.id == decision_id, _is_kept(transaction, scope))
+        ).first()
+        if decision_id.isprintable()
+        else None
+    )
     if row is None:
         raise NotFound("The journal of the gallery has no such decision.")
     if row.decision not in (*ACCEPTING, *REJECTING):

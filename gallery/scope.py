@@ -41,7 +41,9 @@ def find(transaction: Transaction, tenant: str, name: str, *, to_change: bool = 
         NotFound: The tenant has none of this name.
     """
     query = sa.select(galleries).where(galleries.c.tenant_id == tenant, galleries.c.name == name)
-    row = transaction.execute(query.with_for_update() if to_change else query).first()
+    # PostgreSQL refuses to compare with text that has a zero.
+    is_name = NAME.fullmatch(name) is not None
+    row = transaction.execute(query.with_for_update() if to_change else query).first() if is_name else None
     if row is None:
         raise NotFound("There is no gallery of this name.")
     return _scope(row)
