@@ -56,17 +56,25 @@ class Side:
         pairs = [pair.split("=", 1) for pair in variables.split(",") if pair]
         return cls(name, Path(checkout).resolve(), dict(pairs))
 
-    def server(self, folder: Path) -> Server:
-        """Write the configuration and return the server of this side, not started yet."""
-        python = self.checkout / ".venv" / "bin" / "python"
+    @property
+    def python(self) -> Path:
+        """The interpreter of the checkout."""
+        return self.checkout / ".venv" / "bin" / "python"
+
+    def write_config(self, folder: Path) -> Path:
+        """Have the checkout write the configuration of its graph."""
         config = BUILD / f"compare-{self.name}.yaml"
         subprocess.run(
-            [python, "-W", "ignore", "-c", WRITE_CONFIG, config, folder, str(REPLICAS), *VOICES],
+            [self.python, "-W", "ignore", "-c", WRITE_CONFIG, config, folder, str(REPLICAS), *VOICES],
             cwd=self.checkout, check=True,
         )  # fmt: skip
+        return config
+
+    def server(self, config: Path) -> Server:
+        """Return the server of this side, not started yet."""
         return Server(
             ["-m", "deployments", str(config)], "Ctrl-C stops.", BUILD / f"compare-{self.name}.log",
-            python=python, folder=self.checkout, variables=self.variables,
+            python=self.python, folder=self.checkout, variables=self.variables,
         )  # fmt: skip
 
 
@@ -107,7 +115,7 @@ def main() -> None:
     folder = BUILD / "full"
     for key in VOICES:
         ensure_checkpoint(key, Size.FULL, folder)
-    servers = [side.server(folder) for side in options.sides]
+    servers = [side.server(side.write_config(folder)) for side in options.sides]
     per_s = {callers: 5.0 if callers == 1 else 10.0 for callers in options.callers}
     with running(*servers):
         for round_number in range(options.rounds + 1):
