@@ -27,7 +27,8 @@ def fill(store: Galleries) -> None:
     store.create("acme", "staff", actor="key")
     for name, voice in SPEAKERS.items():
         store.put_speaker("acme", "staff", name, display_name=name.title(), consent=CONSENT, actor="key")
-        assert store.enrol("acme", "staff", name, heard(voice), actor="key").accepted
+        content = name.encode()
+        assert store.enrol("acme", "staff", name, heard(voice), content=content, actor="key").accepted
     store.opt_out("acme", "staff", "dora", actor="key")
     store.put_speaker("acme", "staff", "gone", consent=CONSENT, actor="key")
     store.erase("acme", "staff", "gone", actor="key")
@@ -39,6 +40,8 @@ def check(store: Galleries) -> None:
     for name, voice in SPEAKERS.items():
         info = store.speaker("acme", "staff", name)
         assert (info.display_name, info.references, info.consent) == (name.title(), 1, CONSENT)
+        again = store.enrol("acme", "staff", name, heard(voice), content=name.encode(), actor="key")
+        assert again.repeated
         (answer,) = store.identify("acme", "staff", [heard(voice)], actor="key")
         assert (answer.decision, answer.speaker) == (Decision.MATCH, name)
     assert store.show("acme", "staff").speakers["opted_out"] == 1
