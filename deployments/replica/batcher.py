@@ -8,7 +8,7 @@ import asyncio
 import contextvars
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
@@ -33,6 +33,18 @@ class Progress(Enum):
 
 UNFINISHED: Final = Progress.UNFINISHED
 FAILED: Final = "The model failed on this recording."
+FIRST_S: Final = 0.2
+"""Seconds of the engine that a recording of one item has before it counts as one that goes on. A clip of a
+second in which speakers are looked for needs two or three turns, 0.08 s in all."""
+TURN_S: Final = 0.1
+"""Seconds of the engine that several items of long recordings may take in one turn, for which a clip that
+arrives just then has to wait. A single item may take longer."""
+JOINED_S: Final = 0.02
+"""Seconds of the engine by which items of long recordings may prolong the batch of a new recording."""
+FEW_ITEMS: Final = 4
+"""Most items of a recording that is not long."""
+LONGEST_CREDIT_S: Final = 1.0
+"""Most seconds for which new recordings have the engine after a turn of those that go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +72,21 @@ class _Request(Generic[Item, Result]):
     future: "asyncio.Future[list[Result]]"
     queued_at: float
     """When an item of it began to wait, in seconds on the clock of the event loop."""
+    goes_on: bool = False
+    """Whether the items are a later part of a recording."""
+    used_s: float = 0.0
+    """Its share of the seconds that the engine ran for it."""
     waiting: deque[int] = field(default_factory=deque)
     """Numbers of the items that wait."""
     results: dict[int, Result] = field(default_factory=dict)
     """Results by number of the item."""
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     """Context of the caller, so that log lines about the items carry the id of its request."""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is of a recording that others would wait for, if all its items ran at once."""
+        return self.goes_on or len(self.items) > FEW_ITEMS
 
     @property
     def left_s(self) -> float:
@@ -100,13 +121,16 @@ class _Turn(Generic[Item, Result]):
 class Batcher(Generic[Item, Result]):
     """Queues items for one engine thread and runs them in batches.
 
-    Recordings of several items take turns. There are two lines: recordings that have not begun, in the order
-    of their arrival, and those that go on, each of which goes to the end of its line after its turn. The
-    heads of both lines are alternately the head of the next batch, so none starves: a new recording waits for
-    the running batch and at most one other for every new one before it, however many hours others have. The
-    items nearest in cost to the head join it as long as the padded cost stays within the budget. An item over
-    the budget runs alone. A batch that fails is run again item by item, so that only the culprits fail; one
-    that runs out of memory is halved. Items whose caller has left are skipped. Create a batcher inside a
+    Recordings of several items take turns. There are two lines: new recordings, in the order of their
+    arrival, and those that go on, each of which goes to the end of its line after its turn. A recording of
+    one item that needs several turns stays new for `FIRST_S`. While both lines wait, they share the engine's
+    time: after a turn of those that go on, new recordings have it for as long as that turn took. So none
+    starves, and a clip that takes no longer than a turn of those that go on waits for the running batch and
+    for new recordings before it alone, however many hours others have. The items nearest in cost to the head
+    join it as long as the padded cost stays within the budget; those of long recordings only as long as they
+    take `TURN_S` together, or `JOINED_S` beside a new one, by the time that such items took before. An item
+    over the budget runs alone. A batch that fails is run again item by item, so that only the culprits fail;
+    one that runs out of memory is halved. Items whose caller has left are skipped. Create a batcher inside a
     running event loop.
 
     Args:
@@ -138,8 +162,14 @@ class Batcher(Generic[Item, Result]):
         self._budget_s = tunables.max_batch_s
         self._new: list[_Request[Item, Result]] = []
         self._begun: list[_Request[Item, Result]] = []
-        self._passed_over = False
-        """Whether a new recording had its turn last while others waited to go on."""
+        self._is_new_turn = False
+        """Whether the head of the running batch is a new recording."""
+        self._ahead_s = 0.0
+        """Seconds that new recordings ran while others waited to go on, since the last turn of these."""
+        self._turn_s = 0.0
+        """Seconds that the last turn of those that go on took."""
+        self._long_item_s: float | None = None
+        """Seconds that an item of a long recording takes beside others; None: not known yet."""
         self._arrived = asyncio.Event()
         self._running: list[_Turn[Item, Result]] = []
         self._engine = ThreadPoolExecutor(1, thread_name_prefix="engine")
@@ -197,7 +227,7 @@ class Batcher(Generic[Item, Result]):
         self.check_alive()
         loop = asyncio.get_running_loop()
         costs = [self._cost(item) for item in items]
-        request = _Request[Item, Result](items, costs, loop.create_future(), loop.time())
+        request = _Request[Item, Result](items, costs, loop.create_future(), loop.time(), goes_on)
         request.waiting.extend(range(len(items)))
         (self._begun if goes_on else self._new).append(request)
         self._arrived.set()
@@ -221,8 +251,10 @@ class Batcher(Generic[Item, Result]):
         """
         while True:
             await self._arrived.wait()
+            others_wait = bool(self._begun)
             self._running = self._form_batch()
             if self._running:
+                started = asyncio.get_running_loop().time()
                 try:
                     await self._run_batch(self._running)
                 except _Stuck as error:
@@ -234,6 +266,7 @@ class Batcher(Generic[Item, Result]):
                     log.exception("A batch failed outside the model")
                     for turn in self._running:
                         _fail(turn.request, _to_vox_error(error))
+                self._share(asyncio.get_running_loop().time() - started, others_wait)
             self._running = []
             if not self._new and not self._begun:
                 self._arrived.clear()
@@ -245,8 +278,8 @@ class Batcher(Generic[Item, Result]):
         if not self._new and not self._begun:
             return []
         most = self._tunables.max_batch_items or self._best_items
-        line = self._begun if self._begun and (self._passed_over or not self._new) else self._new
-        self._passed_over = line is self._new and bool(self._begun)
+        line = self._next_line()
+        self._is_new_turn = line is self._new
         first, *others = _next_turns(line[0], most)
         for request in (*self._new, *self._begun):
             if request is not line[0]:
@@ -254,7 +287,7 @@ class Batcher(Generic[Item, Result]):
         # Of items that are equally near, the first of every recording come first.
         others.sort(key=lambda turn: (abs(turn.cost - first.cost), turn.rank))
         batch, high = [first], first.cost
-        for turn in others:
+        for turn in self._without_most_long(first, others):
             longest = max(high, turn.cost)
             if len(batch) >= most or longest * (len(batch) + 1) > self._budget_s:
                 break
@@ -262,6 +295,33 @@ class Batcher(Generic[Item, Result]):
             high = longest
         self._take(batch)
         return batch
+
+    def _next_line(self) -> list[_Request[Item, Result]]:
+        """Return the line whose turn it is; one of them is not empty."""
+        if not self._begun or not self._new:
+            return self._begun or self._new
+        return self._begun if self._ahead_s > 0 and self._ahead_s >= self._turn_s else self._new
+
+    def _without_most_long(
+        self, first: _Turn[Item, Result], others: list[_Turn[Item, Result]]
+    ) -> Iterator[_Turn[Item, Result]]:
+        """Yield those that may join the head of a batch, of long recordings as many as take a short time."""
+        limit_s = JOINED_S if self._is_new_turn else TURN_S
+        left = int(limit_s / self._long_item_s) if self._long_item_s else 0
+        left -= first.request.is_long
+        for turn in others:
+            if not turn.request.is_long:
+                yield turn
+            elif left > 0:
+                left -= 1
+                yield turn
+
+    def _share(self, ran_s: float, others_wait: bool) -> None:
+        """Note the seconds that a batch took of the engine's time, which both lines share."""
+        if not self._is_new_turn:
+            self._ahead_s, self._turn_s = 0.0, min(ran_s, LONGEST_CREDIT_S)
+        elif others_wait:
+            self._ahead_s += ran_s
 
     def _take(self, batch: list[_Turn[Item, Result]]) -> None:
         """Remove items from the lines; what is left of their recordings goes to the end."""
@@ -290,7 +350,11 @@ class Batcher(Generic[Item, Result]):
             waited_s=started - min(turn.request.queued_at for turn in batch),
             ran_s=loop.time() - started,
         )
+        item_s = report.ran_s / len(batch)
+        if all(turn.request.is_long for turn in batch):
+            self._long_item_s = item_s if self._long_item_s is None else (self._long_item_s + item_s) / 2
         for turn, result in zip(batch, results, strict=True):
+            turn.request.used_s += item_s
             self._deliver(turn, result)
         self._on_batch(report)
 
@@ -300,7 +364,9 @@ class Batcher(Generic[Item, Result]):
         request.queued_at = asyncio.get_running_loop().time()
         if result is UNFINISHED:
             request.waiting.appendleft(turn.number)
-            if request not in self._begun:
+            if len(request.items) == 1 and not request.goes_on and request.used_s < FIRST_S:
+                self._new.insert(0, request)
+            elif request not in self._begun:
                 self._begun.append(request)
             return
         request.results[turn.number] = result
