@@ -1,13 +1,16 @@
 """Measure what long recordings do to a short one: ``python -m benchmarks.beside``.
 
-A client asks about clips of a second, one after the other, first alone and then beside other clients whose
-recordings last for hours. All recordings are new ones, so that none is answered from the cache.
+A client asks about clips of a second, one after the other: alone, beside a process that only keeps a core
+busy, and beside other clients whose recordings last for hours. All recordings are new ones, so that none is
+answered from the cache. What the busy core costs is the scheduler's; more than that is the graph's.
 """
 
 import argparse
 import contextlib
 import io
 import itertools
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -44,7 +47,7 @@ def long_recording(hours: float, speech: Path | None) -> bytes:
     """Return a new FLAC of mono sound: silence, or repetitions of a recording, each time at another level.
 
     Args:
-        hours: How long it is.
+        hours: How long it is, not a sample longer: four are the most that a graph takes.
         speech: The recording that it repeats, 16 kHz.
     """
     number = next(_numbers)
@@ -54,9 +57,10 @@ def long_recording(hours: float, speech: Path | None) -> bytes:
         period[:] = np.resize(sound, len(period)) * (1 << 14) * (1 - number / 4096)
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", SAMPLE_RATE_HZ, 1, "PCM_16", format="FLAC") as file:
+        left = round(hours * 3600 * SAMPLE_RATE_HZ) - SAMPLE_RATE_HZ // 10 - number
         file.write(np.full(SAMPLE_RATE_HZ // 10 + number, number % 2, np.int16))
-        for _ in range(round(hours * 3600 / PERIOD_S)):
-            file.write(period)
+        for start in range(0, left, len(period)):
+            file.write(period[: left - start])
     return buffer.getvalue()
 
 
@@ -68,7 +72,11 @@ def ask(client: httpx2.Client, question: str, content: bytes) -> int:
 
 @contextlib.contextmanager
 def asking(url: str, question: str, recordings: list[bytes]) -> Iterator[list[int]]:
-    """Send long recordings at the same time, each by a client of its own, during the block."""
+    """Send long recordings at the same time, each by a client of its own, during the block.
+
+    Raises:
+        RuntimeError: One was refused, so that nothing was measured beside it.
+    """
     statuses: list[int] = []
     clients = [httpx2.Client(base_url=url, timeout=TIMEOUT_S) for _ in recordings]
 
@@ -89,6 +97,19 @@ def asking(url: str, question: str, recordings: list[bytes]) -> Iterator[list[in
             client.close()
         for thread in threads:
             thread.join(5.0)
+    if refused := [status for status in statuses if status != 200]:
+        raise RuntimeError(f"A long recording was answered {refused[0]}.")
+
+
+@contextlib.contextmanager
+def busy_core() -> Iterator[None]:
+    """Keep one core busy by a process that has nothing to do with the graph, during the block."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def latencies_s(url: str, question: str, seconds: float) -> list[float]:
@@ -138,10 +159,13 @@ def main() -> None:
             recordings = [long_recording(options.hours, options.speech) for _ in range(options.count)]
             latencies_s(graph.url, asked, 2.0)
             rows.append(row(f"{asked}, alone", latencies_s(graph.url, asked, options.seconds)))
+            with busy_core():
+                beside = latencies_s(graph.url, asked, options.seconds)
+            rows.append(row(f"{asked}, beside a busy core", beside))
             with asking(graph.url, question, recordings) as statuses:
                 beside = latencies_s(graph.url, asked, options.seconds)
-                rows.append(row(f"{asked}, beside {question}", beside, statuses))
-            print(*rows[-2:], sep="\n", flush=True)
+            rows.append(row(f"{asked}, beside {question}", beside, statuses))
+            print(*rows[-3:], sep="\n", flush=True)
     text = f"{machine()} Clips of 1 s, {options.count} recordings of {options.hours:g} hours at a time.\n\n"
     names = ["question", "clips", "median ms", "p95 ms", "p99 ms", "slowest ms", "answers to the long ones"]
     publish("A clip beside long recordings", text + table(names, rows), write=options.write)
