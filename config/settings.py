@@ -133,11 +133,12 @@ class DecoderSettings(_Frozen):
     max_memory_bytes: Annotated[int, Field(ge=1 << 20)] = 256 * 1024 * 1024
     """Maximum address space of a process beyond its own, the waveform's and three times the upload's."""
     min_cpu_s: Annotated[float, Field(gt=0)] = 3.0
-    """Processor time that every recording may take, in seconds."""
-    cpu_share: Annotated[float, Field(gt=0)] = 0.008
-    """Processor time that a second of audio may take besides, of the decoder's core. MP3 takes 0.0007, Opus
-    0.002 to 0.003 in packets of 20 ms and 0.0065 in packets of 2.5 ms. Raise it for processors that take
-    twice as long."""
+    """Processor time that every recording may take, in seconds, besides 1 s for 10 MB. The kernel counts
+    whole seconds, so that a body of less than 10 MB ends within 5 s."""
+    cpu_share: Annotated[float, Field(gt=0)] = 0.005
+    """Processor time that a second of audio may take, of the decoder's core, once that is more than
+    `min_cpu_s`. MP3 takes 0.0005, Opus 0.0015, in stereo 0.003. Raise it for processors that take twice as
+    long."""
     max_stall_s: Annotated[float, Field(gt=0)] = 20.0
     """Seconds without a decoded block, and before the first one, after which a process is killed."""
 

@@ -14,6 +14,7 @@ from config.settings import IngressTunables
 from pipelines.audio.quality import measure
 from pipelines.audio.tonality import gliding_share
 from pipelines.chunking import speech_parts
+from pipelines.pages import give_back
 from voxgraph.errors import ModelError, NoSpeech
 from voxgraph.results import (
     SAMPLE_RATE_HZ,
@@ -64,7 +65,7 @@ class Listener(Generic[Clip, Deadline]):
         """
         tunables = self._tunables()
         looking = asyncio.create_task(asyncio.to_thread(gliding_share, waveform))
-        found = await self._found(clip, len(waveform), deadline, tunables.min_speech_s)
+        found = await self._found(clip, waveform, deadline, tunables.min_speech_s)
         gliding = await looking
         if gliding is not None and gliding < tunables.min_gliding_share:
             return 0.0
@@ -75,16 +76,30 @@ class Listener(Generic[Clip, Deadline]):
             return None if measured.active_s > 0 else 0.0
         return 0.0
 
-    async def _found(self, clip: Clip, samples: int, deadline: Deadline, enough_s: float) -> float | None:
+    async def _found(
+        self, clip: Clip, waveform: Waveform, deadline: Deadline, enough_s: float
+    ) -> float | None:
         """Return what the segmentation finds; None if it cannot be asked."""
-        first, rest = speech_parts(samples)
+        first, rest = speech_parts(len(waveform))
         try:
             seconds = sum(await self._ask(clip, first, deadline))
             if rest and seconds < enough_s:
-                return seconds + sum(await self._ask(clip, rest, deadline))
+                # Four hours of digital silence would take half a minute of a processor.
+                sounding = await asyncio.to_thread(_with_sound, waveform, rest)
+                return seconds + (sum(await self._ask(clip, sounding, deadline)) if sounding else 0.0)
         except ModelError:
             return None
-        return seconds * samples / sum(end - start for start, end in first)
+        return seconds * len(waveform) / sum(end - start for start, end in first)
+
+
+def _with_sound(waveform: Waveform, spans: Spans) -> list[tuple[int, int]]:
+    """Return the spans that are not digital silence."""
+    found = []
+    for start, end in spans:
+        if waveform[start:end].any():
+            found.append((start, end))
+        give_back(waveform)
+    return found
 
 
 def with_speech(result: Heard, speech_s: float | None) -> Heard:

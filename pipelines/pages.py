@@ -8,6 +8,7 @@ come again when they are read again.
 import ctypes
 import logging
 import mmap
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,8 +45,10 @@ def give_back(array: Array) -> None:
 def give_back_shared() -> None:
     """Give back the pages of all files in memory: those of waveforms, and those of Ray's object store.
 
-    The files keep what was written to them.
+    The files keep what was written to them. Does nothing where there is no ``/proc``.
     """
+    if sys.platform != "linux":
+        return
     for start, end in _regions():
         if _madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED):
             log.warning("A file in memory of %d bytes stays in this process", end - start)

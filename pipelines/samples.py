@@ -6,6 +6,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.pages import PIECE_BYTES, give_back_shared
 from voxgraph.results import Waveform
 
 Samples = Waveform | npt.NDArray[np.int16]
@@ -88,10 +89,18 @@ def from_pcm16(samples: Samples) -> Waveform:
 def blocks_of(samples: Samples, multiple: int = 1) -> Iterator[Waveform]:
     """Yield a recording in float32, block by block, so that hours of it are never in memory twice.
 
+    What was read of a long one that is in a file in memory is given back on the way.
+
     Args:
         samples: (samples,).
         multiple: Every block but the last has a multiple of so many samples, about `BLOCK_SAMPLES`.
     """
     length = max(1, BLOCK_SAMPLES // multiple) * multiple
+    read = 0
     for start in range(0, len(samples), length):
-        yield from_pcm16(samples[start : start + length])
+        block = samples[start : start + length]
+        yield from_pcm16(block)
+        read += block.nbytes
+        if read >= PIECE_BYTES:
+            give_back_shared()
+            read = 0

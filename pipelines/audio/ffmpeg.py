@@ -13,10 +13,10 @@ from pipelines.audio import riff
 from pipelines.audio.formats import FORMATS, Container
 from pipelines.audio.mp4_index import check_index
 from pipelines.audio.parts import FRAMED, Part
-from pipelines.audio.spans import Findings, Samples, Span, silence
+from pipelines.audio.spans import JOINED_S, Findings, Samples, Span, silence
 from pipelines.audio.stream_limits import check_duration, check_stream
 from pipelines.audio.timeline import Timeline, zero_of
-from voxgraph.errors import CorruptAudio, UnsupportedAudio
+from voxgraph.errors import CorruptAudio, DecodingTooCostly, UnsupportedAudio
 
 MAX_SAFE_PLANES = 7
 """Maximum channels of a planar frame that `av.AudioFrame.to_ndarray` reads safely.
@@ -25,6 +25,10 @@ PyAV 18.1.0, the newest, counts the planes of a frame up to a null pointer. FFmp
 so a frame of eight channels has no null pointer: PyAV reads past the array and the process crashes. This
 workaround can go once PyAV takes the number of planes from the channel layout.
 """
+SHORT_FRAME_S = 0.005
+"""Length under which a frame takes as long to handle as to decode."""
+MAX_SHORT_FRAMES = 250_000
+"""Maximum short frames of a file, which take 4 s: ten minutes of Opus in packets of 2.5 ms."""
 _SHORT_S = 0.25
 """Seconds that a file may be shorter than its header states: a last packet's padding, or rounding."""
 _EXACT_S = 0.001
@@ -43,6 +47,7 @@ def read(part: Part, limits: AudioLimits, findings: Findings) -> Iterator[Span]:
         UnsupportedAudio: There is no audio stream, none can be decoded, or it is beyond a limit.
         CorruptAudio: The container is damaged, or ends before the duration in its header.
         AudioTooLong: Beyond a limit.
+        DecodingTooCostly: More than `MAX_SHORT_FRAMES` short frames.
     """
     name, decoders = FORMATS[part.container].name, FORMATS[part.container].decoders
     data = riff.with_sizes(part.data) if part.container is Container.WAV else part.data
@@ -129,10 +134,12 @@ class _Reader:
         # A stream of frames has no clock, only the delay of its encoder, which is not the recording's.
         self._timeline = Timeline(start_s if part.container in FRAMED and start_s else zero_of(start_s))
         self._to_packed = av.AudioResampler(format="flt")
+        self._joining = av.AudioFifo()
         self._lost_s = 0.0
         """Seconds of packets that could not be decoded since the last frame."""
         self._format = (0, 0)
         """Sampling rate and channels of the last frame."""
+        self._short_frames = 0
         self._last_byte = 0
         """Position of the file up to which packets were read."""
 
@@ -144,6 +151,7 @@ class _Reader:
             if packet.stream is not self._stream and packet.stream.index != self._stream.index:
                 continue
             yield from self._decoded(packet)
+        yield from self._joined()
         yield from self._end()
 
     def _decoded(self, packet: av.Packet) -> Iterator[Span]:
@@ -162,14 +170,18 @@ class _Reader:
     def _placed(self, frame: av.AudioFrame) -> Iterator[Span]:
         rate, channels = frame.sample_rate, frame.layout.nb_channels
         if (rate, channels) != self._format:
+            yield from self._joined()
             check_stream(channels, rate, self._limits)
             self._format = rate, channels
         if frame.pts is None and self._lost_s:
+            yield from self._joined()
             yield from self._silence(self._lost_s)
+        self._count(frame.samples / rate)
         before_s = self._timeline.position_s
         at_s = frame.time
         placement = self._timeline.place(at_s, frame.samples / rate)
         if placement.silence_s:
+            yield from self._joined()
             check_duration(before_s + placement.silence_s, self._limits)
             # FLAC has no gaps: where samples are missing, a frame is damaged.
             is_damage = self._container is Container.FLAC
@@ -179,9 +191,36 @@ class _Reader:
             yield from silence(placement.silence_s, rate, channels)
         self._lost_s = 0.0
         check_duration(self._timeline.position_s, self._limits)
-        samples = self._samples(frame)[round(placement.dropped_s * rate) :]
-        if len(samples):
-            yield Span(samples, rate)
+        if dropped := round(placement.dropped_s * rate):
+            yield from self._joined()
+            if dropped < frame.samples:
+                yield Span(self._samples(frame)[dropped:], rate)
+            return
+        # It is placed; the queue would compare timestamps again.
+        frame.pts = None
+        try:
+            self._joining.write(frame)
+        except ValueError:  # Another sample format or layout.
+            yield from self._joined()
+            self._joining.write(frame)
+        if self._joining.samples >= JOINED_S * rate:
+            yield from self._joined()
+
+    def _count(self, seconds: float) -> None:
+        """Refuse a file of very many short frames: what it costs does not follow from its length."""
+        if seconds < SHORT_FRAME_S:
+            self._short_frames += 1
+            if self._short_frames > MAX_SHORT_FRAMES:
+                raise DecodingTooCostly(
+                    f"More than {MAX_SHORT_FRAMES} packets of less than {SHORT_FRAME_S * 1e3:g} ms."
+                )
+
+    def _joined(self) -> Iterator[Span]:
+        """Yield the frames that follow each other as one: an array for each takes as long as decoding it."""
+        if self._joining.samples:
+            frame = self._joining.read()
+            yield Span(self._samples(frame), frame.sample_rate)
+        self._joining = av.AudioFifo()
 
     def _samples(self, frame: av.AudioFrame) -> Samples:
         """Return the samples of a frame as float32, shape (samples, channels)."""

@@ -55,6 +55,24 @@ async def test_a_word_in_which_the_segmentation_hears_nothing_is_not_refused() -
     assert await speech_s(finding(lambda start, end: 0.0), sounds.silence(0.5)) == 0.0
 
 
+async def test_digital_silence_in_a_long_recording_is_not_asked_about() -> None:
+    asked = list[tuple[int, int]]()
+
+    async def ask(_clip: Any, spans: Sequence[tuple[int, int]], _deadline: None) -> list[float]:
+        asked.extend(spans)
+        return [0.0] * len(spans)
+
+    silent = sounds.silence(3600)
+    first, rest = speech_parts(len(silent))
+    assert await speech_s(ask, silent) == 0.0
+    assert asked == first
+
+    asked.clear()
+    silent[rest[7][0] + 100] = 1e-4
+    assert await speech_s(ask, silent) == 0.0
+    assert asked == [*first, rest[7]]
+
+
 async def test_tones_are_no_speech_even_if_the_segmentation_finds_a_voice() -> None:
     assert await speech_s(finding(lambda start, end: 3.0), sounds.melody()) == 0.0
     assert await speech_s(finding(lambda start, end: 3.0), sounds.melody(), min_gliding_share=0.0) == 3.0

@@ -4,23 +4,25 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import httpx2
-import psutil
 import pytest
 from launched import Launched
 from recordings import new_wav
+from usage import DECODERS, Usage
 
 MAX_GROWTH_MB = 300
 """Memory that a request of under 10 MB may add to any process."""
+MAX_CPU_S = 5.0
+"""Processor time that a request of under 10 MB may take."""
 SLOWER = 3.0
 """How much slower the good client may become, in the 95th percentile."""
-FLOOR_S = 1.0
+FLOOR_S = 0.5
 """Latency below which nobody minds: a 95th percentile of few requests on a busy machine is no better."""
 PAUSE_S = 0.2
-SAMPLE_S = 0.1
 
 
 @dataclass
@@ -67,39 +69,6 @@ class GoodClient:
         return ordered[math.ceil(0.95 * len(ordered)) - 1]
 
 
-class Memory:
-    """The largest growth of each process of the graph during a block, in MB."""
-
-    def __init__(self, service: Launched) -> None:
-        self._processes = service.processes()
-        self._before = {process.pid: _rss(process) for process in self._processes}
-        self.growth_mb: dict[int, float] = {}
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> "Memory":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while True:
-            for process in self._processes:
-                grown = _rss(process) - self._before[process.pid]
-                self.growth_mb[process.pid] = max(self.growth_mb.get(process.pid, 0.0), grown)
-            if self._ends.wait(SAMPLE_S):
-                return
-
-
-def _rss(process: psutil.Process) -> float:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return float(process.memory_info().rss) / 1e6
-    return 0.0
-
-
 Beside = Callable[..., contextlib.AbstractContextManager[None]]
 
 
@@ -112,20 +81,53 @@ def good(service: Launched) -> GoodClient:
     return client
 
 
+@pytest.fixture(scope="module")
+def idle_share(service: Launched, good: GoodClient) -> Mapping[str, float]:
+    """Return the processor time that each kind of process takes in a second of which nobody asks anything."""
+    with Usage(service) as usage:
+        time.sleep(3.0)
+    return {kind: seconds / usage.wall_s for kind, seconds in usage.cpu_s.items()}
+
+
 @pytest.fixture
-def beside(service: Launched, good: GoodClient) -> Beside:
+def beside(
+    service: Launched, good: GoodClient, idle_share: Mapping[str, float], request: pytest.FixtureRequest
+) -> Beside:
     """Return a context in which a hostile client may do what it wants, while the good one must be served."""
 
+    def taken(usage: Usage, per_good_request: Mapping[str, float] | None = None) -> Counter[str]:
+        """Return the processor time besides that of an idle graph, and of the good client's requests."""
+        found = Counter(
+            {kind: cpu_s - idle_share.get(kind, 0.0) * usage.wall_s for kind, cpu_s in usage.cpu_s.items()}
+        )
+        if per_good_request is not None:
+            for kind, cpu_s in per_good_request.items():
+                found[kind] -= cpu_s * len(good.latencies_s)
+        return found
+
     @contextlib.contextmanager
-    def watched(floor_s: float = FLOOR_S, at_once: int = 1) -> Iterator[None]:
-        with good.asking():
+    def watched(requests: int = 1, max_cpu_s: float = MAX_CPU_S) -> Iterator[None]:
+        with Usage(service) as before, good.asking():
             time.sleep(2.0)
         assert good.failures == []
         undisturbed_s = good.p95_s
-        with Memory(service) as memory, good.asking():
+        per_good_request = {kind: cpu_s / len(good.latencies_s) for kind, cpu_s in taken(before).items()}
+        with Usage(service) as usage, good.asking():
             yield
+        cpu = taken(usage, per_good_request)
+        print(
+            f"\n{request.node.name}: {requests} requests in {usage.wall_s:.1f} s\n"
+            f"  the good client: {undisturbed_s * 1e3:.0f} ms alone, {good.p95_s * 1e3:.0f} ms beside it "
+            f"(p95 of {len(good.latencies_s)}), {sum(per_good_request.values()) * 1e3:.0f} ms each\n"
+            f"  processor: {sum(cpu.values()) / requests:.2f} s a request: "
+            + ", ".join(f"{kind} {cpu_s / requests:.2f}" for kind, cpu_s in cpu.most_common() if cpu_s > 0.05)
+            + f"\n  memory:\n{usage.table()}"
+        )
         assert good.failures == []
-        assert good.p95_s <= max(SLOWER * undisturbed_s, floor_s), (good.p95_s, undisturbed_s)
-        assert max(memory.growth_mb.values()) < at_once * MAX_GROWTH_MB, memory.growth_mb
+        assert good.p95_s <= max(SLOWER * undisturbed_s, FLOOR_S), (good.p95_s, undisturbed_s)
+        name, grown = usage.largest()
+        assert grown.total < MAX_GROWTH_MB, f"{name}: {grown}"
+        assert cpu[DECODERS] <= requests * MAX_CPU_S, cpu
+        assert sum(cpu.values()) <= requests * max_cpu_s, cpu
 
     return watched

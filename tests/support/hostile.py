@@ -10,8 +10,10 @@ from fractions import Fraction
 
 import av
 import clips
+import numpy as np
 
 RATE_HZ = 16_000
+_SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 PICTURES = 8
 """Pictures in each file that has any."""
 
@@ -170,6 +172,49 @@ def _video(width: int) -> bytes:
             file.mux(packet)
         _encode(file, sound, RATE_HZ)
     return buffer.getvalue()
+
+
+def short_packets(size: int) -> bytes:
+    """A Matroska file of live Opus whose packets have a byte and 2.5 ms each, of about `size` bytes."""
+    plain = clips.ffmpeg_bytes(clips.tone(1.0, 48_000), 48_000, "matroska", "libopus")
+    head = bytearray(plain[: plain.index(_CLUSTER)])
+    length = head.index(_SEGMENT) + len(_SEGMENT)
+    head[length : length + 8] = b"\x01" + b"\xff" * 7  # Of unknown length.
+    packets = [
+        b"\xa3\x85\x81" + struct.pack(">hB", number * 5 // 2, 0x80) + b"\xe0" for number in range(12_000)
+    ]
+    clusters = (
+        b"\xe7\x84" + struct.pack(">I", number * 30_000) + b"".join(packets)
+        for number in range(size // sum(map(len, packets)))
+    )
+    return bytes(head) + b"".join(
+        _CLUSTER + struct.pack(">I", 0x1 << 28 | len(each)) + each for each in clusters
+    )
+
+
+def wide_silence(rate_hz: int, channels: int, seconds: int) -> bytes:
+    """FLAC files of silence, one behind the other: few bytes and many samples."""
+    part = clips.soundfile_bytes(np.zeros((10 * rate_hz, channels), np.int16), rate_hz, "FLAC")
+    return part * (seconds // 10)
+
+
+def broken_frames(count: int) -> bytes:
+    """AAC of as many frames of two bytes, none of which can be decoded."""
+    return b"\xff\xf1\x60\x40\x01\x3f\xfc\0\0" * count
+
+
+def empty_chunks(count: int) -> bytes:
+    """A WAV with as many empty chunks before its samples."""
+    plain = clips.soundfile_bytes(clips.tone(), RATE_HZ, "WAV")
+    content = plain[12:]
+    file = bytearray(plain[:12] + b"JUNK\0\0\0\0" * count + content)
+    file[4:8] = struct.pack("<I", len(file) - 8)
+    return bytes(file)
+
+
+def empty_atoms(count: int) -> bytes:
+    """An M4A with as many empty atoms behind its sound."""
+    return clips.ffmpeg_bytes(clips.tone(1.0), RATE_HZ, "ipod", "aac") + atom(b"free") * count
 
 
 def _encode(file: av.container.OutputContainer, stream: av.AudioStream, rate: int) -> None:

@@ -108,8 +108,8 @@ class _Decoder:
         self._meter = Meter()
         self._cpu_s = 0.0
         """Processor time of the process when the recording came."""
-        self._base_s = 0.0
-        """Processor time that the recording may take before anything of it is decoded."""
+        self._for_bytes_s = 0.0
+        """Processor time that the recording may take for its bytes."""
         self._allowed_s = 0.0
         self._reported_at = 0.0
         self._room_s = 0.0
@@ -159,7 +159,7 @@ class _Decoder:
 
     def _decode(self, job: Job, upload: int, waveform: int) -> Decoded:
         self._cpu_s, self._allowed_s = time.process_time(), -math.inf
-        self._base_s = self._settings.min_cpu_s + job.size / BYTES_PER_CPU_S
+        self._for_bytes_s = job.size / BYTES_PER_CPU_S
         self._reported_at, self._room_s = time.monotonic(), job.room_s
         self._allow_cpu(0.0)
         self.allow_memory(UPLOAD_COPIES * job.size)
@@ -183,7 +183,8 @@ class _Decoder:
         self._reported_at = time.monotonic()
 
     def _allow_cpu(self, seconds: float) -> None:
-        allowed_s = self._base_s + seconds * self._settings.cpu_share
+        for_audio_s = max(self._settings.min_cpu_s, self._settings.cpu_share * seconds)
+        allowed_s = self._for_bytes_s + for_audio_s
         # A second more or less: the kernel's limit has whole seconds.
         if allowed_s - self._allowed_s >= 1:
             self._allowed_s = allowed_s
