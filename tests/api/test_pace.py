@@ -65,4 +65,6 @@ async def test_a_refused_recording_is_told_when_a_place_will_be_free(
         refused = [await client.post("/detect-language", content=WAV) for _ in range(2)]
 
     assert [answer.status_code for answer in (busy, *refused)] == [503, 503, 503]
-    assert [int(answer.headers["retry-after"]) for answer in refused] == [2, 3]
+    first, second = (int(answer.headers["retry-after"]) for answer in refused)
+    # The second waits for two recordings of 1.2 s, or of somewhat more on a busy machine.
+    assert 2 <= first < second <= 2 * first

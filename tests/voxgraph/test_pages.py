@@ -48,6 +48,7 @@ def folder(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in RECORDINGS:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(DATA / "voice.wav", tmp_path / name)
+    (tmp_path / "people.csv").write_text("speaker,file\na-17,b.mp3\n")
     shutil.copy(ROOT / "serve_config.yaml", tmp_path)
     (tmp_path / "voxgraph").write_text(f'#!/bin/sh\nexec {sys.executable} -m voxgraph "$@"\n')
     (tmp_path / "voxgraph").chmod(0o755)
