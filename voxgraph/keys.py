@@ -54,9 +54,15 @@ class Key:
     def __post_init__(self) -> None:
         object.__setattr__(self, "scopes", tuple(self.scopes))
         for what, name in (("name", self.name), ("tenant", self.owner)):
+            if not isinstance(name, str):
+                raise KeysError(f"The {what} of a key is a text.")
             if not (name.isascii() and name.isprintable() and 0 < len(name) <= MAX_NAME_CHARS):
                 raise KeysError(f"The {what} of a key is 1 to {MAX_NAME_CHARS} printable ASCII characters.")
-        if len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
+        if (
+            not isinstance(self.sha256, str)
+            or len(self.sha256) != 64
+            or set(self.sha256) - set("0123456789abcdef")
+        ):
             raise KeysError(f"Key {self.name}: sha256 is 64 hexadecimal digits.")
         if not self.scopes or set(self.scopes) - set(SCOPES):
             raise KeysError(f"Key {self.name}: scopes are {', '.join(SCOPES)}.")
@@ -92,6 +98,9 @@ def make_key(
 def read_keys(path: Path) -> tuple[Key, ...]:
     """Read a file of keys; raise `KeysError` if it is not one, or two keys have a name in common."""
     try:
+        if path.exists() and not path.is_file():
+            # A pipe would hold up the server until somebody writes into it.
+            raise KeysError(f"{path} is not a file.")
         rows = json.loads(path.read_text())
         if not isinstance(rows, list):
             raise KeysError(f"{path}: not a list.")

@@ -105,7 +105,10 @@ def _retry_after_s(request: Request) -> int:
 
 def validation_message(failures: Iterable[Any]) -> str:
     """Join pydantic's error details into one line, each with the name of its value."""
-    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'options'}: {each['msg']}" for each in failures)
+    return "; ".join(
+        f"{'.'.join(map(str, each['loc'])) or 'options'}: {each['msg'].removeprefix('Value error, ')}"
+        for each in failures
+    )
 
 
 def error_type(error: errors.VoxError) -> ErrorType:
@@ -126,7 +129,8 @@ async def vox_error_response(request: Request, error: Exception) -> Response:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind: ErrorType = "ValidationError" if error.status_code < 500 else "ProcessingError"
-    response = error_response(request, error.status_code, str(error.detail), kind, "http")
+    code = "forbidden" if error.status_code == HTTPStatus.FORBIDDEN else "http"
+    response = error_response(request, error.status_code, str(error.detail), kind, code)
     response.headers.update(error.headers or {})
     return response
 

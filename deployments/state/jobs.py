@@ -127,7 +127,7 @@ class JobBoard:
         self.expire()
         upload = self._complete.get(key)
         if upload is None or not upload.is_complete:
-            raise NotFound(f"There is no recording {key}: it was not uploaded, or has expired.")
+            raise NotFound("There is no recording of this name: it was not uploaded, or has expired.")
         self._make_room()
         now = self._clock()
         record = StoredJob(str(uuid.uuid4()), JobStatus.CREATED, self._wall_clock(), self._wall_clock())

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import asdict
 from typing import Any
 
 import clips
@@ -11,6 +12,7 @@ import pytest
 from config.settings import AudioLimits, GraphStateTunables
 from deployments.api.compat import pyannoteai_jobs
 from voxgraph.errors import InferenceError, Overloaded
+from voxgraph.keys import make_key
 
 WAV = clips.soundfile_bytes(clips.tone(3.5, 16_000), 16_000, "WAV", "PCM_16")
 KEY = "media://meetings/a.wav"
@@ -246,3 +248,18 @@ async def test_the_address_has_the_prefix_and_scheme_of_the_proxy(client_of: Any
 
 async def test_the_key_is_tried_before_anything_else(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/v1/test", headers={"authorization": "Bearer x"})).json()["status"] == "OK"
+
+
+async def test_a_recording_is_heard_by_its_tenant_alone(client_of: Any) -> None:
+    made = [make_key(name, tenant=tenant) for name, tenant in (("a", "clinic"), ("b", "clinic"), ("c", None))]
+    client = client_of(api_keys=[asdict(key) for _, key in made])
+    first, colleague, stranger = ({"x-api-key": secret} for secret, _ in made)
+    client.headers = first
+    assert (await upload(client)).status_code == 200
+
+    asked = [
+        await client.post("/v1/diarize", json={"url": KEY}, headers=who) for who in (colleague, stranger)
+    ]
+
+    assert [answer.status_code for answer in asked] == [200, 404]
+    assert "clinic" not in asked[1].text

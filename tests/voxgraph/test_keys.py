@@ -1,6 +1,7 @@
 """Keys in a file: made once, kept as hashes, listed and revoked."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -85,3 +86,20 @@ def test_the_command_makes_lists_and_revokes(tmp_path: Path, capsys: pytest.Capt
     assert listed.startswith("clinic\task,admin\t20")
     assert secret not in listed
     assert "no key clinic" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [{"name": 5}, {"name": None}, {"tenant": 5}, {"sha256": ["0"] * 64}])
+def test_a_value_of_another_type_is_no_key(tmp_path: Path, wrong: dict[str, object]) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(json.dumps([{"name": "clinic", "sha256": digest("x"), **wrong}]))
+
+    with pytest.raises(KeysError):
+        read_keys(path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    os.mkfifo(path)
+
+    with pytest.raises(KeysError, match="not a file"):
+        read_keys(path)

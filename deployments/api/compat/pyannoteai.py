@@ -20,6 +20,7 @@ from deployments.api.documentation import RESPONSES
 from deployments.api.errors import ErrorAnswer, validation_message
 from voxgraph.errors import EmptyAudio, InvalidOptions
 from voxgraph.graph import JobStatus
+from voxgraph.options import DEFAULT_TENANT
 
 MAX_BODY_BYTES = 64 * 1024
 PIECE_BYTES = 512 * 1024
@@ -35,7 +36,7 @@ router = APIRouter(
 
 @router.get("/test")
 async def test() -> schemas.OkAnswer:
-    """Say that the key is accepted; the SDK asks this first. Every key is."""
+    """Say that the key is accepted; the SDK asks this first. A graph without API keys accepts every key."""
     return schemas.OkAnswer()
 
 
@@ -59,10 +60,15 @@ def _takes(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def _owned(request: Request, url: str) -> str:
+    """Return the name of a recording among all tenants: who guesses a name hears none but their own."""
+    return f"{getattr(request.state, 'tenant', DEFAULT_TENANT)} {url}"
+
+
 @router.post("/media/input", status_code=201, openapi_extra=_takes(schemas.MediaInput))
 async def media_input(request: Request, body: BodyDep, analyzer: AnalyzerDep) -> schemas.MediaAddress:
     """Return the address to which the recording of a ``media://`` URL is to be PUT."""
-    token = await analyzer.state.jobs.open_upload(_parse(schemas.MediaInput, body).url)
+    token = await analyzer.state.jobs.open_upload(_owned(request, _parse(schemas.MediaInput, body).url))
     scheme = request.headers.get("x-forwarded-proto", "").lower()
     url = request.url_for("put_media", token=token)
     return schemas.MediaAddress(url=str(url.replace(scheme=scheme) if scheme in ("http", "https") else url))
@@ -105,7 +111,7 @@ async def diarize(request: Request, body: BodyDep, analyzer: AnalyzerDep) -> sch
     """Start to diarize an uploaded recording; ask ``/v1/jobs/{jobId}`` for the result."""
     asked = _parse(schemas.DiarizeRequest, body)
     _ = asked.speakers  # raises InvalidOptions
-    job = await analyzer.state.jobs.add_job(asked.url)
+    job = await analyzer.state.jobs.add_job(_owned(request, asked.url))
     runner: JobRunner = request.app.state.job_runner
     runner.start(job.id, asked)
     return schemas.JobAnswer(jobId=job.id, status=job.status)
