@@ -10,6 +10,9 @@ from voxgraph.options import ModelKey
 from voxgraph.results import ModelInfo
 
 INFO_TIMEOUT_S = 1.0
+"""Timeout of a call whose answer can be done without."""
+FIRST_INFO_TIMEOUT_S = 20.0
+"""Timeout where there is no older entry: an enrolment must know the spaces of the encoders."""
 INFO_TTL_S = 10.0
 """Seconds for which an entry is valid: the content of a checkpoint folder may change."""
 BUSY_ERRORS = (DeadlineExceeded, Overloaded)
@@ -33,14 +36,16 @@ class ModelInfoCache:
             ModelUnavailable: The model is not in the graph, or its checkpoint could not be loaded.
             DeadlineExceeded, Overloaded: The model is too busy and there is no older entry.
         """
+        is_first = self.last_known(model) is None
+        return await self._get(model, FIRST_INFO_TIMEOUT_S if is_first else INFO_TIMEOUT_S)
+
+    async def _get(self, model: ModelKey, timeout_s: float) -> ModelInfo:
         if model not in self._models:
             raise ModelUnavailable(f"Model {model} is not part of this graph.")
         updated_at, info = self._entries.get(model, (-INFO_TTL_S, None))
         if info is None or self._clock() - updated_at >= INFO_TTL_S:
             try:
-                info = await call(
-                    lambda: self._models[model].direct.info.remote(), Deadline.after(INFO_TIMEOUT_S)
-                )
+                info = await call(lambda: self._models[model].direct.info.remote(), Deadline.after(timeout_s))
             except BUSY_ERRORS:
                 if info is None:
                     raise
@@ -58,7 +63,7 @@ class ModelInfoCache:
         If the model is too busy to say, the value is unique, so that the result is never reused.
         """
         try:
-            return (await self.get(model)).revision
+            return (await self._get(model, INFO_TIMEOUT_S)).revision
         except BUSY_ERRORS as error:
             return f"{error.code} {self._clock()}"
         except VoxError as error:

@@ -20,7 +20,7 @@ MAX_CPU_S = 5.0
 """Processor time that a request of under 10 MB may take."""
 SLOWER = 3.0
 """How much slower the good client may become, in the 95th percentile."""
-FLOOR_S = 0.5
+FLOOR_S = 1.0
 """Latency below which nobody minds: a 95th percentile of few requests on a busy machine is no better."""
 PAUSE_S = 0.2
 

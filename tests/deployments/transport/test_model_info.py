@@ -1,5 +1,6 @@
 """Cached model information stays in use while a model is busy; an unknown revision is unique."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -103,7 +104,23 @@ async def test_a_model_outside_the_graph_is_unavailable(cache: ModelInfoCache) -
 async def test_a_hanging_model_is_busy(
     monkeypatch: pytest.MonkeyPatch, cache: ModelInfoCache, time: Time
 ) -> None:
-    monkeypatch.setattr(model_info, "INFO_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(model_info, "FIRST_INFO_TIMEOUT_S", 0.0)
 
     with pytest.raises(DeadlineExceeded):
         await cache.get(MODEL)
+
+
+async def test_only_what_must_be_known_is_waited_for(
+    model: Model, cache: ModelInfoCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_info, "INFO_TIMEOUT_S", 0.01)
+    answer = model.info
+
+    async def slow() -> ModelInfo:
+        await asyncio.sleep(0.2)
+        return await answer()
+
+    monkeypatch.setattr(model, "info", slow)
+
+    assert (await cache.revision(MODEL)).startswith("deadline_exceeded ")
+    assert (await cache.get(MODEL)).revision == "revision-1"
