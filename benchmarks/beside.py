@@ -11,7 +11,6 @@ import io
 import itertools
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from statistics import median, quantiles
 import httpx2
 import numpy as np
 import soundfile
+from anyio.from_thread import start_blocking_portal
 
 from benchmarks.recordings import clip, wav
 from benchmarks.report import machine, table
@@ -64,41 +64,38 @@ def long_recording(hours: float, speech: Path | None) -> bytes:
     return buffer.getvalue()
 
 
-def ask(client: httpx2.Client, question: str, content: bytes) -> int:
-    """Ask a question and return the status of the answer."""
-    query = {} if question == "diarization" else {"allow_no_speech": "true"}
-    return client.post(QUESTIONS[question], params=query, content=content).status_code
+def query(question: str) -> dict[str, str]:
+    """Return the options of a question: silence is a recording like others here."""
+    return {} if question == "diarization" else {"allow_no_speech": "true"}
 
 
 @contextlib.contextmanager
 def asking(url: str, question: str, recordings: list[bytes]) -> Iterator[list[int]]:
     """Send long recordings at the same time, each by a client of its own, during the block.
 
+    The clients hang up at its end, and it ends when the graph has noticed.
+
     Raises:
         RuntimeError: One was refused, so that nothing was measured beside it.
     """
     statuses: list[int] = []
-    clients = [httpx2.Client(base_url=url, timeout=TIMEOUT_S) for _ in recordings]
 
-    def send(client: httpx2.Client, content: bytes) -> None:
-        with contextlib.suppress(httpx2.HTTPError, RuntimeError):
-            statuses.append(ask(client, question, content))
+    async def send(content: bytes) -> None:
+        async with httpx2.AsyncClient(base_url=url, timeout=TIMEOUT_S) as client:
+            answered = await client.post(QUESTIONS[question], params=query(question), content=content)
+        statuses.append(answered.status_code)
 
-    threads = [
-        threading.Thread(target=send, args=pair, daemon=True)
-        for pair in zip(clients, recordings, strict=True)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield statuses
-    finally:
-        for client in clients:
-            client.close()
-        for thread in threads:
-            thread.join(5.0)
+    with start_blocking_portal() as portal:
+        sent = [portal.start_task_soon(send, content) for content in recordings]
+        try:
+            yield statuses
+        finally:
+            for each in sent:
+                each.cancel()
     if refused := [status for status in statuses if status != 200]:
         raise RuntimeError(f"A long recording was answered {refused[0]}.")
+    while httpx2.get(f"{url}/queue-status").json()["active_requests"]:
+        time.sleep(0.2)
 
 
 @contextlib.contextmanager
@@ -124,8 +121,9 @@ def latencies_s(url: str, question: str, seconds: float) -> list[float]:
         while time.monotonic() < ends:
             content = wav(clip(1.0))
             started = time.perf_counter()
-            if (status := ask(client, question, content)) != 200:
-                raise RuntimeError(f"A clip was answered {status}.")
+            answered = client.post(QUESTIONS[question], params=query(question), content=content)
+            if answered.status_code != 200:
+                raise RuntimeError(f"A clip was answered {answered.status_code}.")
             taken.append(time.perf_counter() - started)
             time.sleep(PAUSE_S)
     return taken
