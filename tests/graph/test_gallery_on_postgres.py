@@ -169,7 +169,7 @@ def test_a_database_that_goes_away_is_a_503_until_it_is_back(
     finally:
         server.start()
 
-    until(lambda: client.get("/v1/galleries/staff").status_code == 200)
+    until(lambda: all(each.get("/v1/galleries/staff").status_code == 200 for each in clients))
     assert [identified(each, ANNA) for each in clients] == ["a-1", "a-1"]
     enrol(client, "b-2", "Bert", BERT)
     assert client.get("/v1/ledger/check").json()["whole"]
