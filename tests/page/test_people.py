@@ -32,9 +32,9 @@ def analyzer(tmp_path: Path) -> Iterator[FakeAnalyzer]:
 @pytest.fixture
 def voices(tmp_path: Path) -> dict[str, Path]:
     found = {}
-    for name, pitch in (("anna", ANNA), ("bert", BERT)):
+    for name, pitch, seconds in (("anna", ANNA, 4.0), ("anna again", ANNA, 5.0), ("bert", BERT, 4.0)):
         found[name] = tmp_path / f"{name}.wav"
-        found[name].write_bytes(wav_of(pitch))
+        found[name].write_bytes(wav_of(pitch, seconds=seconds))
     return found
 
 
@@ -63,7 +63,7 @@ def test_a_person_is_added_recognised_renamed_and_erased(page: Page, voices: dic
     expect(page.locator('input[aria-label="First recording"]')).to_have_count(0)
     add(page, "Anna", voices["anna"])
     expect(page.get_by_text("8.0 s of speech are missing.")).to_be_visible()
-    give(page, "Another recording of Anna", voices["anna"])
+    give(page, "Another recording of Anna", voices["anna again"])
     expect(page.get_by_text("recognised")).to_be_visible()
 
     give(page, "A recording of one person", voices["anna"])
