@@ -83,7 +83,7 @@ class Voices:
 
     def __init__(self, pieces: Pieces, probe_s: float) -> None:
         self.names, owners = np.unique(pieces.speakers, return_inverse=True)
-        self.may_be_same = same_person(pieces)
+        self.is_same = same_person(pieces)
         self.profiles: dict[int, Profile] = {}
         for speaker in range(len(self.names)):
             own = pieces.only((owners == speaker) & (pieces.kinds == REFERENCE))
@@ -102,7 +102,7 @@ class Voices:
             calibration: Decides.
             size: Speakers in a gallery.
             draws: Galleries.
-            as_labelled: Whether every label counts as a person; otherwise probes of a label that may be the
+            as_labelled: Whether every label counts as a person; otherwise probes of a label that is the
                 person of another one in the gallery are left out.
 
         Returns:
@@ -117,15 +117,15 @@ class Voices:
             matrix = VoiceMatrix(
                 {str(each): self.profiles[each] for each in chosen}, self.probes.vectors.shape[1]
             )
-            unsure = self.may_be_same[self.owners][:, chosen].any(axis=1) & (not as_labelled)
-            self._add(rates, matrix, calibration, np.isin(self.owners, chosen), unsure)
+            same = self.is_same[self.owners][:, chosen].any(axis=1) & (not as_labelled)
+            self._add(rates, matrix, calibration, np.isin(self.owners, chosen), same)
         return rates
 
     def _drawn(self, order: NDArray[np.intp], size: int) -> NDArray[np.intp]:
-        """Return the first speakers of whom none may be one of the others."""
+        """Return the first speakers of whom none is one of the others."""
         chosen: list[int] = []
         for speaker in order.tolist():
-            if len(chosen) < size and not self.may_be_same[speaker, chosen].any():
+            if len(chosen) < size and not self.is_same[speaker, chosen].any():
                 chosen.append(speaker)
         return np.array(chosen, np.intp)
 
@@ -135,11 +135,11 @@ class Voices:
         matrix: VoiceMatrix,
         calibration: Calibration,
         known: Seen,
-        unsure: Seen,
+        same: Seen,
     ) -> None:
         """Add the outcome of all probes in one gallery."""
         outcomes: dict[str, list[tuple[bool, bool, bool]]] = {name: [] for name in rates}
-        for index in np.flatnonzero(known | ~unsure):
+        for index in np.flatnonzero(known | ~same):
             owner, is_known = str(self.owners[index]), bool(known[index])
             scores = matrix.scores(self.probes.vectors[index])
             verdict = decide_identify(scores, calibration, float(self.probes.active_s[index]), POINT)
@@ -192,7 +192,7 @@ def verification(parts: Mapping[str, Pieces]) -> Iterator[str]:
     for name, part in parts.items():
         calibration = without(str(part.sources[0]), parts)
         for enrol_s, test_s in ((20.0, 6.0), (20.0, 3.0), (5.0, 3.0)):
-            found = trials(part, (enrol_s,), (test_s,))
+            found = trials(part, (enrol_s,), (test_s,), same_person(part))
             llrs = calibration.llr(found.cosines, found.enrol_s, found.test_s)
             for point, asked in POINTS.items():
                 cells = rates_at(found, llrs >= asked.llr)
@@ -223,10 +223,10 @@ def main() -> None:
             f"Each profile has {ENROL_S:g} s, each probe {PROBE_S:g} s of later sentences; {DRAWS} galleries "
             f"are drawn from each group. The posterior decides at the operating point `{POINT}`, with a "
             "calibration that was fitted without the source that is measured; *shipped*: with the one that "
-            "is shipped, which was fitted on all. Labels under which one person may be twice "
-            "(`training.starter.gallery_calibration.ONE_PERSON_COSINE`) are not in one gallery, nor "
-            "strangers to each other; the rows *labels as published* count them as strangers. The rate in "
-            "the worst draw is that of one gallery.",
+            "is shipped, which was fitted on all. Labels under which one person is twice are not in one "
+            "gallery, nor strangers to each other, where an encoder that is not measured here confirms it "
+            "(`training.starter.one_person`); other pairs that sound alike are strangers. The rows *labels "
+            "as published* count all pairs as strangers. The rate in the worst draw is that of one gallery.",
             "",
             *identification(pieces, parts),
             "",

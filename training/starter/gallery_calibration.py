@@ -28,11 +28,13 @@ from training.starter.voice_material import (
 )
 
 SOURCES = ("speechocean762", "duke", "emodb")
-ONE_PERSON_COSINE = {"duke": 0.64, "speechocean762": 0.82}
+SUSPECTED_COSINE = {"duke": 0.64, "speechocean762": 0.82}
 """Cosine of the means of all speech under two labels of a source from which they may be one person. Duke's
 labels are responses to a survey: of the cosines of its 2,415 pairs one mode is near 0.2, another near 0.76,
 and between them the fewest are from 0.64 to 0.68. Of speechocean762's 31,125 pairs 2 lie from 0.77 to 0.82
-and 12 above it; the numbers of six of these are at most 2 apart. Such pairs are not compared."""
+and 12 above it; the numbers of six of these are at most 2 apart."""
+ONE_PERSON = Path(__file__).with_name("one_person.json")
+"""The suspected pairs that another encoder confirms, by `training.starter.one_person`."""
 ADULT_AGE = 18
 DECIMALS = 3
 
@@ -94,17 +96,20 @@ def trials(
     pieces: Pieces,
     enrol_s: Sequence[float] = (SHORT_REFERENCE_S, REFERENCE_S, ENROL_S),
     test_s: Sequence[float] = tuple(PROBES_S),
+    left_out: NDArray[np.bool_] | None = None,
 ) -> Trials:
-    """Compare all profiles with all probes of a group; two responses of one person are not compared.
+    """Compare all profiles with all probes of a group.
 
     Args:
         pieces: Of one group.
         enrol_s: Seconds of each profile.
         test_s: Seconds of each probe.
+        left_out: Pairs of labels that are not compared, (speakers, speakers); without it, all of `suspected`,
+            since a fit on them would learn from labels that are doubtful either way.
     """
     names, owners = np.unique(pieces.speakers, return_inverse=True)
     probes = np.flatnonzero((pieces.kinds == PROBE) & np.isin(pieces.lengths_s, test_s))
-    unknown = same_person(pieces)
+    unknown = suspected(pieces) if left_out is None else left_out
     parts = []
     for seconds in enrol_s:
         found = [(i, profile(pieces.only(owners == i), seconds)) for i in range(len(names))]
@@ -124,14 +129,29 @@ def trials(
     return Trials.joined(parts)
 
 
-def same_person(pieces: Pieces) -> NDArray[np.bool_]:
-    """Return which pairs of different labels are probably one person, (speakers, speakers)."""
-    owners = np.unique(pieces.speakers, return_inverse=True)[1]
-    means = unit(np.stack([unit(pieces.vectors[owners == i]).mean(axis=0) for i in range(owners.max() + 1)]))
-    least = ONE_PERSON_COSINE.get(str(pieces.sources[0]), 2.0)
-    found = means @ means.T >= least
+def likeness(pieces: Pieces) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+    """Return the labels of some pieces, ascending, and the cosines of the means of all pieces of two."""
+    names, owners = np.unique(pieces.speakers, return_inverse=True)
+    means = unit(np.stack([unit(pieces.vectors[owners == i]).mean(axis=0) for i in range(len(names))]))
+    return names, np.asarray(means @ means.T, np.float64)
+
+
+def suspected(pieces: Pieces) -> NDArray[np.bool_]:
+    """Return which pairs of different labels of a source may be one person, (speakers, speakers)."""
+    found = likeness(pieces)[1] >= SUSPECTED_COSINE.get(str(pieces.sources[0]), 2.0)
     np.fill_diagonal(found, False)
-    return np.asarray(found, bool)
+    return found
+
+
+def same_person(pieces: Pieces) -> NDArray[np.bool_]:
+    """Return which pairs of different labels are confirmed to be one person, (speakers, speakers)."""
+    names = {name: i for i, name in enumerate(np.unique(pieces.speakers).tolist())}
+    found = np.zeros((len(names), len(names)), bool)
+    for pair in json.loads(ONE_PERSON.read_text()).get(str(pieces.sources[0]), {"pairs": []})["pairs"]:
+        first, second = (names.get(label) for label in pair["labels"])
+        if first is not None and second is not None:
+            found[first, second] = found[second, first] = True
+    return found
 
 
 def fit_groups(parts: Sequence[Trials], sources: Sequence[str]) -> Calibration:
