@@ -5,7 +5,7 @@ It holds plain objects. Ingress replicas reach it through `deployments.state.cli
 """
 
 import asyncio
-import contextlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,6 +20,8 @@ from deployments.state.janitor import Janitor
 from deployments.state.jobs import JobBoard
 from deployments.state.key_limits import KeyLimits
 from voxgraph.graph import CacheInfo, CleanupStatus, Counts, KeyUse, QueueStatus
+
+log = logging.getLogger("ray.serve")
 
 HEARTBEAT_S = 10.0
 """Seconds after which an ingress replica reports even if it has counted nothing."""
@@ -177,6 +179,11 @@ class GraphState(HeldHealthCheck):
 
     async def _clean_periodically(self) -> None:
         while True:
-            with contextlib.suppress(OSError):
+            try:
                 await self.clean()
+            except Exception:
+                log.exception(
+                    "The uploads folder could not be cleaned; the next attempt is in %g s.",
+                    self._tunables.cleanup_interval_s,
+                )
             await asyncio.sleep(self._tunables.cleanup_interval_s)

@@ -5,9 +5,13 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from voxgraph.graph import CleanupStats, FolderInfo
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+"""How a folder is opened: not if it is a link."""
 
 
 class Janitor:
@@ -51,7 +55,7 @@ class Janitor:
         top: int | None = None
         if self.folder is not None:
             with suppress(OSError):
-                top = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                top = os.open(self.folder, _FOLDER)
         try:
             yield top
         finally:
@@ -60,10 +64,73 @@ class Janitor:
 
 
 def _files(top: int) -> Iterator[tuple[int, str, os.stat_result]]:
-    """Yield every file and link below a directory: descriptor of its parent, name and stat result."""
-    for _, _, names, directory in os.fwalk(".", dir_fd=top, follow_symlinks=False):
-        for name in names:
-            with suppress(OSError):
-                found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-                if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode):
-                    yield directory, name, found
+    """Yield every file and link below a directory: descriptor of its parent, name and stat result.
+
+    `os.fwalk` calls itself for each level until Python 3.12 and keeps a descriptor open for each, so that a
+    thousand nested folders ended it. Here one folder is open at a time, whatever the depth. What cannot be
+    read is left out. The walk ends if the folder above was replaced meanwhile: it may be one outside.
+    """
+    directory = os.open(".", _FOLDER, dir_fd=top)
+    try:
+        with suppress(OSError):
+            above = list[_Level]()
+            level = _Level.of(directory)
+            while True:
+                for name, status in level.files:
+                    yield directory, name, status
+                level.files.clear()
+                if level.folders:
+                    child = _opened(level.folders.pop(), directory)
+                    if child is None:
+                        continue
+                    os.close(directory)
+                    directory = child
+                    above.append(level)
+                    level = _Level.of(directory)
+                elif above:
+                    parent = os.open("..", _FOLDER, dir_fd=directory)
+                    os.close(directory)
+                    directory = parent
+                    level = above.pop()
+                    if _identity(directory) != level.identity:
+                        return
+                else:
+                    return
+    finally:
+        os.close(directory)
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """What is left to do in a folder."""
+
+    identity: tuple[int, int]
+    files: list[tuple[str, os.stat_result]]
+    """Files and links, with their stat results."""
+    folders: list[str]
+
+    @classmethod
+    def of(cls, directory: int) -> "_Level":
+        """Return what an open folder has."""
+        level = cls(_identity(directory), [], [])
+        with suppress(OSError):
+            for name in os.listdir(directory):
+                with suppress(OSError):
+                    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                    if stat.S_ISDIR(status.st_mode):
+                        level.folders.append(name)
+                    elif stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+                        level.files.append((name, status))
+        return level
+
+
+def _opened(name: str, directory: int) -> int | None:
+    with suppress(OSError):
+        return os.open(name, _FOLDER, dir_fd=directory)
+    return None
+
+
+def _identity(directory: int) -> tuple[int, int]:
+    """Return the device and the inode of an open folder."""
+    status = os.stat(directory)
+    return status.st_dev, status.st_ino

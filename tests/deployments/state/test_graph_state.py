@@ -2,11 +2,17 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from config.settings import GraphStateTunables
+from deployments.state import graph_state
 from deployments.state.graph_state import REPORT_EXPIRY_S, CacheSize, GraphState
 from deployments.state.janitor import Janitor
 from voxgraph.graph import CacheInfo, Count, Counts
@@ -117,6 +123,118 @@ def test_a_link_in_place_of_the_folder_is_not_followed(tmp_path: Path) -> None:
 def test_without_a_folder_there_is_nothing_to_do(folder: Path | None) -> None:
     assert Janitor(folder).clean(0) == (0, 0)
     assert not Janitor(folder).info().exists
+
+
+LEVELS = 3_000
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder with `LEVELS` folders in each other, an old file in the first and in the last."""
+    top = tmp_path / "deep"
+    top.mkdir()
+    old(top / "a.wav")
+    directory = os.open(top, os.O_RDONLY)
+    for _ in range(LEVELS):
+        os.mkdir("d", dir_fd=directory)
+        below = os.open("d", os.O_RDONLY, dir_fd=directory)
+        os.close(directory)
+        directory = below
+    descriptor = os.open("b.wav", os.O_CREAT | os.O_WRONLY, dir_fd=directory)
+    os.utime(descriptor, (0, 0))
+    os.close(descriptor)
+    os.close(directory)
+    yield top
+    # What pytest does to old folders calls itself for each level, too.
+    subprocess.run(["rm", "-r", str(top)], check=True)
+
+
+def test_a_tree_of_any_depth_is_cleaned_with_few_descriptors(
+    deep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, most, open_folder, close = 0, 0, os.open, os.close
+
+    def counted_open(*arguments: Any, **named: Any) -> int:
+        nonlocal opened, most
+        descriptor = open_folder(*arguments, **named)
+        opened, most = opened + 1, max(most, opened + 1)
+        return descriptor
+
+    def counted_close(descriptor: int) -> None:
+        nonlocal opened
+        opened -= 1
+        close(descriptor)
+
+    monkeypatch.setattr(os, "open", counted_open)
+    monkeypatch.setattr(os, "close", counted_close)
+
+    assert Janitor(deep).info().file_count == 2
+    assert Janitor(deep).clean(24 * HOUR_S) == (2, 5)
+
+    assert Janitor(deep).info().file_count == 0
+    assert opened == 0
+    assert most == 3
+
+
+def test_a_tree_of_many_branches_is_cleaned_as_a_whole(tmp_path: Path) -> None:
+    folders = [tmp_path / first / second for first in "abc" for second in "abc"]
+    gone = [old(folder / "a.wav") for folder in (tmp_path, *folders)]
+
+    assert Janitor(tmp_path).clean(24 * HOUR_S) == (10, 50)
+
+    assert not any(path.exists() for path in gone)
+
+
+def test_a_folder_that_is_moved_while_it_is_walked_leads_to_no_other_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads, outside, unlink = tmp_path / "uploads", tmp_path / "outside", os.unlink
+    precious = [old(outside / folder / "precious.wav") for folder in "abc"]
+    for folder in "abc":
+        old(uploads / folder / f"{folder}.wav")
+
+    def unlink_and_move(name: str, *, dir_fd: int) -> None:
+        unlink(name, dir_fd=dir_fd)
+        # The parent of the folder that is walked is outside now, where others have the same names.
+        (uploads / Path(name).stem).rename(outside / "moved")
+
+    monkeypatch.setattr(os, "unlink", unlink_and_move)
+
+    assert Janitor(uploads).clean(24 * HOUR_S) == (1, 5)
+
+    assert all(path.exists() for path in precious)
+    assert len(list(uploads.iterdir())) == 2
+
+
+async def test_the_janitor_survives_a_pass_that_fails_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[BaseException | None] = []
+    gone, clean, failures = old(tmp_path / "a.wav"), Janitor.clean, [RecursionError("Too deep."), OSError()]
+
+    def clean_or_fail(janitor: Janitor, max_age_s: float) -> tuple[int, int]:
+        if failures:
+            raise failures.pop(0)
+        return clean(janitor, max_age_s)
+
+    monkeypatch.setattr(Janitor, "clean", clean_or_fail)
+    monkeypatch.setattr(graph_state.log, "exception", lambda *_: logged.append(sys.exception()))
+    state = GraphState()
+    tunables = GraphStateTunables(uploads_folder=str(tmp_path)).model_copy(
+        update={"cleanup_interval_s": 0.02}
+    )
+    monkeypatch.setattr(GraphStateTunables, "model_validate", lambda _: tunables)
+    await state.reconfigure({})
+
+    for _ in range(100):
+        if not gone.exists():
+            break
+        await asyncio.sleep(0.01)
+
+    assert not gone.exists()
+    assert [type(error) for error in logged] == [RecursionError, OSError]
+    monkeypatch.undo()
+    await state.reconfigure({})
 
 
 async def test_the_janitor_cleans_a_folder_that_is_configured_later(tmp_path: Path) -> None:
