@@ -93,7 +93,7 @@ class GraphStateClient:
         """
         state, seconds = self._state, self.slot_deadline_s
         deadline = Deadline.after(seconds)
-        lease = await call(lambda: state.enter.remote(request_id), deadline)
+        lease = await self._entered(request_id, deadline)
         try:
             async with asyncio.timeout_at(deadline.at), keep_renewed(lambda: state.renew.remote(lease)):
                 yield
@@ -101,6 +101,22 @@ class GraphStateClient:
             raise DeadlineExceeded(f"The answer was not ready within {seconds:g} s.") from error
         finally:
             self._call_in_background(lambda: state.leave.remote(lease))
+
+    async def _entered(self, request_id: str, deadline: Deadline) -> str:
+        """Wait for a slot and return its lease.
+
+        The lease is chosen here: whoever leaves while the answer that there is a slot is on its way gives it
+        back. Otherwise a few clients that hang up would close the graph until their leases have expired.
+        """
+        state, lease = self._state, uuid.uuid4().hex
+        try:
+            await call(lambda: state.enter.remote(request_id, lease), deadline)
+        except Overloaded:  # There was no slot.
+            raise
+        except BaseException:
+            self._call_in_background(lambda: state.leave.remote(lease))
+            raise
+        return lease
 
     def observe(self, path: str, status: int, seconds: float) -> None:
         """Count one answered request; it is reported to the state within `REPORT_INTERVAL_S`."""

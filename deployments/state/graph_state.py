@@ -79,16 +79,16 @@ class GraphState(HeldHealthCheck):
             self._cleanup_task.cancel()
         self._cleanup_task = asyncio.create_task(self._clean_periodically()) if folder else None
 
-    async def enter(self, request_id: str) -> str:
-        """Wait for a slot and return its lease; raises `Overloaded` if the queue is full."""
-        return await self._admission.enter(request_id)
+    async def enter(self, request_id: str, lease: str) -> None:
+        """Wait for a slot and hold it by a lease; raises `Overloaded` if the queue is full."""
+        await self._admission.enter(request_id, lease)
 
     async def renew(self, lease: str) -> None:
         """Renew the lease of a slot."""
         self._admission.renew(lease)
 
     async def leave(self, lease: str) -> None:
-        """Release a slot."""
+        """Release a slot, or end the wait for it."""
         self._admission.leave(lease)
 
     async def use_key(

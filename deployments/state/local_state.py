@@ -43,7 +43,8 @@ class LocalState:
         """Wait for an admission slot and hold it."""
         try:
             async with asyncio.timeout(self.slot_deadline_s):
-                lease = await self.graph.enter(request_id)
+                lease = uuid.uuid4().hex
+                await self.graph.enter(request_id, lease)
                 try:
                     yield
                 finally:

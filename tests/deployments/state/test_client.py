@@ -10,7 +10,7 @@ from deployments.state import client as state_client
 from deployments.state.client import GraphStateClient
 from deployments.state.graph_state import CacheSize, GraphState
 from voxgraph.calls import Deadline
-from voxgraph.errors import DeadlineExceeded, ModelUnavailable
+from voxgraph.errors import DeadlineExceeded, ModelUnavailable, Overloaded
 from voxgraph.graph import Count, Counts
 
 
@@ -156,3 +156,82 @@ async def test_a_slot_is_released_at_the_deadline() -> None:
     await asyncio.sleep(0.01)
 
     assert (await state.queue()).running == ()
+
+
+class Distant(GraphState):
+    """A state whose answer that there is a slot takes 0.2 s to arrive."""
+
+    async def enter(self, request_id: str, lease: str) -> None:
+        await super().enter(request_id, lease)
+        await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize("is_at_the_deadline", [False, True])
+async def test_a_slot_whose_request_left_before_it_knew_is_given_back_at_once(
+    is_at_the_deadline: bool,
+) -> None:
+    state = Distant()
+    deadline_s = 0.1 if is_at_the_deadline else 1.0
+    client = GraphStateClient(handle(state), slot_deadline_s=deadline_s, cache_entries=10)
+
+    async def stay() -> None:
+        async with client.admitted("one"):
+            await asyncio.sleep(5.0)
+
+    request = asyncio.create_task(stay())
+    await asyncio.sleep(0.05)
+    assert (await state.queue()).running == ("one",), "It has the slot, and does not know it."
+    if not is_at_the_deadline:
+        request.cancel()
+    with pytest.raises(DeadlineExceeded if is_at_the_deadline else asyncio.CancelledError):
+        await request
+    await asyncio.sleep(0.01)
+
+    assert (await state.queue()).running == ()
+
+
+class Late(GraphState):
+    """A state that a request reaches 0.2 s after it was sent, even if its caller leaves meanwhile."""
+
+    async def enter(self, request_id: str, lease: str) -> None:
+        await asyncio.shield(asyncio.create_task(self._enter_late(request_id, lease)))
+
+    async def _enter_late(self, request_id: str, lease: str) -> None:
+        await asyncio.sleep(0.2)
+        await super().enter(request_id, lease)
+
+
+async def test_a_request_that_arrives_after_it_left_takes_no_slot() -> None:
+    state = Late()
+    client = client_of(state)
+    tasks = [asyncio.create_task(client.admitted(str(number)).__aenter__()) for number in range(5)]
+    await asyncio.sleep(0.01)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0.3)
+
+    assert (await state.queue()).running == ()
+
+
+class Full(GraphState):
+    """A state without a slot, which counts what it is told."""
+
+    left = 0
+
+    async def enter(self, request_id: str, lease: str) -> None:
+        raise Overloaded("The queue is full.")
+
+    async def leave(self, lease: str) -> None:
+        self.left += 1
+
+
+async def test_a_request_that_was_refused_costs_the_state_one_call() -> None:
+    state = Full()
+    client = client_of(state)
+
+    with pytest.raises(Overloaded):
+        await client.admitted("one").__aenter__()
+    await asyncio.sleep(0.01)
+
+    assert not state.left
