@@ -181,6 +181,9 @@ class IngressTunables(_Frozen):
     cache_entries: Annotated[int, Field(ge=0)] = 100
     """Maximum results in the LRU cache of one ingress replica. 0: no result is cached, but identical requests
     in flight are still computed once (single-flight)."""
+    cache_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
+    """Maximum bytes of the results in that cache, estimated: a voice takes 1 KB, a conversation of 5,000
+    turns 2 MB, the most deepfake chunks of four hours 50 MB. A larger result is not cached."""
     cnceleb_min_probability: Annotated[float, Field(ge=0, le=1)] = CNCELEB_MIN_PROBABILITY
     """Summed probability of Chinese, Cantonese, Japanese, Korean, Thai and Vietnamese from which the CN-Celeb
     encoder embeds a voice. A lower value sends more clips of other languages there, where they cannot be

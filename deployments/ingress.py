@@ -74,7 +74,7 @@ class Ingress(HeldHealthCheck, Questions[Clip, Deadline]):
         self._models = {key: ModelHandle(handle) for key, handle in models.items()}
         self._infos = ModelInfoCache(self._models)
         super().__init__(settings, self._infos)
-        self.state = GraphStateClient(state, self._tunables.accent_deadline_s, self._tunables.cache_entries)
+        self.state = GraphStateClient(state, self._tunables)
         self._listener = RemoteListener(self._models[settings.diarization], lambda: self._tunables)
         self.gallery = None if gallery is None else GalleryClient(gallery)
         self._galleries = VoiceGalleries(self)
@@ -90,7 +90,7 @@ class Ingress(HeldHealthCheck, Questions[Clip, Deadline]):
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Apply the tunables of `user_config`; requests in progress keep theirs."""
         self._tunables = IngressTunables.model_validate(user_config)
-        self.state.reconfigure(self._tunables.accent_deadline_s, self._tunables.cache_entries)
+        self.state.reconfigure(self._tunables)
         self._listener.reconfigure()
 
     @property

@@ -27,7 +27,7 @@ class RemoteListener:
         self._model = model
         self._tunables = tunables
         self._listener = Listener(self._ask, tunables)
-        self._cache = ResultCache(tunables().cache_entries)
+        self._cache = ResultCache(tunables().cache_entries, tunables().cache_bytes)
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -37,7 +37,8 @@ class RemoteListener:
 
     def reconfigure(self) -> None:
         """Apply new tunables."""
-        self._cache.resize(self._tunables().cache_entries)
+        tunables = self._tunables()
+        self._cache.resize(tunables.cache_entries, tunables.cache_bytes)
 
     def beside(self, compute: Compute) -> Compute:
         """Return a function that computes a result, and beside it its `speech_s`."""

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from ray.serve.handle import DeploymentHandle
 
+from config.settings import IngressTunables
 from deployments.state.graph_state import HEARTBEAT_S, CacheSize
 from deployments.state.job_client import JobClient
 from deployments.state.key_client import KeyClient
@@ -37,18 +38,16 @@ class GraphStateClient:
 
     Args:
         handle: Handle of `deployments.state.graph_state.GraphState`.
-        slot_deadline_s: Seconds that a request with an admission slot may take, its wait included.
-        cache_entries: Number of results that this replica caches.
+        tunables: Of the ingress: the deadline of requests with an admission slot, and the size of the cache.
     """
 
-    def __init__(self, handle: DeploymentHandle, slot_deadline_s: float, cache_entries: int) -> None:
-        self.slot_deadline_s = slot_deadline_s
+    def __init__(self, handle: DeploymentHandle, tunables: IngressTunables) -> None:
+        self._tunables = tunables
         self._state = direct(handle)
         self.jobs = JobClient(handle)
         self.using_key = KeyClient(self._state).using
         self._replica = uuid.uuid4().hex
-        self._cache = ResultCache(cache_entries)
-        self._cache_entries = cache_entries
+        self._cache = ResultCache(tunables.cache_entries, tunables.cache_bytes)
         self._generation = 0
         self._metrics = CacheMetrics()
         self._key_metrics = KeyMetrics()
@@ -56,10 +55,15 @@ class GraphStateClient:
         self._reporting: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
 
-    def reconfigure(self, slot_deadline_s: float, cache_entries: int) -> None:
-        """Apply new values of the constructor's arguments."""
-        self.slot_deadline_s, self._cache_entries = slot_deadline_s, cache_entries
-        self._cache.resize(cache_entries)
+    @property
+    def slot_deadline_s(self) -> float:
+        """Seconds that a request with an admission slot may take, its wait included."""
+        return self._tunables.accent_deadline_s
+
+    def reconfigure(self, tunables: IngressTunables) -> None:
+        """Apply new tunables."""
+        self._tunables = tunables
+        self._cache.resize(tunables.cache_entries, tunables.cache_bytes)
 
     async def cached(
         self, key: str, question: str, compute: Callable[[], Awaitable[T]], deadline: Deadline
@@ -189,7 +193,7 @@ class GraphStateClient:
     async def _report(self) -> None:
         """Send the counts since the last report; if that fails, the next report includes them."""
         counts, self._unreported = self._unreported, Counts()
-        cache = CacheSize(self._generation, len(self._cache), self._cache_entries)
+        cache = CacheSize(self._generation, len(self._cache), self._tunables.cache_entries)
         try:
             generation = await self._call(lambda: self._state.report.remote(self._replica, counts, cache))
         except BaseException:

@@ -10,28 +10,39 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from deployments.state.sizes import estimated_bytes
+
 T = TypeVar("T")
 
 
 class ResultCache:
-    """LRU cache of results for one event loop, with single-flight even if `max_entries` is 0."""
+    """LRU cache of results for one event loop, with single-flight even if it keeps none.
 
-    def __init__(self, max_entries: int) -> None:
-        self._max_entries = max_entries
-        self._results: OrderedDict[str, Any] = OrderedDict()
+    Args:
+        max_entries: Number of results that are kept.
+        max_bytes: Memory that they may take, by the estimate of `deployments.state.sizes`. A single result
+            that takes more is not kept.
+    """
+
+    def __init__(self, max_entries: int, max_bytes: int) -> None:
+        self._max_entries, self._max_bytes = max_entries, max_bytes
+        self._results: OrderedDict[str, tuple[Any, int]] = OrderedDict()
+        """Each result and the bytes that it takes."""
+        self._bytes = 0
         self._pending: dict[str, asyncio.Future[Any]] = {}
 
     def __len__(self) -> int:
         return len(self._results)
 
-    def resize(self, max_entries: int) -> None:
-        """Change the number of results that are kept."""
-        self._max_entries = max_entries
+    def resize(self, max_entries: int, max_bytes: int) -> None:
+        """Change the number of results that are kept, and the memory that they may take."""
+        self._max_entries, self._max_bytes = max_entries, max_bytes
         self._trim()
 
     def clear(self) -> None:
         """Forget every result; computations in flight go on, and their results are kept."""
         self._results.clear()
+        self._bytes = 0
 
     async def get_or_compute(self, key: str, compute: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
         """Return the result of a `cache_key`, and whether it was cached or in flight for another request.
@@ -42,7 +53,7 @@ class ResultCache:
         while True:
             if key in self._results:
                 self._results.move_to_end(key)
-                return self._results[key], True
+                return self._results[key][0], True
             pending = self._pending.get(key)
             if pending is None:
                 return await self._compute(key, compute), False
@@ -57,16 +68,26 @@ class ResultCache:
         try:
             result = await compute()
             outcome = True, result
-            self._results[key] = result
-            self._trim()
+            self._keep(key, result)
             return result
         finally:
             del self._pending[key]
             pending.set_result(outcome)
 
+    def _keep(self, key: str, result: Any) -> None:
+        if not self._max_entries:
+            return
+        taken = estimated_bytes(result)
+        # A result that is dropped at once must not drop all others before.
+        if taken <= self._max_bytes:
+            self._results[key] = result, taken
+            self._bytes += taken
+            self._trim()
+
     def _trim(self) -> None:
-        while len(self._results) > self._max_entries:
-            self._results.popitem(last=False)
+        while len(self._results) > self._max_entries or self._bytes > self._max_bytes:
+            _, (_, taken) = self._results.popitem(last=False)
+            self._bytes -= taken
 
 
 def cache_key(digest: bytes, *context: object) -> str:

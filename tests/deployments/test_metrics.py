@@ -9,7 +9,7 @@ from launched import ROOT
 from metric_names import exported
 from plain_handles import handle
 
-from config.settings import BatchTunables
+from config.settings import BatchTunables, IngressTunables
 from deployments.replica import metrics
 from deployments.replica.batcher import Batcher, BatchReport
 from deployments.replica.metrics import ModelMetrics
@@ -71,7 +71,7 @@ def test_received_audio_is_counted_by_question(recorded: Recorded) -> None:
 
 
 async def test_hits_and_misses_of_the_cache_are_counted_by_question(recorded: Recorded) -> None:
-    state = GraphStateClient(handle(GraphState()), slot_deadline_s=1.0, cache_entries=10)
+    state = GraphStateClient(handle(GraphState()), IngressTunables(accent_deadline_s=1.0, cache_entries=10))
 
     async def compute() -> str:
         await asyncio.sleep(0.01)
@@ -90,7 +90,7 @@ async def test_hits_and_misses_of_the_cache_are_counted_by_question(recorded: Re
 
 
 def test_requests_are_counted_by_the_name_of_their_key(recorded: Recorded) -> None:
-    state = GraphStateClient(handle(GraphState()), slot_deadline_s=1.0, cache_entries=10)
+    state = GraphStateClient(handle(GraphState()), IngressTunables(accent_deadline_s=1.0, cache_entries=10))
 
     state.observe_key("clinic", 429)
 

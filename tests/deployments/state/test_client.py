@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from plain_handles import handle
 
+from config.settings import IngressTunables
 from deployments.state import client as state_client
 from deployments.state.client import GraphStateClient
 from deployments.state.graph_state import CacheSize, GraphState
@@ -15,7 +16,7 @@ from voxgraph.graph import Count, Counts
 
 
 def client_of(state: Any) -> GraphStateClient:
-    return GraphStateClient(handle(state), slot_deadline_s=1.0, cache_entries=10)
+    return GraphStateClient(handle(state), IngressTunables(accent_deadline_s=1.0, cache_entries=10))
 
 
 async def cached(client: GraphStateClient, key: str, seconds: float = 0.0, deadline_s: float = 10.0) -> str:
@@ -145,7 +146,7 @@ async def test_a_slot_is_released_if_the_block_fails() -> None:
 
 async def test_a_slot_is_released_at_the_deadline() -> None:
     state = GraphState()
-    client = GraphStateClient(handle(state), slot_deadline_s=0.05, cache_entries=10)
+    client = GraphStateClient(handle(state), IngressTunables(accent_deadline_s=0.05, cache_entries=10))
 
     async def stay() -> None:
         async with client.admitted("one"):
@@ -172,7 +173,7 @@ async def test_a_slot_whose_request_left_before_it_knew_is_given_back_at_once(
 ) -> None:
     state = Distant()
     deadline_s = 0.1 if is_at_the_deadline else 1.0
-    client = GraphStateClient(handle(state), slot_deadline_s=deadline_s, cache_entries=10)
+    client = GraphStateClient(handle(state), IngressTunables(accent_deadline_s=deadline_s, cache_entries=10))
 
     async def stay() -> None:
         async with client.admitted("one"):
