@@ -13,10 +13,11 @@ import pytest
 from launched import ROOT
 
 from config.settings import AudioLimits
+from pipelines.audio import ffmpeg
 from pipelines.audio.decoding import decode
 from pipelines.audio.formats import sniff
 from pipelines.audio.mp4_index import MAX_TRACKS, check_index
-from voxgraph.errors import CorruptAudio, UnsupportedAudio
+from voxgraph.errors import CorruptAudio, DecodingTooCostly, UnsupportedAudio
 
 LIMITS = AudioLimits()
 MAX_ADDED_MB, MAX_S = 60, 0.5
@@ -25,6 +26,7 @@ import json, sys, time
 from pathlib import Path
 
 from config.settings import AudioLimits
+from pipelines.audio import ffmpeg
 from pipelines.audio.decoding import decode
 from voxgraph.errors import VoxError
 
@@ -146,3 +148,24 @@ def test_a_codec_outside_the_table_is_refused_by_name_though_ffmpeg_reads_it() -
 
     with pytest.raises(UnsupportedAudio, match="codec wmav2 in the WAV"):
         decode(data, LIMITS)
+
+
+def test_short_frames_are_bounded_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = hostile.short_packets(120_000)
+    monkeypatch.setattr(ffmpeg, "MAX_SHORT_FRAMES", 12_000)
+    assert len(decode(data, LIMITS)) == pytest.approx(30 * 16_000, abs=160)
+
+    # The decoder's delay takes the first few.
+    monkeypatch.setattr(ffmpeg, "MAX_SHORT_FRAMES", 11_990)
+    with pytest.raises(DecodingTooCostly, match="More than 11990 packets of less than 5 ms"):
+        decode(data, LIMITS)
+
+
+def test_frames_of_5_ms_are_not_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ffmpeg, "MAX_SHORT_FRAMES", 10)
+
+    assert len(decode(hostile.short_packets(60_000, 5.0), LIMITS)) == pytest.approx(30 * 16_000, abs=160)
+
+
+def test_ten_minutes_of_the_shortest_packets_of_opus_are_within_the_bound() -> None:
+    assert ffmpeg.MAX_SHORT_FRAMES * 0.0025 > 600

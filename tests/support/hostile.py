@@ -16,6 +16,8 @@ RATE_HZ = 16_000
 _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 PICTURES = 8
 """Pictures in each file that has any."""
+OPUS_BYTES = {2.5: 0xE0, 5.0: 0xE8}
+"""The byte of a packet of Opus without sound, by its milliseconds (RFC 6716, 3.1)."""
 
 
 def atom(kind: bytes, *content: bytes) -> bytes:
@@ -174,14 +176,16 @@ def _video(width: int) -> bytes:
     return buffer.getvalue()
 
 
-def short_packets(size: int) -> bytes:
-    """A Matroska file of live Opus whose packets have a byte and 2.5 ms each, of about `size` bytes."""
+def short_packets(size: int, milliseconds: float = 2.5) -> bytes:
+    """A Matroska file of live Opus whose packets have a byte and 2.5 or 5 ms each, of about `size` bytes."""
+    byte = bytes([OPUS_BYTES[milliseconds]])
     plain = clips.ffmpeg_bytes(clips.tone(1.0, 48_000), 48_000, "matroska", "libopus")
     head = bytearray(plain[: plain.index(_CLUSTER)])
     length = head.index(_SEGMENT) + len(_SEGMENT)
     head[length : length + 8] = b"\x01" + b"\xff" * 7  # Of unknown length.
     packets = [
-        b"\xa3\x85\x81" + struct.pack(">hB", number * 5 // 2, 0x80) + b"\xe0" for number in range(12_000)
+        b"\xa3\x85\x81" + struct.pack(">hB", int(number * milliseconds), 0x80) + byte
+        for number in range(round(30_000 / milliseconds))
     ]
     clusters = (
         b"\xe7\x84" + struct.pack(">I", number * 30_000) + b"".join(packets)
