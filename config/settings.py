@@ -213,7 +213,8 @@ class GraphStateTunables(_Frozen):
     """Seconds for which an uploaded recording, and a job after its end, are kept."""
     uploads_folder: str | None = None
     """Folder whose old files are deleted, an absolute path on GraphState's node. None: no folder. The graph
-    never writes audio to files; this is for the files of other programs."""
+    never writes audio to files; this is for the files of other programs. A folder that holds the service, the
+    home of its user or a cache is refused."""
     max_file_age_hours: Annotated[float, Field(ge=0)] = 24.0
     """Age from which files in `uploads_folder` are deleted."""
     cleanup_interval_s: Annotated[float, Field(ge=1)] = 3600.0

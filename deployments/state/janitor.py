@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from config.settings import ENGINE_CACHE
 from voxgraph.graph import CleanupStats, FolderInfo
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -19,9 +20,14 @@ class Janitor:
 
     Directories are opened without following links and files are named relative to them, so a link inside the
     folder, or in place of the folder, is never followed. A link itself is deleted like a file.
+
+    Raises:
+        ValueError: The folder has files that are needed.
     """
 
     def __init__(self, folder: Path | None) -> None:
+        if folder is not None:
+            _check(folder)
         self.folder = folder
         self.stats = CleanupStats()
 
@@ -61,6 +67,23 @@ class Janitor:
         finally:
             if top is not None:
                 os.close(top)
+
+
+def _check(folder: Path) -> None:
+    """Refuse a folder whose old files are the service's own, or those of the whole machine."""
+    if not folder.is_absolute():
+        raise ValueError(f"uploads_folder must be an absolute path, not {folder}.")
+    found = folder.resolve()
+    code, home = Path(__file__).resolve().parents[2], Path(os.path.expanduser("~"))
+    caches = [Path(os.environ.get("HF_HOME") or home / ".cache" / "huggingface")]
+    if engines := os.environ.get(ENGINE_CACHE):
+        caches.append(Path(engines))
+    held = [path for path in (code, home, *caches) if path.resolve().is_relative_to(found)]
+    held += [path for path in caches if found.is_relative_to(path.resolve())]
+    if held:
+        raise ValueError(
+            f"uploads_folder must not be {folder}: the files of {held[0]} would be deleted there."
+        )
 
 
 def _files(top: int) -> Iterator[tuple[int, str, os.stat_result]]:

@@ -376,3 +376,27 @@ async def test_a_recording_over_the_concurrency_limit_is_refused_unread(
     assert health.status_code == 200
     assert [(await task).status_code for task in running] == [200, 200]
     assert (await client.post("/detect-language", content=WAV)).status_code == 200
+
+
+async def test_a_request_that_is_cancelled_is_logged_and_counted(
+    client: httpx2.AsyncClient, analyzer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(middleware.log, "info", lambda text, *values: lines.append(text % values))
+    began = asyncio.Event()
+
+    async def wait(*_: Any) -> None:
+        began.set()
+        await asyncio.sleep(60)
+
+    analyzer.detect_language = wait
+    request = asyncio.create_task(client.post("/detect-language", content=WAV))
+    await asyncio.wait_for(began.wait(), 10)
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+
+    assert len(lines) == 1
+    assert " POST /detect-language 499 " in lines[0]
+    counted = (await analyzer.state.counts()).requests["/detect-language"]
+    assert (counted.number, counted.failed) == (1, 1)

@@ -1,5 +1,6 @@
 """What is asked of which model, and on what an answer depends, without a cluster."""
 
+import threading
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from config.settings import GraphSettings
-from deployments.questions import Questions
+from deployments.questions import INLINE_SAMPLES, Questions
 from deployments.speech import Spans, with_speech
 from deployments.transport.concurrency import OnProgress
 from voxgraph.errors import ModelUnavailable, NoSpeech
@@ -249,3 +250,20 @@ async def test_a_question_about_the_voice_of_nobody_is_refused_unless_allowed() 
         await Asked(speech_s=0.0).identify_accent(WAVEFORM)
 
     assert (await Asked(speech_s=0.0).identify_accent(WAVEFORM, allow_no_speech=True)).accent == "us"
+
+
+@pytest.mark.parametrize(("samples", "is_in_a_thread"), [(INLINE_SAMPLES, False), (INLINE_SAMPLES + 1, True)])
+async def test_a_long_recording_is_validated_in_a_thread(
+    samples: int, is_in_a_thread: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = list[threading.Thread]()
+
+    def validate(waveform: Waveform, _settings: GraphSettings) -> Waveform:
+        threads.append(threading.current_thread())
+        return waveform
+
+    monkeypatch.setattr("deployments.questions.validate_waveform", validate)
+
+    await Asked().detect_language(np.zeros(samples, np.float32))
+
+    assert [thread is threading.main_thread() for thread in threads] == [not is_in_a_thread]

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launched import ROOT
 
-from config.settings import GraphStateTunables
+from config.settings import ENGINE_CACHE, GraphStateTunables
 from deployments.state import graph_state
 from deployments.state.graph_state import REPORT_EXPIRY_S, CacheSize, GraphState
 from deployments.state.janitor import Janitor
@@ -204,6 +205,37 @@ def test_a_folder_that_is_moved_while_it_is_walked_leads_to_no_other_files(
 
     assert all(path.exists() for path in precious)
     assert len(list(uploads.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["root", "code", "above the code", "home", "hub", "in the hub", "engines", "a link"]
+)
+def test_a_folder_whose_files_are_needed_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("HOME", "HF_HOME", ENGINE_CACHE):
+        (tmp_path / variable / "below").mkdir(parents=True)
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    (tmp_path / "link").symlink_to(ROOT)
+    folders = {
+        "root": Path("/"), "code": ROOT, "above the code": ROOT.parent, "home": tmp_path / "HOME",
+        "hub": tmp_path, "in the hub": tmp_path / "HF_HOME" / "below", "engines": tmp_path / ENGINE_CACHE,
+        "a link": tmp_path / "link",
+    }  # fmt: skip
+
+    with pytest.raises(ValueError, match="would be deleted there"):
+        Janitor(folders[name])
+
+
+def test_a_folder_within_the_home_or_the_service_is_accepted_and_a_relative_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    for folder in (tmp_path / "uploads", ROOT / "uploads"):
+        assert not Janitor(folder).info().exists
+    with pytest.raises(ValueError, match="absolute"):
+        Janitor(Path("uploads"))
 
 
 async def test_the_janitor_survives_a_pass_that_fails_and_says_so(
