@@ -84,6 +84,91 @@ def test_a_person_is_added_recognised_renamed_and_erased(page: Page, voices: dic
     assert "Anna" not in json.dumps(receipt)
 
 
+def test_a_recording_that_is_given_twice_is_said_to_be_known(page: Page, voices: dict[str, Path]) -> None:
+    open_gallery(page)
+    add(page, "Anna", voices["anna"])
+
+    give(page, "Another recording of Anna", voices["anna"])
+
+    known = "This recording of Anna was known already; it counts once."
+    expect(page.locator(".note")).to_have_text(known)
+    expect(page.get_by_role("status")).to_have_text(known)
+    expect(page.locator(".people")).to_contain_text("1 recording")
+    give(page, "Another recording of Anna", voices["anna again"])
+    expect(page.locator(".people")).to_contain_text("2 recordings")
+    expect(page.locator(".note").filter(has_text=known)).to_have_count(0)
+
+
+def test_the_keyboard_says_whether_a_decision_was_right(
+    page: Page, url: str, voices: dict[str, Path]
+) -> None:
+    open_gallery(page)
+    add(page, "Anna", voices["anna"])
+    give(page, "Another recording of Anna", voices["anna again"])
+    expect(page.get_by_text("recognised")).to_be_visible()
+    give(page, "A recording of one person", voices["anna"])
+    right, wrong = (page.get_by_role("button", name=name, exact=True) for name in ("Right", "Wrong"))
+
+    right.focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Noted: the decision was wrong.")
+    expect(wrong).to_have_attribute("aria-pressed", "true")
+    assert reviews(page, url) == ({}, {"match": 1})
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("status")).to_contain_text("Noted: the decision was right.")
+    expect(wrong).to_have_attribute("aria-pressed", "false")
+    assert reviews(page, url) == ({"match": 1}, {})
+
+    # The next answer is a decision of its own.
+    give(page, "A recording of one person", voices["bert"])
+    expect(page.locator(".identified")).to_contain_text("Nobody whom this gallery knows.")
+    expect(right).to_have_attribute("aria-pressed", "false")
+    right.click()
+    expect(page.get_by_role("status")).to_contain_text("Noted: the decision was right.")
+    assert reviews(page, url) == ({"match": 1, "unknown": 1}, {})
+    expect(page.get_by_role("button", name="Add this recording to")).to_have_count(0)
+
+
+def reviews(page: Page, url: str) -> tuple[dict[str, int], dict[str, int]]:
+    """Return how many decisions were confirmed and rejected."""
+    (found,) = page.request.get(f"{url}/v1/galleries/staff/report").json()["reviews"]
+    return found["confirmed"], found["rejected"]
+
+
+def test_a_recording_that_was_recognised_rightly_can_be_added(
+    page: Page, tmp_path: Path, voices: dict[str, Path]
+) -> None:
+    third = tmp_path / "third.wav"
+    third.write_bytes(wav_of(ANNA, seconds=6.0))
+    open_gallery(page)
+    add(page, "Anna", voices["anna"])
+    give(page, "Another recording of Anna", voices["anna again"])
+    expect(page.get_by_text("recognised")).to_be_visible()
+    give(page, "A recording of one person", third)
+
+    page.get_by_role("button", name="Right", exact=True).click()
+    expect(page.locator(".identified")).to_contain_text("Nothing is learned from it.")
+    expect(page.locator(".people")).to_contain_text("2 recordings")
+    page.get_by_role("button", name="Add this recording to Anna").click()
+
+    expect(page.locator(".people")).to_contain_text("3 recordings")
+
+
+def test_what_claims_nothing_cannot_be_right(
+    page: Page, analyzer: FakeAnalyzer, voices: dict[str, Path]
+) -> None:
+    open_gallery(page)
+    add(page, "Anna", voices["anna"])
+    analyzer.speech_s = 0.4
+
+    give(page, "A recording of one person", voices["bert"])
+
+    expect(page.locator(".identified")).to_contain_text("too little speech")
+    expect(page.get_by_role("button", name="Right", exact=True)).to_have_count(0)
+
+
 def test_a_refused_recording_says_why(page: Page, analyzer: FakeAnalyzer, voices: dict[str, Path]) -> None:
     analyzer.speech_s = 0.4
     open_gallery(page)
@@ -110,6 +195,8 @@ def test_it_is_for_everybody(open_page: Any, url: str, voices: dict[str, Path]) 
     give(page, "A recording of one person", voices["anna"])
     expect(page.locator(".identified")).to_be_visible()
     page.locator(".people summary").click()
+    page.get_by_role("button", name="Right", exact=True).click()
+    expect(page.locator(".identified")).to_contain_text("Noted")
 
     found = Axe().run(page).response["violations"]
     assert [one["id"] for one in found if one["impact"] in SERIOUS] == []

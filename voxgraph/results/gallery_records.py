@@ -102,7 +102,7 @@ class ReferenceInfo:
     evidence: Evidence
     spaces: tuple[Space, ...]
     origin: str
-    """Where it comes from: ``audio``, ``embedding``, ``diarization`` or ``confirmed``."""
+    """Where it comes from: ``audio``, ``embedding`` or ``diarization``."""
     created_at: datetime
     created_by: str
 

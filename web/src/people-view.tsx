@@ -74,9 +74,34 @@ function Question() {
             {found.decision === "match" && found.probability !== null && `${t.people.sure(percent(found.probability))} `}
             {found.evidence && t.people.heard(found.evidence.speech_s.toFixed(1))}
           </p>
+          {kept.canBeReviewed(found) && <Review found={found} />}
         </div>
       )}
     </section>
+  );
+}
+
+/** Was it right? Who was recognised rightly may be given the recording, which is never done by itself. */
+function Review({ found }: { found: kept.DecisionAnswer }) {
+  const said = kept.verdict.value;
+  const file = kept.heard.value;
+  return (
+    <>
+      <div class="row" role="group" aria-label={t.people.isRight}>
+        {t.people.isRight}
+        {(["confirmed", "rejected"] as const).map((each) => (
+          <button key={each} class="button" aria-pressed={said === each} onClick={() => void kept.review(found, each)}>
+            {t.people.verdicts[each]}
+          </button>
+        ))}
+      </div>
+      {said && <p class="quiet">{t.people.noted[said]}</p>}
+      {file && said === "confirmed" && found.decision === "match" && (
+        <button class="button" onClick={() => void kept.keepHeard(found, file)}>
+          {t.people.addHeard(kept.nameOf(found))}
+        </button>
+      )}
+    </>
   );
 }
 

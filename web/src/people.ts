@@ -19,6 +19,7 @@ interface ReasonAnswer {
 export interface EnrolmentAnswer {
   speaker: SpeakerAnswer;
   warnings: ReasonAnswer[];
+  repeated: boolean;
 }
 export interface DecisionAnswer {
   decision: string;
@@ -27,7 +28,11 @@ export interface DecisionAnswer {
   candidates: { external_id: string; display_name: string | null }[];
   probability: number | null;
   evidence: { speech_s: number } | null;
+  /** null: the gallery keeps no journal, so nothing can be said of the decision. */
+  decision_id: string | null;
 }
+/** What a person who looked at a decision says of it. */
+export type Verdict = "confirmed" | "rejected";
 /** What an erasure leaves: a signed statement that is worth keeping. */
 export interface Receipt {
   name: string;
@@ -36,6 +41,9 @@ export interface Receipt {
 
 const ROOT = "v1/galleries";
 const PAGE = 200;
+/** Decisions that can be right or wrong; the others claim nothing. */
+const CLAIMS = ["match", "unknown"];
+const VERBS = { confirmed: "confirm", rejected: "reject" } as const;
 
 /** Names of the galleries; null until the server has answered. */
 export const galleries = signal<string[] | null>(null);
@@ -44,6 +52,10 @@ export const people = signal<SpeakerAnswer[]>([]);
 export const problem = signal<Problem | null>(null);
 export const busy = signal("");
 export const decision = signal<DecisionAnswer | null>(null);
+/** The recording that the decision is about; the server has not kept it. */
+export const heard = signal<File | null>(null);
+/** What was said of the decision. */
+export const verdict = signal<Verdict | null>(null);
 export const receipt = signal<Receipt | null>(null);
 /** What to know about the last enrolment. */
 export const notes = signal<string[]>([]);
@@ -112,7 +124,7 @@ async function readPeople(): Promise<void> {
 
 export function choose(name: string): Promise<boolean> {
   gallery.value = name;
-  decision.value = null;
+  forgetDecision();
   return attempt(t.people.reading, readPeople);
 }
 
@@ -148,8 +160,10 @@ export const enrol = (person: SpeakerAnswer, file: File) =>
 async function enrolInto(path: string, file: File): Promise<void> {
   notes.value = [];
   const found = (await (await ask(`${path}/references`, upload(file))).json()) as EnrolmentAnswer;
-  notes.value = found.warnings.map(({ message }) => message);
-  announcement.value = t.people.enrolled(nameOf(found.speaker));
+  const name = nameOf(found.speaker);
+  const repeated = found.repeated ? [t.people.repeated(name)] : [];
+  notes.value = [...repeated, ...found.warnings.map(({ message }) => message)];
+  announcement.value = repeated[0] ?? t.people.enrolled(name);
 }
 
 export const rename = (person: SpeakerAnswer, name: string) =>
@@ -163,15 +177,38 @@ export const erase = (person: SpeakerAnswer) =>
     const response = await ask(at(gallery.value, "speakers", person.external_id), { method: "DELETE" });
     receipt.value = { name: nameOf(person), content: await response.json() };
     announcement.value = t.people.erased(nameOf(person));
-    decision.value = null;
+    forgetDecision();
     await readPeople();
   });
 
+function forgetDecision(): void {
+  decision.value = heard.value = verdict.value = null;
+}
+
 export const identify = (file: File) =>
   attempt(t.people.hearing, async () => {
-    decision.value = null;
+    forgetDecision();
     decision.value = await (await ask(at(gallery.value, "identify"), upload(file))).json();
+    heard.value = file;
     announcement.value = sentence(decision.value!);
+  });
+
+export const canBeReviewed = (found: DecisionAnswer) =>
+  found.decision_id !== null && CLAIMS.includes(found.decision);
+
+/** Say that the decision was right or wrong. The server learns nothing from it. */
+export const review = (found: DecisionAnswer, said: Verdict) =>
+  attempt(t.people.saving, async () => {
+    await ask(at(gallery.value, "decisions", found.decision_id!, VERBS[said]), { method: "POST" });
+    if (decision.value === found) verdict.value = said;
+    announcement.value = t.people.noted[said];
+  });
+
+/** Enrol the recording that was identified, as any other one. */
+export const keepHeard = (found: DecisionAnswer, file: File) =>
+  attempt(t.people.hearing, async () => {
+    await enrolInto(at(gallery.value, "speakers", found.speaker!), file);
+    await readPeople();
   });
 
 /** A decision in words. */
