@@ -230,7 +230,7 @@ def test_four_hours_of_silence_are_not_in_the_memory_of_a_process(service: Launc
     assert len(content) < 1_000_000
 
     # The waveform has 921 MB.
-    with beside(max_cpu_s=60), httpx2.Client(base_url=service.url, timeout=120) as client:
+    with beside(max_cpu_s=20), httpx2.Client(base_url=service.url, timeout=120) as client:
         answered = client.post("/detect-language", content=content)
 
     # The answer may take longer than the deadline of the question on a small machine.

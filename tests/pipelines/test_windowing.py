@@ -10,7 +10,7 @@ from torch import Tensor
 from pipelines.pieces import PIECES_AT_ONCE, Whole
 from pipelines.samples import MIN_PCM16_SAMPLES, Samples, to_pcm16
 from pipelines.windowing import MeanOfWindows
-from voxgraph.results import Waveform
+from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
 LONGEST = 10
 
@@ -50,6 +50,24 @@ def test_a_long_clip_is_the_mean_of_its_windows_with_the_last_aligned_to_its_end
 
     windows = [long[0:10], long[10:20], long[15:25]]
     assert found == [pytest.approx(np.mean([window.sum() for window in windows]), abs=1e-6), 10]
+
+
+def test_of_hours_the_loudest_window_of_each_section_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    second = SAMPLE_RATE_HZ
+    monkeypatch.setattr("pipelines.windowing.MAX_HEARD_S", 6)
+    pipeline, long = Sums(2 * second), clip(13 * second) / 100
+    for start in (1, 5, 11):
+        long[start * second : (start + 2) * second] *= 10
+    windows = [long[start * second : (start + 2) * second] for start in (1, 5, 11)]
+
+    (found,) = pipeline([long])
+    (of_integers,) = Sums(2 * second)([np.round(long * (1 << 15)).astype(np.int16)])
+    (not_longer,) = Sums(2 * second)([long[: 6 * second]])
+
+    assert found == [pytest.approx(np.mean([window.sum() for window in windows]), rel=1e-5), 2 * second]
+    assert of_integers == [pytest.approx(found[0], abs=0.1), 2 * second]
+    assert not_longer[0] == pytest.approx(long[: 6 * second].sum() / 3, rel=1e-4)
+    assert sum(map(pipeline.seconds_of, pipeline.cut(long))) == 6
 
 
 def test_order_is_kept_among_short_and_long() -> None:
