@@ -62,7 +62,7 @@ STATUS: dict[type[errors.VoxError], HTTPStatus] = {
 INTERNAL_ERROR = REFUSALS[500][0]
 CLIENT_CLOSED_REQUEST = 499
 RETRIED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-"""Statuses with a ``Retry-After`` header."""
+"""Statuses with a ``Retry-After`` header, but for a graph without galleries, which no time will give it."""
 
 
 class ErrorAnswer(BaseModel):
@@ -88,10 +88,12 @@ def vox_error_answer(request: Request, error: errors.VoxError) -> ErrorAnswer:
     return error_answer(request, error.detail, error_type(error), error.code)
 
 
-def error_response(request: Request, status: int, detail: str, kind: ErrorType, code: str) -> Response:
-    """Return a response with the error body; a 503 has a ``Retry-After`` header, from the recent times."""
+def error_response(
+    request: Request, status: int, detail: str, kind: ErrorType, code: str, *, may_pass: bool = True
+) -> Response:
+    """Return a response with the error body; one that may pass has ``Retry-After``, from the recent times."""
     body = error_answer(request, detail, kind, code)
-    headers = {"retry-after": str(_retry_after_s(request))} if status in RETRIED else None
+    headers = {"retry-after": str(_retry_after_s(request))} if may_pass and status in RETRIED else None
     return JSONResponse(body.model_dump(mode="json"), status, headers)
 
 
@@ -123,7 +125,9 @@ async def vox_error_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.VoxError)
     # A handle call raises a class that Ray derives from the error's own.
     base = next(base for base in type(error).__mro__ if base in STATUS)
-    return error_response(request, STATUS[base], error.detail, error_type(error), base.code)
+    kind = error_type(error)
+    may_pass = not (base is errors.GalleryUnavailable and request.app.state.analyzer.gallery is None)
+    return error_response(request, STATUS[base], error.detail, kind, base.code, may_pass=may_pass)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

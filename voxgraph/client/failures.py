@@ -86,10 +86,14 @@ class Retries:
         deadline: The end of the question, with all its repetitions and pauses.
         repetitions: How often the request may be sent again.
         can_send_again: Whether its body can be read a second time.
+        once: See `voxgraph.client.questions.Question`.
     """
 
-    def __init__(self, deadline: Deadline, repetitions: int, can_send_again: bool) -> None:
+    def __init__(
+        self, deadline: Deadline, repetitions: int, can_send_again: bool, once: bool = False
+    ) -> None:
         self._deadline = deadline
+        self._once = once
         self._left = repetitions if can_send_again else 0
         self._pause_s = FIRST_PAUSE_S
 
@@ -104,10 +108,12 @@ class Retries:
 
     def after_answer(self, response: httpx2.Response) -> float:
         """Return the pause after an answer that is an error; raise the error if it is final."""
-        error = error_of(response)
-        if response.status_code not in RETRIED_STATUSES or isinstance(error, errors.GalleryUnavailable):
+        error, pause_s = error_of(response), retry_after_s(response)
+        # Galleries that were asked may have done it, and a graph without any names no time to come back.
+        is_final = isinstance(error, errors.GalleryUnavailable) and (self._once or pause_s is None)
+        if response.status_code not in RETRIED_STATUSES or is_final:
             raise error
-        return self._pause(error, None, retry_after_s(response))
+        return self._pause(error, None, pause_s)
 
     def _pause(
         self, error: errors.VoxError, cause: Exception | None, at_least_s: float | None = None

@@ -60,7 +60,7 @@ def show(gallery: str, *, timeout_s: float = DEADLINE_S) -> Question[GalleryInfo
 
 def delete(gallery: str, *, timeout_s: float = DEADLINE_S) -> Question[ErasureReceipt]:
     """Erase a gallery and everybody in it."""
-    return Question(_path(gallery), read.receipt, timeout_s=timeout_s, method="DELETE")
+    return Question(_path(gallery), read.receipt, timeout_s=timeout_s, method="DELETE", once=True)
 
 
 def put_speaker(
@@ -102,23 +102,30 @@ def change_speaker(
 ) -> Question[SpeakerInfo]:
     """Change some of ``external_id``, ``display_name``, ``metadata`` and ``consent``."""
     body = {name: _consent(value) if isinstance(value, Consent) else value for name, value in changes.items()}
-    return Question(_path(gallery, speaker), read.speaker, json=body, timeout_s=timeout_s, method="PATCH")
+    return Question(
+        _path(gallery, speaker),
+        read.speaker,
+        json=body,
+        timeout_s=timeout_s,
+        method="PATCH",
+        once="external_id" in changes,
+    )
 
 
 def erase(gallery: str, speaker: str, *, timeout_s: float = DEADLINE_S) -> Question[ErasureReceipt]:
     """Erase everything that is kept of a speaker."""
-    return Question(_path(gallery, speaker), read.receipt, timeout_s=timeout_s, method="DELETE")
+    return Question(_path(gallery, speaker), read.receipt, timeout_s=timeout_s, method="DELETE", once=True)
 
 
 def opt_out(gallery: str, speaker: str, *, timeout_s: float = DEADLINE_S) -> Question[ErasureReceipt]:
     """Erase a speaker, who need not be there, and refuse to enrol that external id from now on."""
-    return Question(_path(gallery, speaker, "opt-out"), read.receipt, timeout_s=timeout_s)
+    return Question(_path(gallery, speaker, "opt-out"), read.receipt, timeout_s=timeout_s, once=True)
 
 
 def opt_in(gallery: str, speaker: str, *, timeout_s: float = DEADLINE_S) -> Question[None]:
     """Let an external id be enrolled again."""
     path = _path(gallery, speaker, "opt-out")
-    return Question(path, lambda _: None, timeout_s=timeout_s, method="DELETE")
+    return Question(path, lambda _: None, timeout_s=timeout_s, method="DELETE", once=True)
 
 
 def withdraw_consent(
@@ -126,7 +133,7 @@ def withdraw_consent(
 ) -> Question[ErasureReceipt]:
     """Erase all references of a speaker and the consent; the name stays for a new consent."""
     path = _path(gallery, speaker, "consent")
-    return Question(path, read.receipt, timeout_s=timeout_s, method="DELETE")
+    return Question(path, read.receipt, timeout_s=timeout_s, method="DELETE", once=True)
 
 
 def export(
@@ -191,7 +198,7 @@ def remove_reference(
 ) -> Question[ErasureReceipt]:
     """Erase one reference."""
     path = _path(gallery, speaker, f"references/{quote(reference, safe='')}")
-    return Question(path, read.receipt, timeout_s=timeout_s, method="DELETE")
+    return Question(path, read.receipt, timeout_s=timeout_s, method="DELETE", once=True)
 
 
 def verify(
@@ -257,7 +264,7 @@ def identify_speakers(
 def merge(gallery: str, into: str, source: str, *, timeout_s: float = DEADLINE_S) -> Question[SpeakerInfo]:
     """Move all references of `source` to `into`, and remove `source`."""
     body = {"into": into, "from": source}
-    return Question(f"{_path(gallery)}/merge", read.speaker, json=body, timeout_s=timeout_s)
+    return Question(f"{_path(gallery)}/merge", read.speaker, json=body, timeout_s=timeout_s, once=True)
 
 
 def duplicates(gallery: str, *, timeout_s: float = CALIBRATION_DEADLINE_S) -> Question[list[Duplicate]]:

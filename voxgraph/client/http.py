@@ -72,7 +72,8 @@ class Client:
 
     Every method takes ``timeout_s``, the seconds that the question may take with all repetitions, and raises
     the classes of `voxgraph.errors` with ``request_id``. A request is sent again after a broken connection,
-    429 and 503, unless its recording is a stream that cannot be read twice.
+    429 and 503, unless its recording is a stream that cannot be read twice, or galleries that do not answer
+    may have done what can be done once only.
 
     Args:
         url: Address of the server. None: ``VOXGRAPH_URL``, or that of `make serve`.

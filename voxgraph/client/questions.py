@@ -56,6 +56,9 @@ class Question(Generic[T]):
     accept: str = "application/json"
     readable_errors: frozenset[int] = frozenset()
     """Statuses of errors whose body is an answer."""
+    once: bool = False
+    """Whether the answer to a second request would be another one, such as that nobody is there to be erased:
+    it is not sent again after an error that leaves open whether it was done."""
 
     def reading(self, parse: "Callable[[Any], Other]") -> "Question[Other]":
         """Return the same question with its answer read in another way."""

@@ -64,7 +64,7 @@ def attempts(
         if question.json is not None:
             body["json"] = question.json
         can_send_again = all(can_be_sent_again(file) for _, (_, file) in files)
-        retries = Retries(deadline, repetitions, can_send_again)
+        retries = Retries(deadline, repetitions, can_send_again, question.once)
 
         def attempt() -> Attempt:
             request = http.build_request(

@@ -33,6 +33,7 @@ async def test_a_graph_without_state_says_so(
 
     assert_is(refused, 503, "gallery_unavailable")
     assert "args.state" in refused.json()["detail"]
+    assert "retry-after" not in refused.headers
 
 
 async def test_the_health_says_whether_voices_are_kept(

@@ -1,6 +1,7 @@
 """What fails, is sent again or raised: over a fake network, and over a real socket."""
 
 import asyncio
+import inspect
 import io
 import itertools
 import os
@@ -14,12 +15,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import httpx2
+import numpy as np
 import pytest
 
 from deployments.api.errors import STATUS
 from voxgraph import AsyncClient, Client, VoxError, errors
 from voxgraph.client import failures
 from voxgraph.client.errors import AccessDenied, UnexpectedAnswer, Unreachable
+from voxgraph.client.gallery_group import Galleries
+from voxgraph.results import Embedding
 
 LANGUAGE = {"language": "de", "name": "German", "confidence": 0.9, "probabilities": {"de": 0.9}, "new": 1}
 CLIP = b"RIFF some bytes"
@@ -159,6 +163,58 @@ def test_a_pause_beyond_the_deadline_is_not_made(pauses: list[float]) -> None:
         ask(Network(refusal(503, **{"retry-after": "30"}), ok), timeout_s=20.0)
 
     assert pauses == []
+
+
+GALLERIES_AWAY = refusal(503, "gallery_unavailable", **{"retry-after": "7"})
+ONCE = {"delete", "erase", "opt_out", "opt_in", "withdraw_consent", "remove_reference", "merge"}
+NAMED = {
+    "gallery": "staff", "speaker": "a-1", "recording": CLIP, "decision_id": "dec_1", "reference": "ref_1",
+    "into": "a-1", "source": "b-2", "speech_s": 3.0, "changes": {"display_name": "Anna"},
+    "embedding": Embedding(np.ones(4, np.float32), "m", "r"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in vars(Galleries) if not name.startswith("_") and name != "enrol_people"]
+)
+def test_galleries_that_do_not_answer_are_asked_again_for_what_can_be_done_twice(
+    name: str, pauses: list[float]
+) -> None:
+    network = Network(GALLERIES_AWAY)
+    with Client(transport=httpx2.MockTransport(network)) as client:
+        given = inspect.signature(getattr(Galleries, name)).parameters.values()
+        wanted = [NAMED[each.name] for each in given if each.default is each.empty]
+
+        with pytest.raises(errors.GalleryUnavailable):
+            getattr(client.galleries, name)(*wanted)
+
+    assert len(network.bodies) == (1 if name in ONCE else 4)
+    assert all(pause >= 7 for pause in pauses)
+
+
+def test_a_speaker_who_gets_another_id_is_not_looked_for_by_the_old_one() -> None:
+    network = Network(GALLERIES_AWAY)
+    with Client(transport=httpx2.MockTransport(network)) as client, pytest.raises(errors.GalleryUnavailable):
+        client.galleries.change_speaker("staff", "a-1", {"external_id": "a-2"})
+
+    assert len(network.bodies) == 1
+
+
+def test_a_graph_without_galleries_is_not_asked_again() -> None:
+    network = Network(refusal(503, "gallery_unavailable"))
+    with Client(transport=httpx2.MockTransport(network)) as client, pytest.raises(errors.GalleryUnavailable):
+        client.galleries.list()
+
+    assert len(network.bodies) == 1
+
+
+@BOTH
+def test_what_names_speakers_is_answered_once_the_galleries_are_back(of: type, pauses: list[float]) -> None:
+    network = Network(GALLERIES_AWAY, ok)
+
+    assert ask(network, of=of) == "de"
+
+    assert 7 <= pauses[0] <= 7 + failures.FIRST_PAUSE_S
 
 
 @pytest.mark.parametrize("error", STATUS)
