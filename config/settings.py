@@ -205,12 +205,16 @@ class GraphStateTunables(_Frozen):
     """Maximum queued requests of ``/identify``; beyond it they are answered 503."""
     max_jobs: Annotated[int, Field(ge=1)] = 1000
     """Maximum jobs of the pyannoteAI-compatible interface that are kept, and maximum addresses for uploads. A
-    new job takes the place of the oldest one that has ended; if none has, it is answered 503."""
+    new job takes the place of the oldest one that has ended, of a client with its share of the oldest of its
+    own; if none has, it is answered 503, or 429."""
     max_media_bytes: Annotated[int, Field(ge=1024)] = 512 * 1024 * 1024
     """Maximum bytes of the recordings that are uploaded for such jobs, in the memory of GraphState; beyond it
     an upload is answered 503."""
     job_keep_s: Annotated[float, Field(gt=0)] = 3600.0
     """Seconds for which an uploaded recording, and a job after its end, are kept."""
+    max_client_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of `max_jobs` and of `max_media_bytes` that one client may have; beyond it that client, which is
+    one as in `AudioLimits.max_client_share`, is answered 429."""
     uploads_folder: str | None = None
     """Folder whose old files are deleted, an absolute path on GraphState's node. None: no folder. The graph
     never writes audio to files; this is for the files of other programs. A folder that holds the service, the

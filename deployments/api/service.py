@@ -18,8 +18,8 @@ class JobStore(Protocol):
     The methods are those of `deployments.state.jobs.JobBoard`, which says what they raise.
     """
 
-    async def open_upload(self, key: str) -> str:
-        """Return a token with which the recording of a key can be uploaded."""
+    async def open_upload(self, key: str, client: str | None = None) -> str:
+        """Return a token with which a client can upload the recording of a key."""
         ...
 
     async def add_piece(self, token: str, writer: str, number: int, piece: bytes) -> None:
@@ -34,8 +34,8 @@ class JobStore(Protocol):
         """Forget an upload that broke off."""
         ...
 
-    async def add_job(self, key: str) -> StoredJob:
-        """Start a job about the recording of a key."""
+    async def add_job(self, key: str, client: str | None = None) -> StoredJob:
+        """Start a job of a client about the recording of a key."""
         ...
 
     async def job(self, job_id: str) -> StoredJob:

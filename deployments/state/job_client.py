@@ -23,9 +23,9 @@ class JobClient:
     def __init__(self, handle: DeploymentHandle) -> None:
         self._direct, self._by_reference = direct(handle), handle
 
-    async def open_upload(self, key: str) -> str:
-        """Return a token with which the recording of a key can be uploaded."""
-        token: str = await self._ask("open_upload", key)
+    async def open_upload(self, key: str, client: str | None = None) -> str:
+        """Return a token with which a client can upload the recording of a key."""
+        token: str = await self._ask("open_upload", key, client)
         return token
 
     async def add_piece(self, token: str, writer: str, number: int, piece: bytes) -> None:
@@ -40,9 +40,9 @@ class JobClient:
         """Forget an upload that broke off."""
         await self._ask("drop_upload", token, writer)
 
-    async def add_job(self, key: str) -> StoredJob:
-        """Start a job about the recording of a key."""
-        job: StoredJob = await self._ask("add_job", key)
+    async def add_job(self, key: str, client: str | None = None) -> StoredJob:
+        """Start a job of a client about the recording of a key."""
+        job: StoredJob = await self._ask("add_job", key, client)
         return job
 
     async def job(self, job_id: str) -> StoredJob:

@@ -9,7 +9,8 @@ import clips
 import httpx2
 import pytest
 
-from config.settings import AudioLimits, GraphStateTunables
+from config.settings import AudioLimits, GraphSettings, GraphStateTunables
+from deployments.api.app import create_app
 from deployments.api.compat import pyannoteai_jobs
 from voxgraph.errors import InferenceError, Overloaded
 from voxgraph.keys import make_key
@@ -236,6 +237,44 @@ async def test_only_a_few_jobs_run_at_a_time(client: httpx2.AsyncClient, analyze
     assert sorted(statuses) == ["created"] * 3 + ["running"] * 2
     assert {(await ended(client, job))["status"] for job in jobs} == {"succeeded"}
     assert most == 2
+
+
+async def test_one_client_leaves_addresses_memory_and_turns_to_others(analyzer: Any) -> None:
+    tunables = GraphStateTunables(max_jobs=4, max_media_bytes=4 * len(WAV))
+    analyzer.state.graph.jobs.reconfigure(tunables)
+    analyzer.max_running_jobs = 1
+    gate, asked, diarize = asyncio.Event(), list[int](), analyzer.diarize
+
+    async def waits(waveform: Any, speakers: Any) -> Any:
+        asked.append(speakers.num_speakers)
+        await gate.wait()
+        return await diarize(waveform, speakers)
+
+    analyzer.diarize = waits
+    app = create_app(analyzer, GraphSettings())
+    clients = [
+        httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app, client=(address, 1)), base_url="http://voxgraph"
+        )
+        for address in ("203.0.113.7", "203.0.113.8")
+    ]
+    async with clients[0] as one, clients[1] as another:
+        assert (await upload(one)).status_code == 200
+        full = await upload(one, WAV + bytes(len(WAV)), "media://b")
+        beyond = await one.post("/v1/media/input", json={"url": "media://c"})
+        assert (await upload(another)).status_code == 200
+        jobs = [await start(one, numSpeakers=1), await start(one, numSpeakers=2)]
+        third = await one.post("/v1/diarize", json={"url": KEY})
+        jobs.append(await start(another, numSpeakers=3))
+        await asyncio.sleep(0.1)
+        gate.set()
+        ends = [await ended(another, job) for job in jobs]
+
+    for refused in (full, beyond, third):
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        assert int(refused.headers["retry-after"]) >= 1
+    assert [end["status"] for end in ends] == ["succeeded"] * 3
+    assert sorted(asked) == [1, 2, 3]
 
 
 async def test_the_address_has_the_prefix_and_scheme_of_the_proxy(client_of: Any) -> None:

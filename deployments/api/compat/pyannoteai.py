@@ -18,6 +18,7 @@ from deployments.api.compat.pyannoteai_jobs import JobRunner
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import RESPONSES
 from deployments.api.errors import ErrorAnswer, validation_message
+from deployments.api.shares import client_of
 from voxgraph.errors import EmptyAudio, InvalidOptions
 from voxgraph.graph import JobStatus
 from voxgraph.options import DEFAULT_TENANT
@@ -68,7 +69,8 @@ def _owned(request: Request, url: str) -> str:
 @router.post("/media/input", status_code=201, openapi_extra=_takes(schemas.MediaInput))
 async def media_input(request: Request, body: BodyDep, analyzer: AnalyzerDep) -> schemas.MediaAddress:
     """Return the address to which the recording of a ``media://`` URL is to be PUT."""
-    token = await analyzer.state.jobs.open_upload(_owned(request, _parse(schemas.MediaInput, body).url))
+    key = _owned(request, _parse(schemas.MediaInput, body).url)
+    token = await analyzer.state.jobs.open_upload(key, client_of(request.scope))
     scheme = request.headers.get("x-forwarded-proto", "").lower()
     url = request.url_for("put_media", token=token)
     return schemas.MediaAddress(url=str(url.replace(scheme=scheme) if scheme in ("http", "https") else url))
@@ -111,9 +113,10 @@ async def diarize(request: Request, body: BodyDep, analyzer: AnalyzerDep) -> sch
     """Start to diarize an uploaded recording; ask ``/v1/jobs/{jobId}`` for the result."""
     asked = _parse(schemas.DiarizeRequest, body)
     _ = asked.speakers  # raises InvalidOptions
-    job = await analyzer.state.jobs.add_job(_owned(request, asked.url))
+    client = client_of(request.scope)
+    job = await analyzer.state.jobs.add_job(_owned(request, asked.url), client)
     runner: JobRunner = request.app.state.job_runner
-    runner.start(job.id, asked)
+    runner.start(job.id, asked, client)
     return schemas.JobAnswer(jobId=job.id, status=job.status)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from config.settings import GraphStateTunables
 from deployments.state.jobs import LEASE_S, JobBoard
-from voxgraph.errors import InvalidRequest, NotFound, Overloaded
+from voxgraph.errors import InvalidRequest, NotFound, Overloaded, RateLimited
 from voxgraph.graph import JobStatus
 
 KEY = "media://a.wav"
@@ -30,8 +30,8 @@ def board(clock: Clock) -> JobBoard:
     return board
 
 
-async def upload(board: JobBoard, *pieces: bytes, key: str = KEY) -> str:
-    token = await board.open_upload(key)
+async def upload(board: JobBoard, *pieces: bytes, key: str = KEY, client: str | None = None) -> str:
+    token = await board.open_upload(key, client)
     for number, piece in enumerate(pieces):
         await board.add_piece(token, "me", number, piece)
     await board.finish_upload(token, "me")
@@ -177,3 +177,71 @@ async def test_an_upload_that_broke_off_is_no_recording(board: JobBoard) -> None
     with pytest.raises(NotFound):
         await board.add_job(KEY)
     await upload(board, bytes(1000), key="media://b")
+
+
+async def test_one_client_has_a_share_of_the_addresses(board: JobBoard, clock: Clock) -> None:
+    board.reconfigure(GraphStateTunables(max_jobs=4, max_client_share=0.5, job_keep_s=60))
+    for number in range(2):
+        await board.open_upload(f"media://{number}", "one")
+    with pytest.raises(RateLimited, match="2 uploads of yours"):
+        await board.open_upload("media://c", "one")
+    await board.open_upload("media://c", "another")
+    await board.open_upload("media://d")
+
+    with pytest.raises(Overloaded) as refused:
+        await board.open_upload("media://e", "a third")
+    assert not isinstance(refused.value, RateLimited)
+    clock.now += 61
+    await board.open_upload("media://c", "one")
+
+
+async def test_one_client_has_a_share_of_the_bytes(board: JobBoard) -> None:
+    board.reconfigure(GraphStateTunables(max_jobs=9, max_media_bytes=1024, job_keep_s=60))
+    await upload(board, bytes(500), client="one")
+    token = await board.open_upload("media://b", "one")
+    await board.add_piece(token, "me", 0, bytes(12))
+    with pytest.raises(RateLimited, match="512 bytes, your share"):
+        await board.add_piece(token, "me", 1, bytes(1))
+
+    # The upload that was refused has left its bytes.
+    await upload(board, bytes(12), key="media://c", client="one")
+    await upload(board, bytes(512), key="media://d", client="another")
+
+
+async def test_bytes_count_for_who_asked_for_the_address_while_a_job_needs_them(board: JobBoard) -> None:
+    board.reconfigure(GraphStateTunables(max_jobs=9, max_media_bytes=1024, job_keep_s=60))
+    await upload(board, bytes(500), client="one")
+    job = await board.add_job(KEY, "another")
+    await upload(board, b"", client="a third")
+
+    with pytest.raises(RateLimited):
+        await upload(board, bytes(500), key="media://b", client="one")
+    await upload(board, bytes(500), key="media://b", client="another")
+    await board.update(job.id, JobStatus.SUCCEEDED, "[]")
+    await upload(board, bytes(500), key="media://c", client="one")
+
+
+async def test_one_client_has_a_share_of_the_jobs_and_pushes_out_none_of_others(board: JobBoard) -> None:
+    board.reconfigure(GraphStateTunables(max_jobs=4, max_client_share=0.5, job_keep_s=60))
+    await upload(board, b"a")
+    others = await board.add_job(KEY, "another")
+    await board.update(others.id, JobStatus.SUCCEEDED, "[]")
+    own = [await board.add_job(KEY, "one") for _ in range(2)]
+    with pytest.raises(RateLimited, match="2 jobs of yours are unfinished"):
+        await board.add_job(KEY, "one")
+    await board.update(own[1].id, JobStatus.SUCCEEDED, "[]")
+    await board.add_job(KEY, "one")
+
+    assert (await board.job(others.id)).output == "[]"
+    with pytest.raises(NotFound):
+        await board.job(own[1].id)
+
+
+async def test_programs_of_this_machine_have_all_jobs(board: JobBoard) -> None:
+    board.reconfigure(GraphStateTunables(max_jobs=4, max_client_share=0.5, job_keep_s=60))
+    await upload(board, b"a")
+    for _ in range(4):
+        await board.add_job(KEY)
+
+    with pytest.raises(Overloaded, match="4 jobs are unfinished"):
+        await board.add_job(KEY, "one")
