@@ -1,6 +1,7 @@
 """The memory of an answer is estimated well, in no time."""
 
 import gc
+import operator
 import pickle
 import time
 import tracemalloc
@@ -85,7 +86,8 @@ def allocated(pickled: bytes) -> tuple[Any, int]:
 def test_the_estimate_is_near_the_memory_that_an_answer_takes_and_takes_no_time(name: str) -> None:
     pickled = pickle.dumps(ANSWERS[name]())
     pickle.loads(pickled)  # What the first one imports is no answer.
-    answer, taken = allocated(pickled)
+    # What other threads of the tests allocate meanwhile is no answer either.
+    answer, taken = min((allocated(pickled) for _ in range(3)), key=operator.itemgetter(1))
     seconds = []
 
     for _ in range(20):
