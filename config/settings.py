@@ -102,6 +102,9 @@ class AudioLimits(_Frozen):
     """Share of the places of a replica and of its memory for bodies and decoded audio that one client may
     hold; beyond it that client is answered 429. A client is a key, or an address. Programs on the same
     machine that send no key have no share."""
+    max_unknown_per_minute: Annotated[int, Field(ge=0)] = 100
+    """Maximum recordings a minute, also as one burst, that one client asks one ingress replica about and in
+    which a gallery recognises nobody; beyond it the client is answered 429 about that gallery. 0: any."""
     max_audio_s: Annotated[float, Field(gt=0)] = 4 * 3600.0
     """Maximum seconds of decoded audio."""
     max_decoded_s: Annotated[float, Field(gt=0)] = 8 * 3600.0

@@ -11,7 +11,7 @@ from deployments.api import errors, middleware
 from deployments.api.auth import AuthMiddleware, Keyring
 from deployments.api.bodies import bodies_budget
 from deployments.api.budget import DecodedAudioBudget
-from deployments.api.claims import Claims
+from deployments.api.claims import MOST_IN_VAIN, InVain
 from deployments.api.compat import accent_routes, graph_routes, pyannoteai, voice_routes
 from deployments.api.compat.pyannoteai_jobs import JobRunner
 from deployments.api.decoders import Decoder, decoder_of
@@ -79,7 +79,8 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
     app.state.pace = Pace()
     app.state.health = Refreshed(lambda: analyzer.health())
     app.state.stats = Refreshed(partial(graph_routes.collect, app))
-    app.state.claims = Claims()
+    app.state.claims = InVain(MOST_IN_VAIN, "claims of this speaker")
+    app.state.identifications = InVain(settings.limits.max_unknown_per_minute, "identifications")
     app.state.galleries = VoiceGalleries(analyzer)
     app.include_router(service.router)
     app.include_router(pages.router)

@@ -1,40 +1,62 @@
-"""Limit how often a voice may be claimed in vain, so that nobody finds a recording that passes by trying."""
+"""Limit how often voices may be asked about in vain: nobody is to find a recording that passes by trying, nor
+learn whom a gallery knows by asking about everybody.
+"""
 
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 
 from voxgraph.errors import RateLimited
 
 MOST_IN_VAIN = 10
+"""Claims of one speaker that may fail at once and within each further minute."""
 WINDOW_S = 60.0
-"""Claims of one speaker that may fail within some seconds; each ingress replica counts its own."""
-MOST_SPEAKERS = 10_000
-"""Speakers that are counted; beyond it, the one whose claims are the oldest is forgotten."""
-
-Claimed = tuple[str, str, str]
-"""Tenant, gallery and external id."""
+MOST_COUNTED = 10_000
+"""Names that are counted; beyond it, the one that was in vain the longest ago is forgotten."""
 
 
-class Claims:
-    """Counts claims that were not believed; `clock` is monotonic, in seconds."""
+class TriedInVain(RateLimited):
+    """Too much was in vain; `retry_after_s` is how long to wait."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._in_vain: OrderedDict[Claimed, deque[float]] = OrderedDict()
+    def __init__(self, detail: str, retry_after_s: float) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
-    def check(self, claimed: Claimed) -> None:
-        """Raise `RateLimited` if too many claims of a speaker have failed lately."""
-        times = self._in_vain.get(claimed, ())
-        oldest = self._clock() - WINDOW_S
-        if sum(at > oldest for at in times) >= MOST_IN_VAIN:
-            raise RateLimited(
-                f"{MOST_IN_VAIN} claims of this speaker failed within {WINDOW_S:g} s; wait a minute."
+
+class InVain:
+    """Counts what was in vain, by some name; each ingress replica counts its own.
+
+    It is a leaky bucket: `most` at once, and as many in each further minute, evenly.
+
+    Args:
+        most: How much may be in vain; 0: anything.
+        what: What is limited, in the plural, for the message of an error.
+        clock: Monotonic, in seconds.
+    """
+
+    def __init__(self, most: int, what: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._what, self._clock = most, what, clock
+        self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        """How full the bucket of each name was, and when."""
+
+    def check(self, name: Hashable) -> None:
+        """Raise `TriedInVain` if too much of this name was in vain lately."""
+        excess = self._level(name) - (self._most - 1)
+        if self._most and excess > 0:
+            raise TriedInVain(
+                f"{self._most} {self._what} were in vain within {WINDOW_S:g} s; wait a little.",
+                excess * WINDOW_S / self._most,
             )
 
-    def failed(self, claimed: Claimed) -> None:
-        """Count a claim that was not believed."""
-        self._in_vain.setdefault(claimed, deque(maxlen=MOST_IN_VAIN)).append(self._clock())
-        self._in_vain.move_to_end(claimed)
-        while len(self._in_vain) > MOST_SPEAKERS:
-            self._in_vain.popitem(last=False)
+    def failed(self, name: Hashable) -> None:
+        """Count one."""
+        if not self._most:
+            return
+        self._levels[name] = self._level(name) + 1, self._clock()
+        self._levels.move_to_end(name)
+        while len(self._levels) > MOST_COUNTED:
+            self._levels.popitem(last=False)
+
+    def _level(self, name: Hashable) -> float:
+        level, at = self._levels.get(name, (0.0, 0.0))
+        return max(0.0, level - (self._clock() - at) * self._most / WINDOW_S)

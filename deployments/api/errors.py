@@ -4,6 +4,7 @@ Every 4xx and 5xx, including those of the web framework, has the body
 ``{"detail", "error_type", "code", "timestamp", "request_id"}``.
 """
 
+import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from deployments.api.claims import TriedInVain
 from deployments.api.edge import REFUSALS, RETRY_AFTER_S
 from voxgraph import errors
 
@@ -127,7 +129,10 @@ async def vox_error_response(request: Request, error: Exception) -> Response:
     base = next(base for base in type(error).__mro__ if base in STATUS)
     kind = error_type(error)
     may_pass = not (base is errors.GalleryUnavailable and request.app.state.analyzer.gallery is None)
-    return error_response(request, STATUS[base], error.detail, kind, base.code, may_pass=may_pass)
+    response = error_response(request, STATUS[base], error.detail, kind, base.code, may_pass=may_pass)
+    if isinstance(error, TriedInVain):
+        response.headers["retry-after"] = str(math.ceil(error.retry_after_s))
+    return response
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

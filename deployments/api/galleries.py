@@ -1,6 +1,6 @@
 """Whose galleries a request is about, and how its JSON is read."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -10,16 +10,29 @@ from fastapi import Depends, HTTPException, Request
 from pydantic import BaseModel, ValidationError
 
 from deployments.api.body import check_content_length, read_limited
+from deployments.api.claims import InVain
 from deployments.api.errors import validation_message
 from deployments.api.options import SpeakerOptions
+from deployments.api.shares import client_of
 from deployments.galleries import VoiceGalleries
 from voxgraph.errors import InvalidOptions, VoxError
 from voxgraph.keys import SCOPES
 from voxgraph.options import DEFAULT_TENANT, Matching, Place
-from voxgraph.results import AnalysisEvent, DiarizationResult, Quality, TaskAnswer, TaskFailure, Waveform
+from voxgraph.results import (
+    AnalysisEvent,
+    Decision,
+    DiarizationResult,
+    Quality,
+    TaskAnswer,
+    TaskFailure,
+    VoiceDecision,
+    Waveform,
+)
 
 ANYBODY = "anonymous"
 """Who asks a graph without API keys, in its ledger."""
+NAMES_NOBODY = frozenset({Decision.UNKNOWN, Decision.AMBIGUOUS})
+"""Decisions on voices that were compared in vain."""
 MAX_BODY_BYTES = 256 * 1024
 """Most bytes of a body of JSON: an embedding of 4,096 numbers has about 90,000."""
 
@@ -48,6 +61,10 @@ class TenantGalleries:
     may_use: bool
     may_see_scores: bool
     """Whether the key may learn how near a voice is; without, only what was decided."""
+    client: str | None
+    """Who asks, as in `deployments.api.shares`; None: a program on this machine without a key."""
+    identifications: InVain
+    """Counts what each client has asked each gallery in vain."""
 
     async def ask(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Call a method of `gallery.galleries.Galleries` that only reads."""
@@ -66,6 +83,7 @@ class TenantGalleries:
 
         Raises:
             HTTPException: 403, since the key of the request may not use galleries.
+            TriedInVain: The client has asked it in vain too often.
             NotFound: There is no such gallery.
             GalleryUnavailable: The graph keeps none.
         """
@@ -73,7 +91,19 @@ class TenantGalleries:
             return
         if not self.may_use:
             raise HTTPException(HTTPStatus.FORBIDDEN, "The key has no scope gallery.")
+        self.check_tries(gallery)
         await self.ask("show", gallery)
+
+    def check_tries(self, gallery: str) -> None:
+        """Raise `TriedInVain` if the client has asked a gallery in vain too often."""
+        if self.client is not None:
+            self.identifications.check((self.tenant, gallery, self.client))
+
+    def note(self, gallery: str, decisions: Iterable[VoiceDecision]) -> None:
+        """Count a recording in which nobody was recognised, though voices were compared."""
+        found = {each.decision for each in decisions}
+        if self.client is not None and found & NAMES_NOBODY and Decision.MATCH not in found:
+            self.identifications.failed((self.tenant, gallery, self.client))
 
     def shown(self, found: Scored) -> Scored:
         """Return an answer as the key may see it."""
@@ -102,6 +132,7 @@ class TenantGalleries:
             return found
         matching = Matching(purpose=options.purpose)
         named = await self.all.name(self.place(options.gallery), voices, found, quality, matching)
+        self.note(options.gallery, (named.identities or {}).values())
         return self.shown_turns(named)
 
     async def named_events(
@@ -134,6 +165,8 @@ async def _galleries(request: Request) -> TenantGalleries:
         getattr(state, "key_name", ANYBODY),
         may_use="gallery" in scopes,
         may_see_scores="scores" in scopes,
+        client=client_of(request.scope),
+        identifications=request.app.state.identifications,
     )
 
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request
 
-from deployments.api.claims import Claims
+from deployments.api.claims import InVain
 from deployments.api.dependencies import AnalyzerDep
 from deployments.api.documentation import GALLERY_RESPONSES, takes_recording
 from deployments.api.galleries import GalleriesDep
@@ -24,7 +24,7 @@ async def verify(
     A speaker whose voice was claimed in vain ten times within a minute is 429.
     """
     options = upload.options(VerificationInGalleryOptions)
-    claims: Claims = request.app.state.claims
+    claims: InVain = request.app.state.claims
     claimed = galleries.tenant, gallery, options.speaker
     claims.check(claimed)
     waveform = await upload.decode(options)
@@ -42,15 +42,19 @@ async def identify(
 ) -> NotedDecisionAnswer | DiarizationAnswer:
     """Decide who of the gallery speaks in the recording, if anybody.
 
-    With `diarize=true` several people may speak: the answer is that of ``/diarize`` with names.
+    With `diarize=true` several people may speak: the answer is that of ``/diarize`` with names. A client that
+    asks about a hundred recordings within a minute in which nobody is recognised is 429 for a while.
     """
     options = upload.options(IdentificationOptions)
+    galleries.check_tries(gallery)
     waveform = await upload.decode(options)
     place, matching = galleries.place(gallery), options.matching
     if not options.diarize:
         found = await galleries.all.identify(place, waveform, upload.notes, matching)
+        galleries.note(gallery, [found])
         return NotedDecisionAnswer.from_result(galleries.shown(found), **upload.summary(found.evidence))
     turns = await galleries.all.diarize(place, waveform, options.speakers, upload.notes, matching)
+    galleries.note(gallery, (turns.identities or {}).values())
     info = await analyzer.info(analyzer.diarization_model)
     return DiarizationAnswer.from_result(
         galleries.shown_turns(turns).only(exclusive=False, embeddings=False, frames=False),

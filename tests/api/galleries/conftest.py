@@ -33,9 +33,11 @@ async def client_of(analyzer: FakeAnalyzer) -> AsyncIterator[Make]:
     """Return a function that makes a client of the application with some settings and headers."""
     clients: list[httpx2.AsyncClient] = []
 
-    def make(headers: dict[str, str] | None = None, **settings: Any) -> httpx2.AsyncClient:
+    def make(
+        headers: dict[str, str] | None = None, address: str = "127.0.0.1", **settings: Any
+    ) -> httpx2.AsyncClient:
         app = create_app(analyzer, GraphSettings.model_validate({"decoders": {"processes": 0}, **settings}))
-        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=False, client=(address, 1))
         client = httpx2.AsyncClient(transport=transport, base_url="http://voxgraph", headers=headers)
         clients.append(client)
         return client
