@@ -1,0 +1,29 @@
+"""A clip of a second beside four hours of which the same is asked."""
+
+from statistics import quantiles
+
+import pytest
+from launched import Launched
+
+from benchmarks.beside import QUESTIONS, asking, latencies_s, long_recording
+
+SLOWER = 3.0
+"""How much slower the slowest clips may become."""
+FLOOR_S = 1.0
+"""Latency below which nobody minds: the 99th percentile of a few clips on a busy machine is no better."""
+
+
+@pytest.mark.parametrize("question", sorted(QUESTIONS))
+def test_a_clip_has_its_turn_beside_four_hours_of_the_same_question(service: Launched, question: str) -> None:
+    alone = latencies_s(service.url, question, 2.0)
+
+    # The clients of the hours leave at the end, which ends their work.
+    with asking(service.url, question, [long_recording(4.0, None)]) as statuses:
+        beside = latencies_s(service.url, question, 6.0)
+
+    print(f"\n{question}: {p99_s(alone):.3f} s alone, {p99_s(beside):.3f} s beside four hours; {statuses}")
+    assert p99_s(beside) <= max(SLOWER * p99_s(alone), FLOOR_S), (alone, beside)
+
+
+def p99_s(latencies: list[float]) -> float:
+    return quantiles(latencies, n=100, method="inclusive")[98]
