@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from config.settings import IngressTunables
-from deployments.speech import Listener, Spans, with_speech
+from deployments.speech import Listener, Spans
 from deployments.state.result_cache import ResultCache, cache_key
 from deployments.transport.calls import call_all, call_when_capacity
 from deployments.transport.clips import Clip, ModelHandle
@@ -46,7 +46,7 @@ class RemoteListener:
         async def heard(clip: Clip, deadline: Deadline) -> Any:
             asked = _run(compute(clip, deadline)), self._find(clip, deadline)
             result, speech_s = await gather_or_cancel(*asked)
-            return with_speech(result, speech_s)
+            return result.heard(speech_s)
 
         return heard
 

@@ -25,7 +25,7 @@ from deployments.api.app import create_app
 from deployments.events import MAX_REPORTS, once
 from deployments.loading import deployed_models, load_diarizer, load_pipeline
 from deployments.questions import Questions
-from deployments.speech import Listener, Spans, with_speech
+from deployments.speech import Listener, Spans
 from deployments.state.local_gallery import LocalGallery
 from deployments.state.local_state import LocalState
 from deployments.transport.concurrency import OnProgress
@@ -196,7 +196,7 @@ class LocalAnalyzer(Questions[HeardOnce, None]):
     ) -> Any:
         """Compute an answer; nothing is kept but the seconds of speech, for the recording's next question."""
         found = await compute(clip, None)
-        return found if self._finds_speech(models) else with_speech(found, await clip.speech_s())
+        return found if self._finds_speech(models) else found.heard(await clip.speech_s())
 
     def _deadline_of(self, models: Sequence[ModelKey]) -> None:
         return None

@@ -7,7 +7,6 @@ stands out and moves, but not how long somebody speaks.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 from config.settings import IngressTunables
@@ -100,11 +99,6 @@ def _with_sound(waveform: Waveform, spans: Spans) -> list[tuple[int, int]]:
             found.append((start, end))
         give_back(waveform)
     return found
-
-
-def with_speech(result: Heard, speech_s: float | None) -> Heard:
-    """Add the seconds of speech to a result."""
-    return result.heard(speech_s) if isinstance(result, Analysis) else replace(result, speech_s=speech_s)
 
 
 def require_speech(result: Heard, allow_no_speech: bool) -> Heard:

@@ -9,9 +9,9 @@ from pipelines.allow_list import language_names
 from pipelines.checkpoints import LocatedCheckpoint, load_labels
 from pipelines.ecapa import MAX_INPUT_SAMPLES, MIN_SAMPLES, Ecapa
 from pipelines.samples import Samples
-from pipelines.speech_windows import shortness
+from pipelines.speech_windows import speech_seconds
 from pipelines.windowing import MeanOfWindows
-from voxgraph.results import LanguageResult, Waveform
+from voxgraph.results import LanguageResult, Waveform, shortness
 
 
 class LanguageIdentifier(MeanOfWindows[LanguageResult]):
@@ -47,4 +47,5 @@ class LanguageIdentifier(MeanOfWindows[LanguageResult]):
         # The head returns log-posteriors.
         posteriors = self._network.classify(row).exp().tolist()
         by_code = dict(zip(self._names, posteriors, strict=True))
-        return LanguageResult("", "", 0.0, by_code, warning=shortness(samples)).decided(self._names)
+        warning = shortness(speech_seconds(samples))
+        return LanguageResult("", "", 0.0, by_code, warning=warning).decided(self._names)

@@ -14,7 +14,7 @@ from pipelines.engines.select import Network, choose
 from pipelines.language_calibration import language_calibration
 from pipelines.pieces import Piecewise
 from pipelines.samples import Samples
-from pipelines.speech_windows import shortness
+from pipelines.speech_windows import speech_seconds
 from pipelines.vendored.process import full_float32
 from pipelines.whisper_checkpoint import load_whisper, whisper_architecture
 from pipelines.whisper_features import HOP_SAMPLES, log_mel, mel_filters
@@ -26,7 +26,7 @@ from pipelines.whisper_windows import (
     cut_windows,
     in_batches,
 )
-from voxgraph.results import SAMPLE_RATE_HZ, LanguageResult, Waveform
+from voxgraph.results import SAMPLE_RATE_HZ, LanguageResult, Waveform, shortness
 
 WINDOW_S = 10
 """Length of a window; a shorter clip is padded with silence. On 150 short clips in 36 languages, 10 s was as
@@ -128,7 +128,7 @@ class WhisperLanguageIdentifier(Piecewise[Windows, Tensor, LanguageResult]):
             0.0,
             dict(zip(self._names, probabilities, strict=True)),
             calibrated=self._calibration.is_fitted,
-            warning=shortness(samples),
+            warning=shortness(speech_seconds(samples)),
             is_heard=self._calibration.is_heard(languages, float(speech[0]) if speech else None),
             min_confidence=self._calibration.min_confidence,
         )

@@ -17,8 +17,6 @@ FRAME = 320
 LOUD_QUANTILE = 0.95
 TINY = float(np.finfo(np.float32).tiny)
 """Energy of digital silence, which is never speech."""
-SURE_SPEECH_S = 3.0
-"""Seconds of speech from which the language is told as surely as the cards of the checkpoints say."""
 
 
 def speech_windows(clip: Samples, window: int, count: int) -> list[tuple[int, int]]:
@@ -64,14 +62,6 @@ def speech_seconds(clip: Samples) -> float:
     energies = _energies(clip, FRAME)
     loud = float(np.quantile(energies, LOUD_QUANTILE))
     return int((energies >= max(QUIET_RATIO * loud, TINY)).sum()) * FRAME / SAMPLE_RATE_HZ
-
-
-def shortness(clip: Samples) -> str | None:
-    """Return a warning in a sentence if the recording has less than `SURE_SPEECH_S` of speech, else None."""
-    seconds = speech_seconds(clip)
-    if seconds >= SURE_SPEECH_S:
-        return None
-    return f"Only {seconds:.1f} s of speech: under {SURE_SPEECH_S:g} s, the language is much less certain."
 
 
 def _block_energies(clip: Samples) -> npt.NDArray[np.float64]:

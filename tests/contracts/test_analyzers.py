@@ -13,8 +13,10 @@ from small_checkpoints import small_graph
 from config.settings import GraphSettings
 from deployments.api.app import create_app
 from deployments.local import LocalAnalyzer
+from pipelines.speech_windows import speech_seconds
 from voxgraph import AsyncClient, ModelKey
 from voxgraph.analyzer import Analyzer
+from voxgraph.results import shortness
 
 SMALL = GraphSettings.model_validate(small_graph()["applications"][0]["args"])
 
@@ -45,3 +47,10 @@ async def analyzer(request: pytest.FixtureRequest, local: LocalAnalyzer) -> Asyn
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 async def test_an_analyzer_keeps_the_contract(analyzer: Analyzer, check: Check) -> None:
     await check(analyzer, samples("voice.wav"))
+
+
+async def test_the_graph_in_one_process_warns_by_the_speech_that_it_finds(local: LocalAnalyzer) -> None:
+    found = await local.detect_language(samples("voice.wav"), allow_no_speech=True)
+
+    assert found.speech_s is not None
+    assert found.warning == shortness(found.speech_s) != shortness(speech_seconds(samples("voice.wav")))

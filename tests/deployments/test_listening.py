@@ -15,7 +15,7 @@ from pipelines.audio.decoding import decode
 from pipelines.samples import Samples, from_pcm16
 from voxgraph.calls import Deadline
 from voxgraph.errors import ModelUnavailable
-from voxgraph.results import SAMPLE_RATE_HZ, AccentResult, Analysis
+from voxgraph.results import SAMPLE_RATE_HZ, AccentResult, Analysis, LanguageResult
 
 VOICE = decode((DATA / "voice.wav").read_bytes(), AudioLimits())
 ACCENT = AccentResult("us", 1.0, 1.0, {"us": 1.0})
@@ -61,6 +61,22 @@ async def test_all_answers_of_an_analysis_get_them() -> None:
     found = await listener_of(Replica()).beside(analysis)(Clip(VOICE), Deadline.after(5))
 
     assert found.accent.speech_s == found.speech_s == pytest.approx(len(VOICE) / SAMPLE_RATE_HZ / 2)
+
+
+@pytest.mark.parametrize(("seconds", "warns"), [(4, True), (8, False)])
+async def test_a_language_is_uncertain_by_the_speech_that_the_replicas_find(
+    seconds: int, warns: bool
+) -> None:
+    """Half of the recording is speech; the model, which hears the level, warns of nothing."""
+
+    async def language(_clip: Clip, _deadline: Deadline) -> LanguageResult:
+        return LanguageResult("en", "English", 1.0, {"en": 1.0})
+
+    clip = Clip(np.resize(VOICE, seconds * SAMPLE_RATE_HZ))
+    found = await listener_of(Replica()).beside(language)(clip, Deadline.after(5))
+
+    assert found.speech_s == pytest.approx(seconds / 2)
+    assert (found.warning is not None) == warns
 
 
 async def test_questions_about_one_recording_ask_once() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from config.settings import GraphSettings
 from deployments.questions import INLINE_SAMPLES, Questions
-from deployments.speech import Spans, with_speech
+from deployments.speech import Spans
 from deployments.transport.concurrency import OnProgress
 from voxgraph.errors import ModelUnavailable, NoSpeech
 from voxgraph.options import TASKS, ChunkOptions, ModelKey, SpeakerCount, Task
@@ -85,7 +85,7 @@ class Asked(Questions[Recording, None]):
         found = await compute(clip, None)
         if self._finds_speech(models):
             return found
-        return with_speech(found, self._speech_s)
+        return found.heard(self._speech_s)
 
     async def _ask(self, model: ModelKey, clip: Recording, deadline: None) -> Any:
         self.asked.append(model)
@@ -243,6 +243,21 @@ async def test_the_order_of_allowed_languages_is_no_difference() -> None:
     await questions.embed(WAVEFORM, languages=("ko", "en", "ko"))
 
     assert questions.kept[0] == questions.kept[1]
+
+
+@pytest.mark.parametrize(("speech_s", "warns"), [(1.5, True), (4.0, False)])
+async def test_every_answer_with_a_language_warns_of_too_little_speech(speech_s: float, warns: bool) -> None:
+    asked = Asked(speech_s=speech_s)
+    pair = await asked.embed_pair(WAVEFORM, WAVEFORM)
+    events = [event async for event in asked.analyze_events(WAVEFORM, tasks=("language", "speaker"))]
+    streamed = {event.task: event.result for event in events if isinstance(event, TaskAnswer)}
+    languages = [
+        await asked.detect_language(WAVEFORM), (await asked.embed(WAVEFORM)).language,
+        *(voice.language for voice in pair), (await asked.analyze(WAVEFORM)).language,
+        streamed["language"], streamed["speaker"].language,
+    ]  # fmt: skip
+
+    assert [(found.warning is not None) for found in languages] == [warns] * 7
 
 
 async def test_a_question_about_the_voice_of_nobody_is_refused_unless_allowed() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from config.checkpoints import CHECKPOINTS
 from deployments.galleries import GalleryStore
-from deployments.speech import Heard, require_speech, with_speech
+from deployments.speech import Heard, require_speech
 from deployments.state.local_state import LocalState
 from deployments.voices import check_tasks
 from pipelines.allow_list import allowed_names
@@ -89,7 +89,7 @@ class FakeAnalyzer:
         )
 
     def _heard(self, result: Heard, allow_no_speech: bool) -> Heard:
-        return require_speech(with_speech(result, self.speech_s), allow_no_speech)
+        return require_speech(result.heard(self.speech_s), allow_no_speech)
 
     def _record(self, waveform: Waveform) -> None:
         if self.error is not None:

@@ -5,13 +5,16 @@ import pytest
 
 from voxgraph.options import ChunkOptions
 from voxgraph.results import (
+    Analysis,
     DeepfakeChunk,
     DeepfakeScore,
     DeepfakeVerdict,
     DiarizationResult,
     Embedding,
     LanguageResult,
+    SpeakerResult,
     Turn,
+    shortness,
 )
 from voxgraph.similarity import compare
 
@@ -94,3 +97,50 @@ def test_voices_above_the_threshold_are_the_same_speaker(threshold: float, same:
 
     assert found.same_speaker is same
     assert found.similarity == pytest.approx(1.0)
+
+
+def language(warning: str | None = None) -> LanguageResult:
+    return LanguageResult("en", "English", 1.0, {"en": 1.0}, warning=warning)
+
+
+@pytest.mark.parametrize(
+    ("speech_s", "warning"),
+    [
+        (2.96, "Only 2.9 s of speech: under 3 s, the language is much less certain."),
+        (2.3, "Only 2.3 s of speech: under 3 s, the language is much less certain."),
+        (3.0, None),
+        (40.0, None),
+    ],
+)
+def test_too_little_speech_is_worth_a_warning(speech_s: float, warning: str | None) -> None:
+    assert shortness(speech_s) == warning
+
+
+@pytest.mark.parametrize("of_model", [None, "Only 2.0 s of speech."])
+@pytest.mark.parametrize(("speech_s", "warns"), [(0.0, True), (1.4, True), (3.5, False)])
+def test_the_speech_that_was_found_decides_on_the_warning(
+    of_model: str | None, speech_s: float, warns: bool
+) -> None:
+    """In steady noise the model finds as much speech as there is sound, in a loud word less than there is."""
+    embedding = Embedding(np.ones(3, np.float32), "e", "r")
+    results = (
+        language(of_model).heard(speech_s),
+        SpeakerResult(embedding, language(of_model)).heard(speech_s).language,
+        Analysis(language=language(of_model)).heard(speech_s).language,
+    )
+
+    for found in results:
+        assert found is not None
+        assert (found.speech_s, found.warning) == (speech_s, shortness(speech_s))
+        assert (found.warning is not None) == warns
+
+
+def test_without_the_seconds_of_speech_the_warning_of_the_model_remains() -> None:
+    assert language("Only 2.0 s of speech.").heard(None).warning == "Only 2.0 s of speech."
+    assert language().heard(None).warning is None
+
+
+def test_a_voice_of_a_named_encoder_has_no_language_to_warn_of() -> None:
+    found = SpeakerResult(Embedding(np.ones(3, np.float32), "e", "r"), None).heard(1.0)
+
+    assert (found.language, found.speech_s) == (None, 1.0)

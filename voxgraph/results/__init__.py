@@ -43,7 +43,7 @@ from voxgraph.results.gallery_records import (
     SpeakerState,
     Verdict,
 )
-from voxgraph.results.language import TOP_LANGUAGES, UNKNOWN_LANGUAGE, LanguageResult
+from voxgraph.results.language import TOP_LANGUAGES, UNKNOWN_LANGUAGE, LanguageResult, shortness
 from voxgraph.results.matches import Match, StoredVoice
 from voxgraph.results.models import GraphHealth, ModelInfo, ReplicaStatus
 from voxgraph.results.quality import Quality
@@ -107,4 +107,5 @@ __all__ = [
     "VoiceDecision",
     "VoiceSample",
     "Waveform",
+    "shortness",
 ]

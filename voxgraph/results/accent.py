@@ -1,7 +1,7 @@
 """The accent of an English speaker."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 US_ACCENT = "us"
 """Label of American English in the accent checkpoints."""
@@ -34,3 +34,7 @@ class AccentResult:
         confidence = by_label[accent]
         us_confidence = confidence if accent == US_ACCENT else 0.0
         return cls(accent, confidence, us_confidence, by_label, calibrated)
+
+    def heard(self, speech_s: float | None) -> "AccentResult":
+        """Add the seconds of speech."""
+        return replace(self, speech_s=speech_s)

@@ -24,5 +24,5 @@ class Analysis:
     def heard(self, speech_s: float | None) -> "Analysis":
         """Add the seconds of speech to the whole and to each answer about speech."""
         found = {name: getattr(self, name) for name in ("language", "speaker", "accent", "deepfake")}
-        answers = {name: replace(one, speech_s=speech_s) for name, one in found.items() if one is not None}
+        answers = {name: one.heard(speech_s) for name, one in found.items() if one is not None}
         return replace(self, speech_s=speech_s, **answers)

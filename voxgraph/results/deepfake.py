@@ -1,7 +1,7 @@
 """Which parts of a recording are AI-generated."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from voxgraph.options import ChunkOptions
@@ -119,6 +119,10 @@ class DeepfakeVerdict:
             options=options,
             advice=advice,
         )
+
+    def heard(self, speech_s: float | None) -> "DeepfakeVerdict":
+        """Add the seconds of speech."""
+        return replace(self, speech_s=speech_s)
 
 
 def _overall(findings: Sequence[Finding]) -> Finding:

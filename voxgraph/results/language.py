@@ -8,6 +8,17 @@ UNKNOWN_LANGUAGE = "unknown"
 """Code and name of the language if a model cannot tell it."""
 TOP_LANGUAGES = 5
 """Number of languages in an answer that does not list all of them."""
+SURE_SPEECH_S = 3.0
+"""Seconds of speech from which the language is told as surely as the cards of the checkpoints say."""
+
+
+def shortness(speech_s: float) -> str | None:
+    """Return a warning in a sentence if there is less than `SURE_SPEECH_S` of speech, else None."""
+    if speech_s >= SURE_SPEECH_S:
+        return None
+    # Rounded down, or 2.96 s would be 3.0 s that are under 3 s.
+    found = math.floor(10 * speech_s + 1e-6) / 10
+    return f"Only {found:.1f} s of speech: under {SURE_SPEECH_S:g} s, the language is much less certain."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,15 @@ class LanguageResult:
             return replace(self, language=best, name=names[best], confidence=confidence)
         unknown = UNKNOWN_LANGUAGE
         return replace(self, language=unknown, name=unknown, confidence=1.0 - confidence)
+
+    def heard(self, speech_s: float | None) -> "LanguageResult":
+        """Add the seconds of speech, and warn by them; without any, the warning of the model remains.
+
+        A model tells speech by its level, so that steady noise counts as speech to it.
+        """
+        if speech_s is None:
+            return replace(self, speech_s=None)
+        return replace(self, speech_s=speech_s, warning=shortness(speech_s))
 
     def among(self, names: Mapping[str, str]) -> "LanguageResult":
         """Answer as if no other languages were spoken than the given ones.

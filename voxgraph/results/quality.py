@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-ENOUGH_SPEECH_S = {"an accent": 4.0, "a language": 3.0, "a voice": 3.0}
+from voxgraph.results.language import SURE_SPEECH_S
+
+ENOUGH_SPEECH_S = {"an accent": 4.0, "a language": SURE_SPEECH_S, "a voice": 3.0}
 """Seconds of speech from which an answer is as certain as the cards of the starter checkpoints say: their
 accent heads were taught with clips of 4 s, and their languages and voices were measured on clips of 3 s."""
 MUCH_CLIPPED = 0.001

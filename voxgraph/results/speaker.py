@@ -35,3 +35,8 @@ class SpeakerResult:
     """None if the caller named the encoder: then no language was detected."""
     speech_s: float | None = None
     """Seconds of speech in the recording; 0.0: none; None: nobody looked for it."""
+
+    def heard(self, speech_s: float | None) -> "SpeakerResult":
+        """Add the seconds of speech to the voice and to its language."""
+        language = None if self.language is None else self.language.heard(speech_s)
+        return replace(self, language=language, speech_s=speech_s)
