@@ -11,6 +11,8 @@ from fractions import Fraction
 import av
 import clips
 import numpy as np
+import soundfile
+from recordings import DATA
 
 RATE_HZ = 16_000
 _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
@@ -194,6 +196,32 @@ def short_packets(size: int, milliseconds: float = 2.5) -> bytes:
     return bytes(head) + b"".join(
         _CLUSTER + struct.pack(">I", 0x1 << 28 | len(each)) + each for each in clusters
     )
+
+
+def long_opus(seconds: float, bits_per_s: int = 6_000) -> bytes:
+    """Speech as Opus in Ogg, at the least rate that Opus has: hours in few bytes.
+
+    The same half a minute comes again and again; it is encoded once.
+    """
+    rate_hz, frame = 48_000, 960
+    speech, speech_hz = soundfile.read(DATA / "conversation.flac", dtype="float32")
+    samples = np.repeat(speech, rate_hz // speech_hz)
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="ogg") as file:
+        stream = file.add_stream("libopus", rate=rate_hz, layout="mono", options={"application": "voip"})
+        stream.bit_rate = bits_per_s
+        packets = list[bytes]()
+        for start in range(0, len(samples) - frame + 1, frame):
+            part = av.AudioFrame.from_ndarray(samples[None, start : start + frame], "flt", "mono")
+            part.sample_rate, part.pts = rate_hz, start
+            packets += map(bytes, stream.encode(part))
+        for number in range(round(seconds * rate_hz / frame)):
+            packet = av.Packet(packets[number % len(packets)])
+            packet.stream, packet.time_base = stream, Fraction(1, rate_hz)
+            packet.pts = packet.dts = number * frame
+            packet.duration = frame
+            file.mux(packet)
+    return buffer.getvalue()
 
 
 def wide_silence(rate_hz: int, channels: int, seconds: int) -> bytes:
