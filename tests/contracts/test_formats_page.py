@@ -49,6 +49,23 @@ def test_every_curl_line_answers_its_format(service: Launched, line: str) -> Non
     assert text.strip()
 
 
+def test_every_block_of_python_runs_as_it_is_written(
+    service: Launched, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(ROOT)
+
+    printed = []
+    with service.driver():
+        for block in blocks:
+            exec(compile(block, "a page", "exec"), {})
+            printed.append(capsys.readouterr().out)
+
+    assert len(blocks) == 2
+    assert "Ann" in printed[0]
+    assert "DiarizationResult(" in printed[1]
+
+
 def test_the_files_hold_the_turns_of_the_json_answer(service: Launched) -> None:
     as_json = "curl -F file=@tests/data/conversation.flac http://127.0.0.1:8000/diarize"
     turns = json.loads(run(service, as_json)[1])["diarization_results"]

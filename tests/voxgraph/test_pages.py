@@ -5,9 +5,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from fake_analyzer import FakeAnalyzer
 from launched import ROOT
 from recordings import DATA
@@ -15,6 +17,7 @@ from served import served
 
 from config.settings import GraphSettings
 from deployments.api.app import create_app
+from deployments.local import LocalAnalyzer
 from deployments.state.local_gallery import LocalGallery
 from gallery.galleries import Galleries
 from voxgraph.cli.app import main
@@ -82,6 +85,27 @@ def test_every_command_runs_as_it_is_written(url: str, block: str, capfd: pytest
 @pytest.mark.usefixtures("folder")
 def test_every_block_of_python_runs_as_it_is_written(url: str, block: str) -> None:
     exec(compile(block.replace(DEFAULT_URL, url), "a page", "exec"), {})
+
+
+@pytest.fixture(scope="module")
+def starter_url() -> Iterator[str]:
+    """Return the address of the application with the real checkpoints of `make serve`."""
+    graph = yaml.safe_load((ROOT / "config" / "starter.yaml").read_text())
+    settings = GraphSettings.model_validate({**graph["applications"][0]["args"], "state": None})
+    analyzer = LocalAnalyzer(settings)
+    with served(create_app(analyzer, settings)) as url:
+        yield url
+    analyzer.close()
+
+
+@pytest.mark.parametrize("block", blocks("client.md", "python"))
+@pytest.mark.usefixtures("folder")
+def test_real_models_answer_every_block_about_the_client(
+    starter_url: str, block: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOXGRAPH_URL", starter_url)
+
+    exec(compile(block.replace(DEFAULT_URL, starter_url), "a page", "exec"), {})
 
 
 def test_the_first_gallery_of_the_page_is_made_as_it_is_written(url: str) -> None:
