@@ -59,7 +59,7 @@ SENTENCES = {
 """Details of HAProxy's own refusals. The statuses 502 and 503 are both answered 503, and 504 is 408.
 
 What HAProxy cannot parse, a head of more than 15 KiB, and one that does not arrive in time, it refuses with
-its own page, 400 or 408: HAProxy 2.8 uses error files only for requests that it has read.
+its own page, 400 or 408. Error files for these two change nothing of it (HAProxy 2.8.25).
 """
 _PHRASES = {
     429: "429 Too Many Requests",

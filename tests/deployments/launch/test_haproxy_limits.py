@@ -178,6 +178,30 @@ async def test_a_head_that_does_not_end_is_refused_after_the_limit(
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"no http at all\r\n\r\n", 400),
+        (request("a: " + "b" * 20_000), 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n", 408),
+    ],
+)
+async def test_no_error_file_changes_the_page_for_a_head_that_haproxy_cannot_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes, status: int
+) -> None:
+    """Once it does, `SENTENCES` should have both, and SECURITY.md no exception."""
+    monkeypatch.setattr(haproxy, "HEAD_TIMEOUT_S", 1)
+    monkeypatch.setattr(haproxy, "SENTENCES", haproxy.SENTENCES | {400: "Ours.", 408: "Ours."})
+    monkeypatch.setattr(haproxy, "_PHRASES", haproxy._PHRASES | {400: "400 Ours", 408: "408 Ours"})
+    async with serve_haproxy(tmp_path) as (port, _):
+        config = (tmp_path / "haproxy.cfg").read_text()
+        answer = await exchange(port, sent, limit_s=5)
+
+    assert f"errorfile {status} " in config
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert b"text/html" in answer
+
+
 async def test_a_slow_answer_outlasts_the_limit_of_a_silent_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
