@@ -227,6 +227,9 @@ class Questions(ABC, Generic[Clip, Deadline]):
         with suppress(ModelUnavailable, DeadlineExceeded, Overloaded):
             await self._voices.check_languages(allowed)
         samples, audio_s = len(clip.waveform), len(clip.waveform) / SAMPLE_RATE_HZ
+        parts: dict[Task, int] = {"diarization": self._diarization_parts(samples)}
+        if "deepfake" in tasks:
+            parts["deepfake"] = len(chunk_spans(samples, options))
         yield Received(round(audio_s, 3))
         deadline = self._deadline_of([model for task in tasks for model in self._models_for(task)])
 
@@ -254,9 +257,6 @@ class Questions(ABC, Generic[Clip, Deadline]):
                 "deepfake", partial(self._verdict, options=options, on_progress=report), options
             ),
         }
-        parts: dict[Task, int] = {
-            "diarization": self._diarization_parts(samples), "deepfake": len(chunk_spans(samples, options)),
-        }  # fmt: skip
         requested = {task: answers[task] for task in TASKS if task in tasks}
         async with aclosing(run_tasks(requested, parts, audio_s)) as events:
             async for event in events:

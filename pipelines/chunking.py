@@ -1,5 +1,8 @@
 """Cut a long clip into chunks to score, and a conversation into parts that share its sliding windows."""
 
+import math
+
+from voxgraph.errors import InvalidOptions
 from voxgraph.options import ChunkOptions
 from voxgraph.results import SAMPLE_RATE_HZ
 
@@ -14,6 +17,10 @@ SPEECH_PART_WINDOWS = 2
 and little enough to send past the object store."""
 MAX_SPEECH_PARTS = 24
 """Most parts in which speech is looked for: 8 min. In a longer recording, they are spread over it."""
+
+MAX_CHUNKS = 15_000
+"""Most chunks of one recording: four hours in chunks of a second. The answer about a chunk takes 10 us of the
+event loop, so that the 144,000 of an overlap of 0.9 kept everybody else waiting for 2.6 s."""
 
 
 def spans(samples: int, chunk: int, hop: int) -> list[tuple[int, int]]:
@@ -37,9 +44,20 @@ def spans(samples: int, chunk: int, hop: int) -> list[tuple[int, int]]:
 
 
 def chunk_spans(samples: int, options: ChunkOptions) -> list[tuple[int, int]]:
-    """Return the `spans` of a 16 kHz clip of `samples` > 0 for a chunk length in seconds and an overlap."""
+    """Return the `spans` of a 16 kHz clip of `samples` > 0 for a chunk length in seconds and an overlap.
+
+    Raises:
+        InvalidOptions: There would be more than `MAX_CHUNKS`.
+    """
     chunk = round(options.chunk_s * SAMPLE_RATE_HZ)
-    return spans(samples, chunk, max(1, round(chunk * (1 - options.overlap))))
+    hop = max(1, round(chunk * (1 - options.overlap)))
+    if math.ceil((samples - chunk) / hop) + 1 > MAX_CHUNKS:
+        raise InvalidOptions(
+            f"A recording of {samples / SAMPLE_RATE_HZ:.0f} s in chunks of {options.chunk_s:g} s that overlap "
+            f"by {options.overlap:g} has more than {MAX_CHUNKS} of them, the limit; choose longer chunks or "
+            "less overlap."
+        )
+    return spans(samples, chunk, hop)
 
 
 def conversation_parts(samples: int) -> list[tuple[int, int]]:

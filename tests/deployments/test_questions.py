@@ -12,7 +12,8 @@ from config.settings import GraphSettings
 from deployments.questions import INLINE_SAMPLES, Questions
 from deployments.speech import Spans
 from deployments.transport.concurrency import OnProgress
-from voxgraph.errors import ModelUnavailable, NoSpeech
+from pipelines import chunking
+from voxgraph.errors import InvalidOptions, ModelUnavailable, NoSpeech
 from voxgraph.options import TASKS, ChunkOptions, ModelKey, SpeakerCount, Task
 from voxgraph.results import (
     AccentResult,
@@ -282,3 +283,21 @@ async def test_a_long_recording_is_validated_in_a_thread(
     await Asked().detect_language(np.zeros(samples, np.float32))
 
     assert [thread is threading.main_thread() for thread in threads] == [not is_in_a_thread]
+
+
+async def test_too_many_chunks_are_refused_at_once_and_only_by_what_has_chunks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(chunking, "MAX_CHUNKS", 3)
+    options = ChunkOptions(1.0, 0.9)
+    asked = Asked()
+    with pytest.raises(InvalidOptions, match="more than 3 of them"):
+        await asked.detect_deepfake(WAVEFORM, options)
+    with pytest.raises(InvalidOptions):
+        await asked.analyze(WAVEFORM, ("deepfake",), options=options)
+    with pytest.raises(InvalidOptions):
+        await anext(asked.analyze_events(WAVEFORM, options=options))
+
+    assert asked.asked == []
+    events = [event async for event in asked.analyze_events(WAVEFORM, ("language",), options=options)]
+    assert [type(event) for event in events][-1] is TaskAnswer

@@ -2,18 +2,23 @@
 
 from itertools import chain, pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.chunking import (
     CONVERSATION_HOP,
     CONVERSATION_WINDOW,
+    MAX_CHUNKS,
     MAX_SPEECH_PARTS,
     PART_WINDOWS,
+    chunk_spans,
     conversation_parts,
     spans,
     speech_parts,
 )
+from voxgraph.errors import InvalidOptions
+from voxgraph.options import ChunkOptions
 
 
 def test_a_clip_of_at_most_one_chunk_is_one_span() -> None:
@@ -27,6 +32,17 @@ def test_the_last_chunk_is_aligned_to_the_end() -> None:
 
 def test_a_minute_in_five_second_chunks_with_half_overlap_is_23_chunks() -> None:
     assert len(spans(60 * 16_000, chunk=5 * 16_000, hop=40_000)) == 23
+
+
+def test_the_chunks_of_a_recording_have_a_limit() -> None:
+    four_hours = 4 * 3600 * 16_000
+    assert len(chunk_spans(four_hours, ChunkOptions(1.0, 0.0))) == 14_400
+    most = MAX_CHUNKS * 16_000
+    assert len(chunk_spans(most, ChunkOptions(1.0, 0.0))) == MAX_CHUNKS
+    with pytest.raises(InvalidOptions, match="choose longer chunks or less overlap"):
+        chunk_spans(most + 1, ChunkOptions(1.0, 0.0))
+    with pytest.raises(InvalidOptions, match=r"14400 s in chunks of 1 s that overlap by 0\.9"):
+        chunk_spans(four_hours, ChunkOptions(1.0, 0.9))
 
 
 @given(st.integers(1, 500), st.integers(1, 60), st.data())
