@@ -149,13 +149,19 @@ def _keep(transaction: Transaction, what: Targets, receipt: ErasureReceipt | Non
     )
 
 
-def receipts(transaction: Transaction, tenant: str) -> list[ErasureReceipt]:
-    """Return the receipts of a tenant, the oldest first."""
+def receipts(
+    transaction: Transaction, tenant: str, after: int = 0, limit: int | None = None
+) -> list[ErasureReceipt]:
+    """Return receipts of a tenant with a ``ledger_seq`` above `after`, the oldest first."""
     query = (
-        sa.select(erasures.c.receipt).where(erasures.c.tenant_id == tenant).order_by(erasures.c.ledger_seq)
-    )
+        sa.select(erasures.c.receipt)
+        .where(
+            erasures.c.tenant_id == tenant, erasures.c.ledger_seq > after,
+            erasures.c.receipt.is_not(sa.null()),
+        )
+        .order_by(erasures.c.ledger_seq).limit(limit)
+    )  # fmt: skip
     return [
         ErasureReceipt(**{**each, "completed_at": datetime.fromisoformat(each["completed_at"])})
         for each in transaction.execute(query).scalars()
-        if each is not None
     ]

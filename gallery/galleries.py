@@ -11,10 +11,10 @@ from typing import Any
 
 from gallery import calibrations, erasure, overview, people, references, report, reviews, scope, speakers
 from gallery.enrolment import Request, enrol, enrolled
-from gallery.open_store import OpenStore
+from gallery.open_store import OpenStore, check_page
 from gallery.questions import Question, duplicates, identify, verify
 from gallery.speakers import Profile
-from voxgraph.errors import InvalidOptions, NotFound
+from voxgraph.errors import NotFound
 from voxgraph.results import (
     CalibrationReport,
     Consent,
@@ -23,6 +23,7 @@ from voxgraph.results import (
     Enrolment,
     ErasureReceipt,
     GalleryInfo,
+    GalleryPage,
     GalleryPolicy,
     Observation,
     OperatingPoint,
@@ -34,9 +35,6 @@ from voxgraph.results import (
     Verdict,
     VoiceDecision,
 )
-
-MAX_PAGE = 1_000
-"""Speakers in a page of the list."""
 
 
 class Galleries(OpenStore):
@@ -64,10 +62,13 @@ class Galleries(OpenStore):
             speakers.expire_anew(transaction, found, policy.ttl_days)
             return overview.info(transaction, scope.find(transaction, tenant, name))
 
-    def list(self, tenant: str) -> tuple[GalleryInfo, ...]:
-        """Return all galleries of the tenant, by name."""
+    def list(self, tenant: str, *, after: str | None = None, limit: int = 100) -> GalleryPage:
+        """Return a page of the galleries of the tenant, at most 1,000, by name."""
+        check_page(limit, after)
         with self._store.read() as transaction:
-            return tuple(overview.info(transaction, found) for found in scope.of_tenant(transaction, tenant))
+            found = scope.of_tenant(transaction, tenant, after or "", limit + 1)
+            infos = [overview.info(transaction, each) for each in found[:limit]]
+        return GalleryPage(tuple(infos), infos[-1].name if len(found) > limit else None)
 
     def show(self, tenant: str, name: str) -> GalleryInfo:
         """Return one gallery."""
@@ -133,10 +134,7 @@ class Galleries(OpenStore):
         limit: int = 100,
     ) -> SpeakerPage:
         """Return a page of speakers, at most 1,000; nothing is kept of those who opted out."""
-        if not 1 <= limit <= MAX_PAGE:
-            raise InvalidOptions(f"A page has 1 to {MAX_PAGE} speakers.")
-        if after is not None and not after.isprintable():
-            raise InvalidOptions("after is what the page before has said.")
+        check_page(limit, after)
         with self._reading(tenant, gallery) as (transaction, found):
             rows = speakers.page(transaction, found, state, after, limit + 1)
             infos = speakers.infos(transaction, found, rows[:limit])

@@ -12,7 +12,20 @@ from gallery.restoring import reapply
 from gallery.scope import Scope
 from gallery.store import Encoder, Store, Transaction
 from gallery.voices import VoiceCache
-from voxgraph.results import ErasureReceipt, LedgerCheck, LedgerEntry
+from voxgraph.errors import InvalidOptions
+from voxgraph.results import LedgerCheck, LedgerEntry, ReceiptPage
+
+MAX_PAGE = 1_000
+"""Entries in a page of a list."""
+
+
+def check_page(limit: int, after: str | None = None) -> None:
+    """Raise `InvalidOptions` if a page of a list is too long, or `after` is nothing that a page has said."""
+    if not 1 <= limit <= MAX_PAGE:
+        raise InvalidOptions(f"A page has 1 to {MAX_PAGE} entries.")
+    # PostgreSQL refuses to compare with text that has a zero.
+    if after is not None and not after.isprintable():
+        raise InvalidOptions("after is what the page before has said.")
 
 
 class OpenStore:
@@ -86,10 +99,12 @@ class OpenStore:
         with self._store.read() as transaction:
             return tuple(ledger.entries(transaction, tenant, after, limit))
 
-    def receipts(self, tenant: str) -> tuple[ErasureReceipt, ...]:
-        """Return the receipts of all erasures of the tenant, the oldest first."""
+    def receipts(self, tenant: str, *, after: int | None = None, limit: int = 100) -> ReceiptPage:
+        """Return a page of the receipts of the tenant's erasures, at most 1,000, the oldest first."""
+        check_page(limit)
         with self._store.read() as transaction:
-            return tuple(erasure.receipts(transaction, tenant))
+            found = erasure.receipts(transaction, tenant, after or 0, limit + 1)
+        return ReceiptPage(tuple(found[:limit]), found[limit - 1].ledger_seq if len(found) > limit else None)
 
     def verify_ledger(self, tenant: str) -> LedgerCheck:
         """Check the chain and all signatures of a tenant's ledger and receipts."""

@@ -56,10 +56,10 @@ def by_id(transaction: Transaction, gallery_id: str, *, to_change: bool = False)
     return None if row is None else _scope(row)
 
 
-def of_tenant(transaction: Transaction, tenant: str) -> list[Scope]:
-    """Return all galleries of a tenant, by name."""
-    query = sa.select(galleries).where(galleries.c.tenant_id == tenant).order_by(galleries.c.name)
-    return [_scope(row) for row in transaction.execute(query)]
+def of_tenant(transaction: Transaction, tenant: str, after: str, limit: int) -> list[Scope]:
+    """Return at most `limit` galleries of a tenant behind the name `after`, by name."""
+    query = sa.select(galleries).where(galleries.c.tenant_id == tenant, galleries.c.name > after)
+    return [_scope(row) for row in transaction.execute(query.order_by(galleries.c.name).limit(limit))]
 
 
 def every(transaction: Transaction, *, to_change: bool = False) -> list[Scope]:

@@ -76,7 +76,7 @@ def test_a_sweep_erases_the_voices_of_who_has_expired_and_leaves_the_others(
     assert galleries.speaker("acme", "staff", "anna").references == 0
     assert galleries.speaker("acme", "staff", "anna").state == "expired"
     assert galleries.speaker("acme", "staff", "bob").state == "active"
-    assert [receipt.kind for receipt in galleries.receipts("acme")] == ["expiry"]
+    assert [receipt.kind for receipt in galleries.receipts("acme").receipts] == ["expiry"]
 
 
 def test_the_time_to_live_counts_from_the_last_enrolment(galleries: Galleries, clock: Clock) -> None:

@@ -95,7 +95,7 @@ def test_a_restored_backup_does_not_bring_a_person_back(
     restored = Galleries(folder, clock=clock)
 
     if erase == "delete":
-        assert restored.list("acme") == ()
+        assert restored.list("acme").galleries == ()
     else:
         assert [each.external_id for each in restored.speakers("acme", "staff").speakers] == ["bob"]
         (answer,) = restored.identify("acme", "staff", [heard(0)], actor="key")
@@ -207,7 +207,7 @@ def test_a_receipt_is_signed_and_names_the_line_of_the_ledger(galleries: Galleri
     receipt = galleries.erase("acme", "staff", "anna", actor="key")
 
     assert receipt.removed == {"references": 1, "vectors": 1, "decisions": 1}
-    assert galleries.receipts("acme") == (receipt,)
+    assert galleries.receipts("acme").receipts == (receipt,)
     lines = galleries.ledger("acme")
     assert verify_ledger(lines, [receipt], public_key=galleries.public_key).whole
     line = lines[receipt.ledger_seq - 1]

@@ -71,7 +71,7 @@ def test_a_ledger_that_was_tampered_with_is_not_whole(
 def test_a_ledger_without_its_end_is_found_out_by_a_receipt_and_by_a_remembered_line(
     store: Galleries,
 ) -> None:
-    lines, receipts = store.ledger("acme"), store.receipts("acme")
+    lines, receipts = store.ledger("acme"), store.receipts("acme").receipts
     head = (lines[-1].seq, lines[-1].hash)
 
     assert verify_ledger(lines, receipts, public_key=store.public_key, head=head).whole
@@ -80,7 +80,7 @@ def test_a_ledger_without_its_end_is_found_out_by_a_receipt_and_by_a_remembered_
 
 
 def test_a_receipt_that_was_changed_is_not_genuine(store: Galleries) -> None:
-    (receipt,) = store.receipts("acme")
+    (receipt,) = store.receipts("acme").receipts
     forged: ErasureReceipt = replace(receipt, removed={**receipt.removed, "references": 2})
 
     check = verify_ledger(store.ledger("acme"), [forged], public_key=store.public_key)

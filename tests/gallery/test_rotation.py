@@ -69,7 +69,7 @@ def test_the_new_key_reads_everything_and_the_old_one_nothing(
 ) -> None:
     store = opened()
     fill(store)
-    before, receipts, noted = subjects(store), store.receipts("acme"), store.public_key
+    before, receipts, noted = subjects(store), store.receipts("acme").receipts, store.public_key
 
     assert rotate_master_key(chosen) == len(SPEAKERS)
 

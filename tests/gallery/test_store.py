@@ -67,7 +67,7 @@ def test_two_tenants_never_see_each_other(galleries: Galleries) -> None:
             getattr(galleries, method)("other", "staff", "anna")
     with pytest.raises(NotFound):
         galleries.show("third", "staff")
-    assert galleries.list("third") == ()
+    assert galleries.list("third").galleries == ()
 
 
 def test_another_replica_sees_what_one_has_changed(opened: Open) -> None:
@@ -144,6 +144,52 @@ def test_speakers_are_listed_in_pages(galleries: Galleries) -> None:
     assert (found, after) == (names, None)
     with pytest.raises(InvalidOptions):
         galleries.speakers("acme", "staff", limit=0)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 6])
+def test_galleries_are_listed_in_pages_by_name(galleries: Galleries, limit: int) -> None:
+    for name in ("b", "a_1", "c.2", "a-1"):
+        galleries.create("acme", name, actor="key")
+    galleries.create("other", "z", actor="key")
+    pages = [galleries.list("acme", limit=limit)]
+    while (after := pages[-1].after) is not None:
+        pages.append(galleries.list("acme", after=after, limit=limit))
+
+    assert {len(page.galleries) for page in pages[:-1]} <= {limit}
+    assert 1 <= len(pages[-1].galleries) <= limit
+    names = [each.name for page in pages for each in page.galleries]
+    assert set(names) == {"a-1", "a_1", "b", "c.2", "staff"}
+    assert names == [each.name for each in galleries.list("acme").galleries]
+    for wrong in (0, 1001):
+        with pytest.raises(InvalidOptions):
+            galleries.list("acme", limit=wrong)
+    with pytest.raises(InvalidOptions):
+        galleries.list("acme", after="\0")
+
+
+def test_receipts_are_listed_in_pages_the_oldest_first(galleries: Galleries) -> None:
+    for name in ("anna", "bob", "cleo", "dora"):
+        put(galleries, name)
+    receipts = [galleries.erase("acme", "staff", name, actor="key") for name in ("bob", "anna")]
+    galleries.opt_out("acme", "staff", "zoe", actor="key")
+    galleries.opt_in("acme", "staff", "zoe", actor="key")  # Is in the table, without a receipt.
+    receipts += [galleries.erase("acme", "staff", name, actor="key") for name in ("cleo", "dora")]
+    found, after = [], None
+    while True:
+        page = galleries.receipts("acme", after=after, limit=2)
+        found.append(page.receipts)
+        if (after := page.after) is None:
+            break
+
+    assert [len(each) for each in found] == [2, 2, 1]
+    listed = [each for some in found for each in some]
+    assert listed[:2] + listed[3:] == receipts
+    assert listed[2].kind == "opt_out"
+    assert galleries.receipts("acme").receipts == tuple(listed)
+    assert galleries.receipts("acme", limit=5).after is None
+    assert galleries.receipts("other").receipts == ()
+    with pytest.raises(InvalidOptions):
+        galleries.receipts("acme", limit=1001)
 
 
 def test_a_speaker_whose_spaces_are_all_gone_is_stale(opened: Open) -> None:

@@ -169,6 +169,20 @@ def test_what_claims_nothing_cannot_be_right(
     expect(page.get_by_role("button", name="Right", exact=True)).to_have_count(0)
 
 
+def test_galleries_of_all_pages_can_be_chosen(page: Page, url: str) -> None:
+    names = ["a", "b", "c", "d", "e"]
+    for name in names:
+        assert page.request.put(f"{url}/v1/galleries/{name}").ok
+    page.route(
+        "**/v1/galleries?*",
+        lambda route: route.continue_(url=route.request.url.replace("limit=200", "limit=2")),
+    )
+
+    page.get_by_role("link", name="Speakers").click()
+
+    expect(page.locator("label", has_text="Gallery").locator("option")).to_have_text(names)
+
+
 def test_a_refused_recording_says_why(page: Page, analyzer: FakeAnalyzer, voices: dict[str, Path]) -> None:
     analyzer.speech_s = 0.4
     open_gallery(page)

@@ -47,11 +47,14 @@ def verify(
 
 @app.command()
 @grouped
-def receipts(where: Where) -> None:
-    """Print the receipts of all erasures as NDJSON.
+def receipts(
+    where: Where,
+    after: Annotated[int, typer.Option(min=0, help="Show those behind this line of the ledger.")] = 0,
+) -> None:
+    """Print the receipts of erasures as NDJSON.
 
-    Example: voxgraph audit receipts
+    Example: voxgraph audit receipts > receipts.ndjson
     """
     from voxgraph.cli.galleries import print_receipts
 
-    print_receipts(where)
+    print_receipts(after, where)

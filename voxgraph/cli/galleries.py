@@ -17,12 +17,13 @@ from voxgraph.cli.gallery_tables import TABLES, print_table
 from voxgraph.cli.inputs import Input, find_inputs
 from voxgraph.cli.installed import of_service
 from voxgraph.cli.tables import print_answer
-from voxgraph.client import AsyncClient, galleries
+from voxgraph.client import AsyncClient, galleries, gallery_answers
 from voxgraph.client.questions import Question
 from voxgraph.results import Consent, GalleryPolicy
 
 T = TypeVar("T")
-LEDGER_PAGE = 1000
+PAGE = 1000
+"""Entries of a list that are asked for at a time."""
 
 
 def show(
@@ -38,20 +39,22 @@ def put_gallery(gallery: str, policy: Mapping[str, Any], where: Where, *, is_jso
     show("put", (gallery, GalleryPolicy(**given)), {}, where, is_json=is_json)
 
 
-def list_speakers(gallery: str, state: str | None, where: Where, *, is_json: bool) -> None:
-    """Print all speakers, page by page."""
+def show_all(
+    question: str,
+    field: str,
+    named: Sequence[Any],
+    options: Mapping[str, Any],
+    where: Where,
+    *,
+    is_json: bool,
+) -> None:
+    """Print what a list has on all its pages; `field` of the answer is what it lists."""
 
-    async def all_pages() -> list[dict[str, Any]]:
-        found, after = list[dict[str, Any]](), None
+    async def all_pages() -> list[Any]:
         async with connected(where) as client:
-            while True:
-                question = _built("speakers", (gallery,), {"state": state, "after": after}, where)
-                page = await client.ask(question.as_json())
-                found += page["speakers"]
-                if (after := page["after"]) is None:
-                    return found
+            return [one async for one in _listed(client, question, field, named, options, where)]
 
-    _print("speakers", {"speakers": asyncio.run(all_pages()), "after": None}, is_json=is_json)
+    _print(question, {field: asyncio.run(all_pages()), "after": None}, is_json=is_json)
 
 
 def add_speaker(
@@ -148,10 +151,16 @@ def print_ledger(after: int, where: Where) -> None:
     asyncio.run(print_all())
 
 
-def print_receipts(where: Where) -> None:
-    """Print all receipts."""
-    for receipt in _fetch(_built("receipts", (), {}, where), where)["receipts"]:
-        print(json.dumps(receipt))
+def print_receipts(after: int, where: Where) -> None:
+    """Print the receipts behind a line of the ledger."""
+
+    async def print_all() -> None:
+        async with connected(where) as client:
+            options = {"after": after, "limit": PAGE}
+            async for receipt in _listed(client, "receipts", "receipts", (), options, where):
+                print(json.dumps(receipt))
+
+    asyncio.run(print_all())
 
 
 def verify_ledger(public_key: str | None, where: Where) -> None:
@@ -161,9 +170,11 @@ def verify_ledger(public_key: str | None, where: Where) -> None:
     async def verified() -> Any:
         async with connected(where) as client:
             key = public_key or await client.ask(_built("ledger_key", (), {}, where))
+            # Before the lines, so that a receipt of somebody who is erased meanwhile has its line.
+            listed = _listed(client, "receipts", "receipts", (), {"limit": PAGE}, where)
+            receipts = gallery_answers.receipts({"receipts": [one async for one in listed], "after": None})
             entries = [entry async for entry in _entries(client, where, lambda question: question, 0)]
-            receipts = await client.ask(_built("receipts", (), {}, where))
-            return check(entries, receipts, public_key=key)
+            return check(entries, receipts.receipts, public_key=key)
 
     found = asyncio.run(verified())
     for problem in found.problems:
@@ -173,16 +184,35 @@ def verify_ledger(public_key: str | None, where: Where) -> None:
         raise typer.Exit(Exit.SOME_FAILED)
 
 
+async def _listed(
+    client: AsyncClient,
+    question: str,
+    field: str,
+    named: Sequence[Any],
+    options: Mapping[str, Any],
+    where: Where,
+) -> AsyncIterator[Any]:
+    """Yield what a list has, as JSON, page by page."""
+    after = options.get("after")
+    while True:
+        built = _built(question, named, {**options, "after": after}, where)
+        page = await client.ask(built.as_json())
+        for one in page[field]:
+            yield one
+        if (after := page["after"]) is None:
+            return
+
+
 async def _entries(
     client: AsyncClient, where: Where, how: Callable[[Question[Any]], Question[Any]], after: int
 ) -> AsyncIterator[Any]:
     """Yield lines of the ledger, as records or as JSON, page by page."""
     while True:
-        page = await client.ask(how(_built("ledger", (), {"after": after, "limit": LEDGER_PAGE}, where)))
+        page = await client.ask(how(_built("ledger", (), {"after": after, "limit": PAGE}, where)))
         entries = page["entries"] if isinstance(page, dict) else page
         for entry in entries:
             yield entry
-        if len(entries) < LEDGER_PAGE:
+        if len(entries) < PAGE:
             return
         after = entries[-1]["seq"] if isinstance(page, dict) else entries[-1].seq
 

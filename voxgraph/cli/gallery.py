@@ -36,9 +36,9 @@ def list_galleries(where: Where, json: Json = False) -> None:
 
     Example: voxgraph gallery list
     """
-    from voxgraph.cli.galleries import show
+    from voxgraph.cli.galleries import show_all
 
-    show("list_galleries", (), {}, where, is_json=json)
+    show_all("list_galleries", "galleries", (), {}, where, is_json=json)
 
 
 @app.command()
@@ -100,9 +100,9 @@ def speakers(
 
     Example: voxgraph gallery speakers staff --state enrolling
     """
-    from voxgraph.cli.galleries import list_speakers
+    from voxgraph.cli.galleries import show_all
 
-    list_speakers(gallery, state, where, is_json=json)
+    show_all("speakers", "speakers", (gallery,), {"state": state}, where, is_json=json)
 
 
 @app.command()

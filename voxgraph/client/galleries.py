@@ -24,9 +24,11 @@ from voxgraph.results import (
     Enrolment,
     ErasureReceipt,
     GalleryInfo,
+    GalleryPage,
     GalleryPolicy,
     LedgerCheck,
     LedgerEntry,
+    ReceiptPage,
     ReferenceInfo,
     ReviewSummary,
     SpeakerInfo,
@@ -40,9 +42,12 @@ CALIBRATION_DEADLINE_S = 600.0
 """Seconds for an answer that compares all voices of a gallery with each other."""
 
 
-def list_galleries(*, timeout_s: float = DEADLINE_S) -> Question[list[GalleryInfo]]:
-    """Return the galleries of the tenant."""
-    return Question(ROOT, read.galleries, timeout_s=timeout_s, method="GET")
+def list_galleries(
+    *, after: str | None = None, limit: int | None = None, timeout_s: float = DEADLINE_S
+) -> Question[GalleryPage]:
+    """Return a page of the galleries of the tenant, by name; `after` of the page asks for the next one."""
+    options = options_of(after=after, limit=limit)
+    return Question(ROOT, read.galleries, options, timeout_s=timeout_s, method="GET")
 
 
 def put(
@@ -317,9 +322,12 @@ def ledger_key(*, timeout_s: float = DEADLINE_S) -> Question[str]:
     return Question("/v1/ledger/key", lambda answer: answer["public_key"], timeout_s=timeout_s, method="GET")
 
 
-def receipts(*, timeout_s: float = DEADLINE_S) -> Question[list[ErasureReceipt]]:
-    """Return the receipts of all erasures, the oldest first."""
-    return Question("/v1/receipts", read.receipts, timeout_s=timeout_s, method="GET")
+def receipts(
+    *, after: int | None = None, limit: int | None = None, timeout_s: float = DEADLINE_S
+) -> Question[ReceiptPage]:
+    """Return a page of the receipts, the oldest first; `after` of the page asks for the next one."""
+    options = options_of(after=after, limit=limit)
+    return Question("/v1/receipts", read.receipts, options, timeout_s=timeout_s, method="GET")
 
 
 def _path(gallery: str, speaker: str | None = None, rest: str = "") -> str:

@@ -16,10 +16,12 @@ from voxgraph.results import (
     ErasureReceipt,
     Evidence,
     GalleryInfo,
+    GalleryPage,
     GalleryPolicy,
     LedgerCheck,
     LedgerEntry,
     Reason,
+    ReceiptPage,
     ReferenceInfo,
     ReviewSummary,
     Space,
@@ -44,9 +46,9 @@ def gallery(answer: Json) -> GalleryInfo:
     )
 
 
-def galleries(answer: Json) -> list[GalleryInfo]:
-    """Read all galleries."""
-    return [gallery(each) for each in answer["galleries"]]
+def galleries(answer: Json) -> GalleryPage:
+    """Read a page of galleries."""
+    return GalleryPage(tuple(gallery(each) for each in answer["galleries"]), answer["after"])
 
 
 def speaker(answer: Json) -> SpeakerInfo:
@@ -120,9 +122,9 @@ def receipt(answer: Json) -> ErasureReceipt:
     return ErasureReceipt(**{**given, "completed_at": _time(answer["completed_at"])})
 
 
-def receipts(answer: Json) -> list[ErasureReceipt]:
-    """Read all receipts."""
-    return [receipt(each) for each in answer["receipts"]]
+def receipts(answer: Json) -> ReceiptPage:
+    """Read a page of receipts."""
+    return ReceiptPage(tuple(receipt(each) for each in answer["receipts"]), answer["after"])
 
 
 def ledger(answer: Json) -> list[LedgerEntry]:

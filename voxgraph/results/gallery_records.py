@@ -35,6 +35,15 @@ class GalleryInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class GalleryPage:
+    """Galleries of a tenant, by name."""
+
+    galleries: tuple[GalleryInfo, ...]
+    after: str | None
+    """What asks for the next page; None: this is the last."""
+
+
+@dataclass(frozen=True, slots=True)
 class Consent:
     """What a person agreed to. Its fields follow ISO/IEC TS 27560."""
 
@@ -153,6 +162,15 @@ class ErasureReceipt:
     """The ledger's entry about the erasure."""
     signature: str
     """Ed25519 signature of all other fields as canonical JSON, base64."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptPage:
+    """Receipts of erasures, the oldest first."""
+
+    receipts: tuple[ErasureReceipt, ...]
+    after: int | None
+    """What asks for the next page; None: this is the last."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,25 +101,27 @@ const upload = (file: File): RequestInit => {
 /** Read which galleries there are, and who is in the chosen one. */
 export const load = () =>
   attempt(t.people.reading, async () => {
-    const found = (await (await ask(ROOT)).json()) as { galleries: { name: string }[] };
-    galleries.value = found.galleries.map(({ name }) => name);
+    const found = await readAll<{ name: string }>(ROOT, "galleries");
+    galleries.value = found.map(({ name }) => name);
     if (!galleries.value.includes(gallery.value)) gallery.value = galleries.value[0] ?? "";
     await readPeople();
   });
 
 async function readPeople(): Promise<void> {
-  const found: SpeakerAnswer[] = [];
-  let after: string | null = gallery.value ? "" : null;
+  people.value = gallery.value ? await readAll<SpeakerAnswer>(at(gallery.value, "speakers"), "speakers") : [];
+}
+
+/** Read a list page by page. */
+async function readAll<T>(path: string, field: string): Promise<T[]> {
+  const found: T[] = [];
+  let after: string | null = "";
   while (after !== null) {
     const query = new URLSearchParams({ limit: `${PAGE}`, ...(after && { after }) });
-    const page = (await (await ask(`${at(gallery.value, "speakers")}?${query}`)).json()) as {
-      speakers: SpeakerAnswer[];
-      after: string | null;
-    };
-    found.push(...page.speakers);
+    const page = await (await ask(`${path}?${query}`)).json();
+    found.push(...page[field]);
     after = page.after;
   }
-  people.value = found;
+  return found;
 }
 
 export function choose(name: string): Promise<boolean> {

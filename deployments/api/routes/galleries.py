@@ -35,10 +35,11 @@ Line = Annotated[int, Query(ge=0, lt=1 << 63)]
 
 
 @router.get("")
-async def list_galleries(galleries: GalleriesDep) -> GalleriesAnswer:
-    """Return the galleries of the tenant."""
-    found = await galleries.ask("list")
-    return GalleriesAnswer(galleries=[GalleryAnswer.model_validate(each) for each in found])
+async def list_galleries(
+    galleries: GalleriesDep, after: str | None = None, limit: Limit = 100
+) -> GalleriesAnswer:
+    """Return a page of the galleries of the tenant, by name."""
+    return GalleriesAnswer.model_validate(await galleries.ask("list", after=after, limit=limit))
 
 
 @proof.get("/ledger")
@@ -60,9 +61,9 @@ async def ledger_key(galleries: GalleriesDep) -> LedgerKeyAnswer:
 
 
 @proof.get("/receipts")
-async def receipts(galleries: GalleriesDep) -> ReceiptsAnswer:
-    """Return the receipts of all erasures, the oldest first."""
-    return ReceiptsAnswer.model_validate({"receipts": await galleries.ask("receipts")})
+async def receipts(galleries: GalleriesDep, after: Line = 0, limit: Limit = 100) -> ReceiptsAnswer:
+    """Return a page of the receipts of erasures, the oldest first."""
+    return ReceiptsAnswer.model_validate(await galleries.ask("receipts", after=after, limit=limit))
 
 
 @router.put(

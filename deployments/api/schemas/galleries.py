@@ -102,10 +102,12 @@ class GalleryAnswer(Record):
     spaces: list[SpaceAnswer]
 
 
-class GalleriesAnswer(BaseModel):
-    """The galleries of a tenant."""
+class GalleriesAnswer(Record):
+    """Galleries of a tenant, by name."""
 
     galleries: list[GalleryAnswer]
+    after: str | None
+    """What asks for the next page; null: this is the last."""
 
 
 class ConsentAnswer(Record):
@@ -237,6 +239,8 @@ class ReceiptsAnswer(Record):
     """Receipts of erasures, the oldest first."""
 
     receipts: list[ErasureAnswer]
+    after: int | None
+    """What asks for the next page; null: this is the last."""
 
 
 class LedgerEntryAnswer(Record):

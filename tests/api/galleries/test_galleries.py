@@ -216,6 +216,28 @@ async def test_a_person_is_renamed_merged_exported_and_erased(staff: httpx2.Asyn
     assert erased.json() in receipts
 
 
+async def test_galleries_and_receipts_are_listed_in_pages(staff: httpx2.AsyncClient) -> None:
+    await staff.put("/v1/galleries/club")
+    for speaker in ("a-1", "b-2"):
+        await staff.delete(f"/v1/galleries/staff/speakers/{speaker}")
+
+    first = (await staff.get("/v1/galleries", params={"limit": 1})).json()
+    last = (await staff.get("/v1/galleries", params={"limit": 1, "after": first["after"]})).json()
+    both = (await staff.get("/v1/receipts")).json()
+    older = (await staff.get("/v1/receipts", params={"limit": 1})).json()
+    newer = (await staff.get("/v1/receipts", params={"limit": 1, "after": older["after"]})).json()
+
+    assert [each["name"] for each in first["galleries"] + last["galleries"]] == ["club", "staff"]
+    assert (first["after"], last["after"], both["after"], newer["after"]) == ("club", None, None, None)
+    assert older["after"] == older["receipts"][0]["ledger_seq"]
+    assert older["receipts"] + newer["receipts"] == both["receipts"]
+    for path, wrong in (
+        ("/v1/galleries", {"limit": 0}), ("/v1/receipts", {"limit": 1001}), ("/v1/receipts", {"after": "x"}),
+        ("/v1/receipts", {"after": 1 << 63}), ("/v1/galleries", {"after": "\0"}),
+    ):  # fmt: skip
+        assert_is(await staff.get(path, params=wrong), 422, "invalid_options")
+
+
 async def test_nothing_of_an_erased_voice_stays_cached(
     staff: httpx2.AsyncClient, analyzer: FakeAnalyzer
 ) -> None:

@@ -23,7 +23,17 @@ from deployments.state.local_gallery import METHODS, LocalGallery
 from gallery.galleries import Galleries
 from voxgraph.errors import DeadlineExceeded, GalleryUnavailable, NotFound
 from voxgraph.options import ModelKey
-from voxgraph.results import Evidence, GalleryPolicy, ModelInfo, Observation, Space, VoiceSample
+from voxgraph.results import (
+    Evidence,
+    GalleryPage,
+    GalleryPolicy,
+    ModelInfo,
+    Observation,
+    Space,
+    VoiceSample,
+)
+
+NONE = GalleryPage((), None)
 
 
 def test_every_allowed_method_is_one_of_the_galleries() -> None:
@@ -154,14 +164,14 @@ async def test_a_database_that_starts_later_or_goes_away_is_opened_when_it_answe
     assert type(caught.value) is GalleryUnavailable
 
     server.start()
-    assert await kept.ask("list", "acme") == ()
+    assert await kept.ask("list", "acme") == NONE
     for _ in range(2):
         server.stop()
         with pytest.raises(GalleryUnavailable):
             await kept.ask("list", "acme")
         server.start()
         # The connections of the pool are all dead, and none of them costs an answer.
-        assert await asyncio.gather(*(kept.ask("list", "acme") for _ in range(8))) == [()] * 8
+        assert await asyncio.gather(*(kept.ask("list", "acme") for _ in range(8))) == [NONE] * 8
     kept.close()
 
 

@@ -1,6 +1,7 @@
 """Commands about galleries, against the application with a fake analyzer and a real store."""
 
 import csv
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from config.settings import GraphSettings
 from deployments.api.app import create_app
 from deployments.state.local_gallery import LocalGallery
 from gallery.galleries import Galleries
+from voxgraph.client import galleries as questions
 from voxgraph.keys import read_keys
 
 
@@ -61,6 +63,38 @@ def test_a_person_is_enrolled_recognised_and_erased(command: Any, recordings: di
     assert json.loads(receipt.read_text())["removed"]["references"] == 1
     assert command("gallery", "show", "staff", "a-1").status == 1
     assert json.loads(command("audit", "receipts").out.splitlines()[0])["kind"] == "speaker"
+
+
+def test_lists_have_what_is_on_all_pages(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_pages_of_two(*named: Any, of: Any, **options: Any) -> Any:
+        asked.append(options.get("after"))
+        return of(*named, **{**options, "limit": 2})
+
+    asked = list[Any]()
+    for name in ("list_galleries", "speakers", "receipts"):
+        build = getattr(questions, name)
+        monkeypatch.setattr(questions, name, functools.partial(in_pages_of_two, of=build))
+    for gallery in ("p1", "p2", "p3", "p4", "p5"):
+        command("gallery", "create", gallery)
+    for number in range(3):
+        command("gallery", "add", "p1", f"s-{number}", "--consent", "door")
+    for gallery in ("p2", "p3", "p4"):
+        command("gallery", "erase", gallery, "--yes")
+
+    listed = json.loads(command("gallery", "list").out)
+    speakers = json.loads(command("gallery", "speakers", "p1").out)["speakers"]
+    receipts = [json.loads(line) for line in command("audit", "receipts").out.splitlines()]
+    newest = command("audit", "receipts", "--after", receipts[-2]["ledger_seq"]).out
+    verified = command("audit", "verify")
+
+    names = [each["name"] for each in listed["galleries"]]
+    assert [name for name in names if name.startswith("p")] == ["p1", "p5"]
+    assert listed["after"] is None
+    assert [each["external_id"] for each in speakers] == ["s-0", "s-1", "s-2"]
+    assert [each["kind"] for each in receipts[-3:]] == ["gallery"] * 3
+    assert json.loads(newest) == receipts[-1]
+    assert (verified.status, f"{len(receipts)} receipts: whole" in verified.out) == (0, True)
+    assert len([after for after in asked if after]) >= 4
 
 
 def test_everybody_is_listed_and_named(command: Any, recordings: dict[str, str]) -> None:
