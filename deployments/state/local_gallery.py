@@ -31,9 +31,9 @@ METHODS = frozenset(
 """Methods of `gallery.galleries.Galleries` that may be called from elsewhere."""
 
 
-LONG_METHODS = frozenset({"calibrate", "duplicates"})
-"""Methods that compare every voice with every other: one at a time, in a thread of their own, so that however
-many are asked for, all other questions have threads."""
+LONG_METHODS = frozenset({"calibrate", "duplicates", "verify_ledger"})
+"""Methods that compare every voice with every other, or verify every signature: one at a time, in a thread of
+their own, so that however many are asked for, all other questions have threads."""
 
 
 class LocalGallery:

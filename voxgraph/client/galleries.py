@@ -38,8 +38,8 @@ from voxgraph.results import (
 )
 
 ROOT = "/v1/galleries"
-CALIBRATION_DEADLINE_S = 600.0
-"""Seconds for an answer that compares all voices of a gallery with each other."""
+LONG_DEADLINE_S = 600.0
+"""Seconds for an answer that compares all voices of a gallery with each other, or verifies all signatures."""
 
 
 def list_galleries(
@@ -272,14 +272,12 @@ def merge(gallery: str, into: str, source: str, *, timeout_s: float = DEADLINE_S
     return Question(f"{_path(gallery)}/merge", read.speaker, json=body, timeout_s=timeout_s, once=True)
 
 
-def duplicates(gallery: str, *, timeout_s: float = CALIBRATION_DEADLINE_S) -> Question[list[Duplicate]]:
+def duplicates(gallery: str, *, timeout_s: float = LONG_DEADLINE_S) -> Question[list[Duplicate]]:
     """Return pairs of speakers whose voices are probably one, the likeliest first."""
     return Question(f"{_path(gallery)}/duplicates", read.duplicates, timeout_s=timeout_s, method="GET")
 
 
-def calibrate(
-    gallery: str, *, timeout_s: float = CALIBRATION_DEADLINE_S
-) -> Question[list[CalibrationReport]]:
+def calibrate(gallery: str, *, timeout_s: float = LONG_DEADLINE_S) -> Question[list[CalibrationReport]]:
     """Fit the calibration on the gallery's own voices; it is used where the data suffice."""
     return Question(f"{_path(gallery)}/calibrate", read.reports, timeout_s=timeout_s)
 
@@ -312,7 +310,7 @@ def ledger(
     return Question("/v1/ledger", read.ledger, options, timeout_s=timeout_s, method="GET")
 
 
-def check_ledger(*, timeout_s: float = DEADLINE_S) -> Question[LedgerCheck]:
+def check_ledger(*, timeout_s: float = LONG_DEADLINE_S) -> Question[LedgerCheck]:
     """Check the chain and all signatures of the ledger and of the receipts."""
     return Question("/v1/ledger/check", read.ledger_check, timeout_s=timeout_s, method="GET")
 

@@ -243,28 +243,31 @@ async def test_whose_encoder_is_gone_is_stale_before_anybody_has_asked_anything(
     assert await state_with("another") == "stale"
 
 
-async def test_calibrations_run_one_after_the_other_and_hold_up_nobody() -> None:
+@pytest.mark.parametrize("method", ["calibrate", "duplicates", "verify_ledger"])
+async def test_long_work_is_done_one_after_the_other_and_holds_up_nobody(method: str) -> None:
     running: list[str] = []
     most: list[int] = []
     go_on = threading.Event()
 
     class Slow:
-        def calibrate(self, tenant: str) -> str:
+        def long(self, tenant: str) -> str:
             running.append(tenant)
             most.append(len(running))
             go_on.wait(20)
             running.remove(tenant)
             return tenant
 
+        calibrate = duplicates = verify_ledger = long
+
         def list(self, tenant: str) -> str:
             return tenant
 
     local = LocalGallery(Slow())  # type: ignore[arg-type]
-    calibrations = [asyncio.create_task(local.ask("calibrate", f"tenant {number}")) for number in range(40)]
+    asked = [asyncio.create_task(local.ask(method, f"tenant {number}")) for number in range(40)]
     await asyncio.sleep(0.1)
 
     assert await asyncio.wait_for(local.ask("list", "acme"), 10) == "acme"
     go_on.set()
 
-    assert len(await asyncio.gather(*calibrations)) == 40
+    assert len(await asyncio.gather(*asked)) == 40
     assert max(most) == 1
