@@ -52,10 +52,10 @@ def chunk_spans(samples: int, options: ChunkOptions) -> list[tuple[int, int]]:
     chunk = round(options.chunk_s * SAMPLE_RATE_HZ)
     hop = max(1, round(chunk * (1 - options.overlap)))
     if math.ceil((samples - chunk) / hop) + 1 > MAX_CHUNKS:
+        cut = f"chunks of {options.chunk_s:g} s that overlap by {options.overlap:g}"
         raise InvalidOptions(
-            f"A recording of {samples / SAMPLE_RATE_HZ:.0f} s in chunks of {options.chunk_s:g} s that overlap "
-            f"by {options.overlap:g} has more than {MAX_CHUNKS} of them, the limit; choose longer chunks or "
-            "less overlap."
+            f"A recording of {samples / SAMPLE_RATE_HZ:.0f} s in {cut} has more than {MAX_CHUNKS} of them; "
+            "choose longer chunks or less overlap."
         )
     return spans(samples, chunk, hop)
 

@@ -191,6 +191,28 @@ def test_the_page_of_the_recordings_is_the_table_of_formats() -> None:
     assert list(FORMATS) == list(Container)
 
 
+def test_every_test_that_the_page_of_attacks_names_exists() -> None:
+    named = re.findall(r"`([^`\s]+\.py)::(\w+)`", read("docs/security-tests.md"))
+
+    def functions(file: str) -> set[str]:
+        nodes = ast.walk(ast.parse(read(file)))
+        return {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+    defined = {file: functions(file) for file in {file for file, _ in named}}
+    assert len(named) > 100
+    assert [f"{file}::{name}" for file, name in named if name not in defined[file]] == []
+
+
+def test_every_attack_of_the_page_has_what_holds_it_and_a_test() -> None:
+    rows = [
+        line.split(" | ") for line in read("docs/security-tests.md").splitlines() if line.startswith("| ")
+    ]
+    attacks = [row for row in rows if row[0] != "| attack"]
+
+    assert len(attacks) > 40
+    assert [row for row in attacks if len(row) != 3 or "::test_" not in row[2]] == []
+
+
 def test_every_setting_with_a_limit_is_on_the_page_of_operations() -> None:
     from config.settings import AudioLimits, BatchTunables, GraphStateTunables, IngressTunables
 

@@ -190,6 +190,24 @@ async def test_recordings_of_a_batch_that_are_not_ready_in_time_get_timeout_line
     assert len(calls) == 2
 
 
+async def test_a_batch_works_on_a_few_recordings_at_a_time(client: httpx2.AsyncClient, analyzer: Any) -> None:
+    run, running, most = analyzer.analyze, 0, 0
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.02)
+        running -= 1
+        return await run(*arguments)
+
+    analyzer.analyze = counted
+    response = await client.post("/v1/batch", files=[("file", (str(n), WAV)) for n in range(20)])
+
+    assert len(response.text.splitlines()) == 20
+    assert most == batch.BATCH_WINDOW == 4
+
+
 async def test_a_model_that_is_not_loaded_is_unavailable(client: httpx2.AsyncClient, analyzer: Any) -> None:
     analyzer.unavailable = {ModelKey.DEEPFAKE}
 
