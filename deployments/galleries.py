@@ -51,8 +51,8 @@ class GalleryStore(Protocol):
 class Cache(Protocol):
     """The results that are cached in memory."""
 
-    async def clear_cache(self) -> Any:
-        """Drop all of them."""
+    async def forget_results(self) -> None:
+        """Drop all of them, here now and elsewhere soon; it never fails."""
         ...
 
 
@@ -84,7 +84,9 @@ class VoiceGalleries:
             raise GalleryUnavailable(NOT_KEPT)
         answer = await store.ask(method, *arguments, **options)
         if method in FORGETTING:
-            await self._analyzer.state.clear_cache()
+            # All, since a key is a hash of a recording that names nobody, and questions about the person left
+            # results whose recordings are noted nowhere.
+            await self._analyzer.state.forget_results()
         return answer
 
     async def enrol(

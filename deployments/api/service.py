@@ -93,6 +93,10 @@ class StateClient(Protocol):
         """Return the statistics of the result cache."""
         ...
 
+    async def forget_results(self) -> None:
+        """Drop all cached results, here now and elsewhere soon; it never fails."""
+        ...
+
     async def clear_cache(self) -> CacheInfo:
         """Clear the result cache and return its statistics from before."""
         ...

@@ -6,9 +6,10 @@ Only a request that needs an admission slot waits for the state, until its deadl
 
 import asyncio
 import contextlib
+import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from ray.serve.handle import DeploymentHandle
@@ -25,8 +26,12 @@ from voxgraph.calls import Deadline, call
 from voxgraph.errors import DeadlineExceeded, ModelUnavailable, Overloaded
 from voxgraph.graph import CacheInfo, CleanupStatus, Count, Counts, QueueStatus
 
+log = logging.getLogger("ray.serve")
+
 T = TypeVar("T")
 
+_AWAY = (ModelUnavailable, DeadlineExceeded, Overloaded)
+"""What a call raises if the state does not answer."""
 REPORT_INTERVAL_S = 2.0
 """Seconds between two reports: short for the readers of the counts, long enough to cost almost nothing."""
 STATE_TIMEOUT_S = 5.0
@@ -150,6 +155,25 @@ class GraphStateClient:
         self._adopt_generation(generation)
         return info
 
+    async def forget_results(self) -> None:
+        """Clear this replica's cache now, and those of the others as soon as the state can be told.
+
+        It never fails: who erased a voice has to have the receipt although the state does not answer.
+        """
+        self._cache.clear()
+        try:
+            await self.clear_cache()
+        except _AWAY as error:
+            log.warning("The other result caches are cleared once the state answers: %s", error)
+            self._in_background(self._clear_once_it_answers())
+
+    async def _clear_once_it_answers(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_INTERVAL_S)
+            with contextlib.suppress(*_AWAY):
+                await self.clear_cache()
+                return
+
     async def queue(self) -> QueueStatus:
         """Return the running requests, the queue length and the limits."""
         status: QueueStatus = await self._call(self._state.queue.remote)
@@ -187,7 +211,7 @@ class GraphStateClient:
             waited_s += REPORT_INTERVAL_S
             if self._unreported != Counts() or waited_s >= HEARTBEAT_S:
                 waited_s = 0.0
-                with contextlib.suppress(ModelUnavailable, DeadlineExceeded, Overloaded):
+                with contextlib.suppress(*_AWAY):
                     await self._report()
 
     async def _report(self) -> None:
@@ -218,6 +242,9 @@ class GraphStateClient:
             with contextlib.suppress(Exception):
                 await self._call(start)
 
-        task = asyncio.create_task(send())
+        self._in_background(send())
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)

@@ -94,6 +94,10 @@ class LocalState:
         info, _ = await self.graph.clear_cache()
         return info
 
+    async def forget_results(self) -> None:
+        """Do the same."""
+        await self.graph.clear_cache()
+
     async def cleanup_status(self) -> CleanupStatus:
         """Return what the janitor has deleted."""
         return await self.graph.cleanup_status()

@@ -30,6 +30,7 @@ class ResultCache:
         """Each result and the bytes that it takes."""
         self._bytes = 0
         self._pending: dict[str, asyncio.Future[Any]] = {}
+        self._clearings = 0
 
     def __len__(self) -> int:
         return len(self._results)
@@ -40,7 +41,8 @@ class ResultCache:
         self._trim()
 
     def clear(self) -> None:
-        """Forget every result; computations in flight go on, and their results are kept."""
+        """Forget every result, also those of computations in flight once they have answered who waits."""
+        self._clearings += 1
         self._results.clear()
         self._bytes = 0
 
@@ -65,10 +67,12 @@ class ResultCache:
     async def _compute(self, key: str, compute: Callable[[], Awaitable[T]]) -> T:
         pending = self._pending[key] = asyncio.get_running_loop().create_future()
         outcome: tuple[bool, T | None] = False, None
+        clearings = self._clearings
         try:
             result = await compute()
             outcome = True, result
-            self._keep(key, result)
+            if self._clearings == clearings:
+                self._keep(key, result)
             return result
         finally:
             del self._pending[key]

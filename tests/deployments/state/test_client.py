@@ -128,6 +128,44 @@ async def test_clearing_the_cache_of_one_replica_clears_the_others_after_their_n
     assert (await other.cache_info()).misses + (await one.cache_info()).misses == 3
 
 
+class Returning(GraphState):
+    """A state that answers nothing at first."""
+
+    is_away = True
+
+    async def report(self, replica: str, counts: Counts, cache: CacheSize) -> int:
+        if self.is_away:
+            raise ModelUnavailable("It is gone.")
+        return await super().report(replica, counts, cache)
+
+
+async def test_results_are_forgotten_here_at_once_and_elsewhere_when_the_state_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(state_client, "REPORT_INTERVAL_S", 0.05)
+    monkeypatch.setattr(state_client, "HEARTBEAT_S", 0.1)
+    state = Returning()
+    state.is_away = False
+    one, other = client_of(state), client_of(state)
+    for client in (one, other):
+        await cached(client, "a")
+    await asyncio.sleep(0.2)
+    state.is_away = True
+
+    await one.forget_results()
+
+    assert (len(one._cache), len(other._cache)) == (0, 1)
+    await asyncio.sleep(0.2)
+    assert len(other._cache) == 1
+    state.is_away = False
+    await asyncio.sleep(0.4)
+    assert len(other._cache) == 0
+    # Once, not again and again.
+    await cached(other, "b")
+    await asyncio.sleep(0.3)
+    assert len(other._cache) == 1
+
+
 async def test_a_slot_is_released_if_the_block_fails() -> None:
     state = GraphState()
     client = client_of(state)

@@ -122,17 +122,21 @@ async def test_cancelling_a_waiting_request_does_not_affect_the_others() -> None
     assert computed.log == ["started", "done"]
 
 
-async def test_a_cleared_cache_computes_again_and_keeps_results_in_flight() -> None:
+async def test_a_cleared_cache_computes_again_what_it_had_and_what_was_in_flight() -> None:
     cache, computed = ResultCache(10, 1_000), Computed()
     await cache.get_or_compute("a", computed)
     in_flight = asyncio.create_task(cache.get_or_compute("b", computed))
     await asyncio.sleep(0.01)
 
     cache.clear()
-    await in_flight
+    waiting = asyncio.create_task(cache.get_or_compute("b", computed))
 
-    assert (await cache.get_or_compute("a", computed))[1] is False
-    assert (await cache.get_or_compute("b", computed))[1] is True
+    assert (await in_flight)[1] is False
+    assert (await waiting)[1] is True
+    assert len(cache) == 0
+    for key in "ab":
+        assert (await cache.get_or_compute(key, computed))[1] is False
+        assert (await cache.get_or_compute(key, computed))[1] is True
 
 
 async def test_shrinking_the_cache_drops_entries() -> None:
