@@ -240,7 +240,7 @@ async def test_only_a_few_jobs_run_at_a_time(client: httpx2.AsyncClient, analyze
 
 
 async def test_one_client_leaves_addresses_memory_and_turns_to_others(analyzer: Any) -> None:
-    tunables = GraphStateTunables(max_jobs=4, max_media_bytes=4 * len(WAV))
+    tunables = GraphStateTunables(max_jobs=6, max_media_bytes=4 * len(WAV))
     analyzer.state.graph.jobs.reconfigure(tunables)
     analyzer.max_running_jobs = 1
     gate, asked, diarize = asyncio.Event(), list[int](), analyzer.diarize
@@ -261,20 +261,20 @@ async def test_one_client_leaves_addresses_memory_and_turns_to_others(analyzer: 
     async with clients[0] as one, clients[1] as another:
         assert (await upload(one)).status_code == 200
         full = await upload(one, WAV + bytes(len(WAV)), "media://b")
-        beyond = await one.post("/v1/media/input", json={"url": "media://c"})
+        *_, beyond = [await one.post("/v1/media/input", json={"url": f"media://{n}"}) for n in range(2)]
         assert (await upload(another)).status_code == 200
-        jobs = [await start(one, numSpeakers=1), await start(one, numSpeakers=2)]
-        third = await one.post("/v1/diarize", json={"url": KEY})
-        jobs.append(await start(another, numSpeakers=3))
+        jobs = [await start(one, numSpeakers=number) for number in (1, 2, 3)]
+        fourth = await one.post("/v1/diarize", json={"url": KEY})
+        jobs.append(await start(another, numSpeakers=4))
         await asyncio.sleep(0.1)
         gate.set()
         ends = [await ended(another, job) for job in jobs]
 
-    for refused in (full, beyond, third):
+    for refused in (full, beyond, fourth):
         assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
         assert int(refused.headers["retry-after"]) >= 1
-    assert [end["status"] for end in ends] == ["succeeded"] * 3
-    assert sorted(asked) == [1, 2, 3]
+    assert [end["status"] for end in ends] == ["succeeded"] * 4
+    assert asked == [1, 2, 4, 3]
 
 
 async def test_the_address_has_the_prefix_and_scheme_of_the_proxy(client_of: Any) -> None:
