@@ -121,7 +121,8 @@ class WhisperLanguageIdentifier(Piecewise[Windows, Tensor, LanguageResult]):
     def _result(self, log_probabilities: Tensor, samples: Samples) -> LanguageResult:
         """Return the answer about a clip, from its row of `log_probabilities`."""
         languages, (_, *speech) = log_probabilities[: len(self._names)], log_probabilities[len(self._names) :]
-        probabilities = self._calibration.probabilities(languages)
+        seconds = len(samples) / SAMPLE_RATE_HZ
+        probabilities = self._calibration.probabilities(languages, seconds)
         result = LanguageResult(
             "",
             "",

@@ -1,5 +1,7 @@
 """The starter's Whisper on real and made-up recordings."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import recordings
@@ -10,7 +12,9 @@ from closeness import numbers
 from config.settings import CheckpointSource, EngineOptions
 from pipelines.checkpoints import locate
 from pipelines.engines import openvino
+from pipelines.language_calibration import language_calibration
 from pipelines.language_whisper import WhisperLanguageIdentifier
+from pipelines.whisper_languages import service_languages
 from voxgraph.options import ModelKey
 from voxgraph.results import UNKNOWN_LANGUAGE
 
@@ -79,7 +83,8 @@ def test_the_starter_checkpoint_does_not_guess_where_nobody_speaks(
 
 
 def test_a_calibrated_answer_is_the_same_alone_and_in_a_batch(starter: WhisperLanguageIdentifier) -> None:
-    clips = [recordings.samples("en_m3.flac"), noise(2 * SECOND, 3), recordings.samples("ja_m3.flac")]
+    sentence = recordings.samples("en_m3.flac")
+    clips = [sentence, noise(2 * SECOND, 3), sentence[:SECOND], recordings.samples("ja_m3.flac")]
 
     for clip, found in zip(clips, starter(clips), strict=True):
         (alone,) = starter([clip])
@@ -87,6 +92,21 @@ def test_a_calibrated_answer_is_the_same_alone_and_in_a_batch(starter: WhisperLa
         assert (found.language, found.is_heard, found.warning) == (
             alone.language, alone.is_heard, alone.warning,
         )  # fmt: skip
+
+
+def test_an_answer_about_a_second_is_less_sure_than_one_temperature_would_make_it(
+    starter: WhisperLanguageIdentifier,
+) -> None:
+    second = recordings.samples("en_m3.flac")[:SECOND]
+    codes = [code for code, _ in service_languages(99)]
+    logs = starter.log_probabilities([second])[0, : len(codes)]
+    calibration = language_calibration(locate(ModelKey.LANGUAGE, CheckpointSource(source="starter")), codes)
+
+    (found,) = starter([second])
+
+    assert [*found.probabilities.values()] == pytest.approx(calibration.probabilities(logs, 1.0), abs=1e-5)
+    one = replace(calibration, temperature_at_0_s=None)
+    assert max(found.probabilities.values()) < max(one.probabilities(logs, 1.0))
 
 
 def test_an_answer_about_a_short_clip_says_so(starter: WhisperLanguageIdentifier) -> None:

@@ -9,6 +9,7 @@ from training.starter.language_calibration import (
     biases,
     calibration_error,
     chosen_rows,
+    evenly_spaced,
     fit_temperature,
     nll,
     parameters,
@@ -65,4 +66,12 @@ def test_clips_are_real_long_enough_and_not_too_many() -> None:
     short = row | {"source": "emodb", "duration_s": "2.0"}
 
     assert chosen_rows([row, *other, short], ["en"]) == [row, short]
-    assert CLIPS / 2 < len(chosen_rows([row] * (CLIPS + 1), ["en"])) <= CLIPS
+    assert len(chosen_rows([row] * (CLIPS + 1), ["en"])) == CLIPS
+
+
+def test_all_are_taken_of_few_and_of_many_as_many_as_asked_at_even_distances() -> None:
+    assert evenly_spaced([1, 2, 3], 3) == evenly_spaced([1, 2, 3], 9) == [1, 2, 3]
+    assert evenly_spaced(range(100), 4) == [0, 25, 50, 75]
+    drawn = evenly_spaced(range(202), 200)
+    assert len({*drawn}) == 200
+    assert {*np.diff(drawn)} == {1, 2}

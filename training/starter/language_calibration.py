@@ -2,17 +2,18 @@
 
 A bias by the hours of each language in Whisper's training set and a temperature turn the network's
 log-probabilities into calibrated ones. Each language has the same weight in the fit and, within it, each
-source. The table shows for each source what a fit without it gives there.
+source. The table shows for each source what a fit without it gives there. `training.starter.short_language`
+then fits the temperature of short clips, which is not in the file before.
 """
 
 import argparse
 import csv
 import json
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -54,6 +55,7 @@ CLIPS = 200
 """Most clips of one source and language."""
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +128,14 @@ def chosen_rows(rows: Sequence[dict[str, str]], codes: Sequence[str]) -> list[di
         is_long = float(row["duration_s"]) >= MIN_SECONDS or row["source"] in SHORT_SOURCES
         if row["label"] == "real" and row["lang"] in codes and is_long:
             groups[row["source"], row["lang"]].append(row)
-    chosen = [row for group in groups.values() for row in group[:: math.ceil(len(group) / CLIPS)]]
+    chosen = [row for group in groups.values() for row in evenly_spaced(group, CLIPS)]
     return sorted(chosen, key=lambda row: row["file"])
+
+
+def evenly_spaced(items: Sequence[T], most: int) -> list[T]:
+    """Return `most` of the items, or all if there are no more."""
+    count = min(len(items), most)
+    return [items[number * len(items) // count] for number in range(count)]
 
 
 def clips_of(folder: Path, rows: Sequence[dict[str, str]]) -> Iterator[Waveform]:
@@ -155,8 +163,8 @@ def fit_temperature(heard: Heard, bias: Floats) -> float:
     return float(minimize_scalar(cost, bounds=(0.3, 3.0), method="bounded").x)
 
 
-def posteriors(heard: Heard, bias: Floats, temperature: float) -> Floats:
-    """Return calibrated log-probabilities, (clips, languages)."""
+def posteriors(heard: Heard, bias: Floats, temperature: float | Floats) -> Floats:
+    """Return calibrated log-probabilities, (clips, languages); a temperature for all or (clips, 1)."""
     found: Floats = log_softmax((heard.logs + bias) / temperature, axis=1)
     return found
 
