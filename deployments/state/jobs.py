@@ -36,8 +36,8 @@ class _Upload:
     """The request that uploads, or has uploaded."""
     is_complete: bool = False
 
-    def begin_anew(self, writer: str = "") -> None:
-        """Leave what has arrived to the jobs about it."""
+    def begin_anew(self, writer: str) -> None:
+        """Leave what has arrived to the jobs about it, and wait for the pieces of a request."""
         self.recording, self.writer, self.is_complete = _Recording(self.recording.client), writer, False
 
 
