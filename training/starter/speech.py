@@ -7,7 +7,6 @@ embedding. The sounds are made up, and mixed of the samples of Sonic Pi (Debian'
 
 import argparse
 import csv
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,12 +29,12 @@ from pipelines.whisper_checkpoint import load_whisper
 from pipelines.whisper_features import log_mel, mel_filters
 from pipelines.whisper_network import WhisperNetwork
 from training.layouts.whisper import write_speech
-from training.starter.language_calibration import clips_of
+from training.starter.language_calibration import clips_of, evenly_spaced
 from training.starter.sounds import made_up, mixed
 from voxgraph.options import ModelKey
 from voxgraph.results import Waveform
 
-CLIPS = 40
+CLIPS = 80
 """Most clips of one source of speech."""
 MIN_SECONDS, SHORT_SOURCES = 3.0, ("emodb", "xiaozhi")
 UNKNOWN_LANGUAGES = ("tn",)
@@ -115,7 +114,7 @@ def chosen_rows(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
         is_long = float(row["duration_s"]) >= MIN_SECONDS or row["source"] in SHORT_SOURCES
         if is_long and row["lang"] not in UNKNOWN_LANGUAGES:
             groups[row["source"]].append(row)
-    chosen = [row for group in groups.values() for row in group[:: math.ceil(len(group) / CLIPS)]]
+    chosen = [row for group in groups.values() for row in evenly_spaced(group, CLIPS)]
     return sorted(chosen, key=lambda row: row["file"])
 
 
