@@ -29,6 +29,9 @@ SHORT_FRAME_S = 0.005
 """Length under which a frame takes as long to handle as to decode."""
 MAX_SHORT_FRAMES = 250_000
 """Maximum short frames of a file, which take 4 s: ten minutes of Opus in packets of 2.5 ms."""
+PROBED_BYTES = 500_000
+"""Bytes of bare frames in which FFmpeg looks for one that it can decode, and whose packets it keeps:
+with its default of 5 MB, 245 MB of memory for broken frames of nine bytes."""
 _SHORT_S = 0.25
 """Seconds that a file may be shorter than its header states: a last packet's padding, or rounding."""
 _EXACT_S = 0.001
@@ -59,6 +62,8 @@ def read(part: Part, limits: AudioLimits, findings: Findings) -> Iterator[Span]:
         "format_whitelist": part.container.value,
         "codec_whitelist": ",".join(decoders),
     }
+    if part.container in FRAMED:
+        options["probesize"] = str(PROBED_BYTES)
     try:
         with av.open(
             io.BytesIO(data),

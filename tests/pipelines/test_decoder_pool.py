@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import clips
+import hostile
 import muxed
 import numpy as np
 import psutil
@@ -23,7 +24,14 @@ from pipelines.audio.workers import pool as pool_module
 from pipelines.audio.workers.messages import AHEAD_S
 from pipelines.audio.workers.pool import DecoderPool
 from pipelines.pages import give_back_shared, pieces, shared_bytes
-from voxgraph.errors import AudioTooLong, DecodingTooCostly, Overloaded, UndecodableAudio, VoxError
+from voxgraph.errors import (
+    AudioTooLong,
+    DecodingTooCostly,
+    EmptyAudio,
+    Overloaded,
+    UndecodableAudio,
+    VoxError,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -278,6 +286,12 @@ async def test_what_was_read_of_a_long_recording_is_given_back_while_it_lives() 
     assert read > 0.9 * waveform.nbytes
     assert shared_bytes() - before < 0.1 * read
     assert float(waveform.min()) == 0.0
+
+
+async def test_broken_frames_are_not_kept_while_one_is_looked_for_that_can_be_decoded() -> None:
+    async with pool_of(max_memory_bytes=40 << 20) as pool:
+        with pytest.raises(EmptyAudio):
+            await pool.decode(hostile.broken_frames(120_000))
 
 
 async def test_too_much_memory_is_refused() -> None:

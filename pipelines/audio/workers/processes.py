@@ -5,7 +5,6 @@ that a decoder is there in milliseconds and knows no secret. It never reads a re
 """
 
 import contextlib
-import ctypes
 import encodings
 import gc
 import importlib
@@ -39,6 +38,7 @@ from pipelines.audio.workers.messages import (
     Job,
     Progress,
 )  # fmt: skip
+from pipelines.heap import keep_freed_memory, return_freed_memory
 from voxgraph.errors import DecodingTooCostly, VoxError
 from voxgraph.results import SAMPLE_RATE_HZ, Waveform
 
@@ -55,7 +55,6 @@ LARGE_BYTES = 16_000_000
 After a short recording, getting it anew takes as long as half of the decoding."""
 KEPT_BYTES = 8 << 20
 """Size of an array up to which its memory is kept."""
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _SAMPLE_BYTES = 4
 _LAZY_MODULES = ("numpy.ma", "numpy.fft", "numpy.linalg", "numpy.rec", "linecache", "tokenize")
 _NOT_IMPORTED = ("__main__", "datasets", "mbcs", "oem")
@@ -114,11 +113,11 @@ class _Decoder:
         self._reported_at = 0.0
         self._room_s = 0.0
         """Seconds of audio that the pool has room for."""
-        self._libc = ctypes.CDLL(None)
 
     def run(self) -> None:
         """Decode until the channel is closed."""
-        _keep_freed_memory(self._libc)
+        # New memory took half of the time of a WAV.
+        keep_freed_memory(KEPT_BYTES)
         if not confine(int(_SAMPLE_BYTES * SAMPLE_RATE_HZ * (self._limits.max_audio_s + 60))):
             print(
                 "The decoders run without a filter of system calls, which this kernel refuses.",
@@ -132,7 +131,7 @@ class _Decoder:
             answer = self._answer(job, *files)
             self._channel.send(msgspec.json.encode(answer))
             if job.size + _SAMPLE_BYTES * SAMPLE_RATE_HZ * self._room_s > LARGE_BYTES:
-                _return_freed_memory(self._libc)
+                return_freed_memory()
 
     def stored(self, seconds: float) -> None:
         """Allow the processor time for the next block, and let others have their turn."""
@@ -189,18 +188,6 @@ class _Decoder:
         if allowed_s - self._allowed_s >= 1:
             self._allowed_s = allowed_s
             self._meter.allow_cpu(self._cpu_s + allowed_s - time.process_time())
-
-
-def _keep_freed_memory(libc: ctypes.CDLL) -> None:
-    """Have glibc keep the memory of freed blocks for the next: new memory took half of a WAV's time."""
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES)
-        libc.mallopt(_M_TRIM_THRESHOLD, 4 * KEPT_BYTES)
-
-
-def _return_freed_memory(libc: ctypes.CDLL) -> None:
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)
 
 
 def _failed(error: VoxError) -> Failed:

@@ -2,7 +2,7 @@
 
 import psutil
 
-from deployments.replica.malloc_trim import malloc_trim
+from pipelines.heap import return_freed_memory
 
 
 def test_freed_memory_below_blocks_in_use_is_returned_to_the_system() -> None:
@@ -13,7 +13,7 @@ def test_freed_memory_below_blocks_in_use_is_returned_to_the_system() -> None:
     blocks = blocks[99::100]
     freed = process.memory_info().rss
 
-    malloc_trim()
+    return_freed_memory()
 
     assert len(blocks) == 1_000
     assert used - freed < 50e6
