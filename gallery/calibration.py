@@ -1,8 +1,9 @@
 """What a cosine says about whether two voices are one: log-likelihood ratios that know how much was heard.
 
-``llr = score * atanh(cosine) + enrol * log(min(T_enrol, 30)) + test * log(min(T_test, 30)) + offset``, with
-seconds of speech: a linear calibration with measures of quality (Thienpondt et al., arXiv 2010.11255). It
-has four parameters, because calibrations with many do not hold on other recordings (arXiv 2207.04676). The
+``llr = score * atanh(cosine) + crowd * crowd_of_the_recording + enrol * log(min(T_enrol, 30)) + test *
+log(min(T_test, 30)) + offset``, with seconds of speech: a linear calibration with measures of quality
+(Thienpondt et al., arXiv 2010.11255); the crowd is that of `gallery.crowd`. It has few parameters, because
+calibrations with many do not hold on other recordings (arXiv 2207.04676). The
 inverse hyperbolic tangent is Fisher's transformation of a correlation: the cosines of one speaker crowd near
 1, and a ratio that is linear in them is too small there, so that a large gallery would name nobody.
 """
@@ -57,6 +58,12 @@ class Calibration:
     """Change by the logarithm of the seconds of enrolled speech."""
     test: float = 0.0
     """Change by the logarithm of the seconds of speech in the probe."""
+    crowd: float = 0.0
+    """Change by the crowd, 0 or less; 0: it does not count, as in calibrations of before there was one."""
+    usual: float = 0.0
+    """The mean crowd of the fit, which stands for one that nobody has measured."""
+    cohort: bool = False
+    """Whether the voices that come with the encoder belong to the crowd."""
     source: str = ""
     """On what it was fitted, in words."""
     targets: int = 0
@@ -65,16 +72,20 @@ class Calibration:
     """Trials of two speakers in the fit."""
     speakers: int = 0
 
-    def llr(self, cosines: ArrayLike, enrol_s: ArrayLike, test_s: ArrayLike) -> Floats:
+    def llr(
+        self, cosines: ArrayLike, enrol_s: ArrayLike, test_s: ArrayLike, crowds: ArrayLike | None = None
+    ) -> Floats:
         """Return the natural logarithm of the likelihood ratio of one speaker against two.
 
         Args:
             cosines: -1..1, any shape.
             enrol_s: Seconds of enrolled speech, of a shape that broadcasts to it.
             test_s: Seconds of speech in the probe, likewise.
+            crowds: Results of `gallery.crowd.crowds`, likewise; None: the usual one.
         """
         found: Floats = (
             self.score * fisher(cosines)
+            + self.crowd * np.asarray(self.usual if crowds is None else crowds, np.float64)
             + self.enrol * log_speech(enrol_s)
             + self.test * log_speech(test_s)
             + self.offset
@@ -126,6 +137,8 @@ class Trials:
     """Index of the profile's speaker."""
     actual: NDArray[np.intp]
     """Index of the recording's speaker."""
+    crowds: Floats
+    """How near the recording is to speakers who are neither, by `gallery.crowd`."""
 
     def __len__(self) -> int:
         return len(self.cosines)
@@ -188,9 +201,13 @@ def fit(trials: Trials, source: str, weights: Floats | None = None, *, enough: b
     if trials.missing and (enough or not (trials.targets and trials.impostors)):
         raise NotEnoughData(f"There are only {', '.join(trials.missing)}.")
     features = np.stack(
-        [fisher(trials.cosines) / FISHER_UNIT, log_speech(trials.enrol_s), log_speech(trials.test_s)], axis=1
-    )
-    # The weight of a length that never changes cannot be told from the offset.
+        [
+            fisher(trials.cosines) / FISHER_UNIT, trials.crowds / FISHER_UNIT,
+            log_speech(trials.enrol_s), log_speech(trials.test_s),
+        ],
+        axis=1,
+    )  # fmt: skip
+    # The weight of what never changes cannot be told from the offset.
     varies = np.array([True, *(features[:, 1:].std(axis=0) > 1e-3)])
     counts = np.ones(len(trials)) if weights is None else weights
     target = trials.is_target
@@ -200,12 +217,17 @@ def fit(trials: Trials, source: str, weights: Floats | None = None, *, enough: b
     # separates the two kinds.
     model = LogisticRegression(tol=1e-8, max_iter=1000)
     model.fit(features[:, varies], target, sample_weight=balanced)
-    slopes = np.zeros(3)
+    # A crowd that speaks for a speaker is chance: it must never help anybody to be named.
+    if varies[1] and model.coef_[0, 1] > 0:
+        varies[1] = False
+        model.fit(features[:, varies], target, sample_weight=balanced)
+    slopes = np.zeros(4)
     slopes[varies] = model.coef_[0]
     if slopes[0] <= 0:
         raise NotEnoughData("The speakers' own recordings are not nearer to them than others' are.")
     return Calibration(
         score=float(slopes[0] / FISHER_UNIT), offset=float(model.intercept_[0]),
-        enrol=float(slopes[1]), test=float(slopes[2]), source=source,
+        enrol=float(slopes[2]), test=float(slopes[3]), crowd=float(slopes[1] / FISHER_UNIT),
+        usual=float(np.average(trials.crowds, weights=balanced)), source=source,
         targets=trials.targets, impostors=trials.impostors, speakers=trials.speakers,
     )  # fmt: skip

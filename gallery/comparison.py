@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gallery.calibration import Calibration, shipped
-from gallery.decisions import Verdict, decide_identify, decide_verify, one_to_one
+from gallery.crowd import crowded, shipped_cohort
+from gallery.decisions import Scored, Verdict, decide_identify, decide_verify, one_to_one
 from gallery.gates import probe_refusal
-from gallery.search import VoiceMatrix
+from gallery.search import Scores, VoiceMatrix
 from voxgraph.results.gallery import (
     Decision,
     GalleryPolicy,
@@ -51,17 +52,33 @@ class Comparison:
         self.matrices, self._policy = matrices, policy
         own = calibrations or {}
         self._calibrations = {space: own.get(space) or shipped(space) for space in matrices}
+        self._cohorts = {
+            space: shipped_cohort(space) if calibration and calibration.cohort else np.zeros((0, space.dim))
+            for space, calibration in self._calibrations.items()
+        }
         self._missing = _missing(matrices) if len(matrices) > 1 else dict.fromkeys(matrices, ())
 
     def calibration(self, space: Space) -> Calibration | None:
         """Return the calibration that is used in a space."""
         return self._calibrations.get(space)
 
-    def verify(self, observation: Observation, name: str, point: OperatingPoint | None = None) -> Outcome:
+    def verify(
+        self,
+        observation: Observation,
+        name: str,
+        point: OperatingPoint | None = None,
+        without: Collection[str] = (),
+    ) -> Outcome:
         """Decide whether a recording is of one speaker.
 
         The space is one in which both have a vector, one with a calibration first; without any the decision
         is ``model_mismatch``, and ``not_enrolled`` if the speaker is in no space.
+
+        Args:
+            observation: The recording.
+            name: The speaker.
+            point: None: that of the policy.
+            without: Names of other speakers who are not compared; all others are the crowd.
         """
         refusal = probe_refusal(observation.evidence, self._policy)
         if refusal:
@@ -72,12 +89,20 @@ class Comparison:
         sample = self._best_sample(observation, spaces)
         if sample is None:
             return Outcome(Verdict(Decision.MODEL_MISMATCH, name))
-        scores = self.matrices[sample.space].of(name).scores(sample.vector)
+        scores = self._scores(sample, set(without) - {name}).of(name)
         calibration = self.calibration(sample.space)
         verdict = decide_verify(
             scores, calibration, observation.evidence.speech_s, point or self._policy.operating_point
         )
         return Outcome(verdict, sample.space)
+
+    def _scores(self, sample: VoiceSample, without: Collection[str] = ()) -> Scores:
+        """Compare a voice with all speakers of its space but some."""
+        scores = self.matrices[sample.space].scores(sample.vector, without)
+        calibration = self.calibration(sample.space)
+        if calibration is None:
+            return scores
+        return crowded(scores, sample.vector, calibration, self._cohorts[sample.space])
 
     def identify(
         self,
@@ -122,7 +147,7 @@ class Comparison:
         if sample is None:
             is_empty = not any(len(matrix) for matrix in self.matrices.values())
             return Outcome(Verdict(Decision.UNKNOWN if is_empty else Decision.MODEL_MISMATCH))
-        scores = self.matrices[sample.space].scores(sample.vector, without)
+        scores = self._scores(sample, without)
         verdict = decide_identify(
             scores, self.calibration(sample.space), observation.evidence.speech_s, point,
             self._policy.unknown_prior, count,
@@ -142,8 +167,8 @@ class Comparison:
             ),
         )  # fmt: skip
 
-    def duplicates(self, sample: VoiceSample, speech_s: float, name: str) -> tuple[str, ...]:
-        """Return the names of other speakers who are probably this one, the likeliest first.
+    def duplicates(self, sample: VoiceSample, speech_s: float, name: str) -> tuple[Scored, ...]:
+        """Return other speakers who are probably this one, the likeliest first.
 
         Args:
             sample: A voice of the speaker.
@@ -153,15 +178,14 @@ class Comparison:
         matrix = self.matrices.get(sample.space)
         if matrix is None or not len(matrix):
             return ()
-        scores = matrix.scores(sample.vector, (name,))
+        scores = self._scores(sample, (name,))
         nearest = scores.best(MOST_DUPLICATES)
         calibration, point = self.calibration(sample.space), self._policy.operating_point
         each = [
-            (index, decide_verify(scores.only(np.array([index])), calibration, speech_s, point))
-            for index in nearest
+            decide_verify(scores.only(np.array([index])), calibration, speech_s, point) for index in nearest
         ]
         return tuple(
-            str(scores.names[index]) for index, verdict in each if verdict.decision is Decision.MATCH
+            scored for verdict in each if verdict.decision is Decision.MATCH for scored in verdict.candidates
         )
 
 

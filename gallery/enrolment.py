@@ -146,9 +146,9 @@ def _checked(
     checked = check_enrolment(observation.evidence, scope.policy)
     checked += _agreement(observation, others, voices)
     names = {
-        name: None
+        found.name: None
         for sample in observation.samples
-        for name in voices.comparison.duplicates(sample, observation.evidence.speech_s, row.id)
+        for found in voices.comparison.duplicates(sample, observation.evidence.speech_s, row.id)
     }
     return checked + check_duplicates([voices.speakers[name].external_id for name in names], scope.policy)
 

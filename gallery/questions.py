@@ -44,7 +44,7 @@ def verify(
     observation = references.checked(observation)
     with store.read() as transaction:
         scope = find(transaction, question.tenant, question.gallery)
-        voices = cache.get(transaction, scope)
+        voices, now = cache.get(transaction, scope), transaction.now
         row = speakers.find(transaction, scope, speaker)
         speaker_id = row.id if row is not None and row.id in voices.speakers else None
         refusal: Decision | None
@@ -61,7 +61,8 @@ def verify(
             refusal or Decision.NOT_ENROLLED, operating_point=point, evidence=observation.evidence
         )
     else:
-        outcome = voices.comparison.verify(observation, speaker_id, point)
+        left_out = voices.left_out(now, question.purpose)
+        outcome = voices.comparison.verify(observation, speaker_id, point, left_out)
         decision = _decision(outcome, voices, observation.evidence, point)
     name = voices.speakers[speaker_id].display_name if speaker_id else None
     decision = replace(decision, speaker=speaker, display_name=name, label=observation.label)
@@ -110,14 +111,8 @@ def duplicates(voices: Voices) -> tuple[Duplicate, ...]:
             profile = matrix.profile(name)
             sample = VoiceSample(space, profile.rows[0])
             for other in comparison.duplicates(sample, profile.speech_s, name):
-                scores = matrix.of(other).scores(sample.vector)
-                calibration = comparison.calibration(space)
-                llr = None
-                if calibration is not None:
-                    llrs = calibration.llr(scores.scores, scores.speech_s, profile.speech_s)
-                    llr = round(float(llrs[0]), 6)
-                first, second = sorted(voices.speakers[each].external_id for each in (name, other))
-                found.setdefault((first, second), Duplicate((first, second), llr, float(scores.scores[0])))
+                first, second = sorted(voices.speakers[each].external_id for each in (name, other.name))
+                found.setdefault((first, second), Duplicate((first, second), other.llr, other.score))
     return tuple(sorted(found.values(), key=lambda each: (-(each.score or 0.0), each.speakers)))
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from gallery.calibration import Calibration, NotEnoughData, Trials, fit, shipped
+from gallery.crowd import crowds
 from gallery.decisions import POINTS
 from gallery.search import Profile, Rows, Scores, VoiceMatrix, centroids
 from voxgraph.results.gallery import CalibrationReport, Space
@@ -91,12 +92,13 @@ def calibrate(space: Space, references: References) -> tuple[CalibrationReport, 
 
 
 def _shipped_cllr(space: Space, found: Trials) -> float | None:
+    """Return the cost of the encoder's own calibration, whose crowd is the gallery's alone here."""
     from gallery.likelihood import cllr
 
     calibration = shipped(space)
     if calibration is None:
         return None
-    return cllr(calibration.llr(found.cosines, found.enrol_s, found.test_s), found.is_target)
+    return cllr(calibration.llr(found.cosines, found.enrol_s, found.test_s, found.crowds), found.is_target)
 
 
 def drawn(references: Mapping[str, int], seed: int = 0) -> list[str]:
@@ -132,14 +134,16 @@ def own_trials(references: References, dim: int) -> Trials:
     positions = {name: index for index, name in enumerate(references)}
     none = np.zeros(0)
     nobody = np.zeros(0, np.intp)
-    parts = [Trials(none, none.astype(bool), none, none, nobody, nobody)]
+    parts = [Trials(none, none.astype(bool), none, none, nobody, nobody, none)]
     for name, own in references.items():
         for index, probe in enumerate(own[:MOST_PROBES]):
-            parts.append(_trials(matrix.scores(probe.vector, (name,)), positions, name, probe.speech_s))
+            others = matrix.scores(probe.vector, (name,))
+            parts.append(_trials(others, crowds(others.scores), positions, name, probe.speech_s))
             rest = [*own[:index], *own[index + 1 :]]
             if rest:
-                alone = VoiceMatrix({name: _profile(rest)}, dim)
-                parts.append(_trials(alone.scores(probe.vector), positions, name, probe.speech_s))
+                alone = VoiceMatrix({name: _profile(rest)}, dim).scores(probe.vector)
+                near = crowds(alone.scores, others.scores)
+                parts.append(_trials(alone, near, positions, name, probe.speech_s))
     return Trials.joined(parts)
 
 
@@ -148,11 +152,11 @@ def _profile(references: Sequence[OwnReference]) -> Profile:
     return Profile(rows, sum(each.speech_s for each in references))
 
 
-def _trials(scores: Scores, positions: Mapping[str, int], actual: str, test_s: float) -> Trials:
+def _trials(scores: Scores, near: Floats, positions: Mapping[str, int], actual: str, test_s: float) -> Trials:
     claimed = np.array([positions[name] for name in scores.names], np.intp)
     owner = np.full(len(claimed), positions[actual], np.intp)
     tested = np.full(len(claimed), test_s)
-    return Trials(scores.scores, claimed == owner, scores.speech_s, tested, claimed, owner)
+    return Trials(scores.scores, claimed == owner, scores.speech_s, tested, claimed, owner, near)
 
 
 def crossed_llrs(found: Trials) -> tuple[Trials, Floats]:
@@ -166,7 +170,7 @@ def crossed_llrs(found: Trials) -> tuple[Trials, Floats]:
     llrs = []
     for side, other in (within, within[::-1]):
         fitted = fit(other, "half of the speakers", enough=False)
-        llrs.append(fitted.llr(side.cosines, side.enrol_s, side.test_s))
+        llrs.append(fitted.llr(side.cosines, side.enrol_s, side.test_s, side.crowds))
     return Trials.joined(within), np.concatenate(llrs)
 
 
@@ -223,7 +227,8 @@ def identification(found: Trials, calibration: Calibration, seed: int = 0) -> It
     Everybody else is a stranger. FPIR is the share of strangers who are named, DIR that of enrolled speakers
     who are named rightly, FNIR the rest of it (NIST's words).
     """
-    table, owners = _table(found, calibration)
+    cosines, owners = _table(found, found.cosines)
+    table, _ = _table(found, calibration.llr(found.cosines, found.enrol_s, found.test_s, 0.0))
     generator = np.random.default_rng(seed)
     speakers = table.shape[1]
     for size in SIZES:
@@ -232,15 +237,16 @@ def identification(found: Trials, calibration: Calibration, seed: int = 0) -> It
         strangers, known = [], []
         for _ in range(DRAWS):
             chosen = generator.choice(speakers, size, replace=False)
-            odds = table[:, chosen] - np.log(size)
-            is_known = np.isin(owners, chosen)
             # A speaker with one reference is a stranger only where nobody knows the voice.
-            is_probe = np.isfinite(odds).all(axis=1)
-            best, is_right = odds.max(axis=1), chosen[odds.argmax(axis=1)] == owners
+            is_probe = np.isfinite(cosines[:, chosen]).all(axis=1)
+            near = crowds(cosines[is_probe][:, chosen], usual=calibration.usual)
+            odds = table[is_probe][:, chosen] + calibration.crowd * near - np.log(size)
+            is_known = np.isin(owners[is_probe], chosen)
+            best, is_right = odds.max(axis=1), chosen[odds.argmax(axis=1)] == owners[is_probe]
             total = np.logaddexp(0.0, np.logaddexp.reduce(odds, axis=1))
-            strangers.append(np.stack([best, best - total], axis=1)[~is_known & is_probe])
+            strangers.append(np.stack([best, best - total], axis=1)[~is_known])
             right = np.where(is_right, best, -np.inf)
-            known.append(np.stack([right, right - total], axis=1)[is_known & is_probe])
+            known.append(np.stack([right, right - total], axis=1)[is_known])
         yield {"enrolled": size, **_identification_rates(np.concatenate(strangers), np.concatenate(known))}
 
 
@@ -265,8 +271,8 @@ def _identification_rates(strangers: Floats, known: Floats) -> dict[str, Any]:
     return {"points": points, "dir_at_fpir": at, "strangers": len(strangers), "known": len(known)}
 
 
-def _table(found: Trials, calibration: Calibration) -> tuple[Floats, NDArray[np.intp]]:
-    """Return the ratio of each probe and speaker, (probes, speakers), NaN where there is none; and its owner.
+def _table(found: Trials, values: Floats) -> tuple[Floats, NDArray[np.intp]]:
+    """Return the value of each probe and speaker, (probes, speakers), NaN where there is none; and its owner.
 
     Trials lie in the order of their probes: all other speakers, then the own one.
     """
@@ -275,7 +281,7 @@ def _table(found: Trials, calibration: Calibration) -> tuple[Floats, NDArray[np.
     first = found.claimed == np.where(found.actual == 0, min(1, speakers - 1), 0)
     probe = np.cumsum(first) - 1
     table = np.full((int(probe.max()) + 1, speakers), np.nan)
-    table[probe, found.claimed] = calibration.llr(found.cosines, found.enrol_s, found.test_s)
+    table[probe, found.claimed] = values
     owners = np.zeros(len(table), np.intp)
     owners[probe] = found.actual
     return table, owners

@@ -110,13 +110,23 @@ class Scores:
     """(speakers,): seconds of speech in the references."""
     names: Names
     """(speakers,)."""
+    crowds: Floats | None = None
+    """(speakers,): how near the query is to the others, by `gallery.crowd`; None: nobody has asked."""
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def only(self, chosen: Indices | NDArray[np.bool_]) -> "Scores":
-        """Return some of the speakers."""
-        return Scores(self.scores[chosen], self.speech_s[chosen], self.names[chosen])
+        """Return some of the speakers; what they have to stand out from stays the same."""
+        crowds = None if self.crowds is None else self.crowds[chosen]
+        return Scores(self.scores[chosen], self.speech_s[chosen], self.names[chosen], crowds)
+
+    def of(self, name: str) -> "Scores":
+        """Return one of the speakers; raises `KeyError` if there is none of this name."""
+        found = np.flatnonzero(self.names == name)
+        if not len(found):
+            raise KeyError(name)
+        return self.only(found)
 
     def best(self, count: int) -> Indices:
         """Return the indices of the best speakers, in descending order; equal scores by name.

@@ -1,5 +1,7 @@
 """Calibration: the parameters of simulated voices come back, and too few trials give no number."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ from pipelines.checkpoints import locate
 from voxgraph.options import ModelKey
 from voxgraph.results.gallery import Space
 
-TRUE = Calibration(score=20.0, offset=-5.0, enrol=-1.0, test=-2.0)
+TRUE = Calibration(score=20.0, offset=-5.0, enrol=-1.0, test=-2.0, crowd=-8.0, usual=0.4)
 
 
 def simulated(targets: int, impostors: int, speakers: int = 40, seed: int = 0) -> Trials:
@@ -30,16 +32,24 @@ def simulated(targets: int, impostors: int, speakers: int = 40, seed: int = 0) -
     is_target = np.arange(targets + impostors) < targets
     llrs = np.where(is_target, 4.0, -4.0) + np.sqrt(8.0) * generator.normal(size=len(is_target))
     enrol_s, test_s = generator.uniform(4, 40, len(is_target)), generator.uniform(2, 40, len(is_target))
+    crowds = generator.normal(0.4, 0.1, len(is_target))
     rest = llrs - TRUE.offset - TRUE.enrol * log_speech(enrol_s) - TRUE.test * log_speech(test_s)
+    rest -= TRUE.crowd * crowds
     claimed = generator.integers(0, speakers, len(is_target))
     actual = np.where(is_target, claimed, (claimed + 1) % speakers)
-    return Trials(np.tanh(rest / TRUE.score), is_target, enrol_s, test_s, claimed, actual)
+    return Trials(np.tanh(rest / TRUE.score), is_target, enrol_s, test_s, claimed, actual, crowds)
 
 
 def test_the_fit_recovers_the_parameters_of_simulated_trials():
     found = fit(simulated(20_000, 20_000), "simulation")
-    for name, within in (("score", 0.6), ("offset", 0.4), ("enrol", 0.15), ("test", 0.15)):
+    for name, within in (("score", 0.6), ("offset", 0.4), ("enrol", 0.15), ("test", 0.15), ("crowd", 0.4)):
         assert getattr(found, name) == pytest.approx(getattr(TRUE, name), abs=within), name
+    assert found.usual == pytest.approx(0.4, abs=0.01)
+
+
+def test_a_crowd_that_speaks_for_speakers_has_no_weight():
+    trials = simulated(500, 2000)
+    assert fit(replace(trials, crowds=-trials.crowds), "crowds upside down").crowd == 0.0
 
 
 def test_both_kinds_of_trials_weigh_the_same():
@@ -49,9 +59,7 @@ def test_both_kinds_of_trials_weigh_the_same():
 
 def test_a_length_that_never_changes_has_no_weight():
     trials = simulated(500, 2000)
-    constant = np.full(len(trials), 6.0)
-    alike = Trials(trials.cosines, trials.is_target, trials.enrol_s, constant, trials.claimed, trials.actual)
-    assert fit(alike, "one length").test == 0.0
+    assert fit(replace(trials, test_s=np.full(len(trials), 6.0)), "one length").test == 0.0
 
 
 @pytest.mark.parametrize(
@@ -69,11 +77,8 @@ def test_too_few_trials_give_words_in_place_of_a_number(trials, words):
 
 def test_scores_that_say_nothing_are_no_calibration():
     trials = simulated(500, 2000)
-    upside_down = Trials(
-        -trials.cosines, trials.is_target, trials.enrol_s, trials.test_s, trials.claimed, trials.actual
-    )
     with pytest.raises(NotEnoughData, match="not nearer"):
-        fit(upside_down, "upside down")
+        fit(replace(trials, cosines=-trials.cosines), "upside down")
 
 
 def test_speech_beyond_half_a_minute_and_a_cosine_of_one_change_nothing_more():

@@ -95,7 +95,8 @@ def test_duplicates_are_other_names_of_the_same_voice():
         for name, voice in zip("xyz", "aab", strict=True)
     }
     gallery = Comparison({NEW: VoiceMatrix(twice, 64)}, GalleryPolicy(), {NEW: FITTED})
-    assert gallery.duplicates(VoiceSample(NEW, VOICES["a"]), 8.0, "x") == ("y",)
+    (found,) = gallery.duplicates(VoiceSample(NEW, VOICES["a"]), 8.0, "x")
+    assert (found.name, found.score) == ("y", 1.0)
     assert gallery.duplicates(VoiceSample(OLD, VOICES["a"]), 8.0, "x") == ()
 
 

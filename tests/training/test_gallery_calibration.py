@@ -5,8 +5,18 @@ import json
 import numpy as np
 import pytest
 
+from gallery.crowd import CROWD
+from gallery.search import unit
 from training.starter import gallery_calibration
-from training.starter.gallery_calibration import fit_groups, same_person, suspected, trials
+from training.starter.gallery_calibration import (
+    GALLERY,
+    LEAST_VOICES,
+    cohort,
+    fit_groups,
+    fit_sources,
+    same_person,
+    trials,
+)
 from training.starter.voice_material import (
     ENROL_S,
     PROBE,
@@ -67,22 +77,66 @@ def alike() -> Pieces:
     return pieces_of(voices, "duke")
 
 
-def test_a_fit_compares_no_labels_that_sound_alike(alike):
-    assert np.argwhere(suspected(alike)).tolist() == [[4, 5], [5, 4]]
-    found = trials(alike, (ENROL_S,), (6.0,))
-    assert (found.targets, found.impostors) == (12, 12 * 11 - 2)
-    assert found.cosines[~found.is_target].max() < 0.6
-
-
-def test_labels_that_only_sound_alike_are_strangers_where_rates_are_measured(alike, monkeypatch, tmp_path):
+def test_only_labels_of_one_person_are_not_compared(alike, monkeypatch, tmp_path):
     listed = tmp_path / "one_person.json"
     pairs = [{"labels": ["v02", "v07"]}, {"labels": ["v03", "of nobody here"]}]
     listed.write_text(json.dumps({"duke": {"pairs": pairs}}))
     monkeypatch.setattr(gallery_calibration, "ONE_PERSON", listed)
     assert np.argwhere(same_person(alike)).tolist() == [[2, 7], [7, 2]]
-    found = trials(alike, (ENROL_S,), (6.0,), same_person(alike))
+    found = trials(alike, (ENROL_S,), (6.0,))
     assert (found.targets, found.impostors) == (12, 12 * 11 - 2)
+    # 4 and 5 sound alike and are strangers all the same.
     assert found.cosines[~found.is_target].max() > 0.8
+
+
+def test_the_crowd_of_a_trial_is_neither_of_its_two_speakers(monkeypatch, tmp_path):
+    listed = tmp_path / "one_person.json"
+    listed.write_text("{}")
+    monkeypatch.setattr(gallery_calibration, "ONE_PERSON", listed)
+    pieces = pieces_of(np.random.default_rng(0).normal(size=(12, 64)), "a")
+    beside = unit(np.random.default_rng(2).normal(size=(5, 64)))
+    found = trials(pieces, (ENROL_S,), (6.0,), beside)
+    profiles = unit(
+        np.stack(
+            [
+                unit(pieces.vectors[(pieces.speakers == name) & (pieces.kinds == REFERENCE)]).mean(axis=0)
+                for name in np.unique(pieces.speakers)
+            ]
+        )
+    )
+    probes = pieces.vectors[(pieces.kinds == PROBE) & (pieces.lengths_s == 6.0)]
+    for index in range(0, len(found), 7):
+        claimed, actual = found.claimed[index], found.actual[index]
+        others = [row for row in range(12) if row not in (claimed, actual)]
+        cosines = np.concatenate([profiles[others], beside]) @ unit(probes[actual])
+        expected = np.arctanh(np.sort(cosines)[-CROWD:]).mean()
+        assert found.crowds[index] == pytest.approx(expected, abs=1e-9)
+
+
+def test_no_row_of_a_cohort_is_the_voice_of_one_person():
+    generator = np.random.default_rng(0)
+    # A voice that is like no other would be a group by itself.
+    voices = np.concatenate([generator.normal(size=(40, 64)), 5 + generator.normal(size=(1, 64))])
+    pieces = pieces_of(voices, "a")
+    rows = cohort(pieces)
+    assert len(rows) <= len(voices) // LEAST_VOICES
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1.0)
+    names = np.unique(pieces.speakers)
+    means = unit(np.stack([unit(pieces.vectors[pieces.speakers == name]).mean(axis=0) for name in names]))
+    assert (means @ rows.T).max() < 0.999
+    np.testing.assert_array_equal(rows, cohort(pieces))
+
+
+def test_sources_weigh_the_same_and_more_speakers_than_a_gallery_has_are_drawn_from():
+    parts = [
+        pieces_of(np.random.default_rng(seed).normal(size=(count, 64)), source)
+        for seed, count, source in ((0, 15, "duke"), (1, GALLERY + 20, "speechocean762"))
+    ]
+    fields = {name: np.concatenate([getattr(each, name) for each in parts]) for name in Pieces.__slots__}
+    calibration = fit_sources(Pieces(**{**fields, "space": parts[0].space}))
+    assert (calibration.speakers, calibration.cohort) == (GALLERY + 35, True)
+    assert calibration.source == "speechocean762 and duke"
+    assert calibration.score > 0
 
 
 def test_groups_weigh_the_same_whatever_their_size():

@@ -1,19 +1,23 @@
 """``python -m training.starter.gallery_calibration``: calibrate decisions about enrolled speakers.
 
 Fits the ratio of `gallery.calibration` on profiles of 5, 10 and 20 s and probes of 3, 6 and 12 s of real
-speech, each group of recordings with the same weight, and writes it to ``gallery/shipped.json``.
+speech, each source with the same weight, and writes it to ``gallery/shipped.json``; and, to
+``gallery/cohort.safetensors``, the voices that stand beside those of a gallery in `gallery.crowd`.
 """
 
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
 import gallery.calibration
 from gallery.calibration import SHIPPED, Calibration, Trials, fit
+from gallery.crowd import COHORT, cohort_name, crowds
 from gallery.search import unit
 from training.starter.voice_material import (
     ENROL_S,
@@ -37,6 +41,15 @@ ONE_PERSON = Path(__file__).with_name("one_person.json")
 """The suspected pairs that another encoder confirms, by `training.starter.one_person`."""
 ADULT_AGE = 18
 DECIMALS = 3
+GALLERY = 100
+"""Speakers of a source, drawn at random, who are the crowd of its recordings: as many as a gallery has."""
+COHORT_ROWS = 32
+"""Groups of voices of a cohort."""
+LEAST_VOICES = 2
+"""Voices of a group of a cohort: no row is that of one person."""
+
+
+Floats = NDArray[np.float64]
 
 
 def main() -> None:
@@ -48,11 +61,14 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path(gallery.calibration.__file__).with_name(SHIPPED))
     options = parser.parse_args()
     pieces = read_pieces(options)
-    calibration = fit_groups([trials(group) for group in groups(pieces).values()], SOURCES)
+    calibration = fit_sources(pieces)
     model, revision = pieces.space
     row = {"model": str(model), "revision": str(revision), "calibration": calibration.as_dict()}
     options.to.write_text(json.dumps([row], indent=2) + "\n")
     print(options.to.read_text())
+    rows = cohort(pieces).astype(np.float16)
+    save_file({cohort_name(model, revision): rows}, options.to.with_name(COHORT))
+    print(f"{len(rows)} rows in {COHORT}")
 
 
 def add_speech(parser: argparse.ArgumentParser) -> None:
@@ -96,20 +112,20 @@ def trials(
     pieces: Pieces,
     enrol_s: Sequence[float] = (SHORT_REFERENCE_S, REFERENCE_S, ENROL_S),
     test_s: Sequence[float] = tuple(PROBES_S),
-    left_out: NDArray[np.bool_] | None = None,
+    beside: Floats | None = None,
 ) -> Trials:
-    """Compare all profiles with all probes of a group.
+    """Compare all profiles with all probes of a group, but those of two labels of one person.
 
     Args:
         pieces: Of one group.
         enrol_s: Seconds of each profile.
         test_s: Seconds of each probe.
-        left_out: Pairs of labels that are not compared, (speakers, speakers); without it, all of `suspected`,
-            since a fit on them would learn from labels that are doubtful either way.
+        beside: The cohort, (voices, dimension), without voices of the group.
     """
     names, owners = np.unique(pieces.speakers, return_inverse=True)
     probes = np.flatnonzero((pieces.kinds == PROBE) & np.isin(pieces.lengths_s, test_s))
-    unknown = suspected(pieces) if left_out is None else left_out
+    same = same_person(pieces)
+    near = probe_crowds(pieces, probes, same, beside)
     parts = []
     for seconds in enrol_s:
         found = [(i, profile(pieces.only(owners == i), seconds)) for i in range(len(names))]
@@ -119,14 +135,76 @@ def trials(
         claimed = np.array([i for i, _ in enrolled])
         cosines = np.stack([vector for _, (vector, _) in enrolled]) @ unit(pieces.vectors[probes]).T
         lengths = np.array([length for _, (_, length) in enrolled])
-        rows, columns = np.nonzero(~unknown[claimed][:, owners[probes]])
+        rows, columns = np.nonzero(~same[claimed][:, owners[probes]])
         parts.append(
             Trials(
                 cosines[rows, columns], claimed[rows] == owners[probes[columns]], lengths[rows],
                 pieces.active_s[probes[columns]], claimed[rows], owners[probes[columns]],
+                near[columns, claimed[rows]],
             )
         )  # fmt: skip
     return Trials.joined(parts)
+
+
+def probe_crowds(
+    pieces: Pieces, probes: NDArray[np.intp], same: NDArray[np.bool_], beside: Floats | None
+) -> Floats:
+    """Return the crowd of each probe for each speaker of a group, (probes, speakers).
+
+    The crowd is a gallery of at most `GALLERY` speakers, each with the longest profile there is, who are
+    neither the probe's speaker nor the one who is compared with it.
+
+    Args:
+        pieces: Of one group.
+        probes: Indices of the probes.
+        same: Which pairs of labels are one person, (speakers, speakers).
+        beside: The cohort.
+    """
+    names, owners = np.unique(pieces.speakers, return_inverse=True)
+    drawn = np.sort(np.random.default_rng(0).permutation(len(names))[:GALLERY])
+    heard = unit(pieces.vectors[probes])
+    members = heard @ unit(np.stack([_longest(pieces.only(owners == i)) for i in drawn])).T
+    to_cohort = heard @ beside.T if beside is not None else np.zeros((len(probes), 0))
+    found = np.empty((len(probes), len(names)))
+    for row, owner in enumerate(owners[probes]):
+        others = (drawn != owner) & ~same[owner, drawn]
+        cosines = members[row, others]
+        # Who is no member has all of them for a crowd.
+        found[row] = crowds(np.full(1, -1.0), np.concatenate([cosines, to_cohort[row]]))
+        found[row, drawn[others]] = crowds(cosines, to_cohort[row])
+    return found
+
+
+def _longest(pieces: Pieces) -> Floats:
+    """Return the mean of one speaker's references of `REFERENCE_S`, or of the short one."""
+    kind = REFERENCE if (pieces.kinds == REFERENCE).any() else SHORT_REFERENCE
+    mean: Floats = unit(pieces.vectors[pieces.kinds == kind]).mean(axis=0)
+    return mean
+
+
+def cohort(pieces: Pieces) -> Floats:
+    """Return the means of groups of similar voices, unit vectors, (at most `COHORT_ROWS`, dimension).
+
+    Each voice is the mean of all its pieces; k-means joins them, and a group of fewer than `LEAST_VOICES`
+    goes to the nearest other one.
+    """
+    # Slow to import, and only needed here.
+    from sklearn.cluster import KMeans
+
+    labels = np.char.add(np.char.add(pieces.sources, "/"), pieces.speakers)
+    voices = unit(
+        np.stack([unit(pieces.vectors[labels == label]).mean(axis=0) for label in np.unique(labels)])
+    )
+    most = min(COHORT_ROWS, len(voices) // LEAST_VOICES)
+    group = KMeans(most, n_init=3, random_state=0).fit_predict(voices)
+    while True:
+        numbers, sizes = np.unique(group, return_counts=True)
+        means = unit(np.stack([voices[group == number].mean(axis=0) for number in numbers]))
+        small = int(sizes.argmin())
+        if sizes[small] >= LEAST_VOICES or len(numbers) == 1:
+            return means
+        nearest = np.delete(means @ means[small], small).argmax()
+        group[group == numbers[small]] = np.delete(numbers, small)[nearest]
 
 
 def likeness(pieces: Pieces) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
@@ -134,13 +212,6 @@ def likeness(pieces: Pieces) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
     names, owners = np.unique(pieces.speakers, return_inverse=True)
     means = unit(np.stack([unit(pieces.vectors[owners == i]).mean(axis=0) for i in range(len(names))]))
     return names, np.asarray(means @ means.T, np.float64)
-
-
-def suspected(pieces: Pieces) -> NDArray[np.bool_]:
-    """Return which pairs of different labels of a source may be one person, (speakers, speakers)."""
-    found = likeness(pieces)[1] >= SUSPECTED_COSINE.get(str(pieces.sources[0]), 2.0)
-    np.fill_diagonal(found, False)
-    return found
 
 
 def same_person(pieces: Pieces) -> NDArray[np.bool_]:
@@ -159,12 +230,23 @@ def fit_groups(parts: Sequence[Trials], sources: Sequence[str]) -> Calibration:
     weights = [np.where(part.is_target, 1 / part.targets, 1 / part.impostors) for part in parts]
     offsets = np.cumsum([0, *(int(max(part.claimed.max(), part.actual.max())) + 1 for part in parts)])
     apart = [
-        Trials(p.cosines, p.is_target, p.enrol_s, p.test_s, p.claimed + start, p.actual + start)
+        replace(p, claimed=p.claimed + start, actual=p.actual + start)
         for p, start in zip(parts, offsets, strict=False)
     ]
     found = fit(Trials.joined(apart), " and ".join(sources), np.concatenate(weights))
-    numbers = {name: round(getattr(found, name), DECIMALS) for name in ("score", "offset", "enrol", "test")}
-    return Calibration(**{**found.as_dict(), **numbers})
+    names = ("score", "offset", "enrol", "test", "crowd", "usual")
+    numbers = {name: round(getattr(found, name), DECIMALS) for name in names}
+    return Calibration(**{**found.as_dict(), **numbers, "cohort": True})
+
+
+def fit_sources(pieces: Pieces) -> Calibration:
+    """Fit on all sources of some pieces; the cohort of each are the voices of the others."""
+    sources = [name for name in SOURCES if (pieces.sources == name).any()]
+    parts = []
+    for source in sources:
+        own = pieces.sources == source
+        parts.append(trials(pieces.only(own), beside=cohort(pieces.only(~own))))
+    return fit_groups(parts, sources)
 
 
 if __name__ == "__main__":
