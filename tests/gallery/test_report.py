@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
+from gallery.crowd import CROWD
 from gallery.report import MOST_SPEAKERS, OwnReference, calibrate, drawn, interval_of, own_trials
 from voxgraph.results.gallery import Space
 
@@ -67,6 +68,44 @@ def test_a_reference_is_not_compared_with_itself():
     noisy = own_trials(gallery(5, 2, 1.0), DIM)
     assert trials.targets == noisy.targets == 10
     assert noisy.cosines[noisy.is_target].max() < 0.9
+
+
+def test_the_crowd_of_a_trial_are_the_other_speakers_but_the_one_who_is_compared():
+    references = gallery(14, 2, 0.5)
+    trials = own_trials(references, DIM)
+    names = list(references)
+    profiles = {
+        name: np.mean([each.vector / np.linalg.norm(each.vector) for each in own], axis=0)
+        for name, own in references.items()
+    }
+    # The trials of a reference are those with all others, and then the one with its own speaker.
+    for index in range(0, len(trials), 5):
+        probe = references[names[trials.actual[index]]][index // 14 % 2].vector
+        cosines = [
+            profiles[name] @ probe / np.linalg.norm(profiles[name]) / np.linalg.norm(probe)
+            for position, name in enumerate(names)
+            if position not in (trials.actual[index], trials.claimed[index])
+        ]
+        expected = np.arctanh(sorted(cosines)[-CROWD:]).mean()
+        assert trials.crowds[index] == pytest.approx(expected, abs=1e-5)
+
+
+def test_voices_that_are_alike_make_a_crowd_count():
+    generator = np.random.default_rng(3)
+    # Half of the speakers are as different as chance makes them; the others share most of a voice.
+    shared = 1.5 * generator.normal(size=DIM)
+    references = {
+        f"s{index:03}": [
+            OwnReference((voice + 0.5 * generator.normal(size=DIM)).astype(np.float32), 6.0 + number)
+            for number in range(3)
+        ]
+        for index in range(60)
+        for voice in [generator.normal(size=DIM) + (shared if index % 4 < 2 else 0.0)]
+    }
+    _, calibration = calibrate(SPACE, references)
+    assert calibration is not None
+    assert calibration.crowd < -1.0
+    assert not calibration.cohort
 
 
 def test_the_order_of_enrolment_changes_no_figure():
