@@ -1,7 +1,8 @@
 """How near a recording is to everybody else: the crowd from which a speaker must stand out.
 
 The cosines of some voices are high to many others: children, say, are more alike than adults to the starter's
-encoder. What counts is then how far a speaker is ahead of the rest. The crowd of a speaker is the mean similarity of the recording to the `CROWD` nearest other speakers of the gallery, as in adaptive score
+encoder. What counts is then how far a speaker is ahead of the rest. The crowd of a speaker is the mean
+similarity of the recording to the `CROWD` nearest other speakers of the gallery, as in adaptive score
 normalisation (Cumani et al., Comparison of Speaker Recognition Approaches for Real Applications, Interspeech
 2011; Matějka et al., Analysis of Score Normalization in Multilingual Speaker Recognition, Interspeech 2017),
 and the calibration has a weight for it. The gallery is its own cohort, since no other one is of its kind;
