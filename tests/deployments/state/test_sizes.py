@@ -70,6 +70,11 @@ ANSWERS: dict[str, Callable[[], Any]] = {
 }
 
 
+OTHERS_BYTES = 2_000
+"""What other threads, or the interpreter itself, may allocate beside an answer: a voice has 1,100 bytes, and
+twice as much was counted once among 2,000 other tests."""
+
+
 def allocated(pickled: bytes) -> tuple[Any, int]:
     """Return the answer as it arrives from another process, and the bytes that Python allocates for it."""
     gc.collect()
@@ -95,7 +100,7 @@ def test_the_estimate_is_near_the_memory_that_an_answer_takes_and_takes_no_time(
         estimate = estimated_bytes(answer)
         seconds.append(time.perf_counter() - started)
 
-    assert 0.7 * taken < estimate < 1.7 * taken
+    assert 0.7 * taken - OTHERS_BYTES < estimate < 1.7 * taken + OTHERS_BYTES
     # Measured: 3 to 140 us. Pickling the largest to learn its size takes 1 s.
     assert min(seconds) < 0.002
 
