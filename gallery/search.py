@@ -204,10 +204,6 @@ class VoiceMatrix:
         rows = self._shared.rows[: self._used][self._owners == position]
         return Profile(rows.copy(), float(self._speech_s[position]))
 
-    def of(self, name: str) -> "VoiceMatrix":
-        """Return a matrix of one speaker; raises `KeyError` if there is none."""
-        return VoiceMatrix({name: self.profile(name)}, self.dim, self.revision)
-
     def scores(self, query: ArrayLike, without: Collection[str] = ()) -> Scores:
         """Compare one vector with the speakers.
 

@@ -7,9 +7,10 @@ _libc = ctypes.CDLL(None)
 
 
 def keep_freed_memory(largest_bytes: int) -> None:
-    """Keep freed blocks of up to so many bytes, at least where the next ones are of similar size.
+    """Keep the memory of freed blocks of up to so many bytes for later ones.
 
-    Does nothing where libc has no ``mallopt``.
+    Of what is free at the end of the heap, four times as much is kept. Larger blocks come from
+    the system and return to it. Does nothing where libc has no ``mallopt``.
     """
     if hasattr(_libc, "mallopt"):
         _libc.mallopt(_M_MMAP_THRESHOLD, largest_bytes)

@@ -3,8 +3,9 @@
 The memory of a network grows with the input length, that of attention with its square: an hour in one pass
 would take tens of gigabytes. And nobody else is answered during a pass. Shorter recordings are not cut.
 
-Of hours, `MAX_HEARD_S` are heard. A voice, its language and its accent are the same in all of them, and a
-file of four hours in less than a megabyte would take minutes of a processor.
+Of hours, `MAX_HEARD_S` are heard. A voice, its language and its accent are the same in all of them, and four
+hours of silence in less than a megabyte took the small ECAPA network of the tests 20 s of a processor (two
+cores of a Zen 4).
 """
 
 from abc import abstractmethod

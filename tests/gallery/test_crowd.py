@@ -132,7 +132,9 @@ def test_a_verification_has_the_ratio_of_the_identification_and_its_crowd_only_t
     others = [f"s{index:02}" for index in range(12) if index != 2]
     # With nobody to stand out from, the crowd is the usual one.
     alone = gallery.verify(heard, "s02", without=[*others, "s02"]).verdict.best
-    single = Comparison({SPACE: enrolled(voices).of("s02")}, GalleryPolicy(), {SPACE: FITTED})
+    matrix = enrolled(voices)
+    only = VoiceMatrix({"s02": matrix.profile("s02")}, matrix.dim)
+    single = Comparison({SPACE: only}, GalleryPolicy(), {SPACE: FITTED})
     expected = single.verify(heard, "s02").verdict.best
     assert alone is not None
     assert expected is not None

@@ -128,6 +128,6 @@ def test_two_updates_of_one_matrix_do_not_see_each_other():
     base = matrix(voices(3))
     new = voices(2, seed=4)
     first, second = (base.updated({"new": Profile(centroids(each[np.newaxis]), 9.0)}, 1) for each in new)
-    assert first.of("new").scores(new[0]).scores[0] == pytest.approx(1.0)
-    assert second.of("new").scores(new[1]).scores[0] == pytest.approx(1.0)
+    assert first.scores(new[0]).of("new").scores[0] == pytest.approx(1.0)
+    assert second.scores(new[1]).of("new").scores[0] == pytest.approx(1.0)
     assert len(base) == 3

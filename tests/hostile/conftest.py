@@ -12,16 +12,13 @@ import httpx2
 import pytest
 from launched import Launched
 from recordings import new_wav
+from slowness import most_s
 from usage import DECODERS, Usage
 
 MAX_GROWTH_MB = 300
 """Memory that a request of under 10 MB may add to any process."""
 MAX_CPU_S = 5.0
 """Processor time that a request of under 10 MB may take."""
-SLOWER = 3.0
-"""How much slower the good client may become, in the 95th percentile."""
-FLOOR_S = 1.0
-"""Latency below which nobody minds: a 95th percentile of few requests on a busy machine is no better."""
 PAUSE_S = 0.2
 
 
@@ -124,7 +121,7 @@ def beside(
             + f"\n  memory:\n{usage.table()}"
         )
         assert good.failures == []
-        assert good.p95_s <= max(SLOWER * undisturbed_s, FLOOR_S), (good.p95_s, undisturbed_s)
+        assert good.p95_s <= most_s(undisturbed_s), (good.p95_s, undisturbed_s)
         name, grown = usage.largest()
         assert grown.total < MAX_GROWTH_MB, f"{name}: {grown}"
         assert cpu[DECODERS] <= requests * MAX_CPU_S, cpu

@@ -4,13 +4,9 @@ from statistics import quantiles
 
 import pytest
 from launched import Launched
+from slowness import most_s
 
 from benchmarks.beside import QUESTIONS, asking, latencies_s, long_recording
-
-SLOWER = 3.0
-"""How much slower the slowest clips may become."""
-FLOOR_S = 1.0
-"""Latency below which nobody minds: the 99th percentile of a few clips on a busy machine is no better."""
 
 
 @pytest.mark.parametrize("question", sorted(QUESTIONS))
@@ -22,7 +18,7 @@ def test_a_clip_has_its_turn_beside_four_hours_of_the_same_question(service: Lau
         beside = latencies_s(service.url, question, 6.0)
 
     print(f"\n{question}: {p99_s(alone):.3f} s alone, {p99_s(beside):.3f} s beside four hours; {statuses}")
-    assert p99_s(beside) <= max(SLOWER * p99_s(alone), FLOOR_S), (alone, beside)
+    assert p99_s(beside) <= most_s(p99_s(alone)), (alone, beside)
 
 
 def p99_s(latencies: list[float]) -> float:
