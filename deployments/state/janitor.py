@@ -19,7 +19,8 @@ class Janitor:
     """Cleans one folder; with None there is nothing to clean.
 
     Directories are opened without following links and files are named relative to them, so a link inside the
-    folder, or in place of the folder, is never followed. A link itself is deleted like a file.
+    folder, or in place of the folder, is never followed. A link to a file, or to nothing, is deleted like a
+    file; one to a folder stays.
 
     Raises:
         ValueError: The folder has files that are needed.
@@ -129,7 +130,7 @@ class _Level:
 
     identity: tuple[int, int]
     files: list[tuple[str, os.stat_result]]
-    """Files and links, with their stat results."""
+    """Files and links to files, with their stat results."""
     folders: list[str]
 
     @classmethod
@@ -142,9 +143,18 @@ class _Level:
                     status = os.stat(name, dir_fd=directory, follow_symlinks=False)
                     if stat.S_ISDIR(status.st_mode):
                         level.folders.append(name)
-                    elif stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+                    elif stat.S_ISREG(status.st_mode) or _is_link_to_a_file(name, status, directory):
                         level.files.append((name, status))
         return level
+
+
+def _is_link_to_a_file(name: str, status: os.stat_result, directory: int) -> bool:
+    """Return whether it is a link that leads to anything but a folder; a link to a folder stays."""
+    if not stat.S_ISLNK(status.st_mode):
+        return False
+    with suppress(OSError):
+        return not stat.S_ISDIR(os.stat(name, dir_fd=directory).st_mode)
+    return True
 
 
 def _opened(name: str, directory: int) -> int | None:

@@ -100,13 +100,17 @@ def test_links_are_never_followed(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "to_folder").symlink_to(outside.parent)
     (folder / "to_file.wav").symlink_to(outside)
-    os.utime(folder / "to_file.wav", (0, 0), follow_symlinks=False)
+    (folder / "to_nothing").symlink_to(folder / "nothing")
+    for name in ("to_folder", "to_file.wav", "to_nothing"):
+        os.utime(folder / name, (0, 0), follow_symlinks=False)
     janitor = Janitor(folder)
 
     janitor.clean(24 * HOUR_S)
 
     assert outside.read_text() == "12345"
     assert not (folder / "to_file.wav").is_symlink()
+    assert not (folder / "to_nothing").is_symlink()
+    assert (folder / "to_folder").is_symlink()
 
 
 def test_a_link_in_place_of_the_folder_is_not_followed(tmp_path: Path) -> None:
