@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gallery.calibration import Calibration, fisher
 from gallery.search import DECIMALS, Scores, unit
+from voxgraph.ranking import largest
 from voxgraph.results.gallery import Space
 
 Floats = NDArray[np.float64]
@@ -42,21 +43,28 @@ def crowds(cosines: ArrayLike, cohort: ArrayLike = (), usual: float | None = Non
     """
     asked = np.asarray(cosines, np.float64)
     beside = np.broadcast_to(cohort, (*asked.shape[:-1], np.shape(cohort)[-1]))
-    everybody = np.concatenate([asked, beside], axis=-1)
-    others = everybody.shape[-1] - 1
-    count = min(CROWD, others)
+    count = min(CROWD, asked.shape[-1] + beside.shape[-1] - 1)
     if count < 1:
         return np.full(asked.shape, usual or 0.0)
-    # The nearest, and one more for those who are among them. Sorted, for a sum that has one order.
-    nearest = np.partition(everybody, others - count, axis=-1)[..., others - count :]
-    nearest = fisher(np.sort(nearest, axis=-1))
-    similar = fisher(asked)
-    without_each = (nearest.sum(axis=-1, keepdims=True) - similar) / count
-    of_others = nearest[..., 1:].mean(axis=-1, keepdims=True)
-    found: Floats = np.where(similar >= nearest[..., 1:2], without_each, of_others)
+    # One more than are counted, for the speakers who are among them.
+    nearest = _nearest(np.concatenate([_nearest(asked, count + 1), beside], axis=-1), count + 1)
+    similar = fisher(nearest)
+    found = np.broadcast_to(similar[..., 1:].mean(axis=-1, keepdims=True), asked.shape).copy()
+    among = asked >= nearest[..., 1:2]
+    everybody = np.broadcast_to(similar.sum(axis=-1, keepdims=True), asked.shape)
+    found[among] = (everybody[among] - fisher(asked[among])) / count
     if usual is not None and count < CROWD:
         found = (count * found + (CROWD - count) * usual) / CROWD
     return found
+
+
+def _nearest(cosines: Floats, count: int) -> Floats:
+    """Return the highest cosines along the last axis in ascending order, so that a sum has one order."""
+    if cosines.ndim == 1:
+        return cosines[largest(cosines, count)[::-1]]
+    if count < cosines.shape[-1]:
+        cosines = np.partition(cosines, -count, axis=-1)[..., -count:]
+    return np.sort(cosines, axis=-1)
 
 
 def crowded(scores: Scores, query: ArrayLike, calibration: Calibration, cohort: Floats) -> Scores:

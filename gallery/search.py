@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from voxgraph.errors import InvalidEmbedding
+from voxgraph.ranking import contenders, largest
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.float32]
@@ -134,11 +135,7 @@ class Scores:
         Args:
             count: At most as many as there are speakers.
         """
-        if count < len(self.scores):
-            least = np.partition(self.scores, -count)[-count]
-            found = np.flatnonzero(self.scores >= least)
-        else:
-            found = np.arange(len(self.scores))
+        found = contenders(self.scores, count)
         order = sorted(found.tolist(), key=lambda index: (-self.scores[index], self.names[index]))
         return np.array(order[:count], np.intp)
 
@@ -224,16 +221,17 @@ class VoiceMatrix:
     def _scores(self, query: Floats) -> Scores:
         rows = self._shared.rows[: self._used]
         rough = rows @ query.astype(np.float32)
-        exact = np.flatnonzero(self._owners >= 0) if not self._is_plain else np.arange(len(rough))
-        if len(exact) > EXACT:
-            exact = exact[np.argpartition(rough[exact], -EXACT)[-EXACT:]]
+        if self._is_plain:
+            exact = largest(rough, EXACT)
+        else:
+            living = np.flatnonzero(self._owners >= 0)
+            exact = living[largest(rough[living], EXACT)]
         of_rows = rough.astype(np.float64)
         # Each row is summed alone, in float64: this is the reference, and what decides.
         of_rows[exact] = np.vecdot(rows[exact].astype(np.float64), query)
         of_rows = of_rows.round(DECIMALS)
         if self._is_plain:
             return Scores(of_rows, self._speech_s, self.names)
-        living = self._owners >= 0
         scores = np.full(len(self.names), -1.0)
         np.maximum.at(scores, self._owners[living], of_rows[living])
         return Scores(scores, self._speech_s, self.names)

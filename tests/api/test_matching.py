@@ -1,11 +1,11 @@
-"""The nearest voices are those of the slow reference, and equals keep their order."""
+"""Similarities of voices are those of the slow reference."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.api.compat.matching import Space, check_space, cosines, nearest
+from deployments.api.compat.matching import Space, check_space, cosines
 from voxgraph.errors import SpaceMismatch
 from voxgraph.results import Embedding
 from voxgraph.similarity import cosine
@@ -53,17 +53,6 @@ def test_a_row_without_a_direction_is_nan_and_its_neighbours_are_not(bad: float)
     stored[1, 5] = bad
 
     assert np.isnan(cosines(vectors(1, 1)[0], stored)).tolist() == [False, True, False]
-
-
-@given(st.lists(st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=40), st.integers(1, 60))
-def test_the_nearest_are_those_of_a_stable_sort(values: list[float], count: int) -> None:
-    expected = sorted(range(len(values)), key=lambda place: -values[place])[:count]
-
-    assert nearest(np.array(values), count).tolist() == expected
-
-
-def test_a_count_beyond_any_machine_number_is_all() -> None:
-    assert nearest(np.array([0.1, 0.2]), 10**30).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from config.settings import AudioLimits
 from deployments.api.compat import voices
-from deployments.api.compat.matching import cosines, nearest
+from deployments.api.compat.matching import cosines
 from deployments.api.compat.voice_schemas import COMPARISON, SEARCH, MatchesAnswer
 from voxgraph.errors import InvalidEmbedding, InvalidOptions, SpaceMismatch
+from voxgraph.ranking import largest
 
 VECTORS = np.random.default_rng(0).normal(size=(200, 192))
 
@@ -122,7 +123,7 @@ def test_a_gallery_of_many_blocks_equals_the_slow_reference(monkeypatch: pytest.
     expected = [
         float(query @ row / np.linalg.norm(query) / np.linalg.norm(row)) for row in VECTORS
     ]  # fmt: skip
-    order = nearest(np.array(expected), 9)
+    order = largest(np.array(expected), 9)
     assert [match["id"] for match in answer["top_matches"]] == [ids[index] for index in order]
     assert [match["similarity"] for match in answer["top_matches"]] == pytest.approx(
         [expected[index] for index in order], abs=1e-11

@@ -50,6 +50,15 @@ def test_many_recordings_have_the_crowds_that_each_has_alone():
         np.testing.assert_array_equal(together[row], crowds(cosines[row], cohort[row]))
 
 
+@pytest.mark.parametrize("decimals", [1, 6])
+def test_a_recording_alone_has_the_crowds_that_it_has_among_others(decimals):
+    cosines = np.random.default_rng(decimals).normal(0, 0.2, (3, 9000)).clip(-1, 1).round(decimals)
+    cohort = np.random.default_rng(2).uniform(-1, 1, (3, 32)).round(decimals)
+    together = crowds(cosines, cohort, 0.4)
+    for row in range(3):
+        np.testing.assert_array_equal(together[row], crowds(cosines[row], cohort[row], 0.4))
+
+
 def test_who_is_missing_counts_only_where_something_is_usual():
     assert crowds([0.2, 0.6], usual=None).tolist() == [np.arctanh(0.6), np.arctanh(0.2)]
     assert crowds([0.2], usual=0.7).tolist() == [0.7]

@@ -59,25 +59,6 @@ def cosines(query: Floats, vectors: Floats) -> Floats:
     return similarities.round(DECIMALS).clip(-1.0, 1.0)
 
 
-def nearest(similarities: Floats, count: int) -> npt.NDArray[np.intp]:
-    """Return the indices of the largest similarities, in descending order; ties keep their order.
-
-    Args:
-        similarities: Shape (n,), n >= 1, without NaN.
-        count: Number of indices, >= 1; values above n mean n.
-
-    Returns:
-        Shape (min(count, n),).
-    """
-    if count < len(similarities):
-        least = np.partition(similarities, -count)[-count]
-        candidates = np.flatnonzero(similarities >= least)
-    else:
-        candidates = np.arange(len(similarities))
-    order = np.argsort(-similarities[candidates], kind="stable")
-    return candidates[order][:count]
-
-
 def _with_norms(vectors: Floats) -> tuple[Floats, Floats]:
     """Return the rows and their norms, after scaling the rows whose squares would over- or underflow."""
     with np.errstate(over="ignore", invalid="ignore"):

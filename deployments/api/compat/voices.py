@@ -17,8 +17,9 @@ import msgspec
 import numpy as np
 import simdjson
 
-from deployments.api.compat.matching import Floats, Space, check_space, cosines, nearest
+from deployments.api.compat.matching import Floats, Space, check_space, cosines
 from voxgraph.errors import InvalidEmbedding, InvalidOptions
+from voxgraph.ranking import largest
 from voxgraph.similarity import DEFAULT_THRESHOLD, EMBEDDING_DIM
 
 DEFAULT_TOP_N = 5
@@ -128,7 +129,7 @@ def search(body: bytearray) -> bytes:
     _check_ids(request)
     _check_spaces(request)
     similarities = _similarities(request, lists)
-    best = nearest(similarities, request.top_n)
+    best = largest(similarities, request.top_n)
     top = [_match(request, index, float(similarities[index])) for index in best]
     return msgspec.json.encode(Matches(True, top[0], top, request.threshold))
 
