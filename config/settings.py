@@ -135,13 +135,13 @@ class DecoderSettings(_Frozen):
     crashes ends the replica, and memory and processor time have no limit."""
     max_memory_bytes: Annotated[int, Field(ge=1 << 20)] = 256 * 1024 * 1024
     """Maximum address space of a process beyond its own, the waveform's and three times the upload's."""
-    min_cpu_s: Annotated[float, Field(gt=0)] = 3.0
-    """Processor time that every recording may take, in seconds, besides 1 s for 10 MB. The kernel counts
-    whole seconds, so that a body of less than 10 MB ends within 5 s."""
+    min_cpu_s: Annotated[float, Field(gt=0)] = 4.9
+    """Processor time that a recording of up to 10 MB may take, in seconds, however long it is: by default its
+    decoder is ended within 5 s. Each further 10 MB may take another second."""
     cpu_share: Annotated[float, Field(gt=0)] = 0.005
-    """Processor time that a second of audio may take, of the decoder's core, once that is more than
-    `min_cpu_s`. MP3 takes 0.0005, Opus 0.0015, in stereo 0.003. Raise it for processors that take twice as
-    long."""
+    """Processor time that a second of audio of a recording of more than 10 MB may take, of the decoder's
+    core, once that is more than `min_cpu_s`; at most 1 s for each further megabyte. MP3 takes 0.0005, Opus
+    0.0015, in stereo 0.003. Raise both for processors that take twice as long."""
     max_stall_s: Annotated[float, Field(gt=0)] = 20.0
     """Seconds without a decoded block, and before the first one, after which a process is killed."""
 

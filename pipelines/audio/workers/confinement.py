@@ -1,19 +1,17 @@
 """What a decoder process may do: compute, and talk to the pool through the sockets and files it was given.
 
-Limits of the kernel (`setrlimit`) bound its memory, processor time and files. A filter of system calls
-(seccomp) refuses the network, files by path, other processes and new ones, with EPERM. The filter needs no
-privilege; where the kernel or the architecture has none, the limits remain.
+Limits of the kernel (`setrlimit`) bound its memory and files, and a timer (`setitimer`) its processor time. A
+filter of system calls (seccomp) refuses the network, files by path, other processes and new ones, with EPERM.
+The filter needs no privilege; where the kernel or the architecture has none, the limits remain.
 """
 
 import ctypes
-import math
 import os
 import platform
 import resource
 import signal
 import struct
 import sys
-import time
 
 MAX_FILES = 64
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
@@ -90,7 +88,6 @@ class Meter:
     def __init__(self) -> None:
         self._statm = os.open("/proc/self/statm", os.O_RDONLY)
         self._page = resource.getpagesize()
-        self._deadline_s = 0
 
     def allow_memory(self, more_bytes: int) -> None:
         """Allow as much address space as is used now, and some more."""
@@ -98,9 +95,12 @@ class Meter:
         self._set(resource.RLIMIT_AS, pages * self._page + more_bytes)
 
     def allow_cpu(self, more_s: float) -> None:
-        """Allow the processor time that was used up to now, and some more, in whole seconds."""
-        self._deadline_s = math.ceil(time.process_time() + more_s)
-        self._set(resource.RLIMIT_CPU, self._deadline_s)
+        """Allow some more processor time from now on; then the kernel ends the process with SIGPROF.
+
+        `RLIMIT_CPU` would count whole seconds only.
+        """
+        # A timer of 0 s would be none.
+        signal.setitimer(signal.ITIMER_PROF, max(more_s, 1e-3))
 
     @staticmethod
     def _set(kind: int, soft: int) -> None:

@@ -201,9 +201,10 @@ class DecoderPool:
         if self._server is None or self._server.has_ended:
             return Overloaded("The decoders are being started again; try again in a moment.")
         status = await self._server.exit_of(decoder)
-        if status == -signal.SIGXCPU:
+        if status == -signal.SIGPROF:
             return DecodingTooCostly(
-                "Decoding takes more processor time than a recording of this size and length may take."
+                "Decoding takes more processor time than a recording of this size and length may take. Send "
+                "it with more bits per second, as FLAC for instance, or in parts."
             )
         log.warning("A decoder process ended with status %s", status)
         return UndecodableAudio("The recording cannot be decoded: the decoder crashed on it.")

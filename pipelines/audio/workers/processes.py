@@ -46,10 +46,15 @@ UPLOAD_COPIES = 3
 """Copies of an upload that decoding may make: the content, one of its files, and one with other sizes."""
 PROGRESS_S = 0.25
 """Seconds after which a decoder that has stored blocks reports, though the recording became no longer."""
+SMALL_BYTES = 10_000_000
+"""Bytes of an upload up to which it may take `DecoderSettings.min_cpu_s` and no more, whatever its length."""
 BYTES_PER_CPU_S = 10_000_000
-"""Bytes of an upload for which a decoder has another second of processor time: to read and check them, and
-for many channels or a high rate, which take more time and, with real sound in them, many bytes. A second of
+"""Further bytes for which a decoder has another second of processor time: to read and check them, and for
+many channels or a high rate, which take more time and, with real sound in them, many bytes. A second of
 FLAC of 192 kHz and two channels takes 0.007 s."""
+LONG_BYTES_PER_CPU_S = 1_000_000
+"""Further bytes for which it has another second if the audio is long: four hours of Opus of 16 kbit/s are
+29 MB and take 15 to 20 s."""
 LARGE_BYTES = 16_000_000
 """Bytes of upload and waveform, those of four minutes, from which on freed memory returns to the system.
 After a short recording, getting it anew takes as long as half of the decoding."""
@@ -107,8 +112,8 @@ class _Decoder:
         self._meter = Meter()
         self._cpu_s = 0.0
         """Processor time of the process when the recording came."""
-        self._for_bytes_s = 0.0
-        """Processor time that the recording may take for its bytes."""
+        self._size = 0
+        """Bytes of the recording."""
         self._allowed_s = 0.0
         self._reported_at = 0.0
         self._room_s = 0.0
@@ -158,7 +163,7 @@ class _Decoder:
 
     def _decode(self, job: Job, upload: int, waveform: int) -> Decoded:
         self._cpu_s, self._allowed_s = time.process_time(), -math.inf
-        self._for_bytes_s = job.size / BYTES_PER_CPU_S
+        self._size = job.size
         self._reported_at, self._room_s = time.monotonic(), job.room_s
         self._allow_cpu(0.0)
         self.allow_memory(UPLOAD_COPIES * job.size)
@@ -182,12 +187,23 @@ class _Decoder:
         self._reported_at = time.monotonic()
 
     def _allow_cpu(self, seconds: float) -> None:
-        for_audio_s = max(self._settings.min_cpu_s, self._settings.cpu_share * seconds)
-        allowed_s = self._for_bytes_s + for_audio_s
-        # A second more or less: the kernel's limit has whole seconds.
-        if allowed_s - self._allowed_s >= 1:
+        allowed_s = allowed_cpu_s(self._size, seconds, self._settings)
+        if allowed_s > self._allowed_s:
             self._allowed_s = allowed_s
             self._meter.allow_cpu(self._cpu_s + allowed_s - time.process_time())
+
+
+def allowed_cpu_s(size: int, seconds: float, settings: DecoderSettings) -> float:
+    """Return the processor time that a recording may take.
+
+    Args:
+        size: Bytes of the upload.
+        seconds: Seconds of audio that were decoded so far.
+        settings: `min_cpu_s` and `cpu_share` count.
+    """
+    further = max(0, size - SMALL_BYTES)
+    for_length_s = max(0.0, settings.cpu_share * seconds - settings.min_cpu_s)
+    return settings.min_cpu_s + further / BYTES_PER_CPU_S + min(for_length_s, further / LONG_BYTES_PER_CPU_S)
 
 
 def _failed(error: VoxError) -> Failed:
