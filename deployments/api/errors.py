@@ -73,7 +73,8 @@ class ErrorAnswer(BaseModel):
     detail: str
     error_type: ErrorType
     code: str
-    timestamp: datetime
+    timestamp: datetime | None
+    """None where HAProxy refuses, whose pages are files."""
     request_id: str
 
 

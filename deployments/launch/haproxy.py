@@ -50,6 +50,7 @@ STARTING = "The service is starting, or a part of it is being replaced; try agai
 MAX_HEADERS = 256
 """Headers that HAProxy passes on: more than the ingress takes, whose refusal has our error body."""
 SENTENCES = {
+    404: REFUSALS[404][0],
     429: "This address has too many connections open; try again in a moment.",
     500: INTERNAL_ERROR,
     502: STARTING,
@@ -62,6 +63,7 @@ What HAProxy cannot parse, a head of more than 15 KiB, and one that does not arr
 its own page, 400 or 408. Error files for these two change nothing of it (HAProxy 2.8.25).
 """
 _PHRASES = {
+    404: "404 Not Found",
     429: "429 Too Many Requests",
     500: "500 Internal Server Error",
     504: "408 Request Timeout",
@@ -114,8 +116,9 @@ def in_our_words(text: str, pages: dict[int, Path]) -> str:
     text = re.sub(r"^defaults\n", f"defaults\n{timeouts}{errorfiles}", text, flags=re.MULTILINE)
     text = re.sub(r"^ *tune.http.maxhdr .*\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^global\n", f"global\n    tune.http.maxhdr {MAX_HEADERS}\n", text, flags=re.MULTILINE)
-    if not re.search(r"^ *use_backend ", text, flags=re.MULTILINE):
-        text = re.sub(r"(http-request return status) 404 .*", rf"\1 503 errorfile {pages[503]}", text)
+    # Without a backend it is about to know one; with one, a path such as "x" is below no prefix.
+    status = 404 if re.search(r"^ *use_backend ", text, flags=re.MULTILINE) else 503
+    text = re.sub(r"(http-request return status) 404 .*", rf"\1 {status} errorfile {pages[status]}", text)
     metrics_host = os.environ.get(METRICS_HOST_VARIABLE, "127.0.0.1")
     for section in ("frontend prometheus", "listen stats"):
         text = _with_host(text, section, metrics_host)

@@ -10,6 +10,7 @@ import fuzzing
 from deployments.api.errors import ErrorAnswer
 
 Door = tuple[str, int]
+WAIT_S = 1.0
 HEAD = "head"
 """Kind of a request whose head is mutated as bytes: its line, names, values, lengths, ends of lines."""
 
@@ -36,14 +37,20 @@ def mutated(chance: random.Random, request: fuzzing.Request) -> bytes:
 async def exchange(door: Door, sent: bytes) -> tuple[int, bytes]:
     """Send bytes and nothing more; return status and body of the answer, 0 for a connection that was closed.
 
+    A server that waits for more, because a length was mutated, hears after `WAIT_S` that nothing comes. To
+    say so at once would have most requests refused unread: HAProxy takes such a client for one that left.
+
     Raises `TimeoutError` if the server neither answers nor closes within `fuzzing.LIMIT_S`.
     """
     async with asyncio.timeout(fuzzing.LIMIT_S):
         reader, writer = await asyncio.open_connection(*door)
         try:
             writer.write(sent)
-            writer.write_eof()
-            received = await reader.read()
+            receiving = asyncio.ensure_future(reader.read())
+            await asyncio.wait([receiving], timeout=WAIT_S)
+            if not receiving.done():
+                writer.write_eof()
+            received = await receiving
         except OSError:
             # The server has closed the connection, maybe before all was sent.
             return 0, b""

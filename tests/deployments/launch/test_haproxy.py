@@ -129,7 +129,7 @@ async def test_a_dying_ingress_is_answered_503_with_retry_after(tmp_path: Path, 
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert refused.json() == haproxy.refusal_page(503)
     assert set(refused.json()) == set(ErrorAnswer.model_fields)
-    assert (missing.status_code, missing.text) == (404, "Path '/elsewhere' not found.")
+    assert (missing.status_code, missing.json()) == (404, haproxy.refusal_page(404))
 
 
 async def test_the_path_of_the_configuration_stays_on_the_command_line(tmp_path: Path) -> None:
