@@ -20,6 +20,7 @@ from deployments.api.hosts import HostsMiddleware
 from deployments.api.pace import Pace
 from deployments.api.page import Pages
 from deployments.api.paths import PathMiddleware
+from deployments.api.read_rate import ReadRateMiddleware
 from deployments.api.refreshed import Refreshed
 from deployments.api.routes import (
     analyze,
@@ -95,6 +96,7 @@ def create_app(analyzer: GraphAnalyzer, settings: GraphSettings) -> FastAPI:
         app.include_router(router)
     errors.install(app)
     app.add_middleware(middleware.ConcurrencyLimitMiddleware)
+    app.add_middleware(ReadRateMiddleware, per_s=settings.limits.max_reads_per_s)
     app.add_middleware(AuthMiddleware, keyring=Keyring(settings), open_pages=settings.open_pages)
     app.add_middleware(HostsMiddleware, settings=settings)
     app.add_middleware(middleware.RequestContextMiddleware)
