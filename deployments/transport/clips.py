@@ -2,6 +2,9 @@
 
 import asyncio
 import hashlib
+import os
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -89,7 +92,13 @@ def _put_stretch(stretch: Waveform) -> "ray.ObjectRef[Samples]":
     return reference
 
 
-_packers = ThreadPoolExecutor(2, thread_name_prefix="packing")
+def _stand_back() -> None:
+    """Give this thread the lowest priority of its user, as Linux can: hours are no hurry."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+
+
+_packers = ThreadPoolExecutor(2, thread_name_prefix="packing", initializer=_stand_back)
 """Threads for long recordings alone, because a full object store makes them wait, and so that short ones
 find a free thread."""
 

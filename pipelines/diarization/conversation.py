@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.chunking import PART_WINDOWS
 from pipelines.diarization.clustering import cluster, voices_of
 from pipelines.diarization.requested_number import cluster_to
 from pipelines.diarization.speech import speech_steps
@@ -23,7 +24,7 @@ from pipelines.diarization.turns import (
     to_turns,
     top_speakers,
 )
-from pipelines.diarization.windows import ProgressCallback, windows_at_once
+from pipelines.diarization.windows import ProgressCallback
 from pipelines.steps import Steps, finish
 from pipelines.vendored.process import full_float32
 from pipelines.vendored.pyannote import AgglomerativeClustering, Inference, SlidingWindow, VBxClustering
@@ -119,7 +120,8 @@ class WindowDiarizer:
     def speech_steps(self, waveform: Waveform) -> Steps[float]:
         """Find what `speech_seconds` does, in steps; each of them within `full_float32`."""
         segmentation = self.windows.segmentation
-        return speech_steps(segmentation, waveform, windows_at_once(segmentation.device.type))
+        at_once = 1 if segmentation.device.type == "cpu" else PART_WINDOWS
+        return speech_steps(segmentation, waveform, at_once)
 
     def turns(self, outputs: WindowOutputs, samples: int, speakers: SpeakerCount) -> DiarizationResult:
         """Find the turns from the outputs of the networks.
