@@ -105,6 +105,10 @@ class AudioLimits(_Frozen):
     max_unknown_per_minute: Annotated[int, Field(ge=0)] = 100
     """Maximum recordings a minute, also as one burst, that one client asks one ingress replica about and in
     which a gallery recognises nobody; beyond it the client is answered 429 about that gallery. 0: any."""
+    max_reads_per_s: Annotated[float, Field(ge=0)] = 50.0
+    """Requests without a body, such as ``GET /health``, that an ingress replica answers a client in a second;
+    more of them wait for their turn, and are refused with 429 if that takes more than two seconds. 0: any.
+    Programs on the same machine that send no key do not wait."""
     max_audio_s: Annotated[float, Field(gt=0)] = 4 * 3600.0
     """Maximum seconds of decoded audio."""
     max_decoded_s: Annotated[float, Field(gt=0)] = 8 * 3600.0
@@ -135,9 +139,9 @@ class DecoderSettings(_Frozen):
     crashes ends the replica, and memory and processor time have no limit."""
     max_memory_bytes: Annotated[int, Field(ge=1 << 20)] = 256 * 1024 * 1024
     """Maximum address space of a process beyond its own, the waveform's and three times the upload's."""
-    min_cpu_s: Annotated[float, Field(gt=0)] = 4.9
-    """Processor time that a recording of up to 10 MB may take, in seconds, however long it is: by default its
-    decoder is ended within 5 s. Each further 10 MB may take another second."""
+    min_cpu_s: Annotated[float, Field(gt=0)] = 4.5
+    """Processor time that a recording of up to 10 MB may take, in seconds, however long it is: less than 5 s
+    with what the kernel takes to notice. Each further 10 MB may take another second."""
     cpu_share: Annotated[float, Field(gt=0)] = 0.005
     """Processor time that a second of audio of a recording of more than 10 MB may take, of the decoder's
     core, once that is more than `min_cpu_s`; at most 1 s for each further megabyte. MP3 takes 0.0005, Opus

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import gzip
 import io
+import itertools
 import json
 import socket
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -18,14 +20,15 @@ import numpy as np
 import pytest
 import socket_fuzzing
 import soundfile
+from beside import Beside
 from launched import Launched
 from recordings import new_wav, wav
 
 from deployments.api.errors import ErrorAnswer
 
-Beside = Callable[..., contextlib.AbstractContextManager[None]]
-
 GOOD = "en_m3.flac"
+FAR = {"x-forwarded-for": "203.0.113.9"}
+"""Header that a proxy on this machine sets for a client elsewhere: those here have no limits of their own."""
 
 
 def silence(seconds: float, rate_hz: int = 16_000, channels: int = 1) -> bytes:
@@ -60,10 +63,8 @@ def test_a_hostile_recording_costs_only_itself(service: Launched, beside: Beside
     content = RECORDINGS[name]()
     assert len(content) < 10_000_000
 
-    with beside(requests=3), httpx2.Client(base_url=service.url, timeout=60) as client:
-        started = time.monotonic()
-        responses = [client.post("/detect-language", content=content) for _ in range(3)]
-        assert time.monotonic() - started < 3 * 15
+    with httpx2.Client(base_url=service.url, timeout=15) as client:
+        responses = beside(lambda: client.post("/detect-language", content=content))
 
     for response in responses:
         assert response.status_code in (200, 400, 413, 422, 503), response.text
@@ -89,32 +90,34 @@ def test_a_recording_made_to_cost_time_is_ended(service: Launched, beside: Besid
     content = COSTLY[name]()
     assert len(content) < 10_000_000
 
-    with beside(), httpx2.Client(base_url=service.url, timeout=120) as client:
-        response = client.post("/detect-language", content=content)
+    with httpx2.Client(base_url=service.url, timeout=120) as client:
+        responses = beside(lambda: client.post("/detect-language", content=content))
 
-    assert response.status_code in (200, 400, 413, 422), response.text
+    for response in responses:
+        assert response.status_code in (200, 400, 413, 422), response.text
 
 
-def test_long_silences_leave_room_for_a_short_recording(service: Launched, beside: Beside) -> None:
-    long = silence(1200)
+def test_two_long_silences_leave_room_for_a_short_recording(service: Launched, beside: Beside) -> None:
+    lengths = itertools.count(20 * 60 * 16_000, -1)
 
     # The good client has its turn between the pieces of the long recordings, but shares the cores with them.
-    with (
-        beside(requests=4),
-        httpx2.Client(base_url=service.url, timeout=120) as client,
-        ThreadPoolExecutor(4) as pool,
-    ):
-        sent = [pool.submit(client.post, "/detect-language", content=long) for _ in range(4)]
-        statuses = {each.result().status_code for each in sent}
+    with httpx2.Client(base_url=service.url, timeout=120) as client, ThreadPoolExecutor(2) as pool:
 
-    assert statuses <= {200, 408, 413, 422, 429, 503}
+        def attack() -> set[int]:
+            contents = [silence(next(lengths) / 16_000) for _ in range(2)]
+            sent = [pool.submit(client.post, "/detect-language", content=content) for content in contents]
+            return {each.result().status_code for each in sent}
+
+        statuses = set[int]().union(*beside(attack, requests=2))
+
+    assert statuses <= {200, 422}
 
 
 def test_uploads_of_a_byte_at_a_time_are_ended(service: Launched, beside: Beside) -> None:
     door = urlsplit(service.url)
     head = b"POST /detect-language HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\nR"
 
-    with beside():
+    def attack() -> list[bytes]:
         drips = [socket.create_connection((door.hostname, door.port)) for _ in range(100)]
         for drip in drips:
             drip.sendall(head)
@@ -131,6 +134,9 @@ def test_uploads_of_a_byte_at_a_time_are_ended(service: Launched, beside: Beside
             except ConnectionResetError:
                 answers.append(b"")
             drip.close()
+        return answers
+
+    (answers,) = beside(attack)
 
     # A client that goes on sending may lose the answer, but not the end of its connection.
     assert {answer.split(b"\r\n")[0] for answer in answers} <= {b"HTTP/1.1 408 Request Timeout", b""}
@@ -141,35 +147,37 @@ def test_a_caller_that_leaves_and_asks_not_to_be_noticed_frees_its_place(
     service: Launched, beside: Beside
 ) -> None:
     door = urlsplit(service.url)
-    content = new_wav(4711, 20.0)
+    numbers = itertools.count(4711)
     head = (
         b"POST /identify HTTP/1.1\r\nhost: localhost\r\nx-request-disconnect-disabled: ?1\r\n"
-        b"x-request-timeout-seconds: 0\r\ncontent-length: %d\r\n\r\n" % len(content)
+        b"x-request-timeout-seconds: 0\r\ncontent-length: %d\r\n\r\n"
     )
 
-    with beside(), httpx2.Client(base_url=service.url, timeout=60) as client:
-        for _ in range(8):
-            with socket.create_connection((door.hostname, door.port)) as leaver:
-                leaver.sendall(head + content)
-        deadline = time.monotonic() + 15
-        while client.get("/queue-status").json()["active_requests"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        answered = client.post("/identify", content=wav(GOOD))
+    with httpx2.Client(base_url=service.url, timeout=60) as client:
 
-    assert answered.status_code == 200, answered.text
+        def attack() -> httpx2.Response:
+            content = new_wav(next(numbers), 20.0)
+            for _ in range(8):
+                with socket.create_connection((door.hostname, door.port)) as leaver:
+                    leaver.sendall(head % len(content) + content)
+            deadline = time.monotonic() + 15
+            while client.get("/queue-status").json()["active_requests"]:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            return client.post("/identify", content=wav(GOOD))
+
+        answers = beside(attack, requests=8)
+
+    assert [answered.status_code for answered in answers] == [200] * len(answers), answers[-1].text
 
 
 def test_a_flood_of_health_requests_is_answered(service: Launched, beside: Beside) -> None:
     async def flood() -> set[int]:
-        async with httpx2.AsyncClient(base_url=service.url, timeout=60) as client:
+        async with httpx2.AsyncClient(base_url=service.url, timeout=60, headers=FAR) as client:
             answers = await asyncio.gather(*(client.get("/health") for _ in range(200)))
         return {answer.status_code for answer in answers}
 
-    with beside():
-        statuses = asyncio.run(flood())
-
-    assert statuses == {200}
+    assert set[int]().union(*beside(lambda: asyncio.run(flood()))) == {200}
 
 
 @pytest.mark.parametrize(
@@ -190,11 +198,12 @@ def test_a_flood_of_health_requests_is_answered(service: Launched, beside: Besid
 def test_a_hostile_body_is_refused(
     service: Launched, beside: Beside, name: str, path: str, content: bytes, headers: dict[str, str]
 ) -> None:
-    with beside(), httpx2.Client(base_url=service.url, timeout=60) as client:
-        refused = client.post(path, content=content, headers=headers)
+    with httpx2.Client(base_url=service.url, timeout=60) as client:
+        answers = beside(lambda: client.post(path, content=content, headers=headers))
 
-    assert 400 <= refused.status_code < 500, name
-    ErrorAnswer.model_validate_json(refused.content)
+    for refused in answers:
+        assert 400 <= refused.status_code < 500, name
+        ErrorAnswer.model_validate_json(refused.content)
 
 
 def test_pages_of_others_and_other_names_are_refused(service: Launched) -> None:
@@ -216,22 +225,27 @@ def test_mutated_requests_on_the_socket_are_answered_or_closed(
     url = urlsplit(service.url if way_in == "HAProxy" else service.ingress_url())
     assert url.hostname is not None
     assert url.port is not None
+    address, seeds = (url.hostname, url.port), itertools.count(len(way_in))
 
-    with beside():
-        report = asyncio.run(socket_fuzzing.run((url.hostname, url.port), 105, seed=len(way_in)))
-
-    assert report.problems == []
-    assert sum(report.answers.values()) == 105
-    assert {name.split()[0] for name in report.answers} >= {socket_fuzzing.HEAD, "recording", "form"}
+    for report in beside(lambda: asyncio.run(socket_fuzzing.run(address, 105, seed=next(seeds)))):
+        assert report.problems == []
+        assert sum(report.answers.values()) == 105
+        # Most have come as far as the application, and many through it.
+        statuses = Counter(int(name.split()[1]) for name in report.answers.elements())
+        assert statuses[200] >= 15, report.answers
+        assert statuses[422] >= 15, report.answers
+        assert {name.split()[0] for name in report.answers} >= {socket_fuzzing.HEAD, "recording", "form"}
 
 
 def test_four_hours_of_silence_are_not_in_the_memory_of_a_process(service: Launched, beside: Beside) -> None:
-    content = silence(4 * 3600)
-    assert len(content) < 1_000_000
+    lengths = itertools.count(4 * 3600 * 16_000, -1)
+
+    def attack() -> httpx2.Response:
+        content = silence(next(lengths) / 16_000)
+        assert len(content) < 1_000_000
+        return httpx2.post(f"{service.url}/detect-language", content=content, timeout=120)
 
     # The waveform has 921 MB.
-    with beside(max_cpu_s=20), httpx2.Client(base_url=service.url, timeout=120) as client:
-        answered = client.post("/detect-language", content=content)
-
-    # The answer may take longer than the deadline of the question on a small machine.
-    assert answered.status_code in (200, 408, 422), answered.text
+    for answered in beside(attack, max_cpu_s=20):
+        # The answer may take longer than the deadline of the question on a small machine.
+        assert answered.status_code in (200, 408, 422), answered.text
