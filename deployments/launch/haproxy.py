@@ -153,6 +153,8 @@ def client_rules() -> list[str]:
         *(f"http-request del-header {name}" for name in names),
         f"http-request del-header {ROUTER_HEADERS} -m beg",
         f"http-request del-header {REQUEST_ID_HEADER} unless {valid_id}",
+        # HTTP/2 would carry a hundred requests in each of an address's connections.
+        "option disable-h2-upgrade",
         # The ingress takes the last address that it does not trust (`FORWARDED_ALLOW_IPS` of uvicorn).
         "option forwardfor",
     ]

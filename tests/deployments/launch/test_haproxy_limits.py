@@ -273,3 +273,12 @@ def test_each_limit_is_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert re.findall(r"timeout http-request (\S+)", config) == [f"{haproxy.HEAD_TIMEOUT_S}s"]
     assert set(re.findall(r"timeout client (\S+)", config)) == {f"{haproxy.CLIENT_TIMEOUT_S}s"}
     assert set(re.findall(r"errorfile (\d+)", config)) == {str(status) for status in haproxy.SENTENCES}
+
+
+async def test_a_connection_carries_one_request_at_a_time(tmp_path: Path) -> None:
+    settings = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    async with serve_haproxy(tmp_path) as (port, heads):
+        answer = await exchange(port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert not heads
