@@ -95,7 +95,8 @@ def _put_stretch(stretch: Waveform) -> "ray.ObjectRef[Samples]":
 def _stand_back() -> None:
     """Give this thread the lowest priority of its user, as Linux can: hours are no hurry."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 _packers = ThreadPoolExecutor(2, thread_name_prefix="packing", initializer=_stand_back)

@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import os
+import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -205,3 +207,14 @@ async def test_a_long_recording_is_hashed_in_a_thread_like_a_short_one() -> None
 
 def test_direct_calls_stay_far_below_the_message_limit_of_ray() -> None:
     assert 2 * DIRECT_BYTES <= RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux alone")
+def test_long_recordings_stand_back_and_nothing_else_does() -> None:
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    assert clips._packers.submit(priority).result() == 19
+    assert priority() == own
