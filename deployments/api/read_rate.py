@@ -17,8 +17,8 @@ from deployments.api.middleware import UPLOADS
 from deployments.api.shares import client_of
 from voxgraph.errors import RateLimited
 
-AT_ONCE = 25
-"""Requests that are answered at once after a pause: a browser asks for as many files of the page."""
+AT_ONCE = 15
+"""Requests that are answered at once after a pause: a browser asks for some ten files of the page."""
 LONGEST_WAIT_S = 2.0
 """Seconds beyond which a request is refused in place of waiting."""
 MOST_COUNTED = 10_000
