@@ -3,16 +3,14 @@ learn whom a gallery knows by asking about everybody.
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
+from deployments.api.leaky_buckets import LeakyBuckets
 from voxgraph.errors import RateLimited
 
 MOST_IN_VAIN = 10
 """Claims of one speaker that may fail at once and within each further minute."""
 WINDOW_S = 60.0
-MOST_COUNTED = 10_000
-"""Names that are counted; beyond it, the one that was in vain the longest ago is forgotten."""
 
 
 class TriedInVain(RateLimited):
@@ -35,13 +33,12 @@ class InVain:
     """
 
     def __init__(self, most: int, what: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._what, self._clock = most, what, clock
-        self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
-        """How full the bucket of each name was, and when."""
+        self._most, self._what = most, what
+        self._buckets = LeakyBuckets(most / WINDOW_S, clock)
 
     def check(self, name: Hashable) -> None:
         """Raise `TriedInVain` if too much of this name was in vain lately."""
-        excess = self._level(name) - (self._most - 1)
+        excess = self._buckets.level(name) - (self._most - 1)
         if self._most and excess > 0:
             raise TriedInVain(
                 f"{self._most} {self._what} were in vain within {WINDOW_S:g} s; wait a little.",
@@ -50,13 +47,5 @@ class InVain:
 
     def failed(self, name: Hashable) -> None:
         """Count one."""
-        if not self._most:
-            return
-        self._levels[name] = self._level(name) + 1, self._clock()
-        self._levels.move_to_end(name)
-        while len(self._levels) > MOST_COUNTED:
-            self._levels.popitem(last=False)
-
-    def _level(self, name: Hashable) -> float:
-        level, at = self._levels.get(name, (0.0, 0.0))
-        return max(0.0, level - (self._clock() - at) * self._most / WINDOW_S)
+        if self._most:
+            self._buckets.add(name)

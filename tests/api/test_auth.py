@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asgi
 import clips
 import httpx2
 import pytest
@@ -22,8 +23,7 @@ ADMIN = ["/clear-cache", "/cleanup-files"]
 
 def client_at(address: str, analyzer: Any, **settings: object) -> httpx2.AsyncClient:
     app = create_app(analyzer, GraphSettings.model_validate(settings))
-    transport = httpx2.ASGITransport(app, raise_app_exceptions=False, client=(address, 1))
-    return httpx2.AsyncClient(transport=transport, base_url="http://voxgraph")
+    return asgi.client_at(app, address)
 
 
 def bearer(secret: str) -> dict[str, str]:

@@ -3,23 +3,16 @@
 import asyncio
 import time
 
-import httpx2
 import pytest
+from asgi import client_at
+from clock import Clock
 from fake_analyzer import FakeAnalyzer
 
 from config.settings import GraphSettings
-from deployments.api import read_rate
+from deployments.api import leaky_buckets
 from deployments.api.app import create_app
 from deployments.api.read_rate import AT_ONCE, LONGEST_WAIT_S, ReadRate
 from voxgraph.errors import RateLimited
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture
@@ -38,10 +31,10 @@ def test_some_come_at_once_and_more_at_the_rate(clock: Clock) -> None:
 def test_a_pause_makes_up_for_as_many_as_come_at_once_and_no_more(clock: Clock) -> None:
     rate = ReadRate(10, clock)
     waits = [rate.wait_s("a") for _ in range(AT_ONCE + 5)]
-    clock.now_s += waits[-1]
+    clock.now += waits[-1]
     assert rate.wait_s("a") == pytest.approx(0.1)
 
-    clock.now_s += 3600
+    clock.now += 3600
     assert [rate.wait_s("a") for _ in range(AT_ONCE + 1)] == pytest.approx([0.0] * AT_ONCE + [0.1])
 
 
@@ -54,7 +47,7 @@ def test_what_would_wait_long_is_refused_and_delays_nothing(clock: Clock) -> Non
         with pytest.raises(RateLimited):
             rate.wait_s("a")
 
-    clock.now_s += 0.11
+    clock.now += 0.11
     assert rate.wait_s("a") <= LONGEST_WAIT_S
 
 
@@ -66,7 +59,7 @@ def test_programs_on_this_machine_and_graphs_without_a_limit_do_not_wait(clock: 
 
 
 def test_clients_are_forgotten_by_number(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_rate, "MOST_COUNTED", 3)
+    monkeypatch.setattr(leaky_buckets, "MOST_COUNTED", 3)
     rate = ReadRate(1, clock)
     for _ in range(AT_ONCE):
         rate.wait_s("first")
@@ -74,13 +67,6 @@ def test_clients_are_forgotten_by_number(clock: Clock, monkeypatch: pytest.Monke
         rate.wait_s(name)
 
     assert rate.wait_s("first") == 0.0
-
-
-def client_at(app: object, address: str) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app, client=(address, 1)),  # type: ignore[arg-type]
-        base_url="http://voxgraph",
-    )
 
 
 async def test_a_flood_waits_and_another_client_does_not() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import clips
 import httpx2
 import pytest
+from asgi import client_at
 
 from config.settings import AudioLimits, GraphSettings
 from deployments.api import bodies
@@ -21,11 +22,6 @@ from voxgraph.errors import InvalidOptions, Overloaded, RateLimited
 
 WAV = clips.soundfile_bytes(clips.tone(1.0), 16_000, "WAV", "PCM_16")
 ONE, OTHER, HERE = "203.0.113.7", "203.0.113.8", "127.0.0.1"
-
-
-def client_at(app: Any, address: str) -> httpx2.AsyncClient:
-    transport = httpx2.ASGITransport(app, raise_app_exceptions=False, client=(address, 1))
-    return httpx2.AsyncClient(transport=transport, base_url="http://voxgraph")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from fake_analyzer import FakeAnalyzer
 from tone_voices import ANNA, BERT, wav_of
 
-from deployments.api import claims
+from deployments.api import leaky_buckets
 from deployments.api.claims import InVain, TriedInVain
 from voxgraph.keys import Key, digest
 
@@ -32,7 +32,7 @@ async def test_a_claim_that_fails_again_and_again_is_429(staff: httpx2.AsyncClie
 
 
 def test_what_was_in_vain_is_let_in_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "MOST_COUNTED", 2)
+    monkeypatch.setattr(leaky_buckets, "MOST_COUNTED", 2)
     now = 0.0
     counted = InVain(10, "claims", lambda: now)
     for _ in range(10):
@@ -58,7 +58,7 @@ def test_what_was_in_vain_is_let_in_again_after_a_while(monkeypatch: pytest.Monk
     for each in ("bert", "cleo"):
         counted.failed(each)
     counted.check("anna")  # Forgotten.
-    assert len(counted._levels) == 2
+    assert len(counted._buckets) == 2
 
 
 def test_no_limit_counts_nothing() -> None:
@@ -67,7 +67,7 @@ def test_no_limit_counts_nothing() -> None:
         counted.failed("anna")
 
     counted.check("anna")
-    assert len(counted._levels) == 0
+    assert len(counted._buckets) == 0
 
 
 @pytest.mark.parametrize(

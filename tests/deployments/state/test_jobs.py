@@ -1,6 +1,7 @@
 """Uploads and jobs in memory: their limits, their leases and their end."""
 
 import pytest
+from clock import Clock
 
 from config.settings import GraphStateTunables
 from deployments.state.jobs import LEASE_S, JobBoard
@@ -8,14 +9,6 @@ from voxgraph.errors import InvalidRequest, NotFound, Overloaded, RateLimited
 from voxgraph.graph import JobStatus
 
 KEY = "media://a.wav"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

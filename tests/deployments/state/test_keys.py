@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from clock import Clock
 from plain_handles import handle
 
 from deployments.state import key_client
@@ -12,13 +13,6 @@ from deployments.state.key_client import KeyClient
 from deployments.state.places import LEASE_S, Places
 from voxgraph.errors import ModelUnavailable
 from voxgraph.graph import KeyUse
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Counting(GraphState):
