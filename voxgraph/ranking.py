@@ -5,14 +5,14 @@ import numpy.typing as npt
 
 Indices = npt.NDArray[np.intp]
 _COLUMNS = 1024
-"""Fewest columns whose maxima are looked at before the values are."""
+"""Fewest columns into which many values are laid out."""
 
 
 def contenders(values: npt.NDArray[np.floating], count: int) -> Indices:
     """Return the indices, ascending, of the largest values and of all that equal the least of these.
 
-    The count-th largest of the maxima of parts is no larger than the count-th largest value, and leaves few
-    values to be looked at more closely.
+    The values are laid out in columns. The count-th largest of the columns' maxima is no larger than the
+    count-th largest value, and few values are as large.
 
     Args:
         values: Shape (n,), without NaN.
@@ -23,6 +23,7 @@ def contenders(values: npt.NDArray[np.floating], count: int) -> Indices:
     """
     if count >= len(values):
         return np.arange(len(values))
+    # With many more columns than `count`, few of the largest share one, so that little else is left.
     columns = max(_COLUMNS, 8 * count)
     rows = len(values) // columns
     found = np.arange(len(values))

@@ -120,7 +120,7 @@ class WindowDiarizer:
     def speech_steps(self, waveform: Waveform) -> Steps[float]:
         """Find what `speech_seconds` does, in steps; each of them within `full_float32`."""
         segmentation = self.windows.segmentation
-        # Two at once cost an eighth less, but others wait twice as long for their turn.
+        # Two at once cost less (see `CPU_STEP` of the windows), but others wait twice as long for their turn.
         at_once = 1 if segmentation.device.type == "cpu" else PART_WINDOWS
         return speech_steps(segmentation, waveform, at_once)
 

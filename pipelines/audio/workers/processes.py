@@ -54,7 +54,7 @@ many channels or a high rate, which take more time and, with real sound in them,
 FLAC of 192 kHz and two channels takes 0.007 s."""
 LONG_BYTES_PER_CPU_S = 1_000_000
 """Further bytes for which it has another second if the audio is long: four hours of Opus of 16 kbit/s are
-29 MB and take 15 to 20 s."""
+29 MB and take a Zen 4 15 to 20 s."""
 LARGE_BYTES = 16_000_000
 """Bytes of upload and waveform, those of four minutes, from which on freed memory returns to the system.
 After a short recording, getting it anew takes as long as half of the decoding."""
