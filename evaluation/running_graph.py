@@ -3,13 +3,13 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from deployments.launch.environment import free_ports
 from evaluation.errors import GraphError
 
 HEALTHY = "voxgraph is healthy after"
@@ -28,9 +28,7 @@ def started(config: Path) -> Iterator[str]:
     Raises:
         GraphError: The graph did not start; the reason is on stderr.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     options = ["--port", str(port), "--timeout", str(START_LIMIT_S)]
     process = subprocess.Popen(
         [sys.executable, "-m", "deployments", str(config), *options],

@@ -6,7 +6,7 @@ import random
 import socket
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 from config.settings import ENGINE_CACHE
@@ -52,8 +52,10 @@ HAPROXY_ENVIRONMENT = {
 
 INGRESS_PORTS = 100
 """Number of ports of one cluster for its ingress replicas on a machine."""
-INGRESS_BLOCKS = range(20_000, 30_000, INGRESS_PORTS)
+INGRESS_BLOCKS = range(20_000, 27_000, INGRESS_PORTS)
 """First ports of the blocks, below the ports that Linux gives to outgoing connections."""
+SINGLE_PORTS = range(27_000, 32_000)
+"""All other ports, also below those: until HAProxy listens on one, Ray opens hundreds of connections."""
 
 
 def single_machine_environment(folder: Path) -> dict[str, str]:
@@ -96,12 +98,16 @@ def apply(environment: Mapping[str, str]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different ports that no process listens on."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+    """Return different ports, in random order, that no process listens on.
+
+    Raises:
+        OSError: Fewer are free.
+    """
+    shuffled = random.sample(SINGLE_PORTS, len(SINGLE_PORTS))
+    ports = [*islice(filter(_is_free, shuffled), count)]
+    if len(ports) < count:
+        raise OSError(f"No {count} ports are free between {SINGLE_PORTS[0]} and {SINGLE_PORTS[-1]}.")
+    return ports
 
 
 def free_block(size: int) -> int:

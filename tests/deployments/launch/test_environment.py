@@ -4,6 +4,7 @@ import importlib.util
 import os
 import random
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from deployments.launch.environment import (
 def test_two_clusters_on_a_machine_share_no_file_and_no_port(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # A hundredth of all pairs that have not started yet would draw the same block.
+    # One in seventy of all pairs that have not started yet would draw the same block.
     monkeypatch.setattr(environment, "random", random.Random(0))
     one, other = (single_machine_environment(tmp_path / name) for name in ("one", "other"))
 
@@ -78,4 +79,23 @@ def test_free_ports_are_different() -> None:
     ports = free_ports(20)
 
     assert len(set(ports)) == 20
-    assert all(1024 < port < 65536 for port in ports)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells its range in a file")
+def test_free_ports_are_not_given_to_outgoing_connections() -> None:
+    """Else one may be taken between the choice and the start of the server that listens on it."""
+    first, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+
+    assert max(free_ports(20)) < int(first)
+
+
+def test_a_port_on_which_a_process_listens_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    base, other = free_ports(2)
+    monkeypatch.setattr(environment, "SINGLE_PORTS", (base, other))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", base))
+        taken.listen()
+
+        assert free_ports(1) == [other]
+        with pytest.raises(OSError, match="No 2 ports"):
+            free_ports(2)
