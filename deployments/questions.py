@@ -127,7 +127,7 @@ class Questions(ABC, Generic[Clip, Deadline]):
             *(self._cached("speaker", models, clip, deadline, embed, *routing) for clip in clips)
         )
         one, other = (
-            require_speech(replace(voice, language=language), allow_no_speech)
+            require_speech(replace(voice, language=language).heard(voice.speech_s), allow_no_speech)
             for voice, language in zip(voices, found, strict=True)
         )
         return one, other

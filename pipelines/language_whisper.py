@@ -120,7 +120,8 @@ class WhisperLanguageIdentifier(Piecewise[Windows, Tensor, LanguageResult]):
 
     def _result(self, log_probabilities: Tensor, samples: Samples) -> LanguageResult:
         """Return the answer about a clip, from its row of `log_probabilities`."""
-        languages, (_, *speech) = log_probabilities[: len(self._names)], log_probabilities[len(self._names) :]
+        languages, (_, *rest) = log_probabilities[: len(self._names)], log_probabilities[len(self._names) :]
+        speech = float(rest[0]) if rest else None
         seconds = len(samples) / SAMPLE_RATE_HZ
         probabilities = self._calibration.probabilities(languages, seconds)
         result = LanguageResult(
@@ -130,7 +131,8 @@ class WhisperLanguageIdentifier(Piecewise[Windows, Tensor, LanguageResult]):
             dict(zip(self._names, probabilities, strict=True)),
             calibrated=self._calibration.is_fitted,
             warning=shortness(speech_seconds(samples)),
-            is_heard=self._calibration.is_heard(languages, float(speech[0]) if speech else None),
+            is_heard=self._calibration.is_heard(languages, speech),
+            is_speech=None if speech is None else speech > 0,
             min_confidence=self._calibration.min_confidence,
         )
         return result.decided(self._names)

@@ -1,5 +1,6 @@
 """What is asked of which model, and on what an answer depends, without a cluster."""
 
+import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -51,17 +52,23 @@ class Asked(Questions[Recording, None]):
     Args:
         korean: How probable Korean is in each recording, in the order of the questions.
         speech_s: Seconds of speech in each.
+        is_speech: Whether the language model hears speech.
         failing: Models that do not answer.
     """
 
     def __init__(
-        self, *korean: float, speech_s: float = 1.5, failing: Collection[ModelKey] = frozenset()
+        self,
+        *korean: float,
+        speech_s: float = 1.5,
+        is_speech: bool | None = None,
+        failing: Collection[ModelKey] = frozenset(),
     ) -> None:
         super().__init__(GraphSettings(), self)
         self.asked: list[ModelKey] = []
         self.kept: list[Kept] = []
         self._korean = [*korean] or [SURE]
         self._speech_s = speech_s
+        self._is_speech = is_speech
         self._failing = failing
 
     async def get(self, model: ModelKey) -> ModelInfo:
@@ -95,7 +102,10 @@ class Asked(Questions[Recording, None]):
         if model is ModelKey.LANGUAGE:
             korean = self._korean.pop(0) if len(self._korean) > 1 else self._korean[0]
             code = "ko" if korean > 0.5 else "en"
-            return LanguageResult(code, code, max(korean, 1 - korean), {"ko": korean, "en": 1 - korean})
+            probabilities = {"ko": korean, "en": 1 - korean}
+            return LanguageResult(
+                code, code, max(probabilities.values()), probabilities, is_speech=self._is_speech
+            )
         if model is ModelKey.ACCENT_XLSR:
             return AccentResult("us", 0.8, 0.8, {"us": 0.8, "england": 0.2})
         return Embedding(np.ones(192, np.float32), model, "abc")
@@ -266,6 +276,20 @@ async def test_a_question_about_the_voice_of_nobody_is_refused_unless_allowed() 
         await Asked(speech_s=0.0).identify_accent(WAVEFORM)
 
     assert (await Asked(speech_s=0.0).identify_accent(WAVEFORM, allow_no_speech=True)).accent == "us"
+
+
+@pytest.mark.parametrize("is_speech", [None, False, True])
+async def test_speech_that_only_the_language_model_hears_is_speech(is_speech: bool | None) -> None:
+    """The segmentation finds none in some loud words; see `LanguageResult.heard`."""
+    asked = Asked(speech_s=0.0, is_speech=is_speech)
+    answers = (
+        asked.detect_language(WAVEFORM), asked.embed(WAVEFORM), asked.analyze(WAVEFORM),
+        asked.analyze(WAVEFORM, tasks=("speaker", "accent")), asked.embed_pair(WAVEFORM, WAVEFORM),
+    )  # fmt: skip
+
+    found = await asyncio.gather(*answers, return_exceptions=True)
+
+    assert [isinstance(answer, NoSpeech) for answer in found] == [not is_speech] * len(found)
 
 
 @pytest.mark.parametrize(("samples", "is_in_a_thread"), [(INLINE_SAMPLES, False), (INLINE_SAMPLES + 1, True)])

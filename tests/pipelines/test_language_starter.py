@@ -60,6 +60,7 @@ def test_the_starter_checkpoint_recognises_languages(
     assert found.language == language
     assert found.confidence > 0.8
     assert found.calibrated
+    assert found.is_speech
 
 
 def test_the_starter_checkpoint_does_not_guess_where_nobody_speaks(
@@ -79,6 +80,7 @@ def test_the_starter_checkpoint_does_not_guess_where_nobody_speaks(
     assert [result.language for result in results] == [UNKNOWN_LANGUAGE] * len(clips)
     for result in results[:2]:
         assert not result.is_heard
+        assert result.is_speech is False
         assert result.among({"en": "English", "de": "German"}).language == UNKNOWN_LANGUAGE
 
 

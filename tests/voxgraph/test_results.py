@@ -1,10 +1,13 @@
 """Decisions that the results make for handles and HTTP alike."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from voxgraph.options import ChunkOptions
 from voxgraph.results import (
+    AccentResult,
     Analysis,
     DeepfakeChunk,
     DeepfakeScore,
@@ -138,6 +141,27 @@ def test_the_speech_that_was_found_decides_on_the_warning(
 def test_without_the_seconds_of_speech_the_warning_of_the_model_remains() -> None:
     assert language("Only 2.0 s of speech.").heard(None).warning == "Only 2.0 s of speech."
     assert language().heard(None).warning is None
+
+
+def test_seconds_of_no_speech_are_not_believed_where_the_model_hears_some() -> None:
+    word = replace(language("Only 2.0 s of speech."), is_speech=True)
+    noise = replace(word, is_speech=False)
+    embedding = Embedding(np.ones(3, np.float32), "e", "r")
+    everything = Analysis(accent=AccentResult("us", 1.0, 1.0, {"us": 1.0}))
+
+    for one, speech_s, warning in (
+        (word, None, "Only 2.0 s of speech."),
+        (noise, 0.0, shortness(0.0)),
+        (language(), 0.0, shortness(0.0)),
+    ):
+        voice = SpeakerResult(embedding, one)
+        of_voice = replace(everything, speaker=voice).heard(0.0)
+        of_language = replace(everything, language=one).heard(0.0)
+        found = (one.heard(0.0), voice.heard(0.0), of_voice, of_voice.accent, of_language, of_language.accent)
+
+        assert [answer.speech_s for answer in found if answer] == [speech_s] * 6
+        assert one.heard(0.0).warning == warning
+    assert (word.heard(0.4).speech_s, word.heard(0.4).warning) == (0.4, shortness(0.4))
 
 
 def test_a_voice_of_a_named_encoder_has_no_language_to_warn_of() -> None:

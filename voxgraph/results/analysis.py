@@ -22,7 +22,10 @@ class Analysis:
     """Seconds of speech in the recording; 0.0: none; None: nobody looked for it."""
 
     def heard(self, speech_s: float | None) -> "Analysis":
-        """Add the seconds of speech to the whole and to each answer about speech."""
+        """Add the seconds of speech, as `LanguageResult.heard` sees them, to the whole and to each answer."""
+        language = self.language if self.speaker is None else self.language or self.speaker.language
+        if language is not None:
+            speech_s = language.heard(speech_s).speech_s
         found = {name: getattr(self, name) for name in ("language", "speaker", "accent", "deepfake")}
         answers = {name: one.heard(speech_s) for name, one in found.items() if one is not None}
         return replace(self, speech_s=speech_s, **answers)

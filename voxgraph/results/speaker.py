@@ -37,6 +37,8 @@ class SpeakerResult:
     """Seconds of speech in the recording; 0.0: none; None: nobody looked for it."""
 
     def heard(self, speech_s: float | None) -> "SpeakerResult":
-        """Add the seconds of speech to the voice and to its language."""
-        language = None if self.language is None else self.language.heard(speech_s)
-        return replace(self, language=language, speech_s=speech_s)
+        """Add the seconds of speech to the voice and to its language, as `LanguageResult.heard` sees them."""
+        if self.language is None:
+            return replace(self, speech_s=speech_s)
+        language = self.language.heard(speech_s)
+        return replace(self, language=language, speech_s=language.speech_s)
