@@ -107,19 +107,34 @@ async def test_counts_during_a_report_are_reported_by_the_next_one(
     assert (await state.counts()).requests["/diarize"].number == 2
 
 
+class Recording(GraphState):
+    """A state that keeps the generation of each replica's cache, as the replica reported it last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generations: dict[str, int] = {}
+
+    async def report(self, replica: str, counts: Counts, cache: CacheSize) -> int:
+        self.generations[replica] = cache.generation
+        return await super().report(replica, counts, cache)
+
+
 async def test_clearing_the_cache_of_one_replica_clears_the_others_after_their_next_report(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(state_client, "REPORT_INTERVAL_S", 0.05)
     monkeypatch.setattr(state_client, "HEARTBEAT_S", 0.1)
-    state = GraphState()
+    state = Recording()
     one, other = client_of(state), client_of(state)
     for client in (one, other):
         await cached(client, "a")
     assert (await one.cache_info()).misses + (await other.cache_info()).misses == 3, "one, then both"
 
+    (generation,) = {*state.generations.values()}
     before = await one.clear_cache()
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(10):
+        while generation in state.generations.values():
+            await asyncio.sleep(0.01)
 
     assert before.currsize == 2
     assert (await one.cache_info()).currsize == 0
