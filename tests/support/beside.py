@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from good_client import Asked, GoodClient
 from launched import Launched
-from slowness import TRIES, most_s
+from slowness import measured_until_it_holds
 from usage import DECODERS, Usage
 
 MAX_GROWTH_MB = 300
@@ -52,21 +52,15 @@ class Beside:
         Returns:
             The result of each attack.
         """
-        for _ in range(TRIES):
-            before = self._good.alone(0.7)
-            assert before.failures == []
-            self._alone.asked.latencies_s.extend(before.latencies_s)
-            results, p95_s = self._measured(attack, requests, max_cpu_s)
-            # A stalled machine makes a percentile longer, too; it seldom does so again.
-            if p95_s <= most_s(self._alone.asked.p95_s):
-                break
-        assert p95_s <= most_s(self._alone.asked.p95_s), (p95_s, self._alone.asked.p95_s)
-        return results
+        return measured_until_it_holds(lambda: self._measured(attack, requests, max_cpu_s))
 
     def _measured(
         self, attack: Callable[[], Result], requests: int, max_cpu_s: float
-    ) -> tuple[list[Result], float]:
-        """Return the results of attacks, and the good client's 95th percentile beside them in seconds."""
+    ) -> tuple[list[Result], float, float]:
+        """Return the results of attacks, and the good client's 95th percentile alone and beside them."""
+        before = self._good.alone(0.7)
+        assert before.failures == []
+        self._alone.asked.latencies_s.extend(before.latencies_s)
         results = list[Result]()
         with Usage(self._service) as usage, self._good.asking() as asked:
             ends = time.monotonic() + BESIDE_S
@@ -91,4 +85,4 @@ class Beside:
         assert grown.total < MAX_GROWTH_MB, f"{name}: {grown}"
         assert cpu[DECODERS] <= count * MAX_CPU_S, cpu
         assert sum(cpu.values()) <= count * max_cpu_s, cpu
-        return results, asked.p95_s
+        return results, alone_s, asked.p95_s
