@@ -55,7 +55,8 @@ INGRESS_PORTS = 100
 INGRESS_BLOCKS = range(20_000, 27_000, INGRESS_PORTS)
 """First ports of the blocks, below the ports that Linux gives to outgoing connections."""
 SINGLE_PORTS = range(27_000, 32_000)
-"""All other ports, also below those: until HAProxy listens on one, Ray opens hundreds of connections."""
+"""Ports for all other servers, also below those: between the choice of a port and the start of the server
+that listens on it, Ray opens hundreds of connections."""
 
 
 def single_machine_environment(folder: Path) -> dict[str, str]:

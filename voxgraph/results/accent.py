@@ -22,7 +22,7 @@ class AccentResult:
     calibrated: bool = False
     """Whether the probabilities were fitted on labelled real speech; otherwise they only rank accents."""
     speech_s: float | None = None
-    """Seconds of speech in the recording; 0.0: none; None: nobody looked for it."""
+    """Seconds of speech in the recording; 0.0: none; None: nobody looked for it, or it cannot be told."""
 
     @classmethod
     def from_probabilities(

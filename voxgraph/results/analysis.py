@@ -19,11 +19,13 @@ class Analysis:
     diarization: DiarizationResult | None = None
     deepfake: DeepfakeVerdict | None = None
     speech_s: float | None = None
-    """Seconds of speech in the recording; 0.0: none; None: nobody looked for it."""
+    """Seconds of speech in the recording; 0.0: none; None: nobody looked for it, or it cannot be told."""
 
     def heard(self, speech_s: float | None) -> "Analysis":
         """Add the seconds of speech, as `LanguageResult.heard` sees them, to the whole and to each answer."""
-        language = self.language if self.speaker is None else self.language or self.speaker.language
+        language = self.language
+        if language is None and self.speaker is not None:
+            language = self.speaker.language
         if language is not None:
             speech_s = language.heard(speech_s).speech_s
         found = {name: getattr(self, name) for name in ("language", "speaker", "accent", "deepfake")}

@@ -90,7 +90,7 @@ class DeepfakeVerdict:
     advice: str | None = None
     """What the caller should know about the detector, in sentences."""
     speech_s: float | None = None
-    """Seconds of speech in the recording; 0.0: none; None: nobody looked for it."""
+    """Seconds of speech in the recording; 0.0: none; None: nobody looked for it, or it cannot be told."""
 
     @property
     def is_deepfake(self) -> bool:

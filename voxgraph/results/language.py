@@ -70,10 +70,11 @@ class LanguageResult:
     def heard(self, speech_s: float | None) -> "LanguageResult":
         """Add the seconds of speech that were found, and warn by them.
 
-        The warning of the model remains if nobody looked; that goes by the level, so that steady noise counts
-        as speech. So it does if none was found although the model hears speech: of 146 words spoken far from
-        the microphone, pyannote's segmentation found none in 11, in all of which Whisper hears speech; of 135
-        noises, tones and instruments it hears speech in none, 25 of them never in its fit.
+        If nobody looked, the model's own warning remains. It goes by the level, so that steady noise counts
+        as speech. It remains, too, and the seconds cannot be told, if none were found although the model
+        hears speech: pyannote's segmentation found none in 11 of 146 Spanish words spoken far from the
+        microphone, in all of which the language starter hears speech. It hears none in 135 noises, tones and
+        instruments, of which 110 were in its fit (its card has more).
         """
         if speech_s is None or (speech_s == 0.0 and self.is_speech):
             return replace(self, speech_s=None)

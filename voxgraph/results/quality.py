@@ -45,7 +45,7 @@ class Quality:
     damaged_s: float = 0.0
     """Seconds that could not be decoded, in their place as silence."""
     speech_s: float | None = None
-    """Seconds of speech that were found; None if nobody looked for it."""
+    """Seconds of speech that were found; None if nobody looked, or it cannot be told."""
 
     @classmethod
     def of_channels(cls, channels: Sequence["Quality"]) -> "Quality":

@@ -34,7 +34,7 @@ class SpeakerResult:
     language: LanguageResult | None
     """None if the caller named the encoder: then no language was detected."""
     speech_s: float | None = None
-    """Seconds of speech in the recording; 0.0: none; None: nobody looked for it."""
+    """Seconds of speech in the recording; 0.0: none; None: nobody looked for it, or it cannot be told."""
 
     def heard(self, speech_s: float | None) -> "SpeakerResult":
         """Add the seconds of speech to the voice and to its language, as `LanguageResult.heard` sees them."""

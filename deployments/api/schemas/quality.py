@@ -22,7 +22,7 @@ class QualityAnswer(BaseModel):
 
     duration_s: float
     speech_s: float | None = None
-    """Seconds of speech that were found; null if nobody looked for it."""
+    """Seconds of speech that were found; null if nobody looked, or it cannot be told."""
     clipped_ratio: float
     """Share of clipped samples, 0..1."""
     snr_db: float | None = None

@@ -79,6 +79,7 @@ def test_free_ports_are_different() -> None:
     ports = free_ports(20)
 
     assert len(set(ports)) == 20
+    assert all(1024 < port < 65536 for port in ports)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells its range in a file")

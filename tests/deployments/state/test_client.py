@@ -107,7 +107,7 @@ async def test_counts_during_a_report_are_reported_by_the_next_one(
     assert (await state.counts()).requests["/diarize"].number == 2
 
 
-class Recording(GraphState):
+class Remembering(GraphState):
     """A state that keeps the generation of each replica's cache, as the replica reported it last."""
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ async def test_clearing_the_cache_of_one_replica_clears_the_others_after_their_n
 ) -> None:
     monkeypatch.setattr(state_client, "REPORT_INTERVAL_S", 0.05)
     monkeypatch.setattr(state_client, "HEARTBEAT_S", 0.1)
-    state = Recording()
+    state = Remembering()
     one, other = client_of(state), client_of(state)
     for client in (one, other):
         await cached(client, "a")
